@@ -1,0 +1,108 @@
+"""Class activation mapping for clips: pure tensor maths.
+
+A network that ends in global average pooling and a linear layer has, for class c with weights w_c and bias b_c over
+the last feature map f (N, C, L', H', W'),
+
+    logit_c  =  b_c + Σ_k w_ck · mean_{l,y,x} f_k(l,y,x)  =  b_c + mean_{l,y,x} M_c(l,y,x)
+    M_c(l,y,x)  =  Σ_k w_ck f_k(l,y,x)
+
+because the sum over channels and the mean over positions commute. M is the heat cube (Zhou et al., *Learning Deep
+Features for Discriminative Localization*, CVPR 2016; an image is a clip with L = 1).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from streamcam.records import Clip, Heat
+
+
+class CamOutput(NamedTuple):
+    """What a network says of a batch of clips."""
+
+    logits: Tensor
+    """float32 [N,C]."""
+    cube: Tensor
+    """float32 [N,C,L',h,w], logit units: the heat cube of every class."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatContext:
+    """What turns numbers into a `Heat`: the model's names and scales."""
+
+    model: str
+    model_hash: str
+    labels: tuple[str, ...]
+    """Names of all C classes."""
+    scale: npt.NDArray[np.float32] | None
+    """float32 [C], or None where the model carries no scale."""
+
+
+def heat_cube(features: Tensor, weight: Tensor) -> Tensor:
+    """Apply classifier weights [C,K] to a feature map [N,K,L',h,w]: the heat cube, float32 [N,C,L',h,w].
+
+    This is the classifier folded into a 1×1×1 convolution; float32, whatever the precision of the features.
+    """
+    return F.conv3d(features.float(), weight.float()[:, :, None, None, None])
+
+
+def pool(cube: Tensor, bias: Tensor) -> Tensor:
+    """Logits [N,C] from the heat cube [N,C,L',h,w]: the mean over all positions, plus the bias [C]."""
+    return cube.mean(dim=(2, 3, 4)) + bias
+
+
+def choose(logits: Tensor, *, top_k: int, classes: Sequence[int] | None = None) -> Tensor:
+    """Which classes to show for logits [C]: int64 [K], the strongest first; only of `classes`, where given."""
+    if classes is None:
+        return logits.topk(min(top_k, len(logits))).indices
+    given = torch.as_tensor(classes, device=logits.device)
+    return given[logits[given].argsort(descending=True)]
+
+
+def to_heat(
+    logits: Tensor,
+    cube: Tensor,
+    common: Tensor,
+    classes: Tensor,
+    *,
+    clip: Clip,
+    context: HeatContext,
+    slice_frames: npt.NDArray[np.float64],
+) -> Heat:
+    """Build the record of one clip.
+
+    Args:
+        logits: float32 [C], all classes.
+        cube: float32 [K,L',h,w], the heat of `classes`.
+        common: float32 [L',h,w], the mean heat of all classes.
+        classes: int64 [K].
+        clip: what the network saw.
+        context: the model's names and scales.
+        slice_frames: float64 [L'], the frame of the clip, 0 to L − 1, on which each slice is centred.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    if not bool(torch.isfinite(logits).all()):
+        raise ValueError(f"{context.model} gave logits that are not finite: its weights or its input are broken")
+    indices = classes.cpu().numpy()
+    return Heat(
+        cube=cube.cpu().numpy(),
+        common=common.cpu().numpy(),
+        classes=indices,
+        labels=tuple(context.labels[i] for i in indices),
+        scores=logits.softmax(0)[classes].cpu().numpy(),
+        logits=logits.cpu().numpy(),
+        scale=None if context.scale is None else context.scale[indices],
+        pts_s=np.interp(slice_frames, np.arange(len(clip.pts_s)), clip.pts_s),
+        clip_pts_s=(float(clip.pts_s[0]), float(clip.pts_s[-1])),
+        transform=clip.transform,
+        model=context.model,
+        model_hash=context.model_hash,
+    )

@@ -1,0 +1,134 @@
+"""Frames → clips at the model's frame rate, by timestamp. Pure: no threads, no clocks."""
+
+from collections import deque
+from statistics import median
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamcam.records import Clip, ClipFormat, Frame, Image, Transform
+
+MAX_GAP_S = 0.5
+BLOCK_CLIPS = 8
+
+
+def prepare(image: Image, clip_format: ClipFormat) -> Image:
+    """Resize and crop one picture, uint8 [H,W,3] of any size, to the network's uint8 [3,h,w]."""
+    (height, width), (h, w) = clip_format.resize, clip_format.crop
+    shrinks = image.shape[0] >= height and image.shape[1] >= width
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    top, left = _crop_offset(clip_format)
+    return np.ascontiguousarray(resized[top : top + h, left : left + w].transpose(2, 0, 1), dtype=np.uint8)
+
+
+def transform_of(clip_format: ClipFormat) -> Transform:
+    """The rectangle of the picture that is left by `prepare`."""
+    (height, width), (h, w) = clip_format.resize, clip_format.crop
+    top, left = _crop_offset(clip_format)
+    return Transform(left / width, top / height, (left + w) / width, (top + h) / height)
+
+
+def _crop_offset(clip_format: ClipFormat) -> tuple[int, int]:
+    (height, width), (h, w) = clip_format.resize, clip_format.crop
+    return round((height - h) / 2), round((width - w) / 2)
+
+
+class SlidingWindow:
+    """Resamples one source's frames to the model's rate and hands out a clip every `hop` samples.
+
+    A sample is due every 1/fps seconds from a session's first frame; each takes the camera frame nearest to it:
+
+        camera, 10 fps   │       │       │       │       │
+        samples, 15 fps  ┴────┴────┴────┴────┴────┴────┴──      some frames are taken twice
+
+        camera, 25 fps   │  │  │  │  │  │  │  │  │  │  │        some are not taken
+        samples, 15 fps  ┴────┴────┴────┴────┴────┴────┴──
+
+    A frame is taken as soon as no later one can be nearer, judging by the camera's pace. A new session, a jump back,
+    a change of size or a gap starts afresh, so a clip never spans one.
+
+    Prepared frames are written once, one behind the other, into a block that holds several clips' worth; a clip is a
+    view of its last L. When a block is full the next one starts with the newest L − 1 frames. Old blocks live as long
+    as somebody holds a clip in them: a clip is never overwritten, however slow its reader.
+    """
+
+    def __init__(self, clip_format: ClipFormat, *, hop: int = 1) -> None:
+        if hop < 1:
+            raise ValueError(f"expected hop ≥ 1, got {hop}")
+        self.clip_format, self.hop = clip_format, hop
+        self._transform = transform_of(clip_format)
+        self._intervals_s: deque[float] = deque(maxlen=9)
+        self._previous: Frame | None = None
+        self._start_afresh(at_s=0.0)
+
+    def push(self, frame: Frame) -> Clip | None:
+        """Take a frame; give the clip of the newest L samples, if `hop` of them have come since the last one."""
+        previous = self._previous
+        if previous is None or self._breaks(previous, frame):
+            self._start_afresh(at_s=frame.pts_s)
+            previous = None
+        elif frame.pts_s == previous.pts_s:
+            return None
+        last = self._take_samples(previous, frame)
+        self._previous = frame
+        if last is None or self._samples < self._due:
+            return None
+        self._due += self.hop * ((self._samples - self._due) // self.hop + 1)
+        return self._clip(last)
+
+    def _breaks(self, previous: Frame, frame: Frame) -> bool:
+        """Whether `frame` does not follow `previous` in one unbroken stretch of video."""
+        if frame.session != previous.session or frame.pixels.shape != previous.pixels.shape:
+            return True
+        interval_s = frame.pts_s - previous.pts_s
+        usual_s = median(self._intervals_s) if self._intervals_s else 0.0
+        if interval_s > 0:
+            self._intervals_s.append(interval_s)
+        return interval_s < 0 or interval_s > max(MAX_GAP_S, 4 * usual_s)
+
+    def _take_samples(self, previous: Frame | None, frame: Frame) -> Frame | None:
+        """Fill every sample that is due by now; give the frame that the last of them took."""
+        taken = None
+        half_interval_s = 0.0 if previous is None else (frame.pts_s - previous.pts_s) / 2
+        while (due_s := self._start_s + self._samples / self.clip_format.fps) <= frame.pts_s + half_interval_s:
+            previous_is_nearer = previous is not None and due_s - previous.pts_s < frame.pts_s - due_s
+            taken = previous if previous_is_nearer and previous is not None else frame
+            self._append(taken)
+        return taken
+
+    def _append(self, frame: Frame) -> None:
+        """Write the prepared frame behind the last one, or repeat that where it is the same."""
+        if self._filled == len(self._block):
+            self._carry_on_in_a_new_block()
+        i = self._filled
+        repeats = self._samples > 0 and self._pts_s[i - 1] == frame.pts_s
+        self._block[i] = self._block[i - 1] if repeats else prepare(frame.pixels, self.clip_format)
+        self._pts_s[i] = frame.pts_s
+        self._filled += 1
+        self._samples += 1
+
+    def _clip(self, last: Frame) -> Clip:
+        newest = slice(self._filled - self.clip_format.length, self._filled)
+        return Clip(
+            frames=self._block[newest],
+            pts_s=self._pts_s[newest],
+            index=self._samples - 1,
+            last=last,
+            transform=self._transform,
+        )
+
+    def _start_afresh(self, *, at_s: float) -> None:
+        self._start_s, self._samples, self._due = at_s, 0, self.clip_format.length
+        self._block, self._pts_s = self._new_block()
+        self._filled = 0
+
+    def _carry_on_in_a_new_block(self) -> None:
+        keep = self.clip_format.length - 1
+        block, pts_s = self._new_block()
+        block[:keep], pts_s[:keep] = self._block[self._filled - keep :], self._pts_s[self._filled - keep :]
+        self._block, self._pts_s, self._filled = block, pts_s, keep
+
+    def _new_block(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+        size = BLOCK_CLIPS * self.clip_format.length
+        return np.empty((size, 3, *self.clip_format.crop), np.uint8), np.empty(size)

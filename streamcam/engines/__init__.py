@@ -1,0 +1,56 @@
+"""Clips → heat. An engine is one class with `infer`; list it here."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from streamcam.engines.device import Runner, pick_device, pick_precision
+from streamcam.engines.stream import StreamEngine
+from streamcam.engines.window import WindowEngine
+from streamcam.errors import StreamcamError
+from streamcam.models import CamModel
+from streamcam.records import Clip, Heat
+
+ENGINES: dict[str, type[WindowEngine] | type[StreamEngine]] = {"window": WindowEngine, "stream": StreamEngine}
+
+
+class Engine(Protocol):
+    """Says of clips what is in them and where."""
+
+    @property
+    def name(self) -> str:
+        """One of `ENGINES`."""
+        ...
+
+    def infer(self, clips: Sequence[Clip]) -> list[Heat]:
+        """The heat of each clip, in order."""
+        ...
+
+
+def make_engine(
+    model: CamModel,
+    *,
+    name: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    top_k: int = 5,
+    classes: Sequence[int] | None = None,
+) -> WindowEngine | StreamEngine:
+    """Put a model on a device.
+
+    Args:
+        model: it is copied, not changed.
+        name: `window`, `stream`, or `auto`: stream where it gives window's answers for less.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        precision: `auto`, `fp32`, `fp16` or `bf16`.
+        top_k: how many classes' heat each result carries, where `classes` does not say which.
+        classes: indices of the classes whose heat each result carries.
+
+    Raises:
+        StreamcamError: no such engine, device or precision, or not for this model.
+    """
+    if name == "auto":
+        name = "stream" if model.spec.framewise else "window"
+    if name not in ENGINES:
+        raise StreamcamError(f"no such engine: {name} (use auto, {', '.join(ENGINES)})")
+    chosen = pick_device(device)
+    return ENGINES[name](Runner(model, chosen, pick_precision(precision, chosen)), top_k=top_k, classes=classes)

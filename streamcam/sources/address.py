@@ -1,0 +1,114 @@
+"""What a source argument means; and the one place that takes credentials out of text."""
+
+import re
+import socket
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from streamcam.errors import StreamcamError
+
+SAMPLE = "sample"
+NETWORK_TIMEOUT_S = 4
+
+_USERINFO = re.compile(r"(\w+://)[^/\s]*@")
+_SECRET_PARAMETER = re.compile(r"([?&][^=&\s]*(?:pass|pwd|token|key|auth|secret|sig)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
+
+
+def redact(text: str) -> str:
+    """Take user names, passwords and tokens out of URLs in a text.
+
+    >>> redact("rtsp://admin:hunter2@10.0.0.7/live?token=abc")
+    'rtsp://***@10.0.0.7/live?token=***'
+    """
+    return _SECRET_PARAMETER.sub(r"\1***", _USERINFO.sub(r"\1***@", text))
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A source argument, understood: what FFmpeg is asked to open, and how."""
+
+    shown: str
+    """For people: without credentials."""
+    name: str
+    """A default name for the source."""
+    url: str = field(repr=False)
+    """What FFmpeg opens; it may hold a password."""
+    live: bool
+    """Whether it delivers at its own pace and must be opened again when it ends."""
+    format: str | None = None
+    """FFmpeg's input format, where it cannot be guessed."""
+    options: dict[str, str] = field(default_factory=dict)
+    """FFmpeg's options."""
+
+
+def parse_address(uri: str) -> Address:
+    """Understand a source argument: `0`, /dev/video0, rtsp://…, http://…, file.mp4, `-`, lavfi:…, or `sample`.
+
+    Raises:
+        StreamcamError: it is none of these, there is no such file, or its host is unknown.
+    """
+    scheme = uri.partition(":")[0].lower()
+    if uri == "-":
+        return Address("standard input", "stdin", "pipe:0", live=False)
+    if uri == SAMPLE:
+        return Address(SAMPLE, SAMPLE, str(files("streamcam") / "data" / "sample.mp4"), live=False)
+    if uri.isdecimal() or uri.startswith("/dev/video"):
+        return _camera(uri)
+    if scheme == "lavfi":
+        return Address(uri, _name(uri.removeprefix("lavfi:").partition("=")[0]), uri[6:], live=False, format="lavfi")
+    if "://" in uri and scheme != "file":
+        return _network(uri, scheme)
+    return _file(uri)
+
+
+def _camera(uri: str) -> Address:
+    path = f"/dev/video{uri}" if uri.isdecimal() else uri
+    if not Path(path).exists():
+        raise StreamcamError(f"no such camera: {path} (is it plugged in? `streamcam doctor` lists what there is)")
+    options = {"framerate": "30", "video_size": "640x480"}
+    return Address(path, _name(Path(path).name), path, live=True, format="v4l2", options=options)
+
+
+def _network(uri: str, scheme: str) -> Address:
+    timeout_us = str(NETWORK_TIMEOUT_S * 1_000_000)
+    options = {
+        # With these FFmpeg opens a camera in 0.1 s instead of 1 s; timeout (not stimeout) holds for reads as well.
+        "rtsp": {"rtsp_transport": "tcp", "timeout": timeout_us, "probesize": "32", "analyzeduration": "0"},
+        "http": {"timeout": timeout_us},
+    }
+    options |= {"rtsps": options["rtsp"], "https": options["http"]}
+    if scheme not in options:
+        raise StreamcamError(f"cannot read {redact(uri)}: use a camera number, {', '.join(options)} or a file")
+    host = _host(uri)
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError as e:
+        raise StreamcamError(f"cannot reach {redact(uri)}: unknown host {host!r}") from e
+    return Address(redact(uri), _name(host), uri, live=True, options=options[scheme])
+
+
+def _host(uri: str) -> str:
+    try:
+        host = urlsplit(uri).hostname
+    except ValueError:
+        host = None
+    if not host:
+        raise StreamcamError(f"not a URL with a host: {redact(uri)}")
+    return host
+
+
+def _file(uri: str) -> Address:
+    path = Path(uri.removeprefix("file://"))
+    if path.is_dir():
+        raise StreamcamError(f"cannot read {path}: it is a folder; give a video file")
+    if not path.exists():
+        raise StreamcamError(f"no such file: {path}")
+    # "file:" keeps FFmpeg from taking a colon in the name for a protocol.
+    return Address(str(path), _name(path.stem), f"file:{path}", live=False)
+
+
+def _name(text: str) -> str:
+    """A name that can be part of a message topic."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", text).strip("-.")[:48] or "source"

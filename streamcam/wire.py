@@ -1,0 +1,330 @@
+"""`streamcam/1`: results ↔ message parts. Pure bytes: no sockets, no pickle. Specified in docs/wire.md.
+
+part 0   topic             sc1/<source>/<kind>/
+part 1   header            JSON, at most 64 KiB
+part 2…  what the header's `parts` list, in that order: raw little-endian tensors in C order, or JPEG pictures
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal
+
+import cv2
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from streamcam.records import Frame, Heat, Image, Result, Transform
+
+PROTOCOL = "streamcam/1"
+MAX_HEADER_BYTES = 64 * 1024
+MAX_PART_BYTES = 256 * 1024 * 1024
+MAX_PARTS = 16
+JPEG_QUALITY = 85
+DTYPES = {"u1": "<u1", "f2": "<f2", "f4": "<f4"}
+
+Kind = Literal["result", "overlay", "frame", "event", "status"]
+Scalar = str | int | float | bool | None
+
+DIRECTORY = "_"
+"""The source name under which a publisher's `status` lists its sources."""
+
+_SOURCE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class WireError(ValueError):
+    """A message that is not well-formed `streamcam/1`. Receivers drop it and count it."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What one binary part holds."""
+
+    name: str
+    media: Literal["tensor", "image/jpeg"]
+    dtype: str
+    shape: list[int]
+    nbytes: int
+    scale: float = 1.0
+    """What the numbers were multiplied by to fit the type; divide by it."""
+
+
+class FrameHeader(msgspec.Struct, frozen=True):
+    """Which frame a message speaks of."""
+
+    index: int
+    pts_s: float
+    captured_ns: int
+
+
+class ClassHeader(msgspec.Struct, frozen=True):
+    """One of the K classes whose heat is sent, in the cube's order."""
+
+    index: int
+    label: str
+    score: float
+    logit: float
+    scale: float | None = None
+
+
+class HeatHeader(msgspec.Struct, frozen=True):
+    """What the heat of a `result` speaks of."""
+
+    model: str
+    model_hash: str
+    top: list[ClassHeader]
+    pts_s: list[float]
+    clip_pts_s: tuple[float, float]
+    transform: tuple[float, float, float, float]
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """Part 1 of every message."""
+
+    protocol: str
+    kind: Kind
+    publisher: str
+    """Random per start, so that a subscriber notices a restart."""
+    seq: int
+    """Running number per topic, from 0: a step greater than 1 means that messages were lost on the way."""
+    source: str
+    sent_ns: int
+    """Unix time in nanoseconds."""
+    session: int = 0
+    frame: FrameHeader | None = None
+    heat: HeatHeader | None = None
+    timings_ms: dict[str, float] = {}
+    drops: dict[str, int] = {}
+    data: dict[str, Scalar] = {}
+    """Of `status` and `event`: what they say."""
+    sources: list[str] = []
+    """Of the directory: the names of all sources."""
+    parts: list[Part] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A decoded message: its header, and what it says as a record, if it speaks of a frame."""
+
+    header: Header
+    result: Result | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Who sends a message, and its place in the sequence."""
+
+    publisher: str
+    seq: int
+    sent_ns: int
+
+
+def topic(source: str, kind: Kind) -> bytes:
+    """The topic of a source's messages of one kind.
+
+    The trailing slash keeps `cam1` from matching `cam10`.
+
+    Raises:
+        WireError: a source name that cannot be part of a topic.
+    """
+    if not _SOURCE_NAME.fullmatch(source):
+        raise WireError(f"expected a source name of letters, digits, '.', '_' and '-', got {source!r}")
+    return f"sc1/{source}/{kind}/".encode()
+
+
+def encode_result(result: Result, stamp: Stamp) -> list[bytes]:
+    """A `result`: the heat cube, the common map and all logits, and no pixels."""
+    heat = result.heat
+    if heat is None:
+        raise ValueError("expected a result with heat, got one without")
+    tensors = [
+        _tensor_part("cube", heat.cube, "f2"),
+        _tensor_part("common", heat.common, "f2"),
+        _tensor_part("logits", heat.logits, "f4"),
+    ]
+    return _message("result", result, stamp, tensors)
+
+
+def encode_picture(kind: Literal["frame", "overlay"], result: Result, picture: Image, stamp: Stamp) -> list[bytes]:
+    """A `frame` (as it came) or an `overlay` (painted), uint8 [H,W,3] RGB, as JPEG."""
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    part = Part(name="image", media="image/jpeg", dtype="u1", shape=list(picture.shape), nbytes=len(jpeg))
+    return _message(kind, result, stamp, [(part, jpeg)])
+
+
+def encode_status(source: str, data: Mapping[str, Scalar], stamp: Stamp) -> list[bytes]:
+    """A `status`: once a second, how a source fares."""
+    return _assemble(_bare_header("status", source, stamp, data=dict(data)), [])
+
+
+def encode_directory(sources: Sequence[str], stamp: Stamp) -> list[bytes]:
+    """The list of all sources, so that a subscriber can choose topics: one per source and kind."""
+    return _assemble(_bare_header("status", DIRECTORY, stamp, sources=list(sources)), [])
+
+
+def decode(message: Sequence[bytes]) -> Message:
+    """Message parts → records. Strict about what it reads, silent about fields that it does not know.
+
+    Raises:
+        WireError: the message is malformed or of another major version. Nothing else is ever raised, and nothing is
+            allocated beyond the size of the message (and of the picture that it holds).
+    """
+    header = decode_header(message)
+    bodies = message[2:]
+    if len(bodies) != len(header.parts):
+        raise WireError(f"expected {len(header.parts)} parts, got {len(bodies)}")
+    try:
+        values = {part.name: _read(part, body) for part, body in zip(header.parts, bodies, strict=True)}
+        return Message(header, _result(header, values))
+    except (ValueError, KeyError, OverflowError, cv2.error) as e:
+        raise WireError(str(e)) from e
+
+
+def decode_header(message: Sequence[bytes]) -> Header:
+    """The header of a message, checked against its topic.
+
+    Raises:
+        WireError: as for `decode`.
+    """
+    if not 2 <= len(message) <= 2 + MAX_PARTS:
+        raise WireError(f"expected 2 to {2 + MAX_PARTS} parts, got {len(message)}")
+    if len(message[1]) > MAX_HEADER_BYTES:
+        raise WireError(f"expected a header of at most {MAX_HEADER_BYTES} bytes, got {len(message[1])}")
+    try:
+        header = msgspec.json.decode(message[1], type=Header)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
+        raise WireError(f"header: {e}") from e
+    if header.protocol.partition(".")[0] != PROTOCOL:
+        raise WireError(f"expected {PROTOCOL}, got {header.protocol[:40]!r}")
+    if message[0] != topic(header.source, header.kind):
+        raise WireError("the topic and the header disagree")
+    return header
+
+
+def _message(kind: Kind, result: Result, stamp: Stamp, parts: Sequence[tuple[Part, bytes]]) -> list[bytes]:
+    frame = result.frame
+    header = _bare_header(
+        kind,
+        frame.source,
+        stamp,
+        session=frame.session,
+        frame=FrameHeader(frame.index, frame.pts_s, frame.captured_ns),
+        heat=None if result.heat is None else _heat_header(result.heat),
+        timings_ms={k: round(v, 3) for k, v in result.timings_ms.items()},
+        drops=dict(result.drops),
+        parts=[part for part, _ in parts],
+    )
+    return _assemble(header, [body for _, body in parts])
+
+
+def _bare_header(kind: Kind, source: str, stamp: Stamp, **fields: Any) -> Header:
+    return Header(
+        protocol=PROTOCOL,
+        kind=kind,
+        publisher=stamp.publisher,
+        seq=stamp.seq,
+        source=source,
+        sent_ns=stamp.sent_ns,
+        **fields,
+    )
+
+
+def _assemble(header: Header, bodies: list[bytes]) -> list[bytes]:
+    encoded = msgspec.json.encode(header)
+    if len(encoded) > MAX_HEADER_BYTES:
+        raise WireError(
+            f"expected a header of at most {MAX_HEADER_BYTES} bytes, got {len(encoded)}: send fewer classes"
+        )
+    return [topic(header.source, header.kind), encoded, *bodies]
+
+
+def _heat_header(heat: Heat) -> HeatHeader:
+    rows = zip(heat.classes.tolist(), heat.labels, heat.scores.tolist(), strict=True)
+    scales = [None] * len(heat.labels) if heat.scale is None else heat.scale.tolist()
+    return HeatHeader(
+        model=heat.model,
+        model_hash=heat.model_hash,
+        top=[
+            ClassHeader(index, label, score, float(heat.logits[index]), scale)
+            for (index, label, score), scale in zip(rows, scales, strict=True)
+        ],
+        pts_s=heat.pts_s.tolist(),
+        clip_pts_s=heat.clip_pts_s,
+        transform=(heat.transform.left, heat.transform.top, heat.transform.right, heat.transform.bottom),
+    )
+
+
+def _tensor_part(name: str, array: npt.NDArray[np.float32], dtype: Literal["f2", "f4"]) -> tuple[Part, bytes]:
+    """A tensor and its description; half-precision numbers are scaled down where they would overflow."""
+    scale = 1.0
+    if dtype == "f2":
+        peak = float(np.abs(array).max(initial=0.0))
+        scale = min(1.0, 6e4 / peak) if peak else 1.0
+    body = np.ascontiguousarray(array * scale if scale != 1.0 else array, dtype=DTYPES[dtype]).tobytes()
+    return Part(name, "tensor", dtype, list(array.shape), len(body), scale), body
+
+
+def _read(part: Part, body: bytes) -> npt.NDArray[Any]:
+    if len(body) != part.nbytes or len(body) > MAX_PART_BYTES:
+        raise WireError(f"part {part.name!r}: expected {part.nbytes} bytes, got {len(body)}")
+    if len(part.shape) > 4 or any(n < 0 for n in part.shape):
+        raise WireError(f"part {part.name!r}: expected up to 4 sizes of 0 or more, got {part.shape}")
+    return _read_jpeg(part, body) if part.media == "image/jpeg" else _read_tensor(part, body)
+
+
+def _read_jpeg(part: Part, body: bytes) -> Image:
+    bgr = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR) if body else None
+    if bgr is None or list(bgr.shape) != part.shape:
+        raise WireError(f"part {part.name!r}: not a JPEG picture of shape {part.shape}")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _read_tensor(part: Part, body: bytes) -> npt.NDArray[Any]:
+    if part.dtype not in DTYPES:
+        raise WireError(f"part {part.name!r}: expected dtype {', '.join(DTYPES)}, got {part.dtype[:20]!r}")
+    dtype = np.dtype(DTYPES[part.dtype])
+    if prod(part.shape) * dtype.itemsize != part.nbytes:
+        raise WireError(f"part {part.name!r}: {part.nbytes} bytes do not make shape {part.shape} of {part.dtype}")
+    if not (np.isfinite(part.scale) and part.scale > 0):
+        raise WireError(f"part {part.name!r}: expected scale > 0, got {part.scale}")
+    array = np.frombuffer(body, dtype).reshape(part.shape)
+    return array if dtype.kind == "u" else array.astype(np.float32) / np.float32(part.scale)
+
+
+def _result(header: Header, values: Mapping[str, npt.NDArray[Any]]) -> Result | None:
+    frame = header.frame
+    if frame is None:
+        if header.kind in ("result", "overlay", "frame"):
+            raise WireError(f"a message of kind {header.kind!r} without a frame")
+        return None
+    return Result(
+        frame=Frame(
+            values.get("image"), frame.index, frame.pts_s, frame.captured_ns, header.source, session=header.session
+        ),
+        heat=_heat(header.heat, values) if header.kind == "result" else None,
+        timings_ms=header.timings_ms,
+        drops=header.drops,
+    )
+
+
+def _heat(header: HeatHeader | None, values: Mapping[str, npt.NDArray[Any]]) -> Heat:
+    if header is None:
+        raise WireError("a result without heat")
+    scales = [row.scale for row in header.top]
+    known = [s for s in scales if s is not None]
+    return Heat(
+        cube=values["cube"],
+        common=values["common"],
+        classes=np.array([row.index for row in header.top], np.int64),
+        labels=tuple(row.label for row in header.top),
+        scores=np.array([row.score for row in header.top], np.float32),
+        logits=values["logits"],
+        scale=np.array(known, np.float32) if len(known) == len(scales) else None,
+        pts_s=np.array(header.pts_s, np.float64),
+        clip_pts_s=header.clip_pts_s,
+        transform=Transform(*header.transform),
+        model=header.model,
+        model_hash=header.model_hash,
+    )
