@@ -4,7 +4,7 @@ Heat is drawn by an absolute scale, in logit units, and faded with the class's p
 own minimum and maximum would flicker, and paint something hot even when nothing is there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -95,6 +95,40 @@ def overlay(result: Result, *, scale: float, k: int = 0, opacity: float = 0.6, c
     return painted
 
 
+def panel(image: Image, lines: Sequence[str]) -> Image:
+    """A picture with lines of text in a dark box in its middle; the picture is not changed."""
+    painted = image.copy()
+    _Canvas(painted).panel(lines)
+    return painted
+
+
+class Painter:
+    """Paints results one after the other, by the model's scale or a running one; a result is painted only once."""
+
+    def __init__(self, caption: Callable[[Result], Caption] | None = None, *, opacity: float = 0.6) -> None:
+        self._caption, self._opacity = caption, opacity
+        self._running = RunningScale()
+        self._scales: dict[str, tuple[Heat, float]] = {}
+        self._painted: tuple[Result, Image] | None = None
+
+    def overlay(self, result: Result) -> Image:
+        """The overlay of a result with the strongest class, uint8 [H,W,3]. The same array for the same result."""
+        if self._painted is None or self._painted[0] is not result:
+            scale = 1.0 if result.heat is None else self.scale(result.frame.source, result.heat)
+            caption = self._caption(result) if self._caption else None
+            self._painted = result, overlay(result, scale=scale, opacity=self._opacity, caption=caption)
+        return self._painted[1]
+
+    def scale(self, source: str, heat: Heat, k: int = 0) -> float:
+        """The contrast of class `k`, in logit units, that is painted at full strength."""
+        if heat.scale is not None:
+            return float(heat.scale[k])
+        known = self._scales.get(source)
+        if known is None or known[0] is not heat:
+            known = self._scales[source] = heat, self._running.update(source, heat)
+        return known[1]
+
+
 class _Canvas:
     """A picture with sizes in units of its own height, so that the text suits a thumbnail and a 4K frame."""
 
@@ -112,6 +146,15 @@ class _Canvas:
         self._shade(0, 0, max(map(self._text_width, lines)) + 2 * self._margin, len(lines) * self._line + self._margin)
         for i, line in enumerate(lines):
             self._text(line, self._margin, (i + 1) * self._line, GREY if i else WHITE)
+
+    def panel(self, lines: Sequence[str]) -> None:
+        """Lines of text in the middle."""
+        width = max(map(self._text_width, lines)) + 4 * self._margin
+        height = len(lines) * self._line + 2 * self._margin
+        x, y = (self._width - width) // 2, (self._height - height) // 2
+        self._shade(x, y, width, height)
+        for i, line in enumerate(lines):
+            self._text(line, x + 2 * self._margin, y + self._margin + (i + 1) * self._line, WHITE)
 
     def bars(self, heat: Heat, k: int) -> None:
         """The classes with their probabilities, bottom left; the painted one is marked."""

@@ -21,6 +21,11 @@ class Engine(Protocol):
         """One of `ENGINES`."""
         ...
 
+    @property
+    def max_batch(self) -> int:
+        """How many clips it likes to get at once."""
+        ...
+
     def infer(self, clips: Sequence[Clip]) -> list[Heat]:
         """The heat of each clip, in order."""
         ...

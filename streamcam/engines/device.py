@@ -75,6 +75,8 @@ class Runner:
         self._model.features.to(dtype=PRECISIONS[precision], memory_format=layout)  # type: ignore[call-overload]
         self._staging = _PinnedRing(device) if device.type == "cuda" else None
         self.bias: Tensor = self._model.bias
+        # A GPU has room for many clips at once; on a CPU a batch only helps where one frame is little work.
+        self.max_batch = 16 if device.type == "cuda" else 4 if model.spec.framewise else 1
 
     @torch.inference_mode()
     def cubes(self, clips: Sequence[npt.NDArray[np.uint8]]) -> Tensor:

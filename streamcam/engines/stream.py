@@ -28,6 +28,7 @@ class StreamEngine:
                 f"the stream engine cannot run {runner.spec.name}: it mixes time (use --engine window)"
             )
         self.runner, self._top_k, self._classes = runner, top_k, classes
+        self.max_batch = runner.max_batch
         self._slices: dict[str, _Slices] = {}
         runner.cubes([np.zeros((1, 3, *runner.spec.clip_format.crop), np.uint8)])  # warm up
 

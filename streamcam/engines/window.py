@@ -17,6 +17,7 @@ class WindowEngine:
 
     def __init__(self, runner: Runner, *, top_k: int = 5, classes: Sequence[int] | None = None) -> None:
         self.runner, self._top_k, self._classes = runner, top_k, classes
+        self.max_batch = runner.max_batch
         clip_format = runner.spec.clip_format
         runner.cubes([np.zeros((clip_format.length, 3, *clip_format.crop), np.uint8)])  # warm up
 

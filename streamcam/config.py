@@ -1,0 +1,132 @@
+"""What can be configured: the same keys in YAML files, on the command line and in Python."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from streamcam.errors import StreamcamError
+
+DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
+MAX_CLASSES = 100
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class SourceConfig(_Strict):
+    """One source."""
+
+    uri: str = Field(
+        repr=False, description="camera number, /dev/video0, rtsp://…, http://…, file, -, lavfi:… or sample"
+    )
+    name: str | None = Field(None, pattern=r"^[A-Za-z0-9.-]{1,48}$", description="what results call it")
+
+
+class RunConfig(_Strict):
+    """Everything that `streamcam run` and `streamcam.stream` can be told."""
+
+    sources: list[SourceConfig] = Field(min_length=1, description="what to watch")
+    model: str = Field("imagenet", description="one of `streamcam models`")
+    weights: str | None = Field(None, description="DEFAULT (published), none (random, for measuring) or a file")
+    engine: Literal["auto", "window", "stream"] = Field("auto", description="how clips are computed")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field("auto", description="auto is the fastest native one")
+    window: int | None = Field(None, ge=1, le=1024, description="frames in a clip; by default the model's own")
+    hop: int | None = Field(
+        None, ge=1, le=100_000, description="frames between windows; by default a heat slice's worth"
+    )
+    fps: float | None = Field(None, gt=0, le=1000, description="frames a second the model sees; by default its own")
+    classes: list[str] | None = Field(None, min_length=1, max_length=MAX_CLASSES, description="show only these classes")
+    top_k: int = Field(5, ge=1, le=MAX_CLASSES, description="show the strongest so many classes")
+    bind: str | None = Field(DEFAULT_ENDPOINT, description="where to publish; none to publish nowhere")
+    record: Path | None = Field(None, description="write the overlay to this .mp4")
+    save_heat: Path | None = Field(None, description="write the heat of every window to this .npz")
+    max_frames: int | None = Field(None, ge=1, description="stop each source after so many frames")
+    seconds: float | None = Field(None, gt=0, description="stop after so long")
+    as_fast_as_possible: bool = Field(False, description="files: every window, no drops, the same result every time")
+    loop: bool = Field(False, description="files: start again at the end")
+    view: bool = Field(False, description="open a viewer window; closing it ends the run")
+    summary_json: Path | None = Field(None, description="write counts and latencies to this file at the end")
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _uris(cls, value: object) -> object:
+        """A source may be given as its URI alone."""
+        if isinstance(value, list):
+            return [{"uri": str(v)} if isinstance(v, str | int) else v for v in value]
+        return value
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        """Classes may be given as one text, separated by commas."""
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+    @field_validator("bind", mode="before")
+    @classmethod
+    def _nowhere(cls, value: object) -> object:
+        return None if value == "none" else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RunConfig":
+        names = [source.name for source in self.sources if source.name]
+        if len(names) != len(set(names)):
+            raise ValueError("two sources have the same name")
+        if self.view and self.bind is None:
+            raise ValueError("view needs an endpoint to look at: leave bind out, or give one")
+        return self
+
+
+def make_config(options: dict[str, Any], *, file: Path | None = None) -> RunConfig:
+    """A checked configuration from a file's keys, overridden by options that are not None.
+
+    Raises:
+        StreamcamError: the file cannot be read, a key is unknown, or a value is not allowed.
+    """
+    keys = read_yaml(file) if file else {}
+    keys |= {key: value for key, value in options.items() if value is not None}
+    try:
+        return RunConfig.model_validate(keys)
+    except ValidationError as e:
+        where = f"{file}: " if file else ""
+        raise StreamcamError(where + _explain(e)) from None
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """The keys in a YAML file.
+
+    Raises:
+        StreamcamError: no such file, or not a YAML mapping.
+    """
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise StreamcamError(f"cannot read {file}: {e.strerror}") from e
+    except UnicodeDecodeError as e:
+        raise StreamcamError(f"cannot read {file}: it is not text") from e
+    except yaml.YAMLError as e:
+        mark = getattr(e, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise StreamcamError(f"{file}{line}: not valid YAML ({getattr(e, 'problem', 'syntax error')})") from None
+    if not isinstance(content, dict):
+        raise StreamcamError(f"{file}: expected keys and values such as 'model: imagenet'")
+    return content
+
+
+def _explain(error: ValidationError) -> str:
+    """The first thing that is wrong, in one line."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = SourceConfig.model_fields if len(first["loc"]) > 1 else RunConfig.model_fields
+        close = get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"keys: {', '.join(known)}"
+        return f"unknown key {where!r} ({hint})"
+    if first["type"] == "missing" and where == "sources":
+        return "no source: give a camera number, rtsp://…, a file or `sample`"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message

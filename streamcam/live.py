@@ -1,0 +1,220 @@
+"""A config → parts, wired into a running pipeline: the one place that assembles."""
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from streamcam.clips import SlidingWindow
+from streamcam.config import RunConfig
+from streamcam.engines import make_engine
+from streamcam.engines.stream import StreamEngine
+from streamcam.engines.window import WindowEngine
+from streamcam.errors import StreamcamError
+from streamcam.metrics import Metrics, Summary
+from streamcam.models import CamModel, ModelSpec, find_spec, load_model
+from streamcam.pipeline import Pipeline, Sink
+from streamcam.publish import PublishSink
+from streamcam.recorder import HeatRecorder, VideoRecorder, path_for, require_folder
+from streamcam.records import Result
+from streamcam.render import Caption, Painter
+from streamcam.sources import VideoSource, open_source
+from streamcam.transport import Publisher, require_local
+
+
+@dataclass(frozen=True)
+class Live:
+    """A pipeline with all its parts, ready to run."""
+
+    config: RunConfig
+    sources: Sequence[VideoSource]
+    engine: WindowEngine | StreamEngine
+    pipeline: Pipeline
+    endpoint: str | None
+    """Where results are published."""
+
+    def summary(self) -> Summary:
+        """What the run has done so far."""
+        runner = self.engine.runner
+        return self.pipeline.metrics.summary(
+            model=runner.context.model,
+            model_hash=runner.context.model_hash,
+            engine=self.engine.name,
+            device=str(runner.device),
+            precision=runner.precision,
+        )
+
+
+def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = None, sinks: Sequence[Sink] = ()) -> Live:
+    """Open everything that a config names; `stack` closes it.
+
+    What is cheap to check comes first, so that a mistake is found before anything is written or bound.
+
+    Args:
+        config: what to do.
+        stack: closes sources, socket and files.
+        model: instead of the one that the config names.
+        sinks: more takers of results, after the config's own.
+
+    Raises:
+        StreamcamError: something cannot be had; nothing is left open or half-written.
+    """
+    spec = model.spec if model is not None else find_spec(config.model)
+    classes = find_classes(spec, config.classes)
+    for path in (config.record, config.save_heat, config.summary_json):
+        if path is not None:
+            require_folder(path)
+    if config.bind is not None:
+        require_local(config.bind)
+    sources = _open_sources(config, stack)
+    engine = make_engine(
+        _fitted(model or load_model(config.model, weights=config.weights), config),
+        name=config.engine,
+        device=config.device,
+        precision=config.precision,
+        top_k=config.top_k,
+        classes=classes,
+    )
+    metrics = Metrics()
+    painter = Painter(None if config.as_fast_as_possible else _LiveCaption(metrics))
+    publisher = stack.enter_context(Publisher(config.bind)) if config.bind else None
+    own = [PublishSink(publisher, sources, painter, metrics)] if publisher else []
+    clip_format = engine.runner.spec.clip_format
+    hop = config.hop or engine.runner.spec.temporal_stride
+    pipeline = Pipeline(
+        sources,
+        engine,
+        [*own, *_recorders(config, sources, painter, spec.classes, stack), *sinks],
+        window=lambda: SlidingWindow(clip_format, hop=hop),
+        lossless=config.as_fast_as_possible,
+        max_frames=config.max_frames,
+        metrics=metrics,
+    )
+    return Live(config, sources, engine, pipeline, publisher.endpoint if publisher else None)
+
+
+def find_classes(spec: ModelSpec, names: Sequence[str] | None) -> list[int] | None:
+    """Class names, in any case → their indices.
+
+    Raises:
+        StreamcamError: the model has no such class.
+    """
+    if names is None:
+        return None
+    known = {name.casefold(): i for i, name in reversed(list(enumerate(spec.classes)))}
+    for name in names:
+        if name.casefold() not in known:
+            close = get_close_matches(name.casefold(), known, n=3)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"it has {len(spec.classes)} others"
+            raise StreamcamError(f"{spec.name} has no class {name!r} ({hint})")
+    return list(dict.fromkeys(known[name.casefold()] for name in names))
+
+
+def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary:
+    """Run until the end, `config.seconds`, or the viewer is closed; then write the summary.
+
+    Args:
+        live: what to run.
+        show: called about ten times a second with `live`, to show how it goes.
+    """
+    config, pipeline = live.config, live.pipeline
+    start_s = time.monotonic()
+    viewer = _start_viewer(live.endpoint) if config.view and live.endpoint else None
+
+    def wait() -> None:
+        show(live)
+        timed_out = config.seconds is not None and time.monotonic() - start_s >= config.seconds
+        if timed_out or (viewer is not None and viewer.poll() is not None):
+            pipeline.stop.set()
+
+    try:
+        pipeline.run(wait=wait)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if viewer is not None:
+            viewer.terminate()
+    summary = live.summary()
+    if config.summary_json is not None:
+        _write_json(config.summary_json, asdict(summary))
+    return summary
+
+
+class _LiveCaption:
+    """What stands on a live overlay: how fast, and how old."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def __call__(self, result: Result) -> Caption:
+        frame = result.frame
+        drops = sum(result.drops.values())
+        latency_ms = (time.time_ns() - frame.captured_ns) / 1e6
+        age = "no heat yet" if result.heat_age_s is None else f"heat {max(0.0, result.heat_age_s) * 1e3:.0f} ms old"
+        return Caption(
+            f"{frame.source}  {self._metrics.fps(frame.source):.0f} fps",
+            (age, f"latency {latency_ms:.0f} ms, {drops} dropped"),
+        )
+
+
+def _open_sources(config: RunConfig, stack: ExitStack) -> list[VideoSource]:
+    """Open all; two with the same default name become cam and cam-2."""
+    sources: list[VideoSource] = []
+    seen: Counter[str] = Counter()
+    given = {source.name for source in config.sources}
+    for source in config.sources:
+        opened = open_source(source.uri, name=source.name, paced=not config.as_fast_as_possible, loop=config.loop)
+        stack.enter_context(closing(opened))
+        base = opened.name
+        while source.name is None and (opened.name in seen or opened.name in given):
+            seen[base] += 1
+            opened.name = f"{base}-{seen[base]}"
+        seen[opened.name] += 1
+        if opened.live and config.as_fast_as_possible:
+            raise StreamcamError(f"--as-fast-as-possible is for files; {opened.shown} is live")
+        sources.append(opened)
+    return sources
+
+
+def _fitted(model: CamModel, config: RunConfig) -> CamModel:
+    """The model with the clip length and frame rate that the config asks for."""
+    own = model.spec.clip_format
+    asked = replace(own, length=config.window or own.length, fps=config.fps or own.fps)
+    if asked == own:
+        return model
+    return CamModel(replace(model.spec, clip_format=asked), model.features, model.weight, model.bias)
+
+
+def _recorders(
+    config: RunConfig, sources: Sequence[VideoSource], painter: Painter, labels: tuple[str, ...], stack: ExitStack
+) -> list[Sink]:
+    several = len(sources) > 1
+    recorders: list[VideoRecorder | HeatRecorder] = []
+    for name in [source.name for source in sources]:
+        if config.record is not None:
+            path = path_for(config.record, name, several=several)
+            recorders.append(stack.enter_context(VideoRecorder(path, name, painter.overlay)))
+        if config.save_heat is not None:
+            path = path_for(config.save_heat, name, several=several)
+            recorders.append(stack.enter_context(HeatRecorder(path, name, labels)))
+    return list(recorders)
+
+
+def _start_viewer(endpoint: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "streamcam", "view", endpoint])
+
+
+def _write_json(path: Path, content: object) -> None:
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as e:
+        partial.unlink(missing_ok=True)
+        raise StreamcamError(f"cannot write {path}: {e.strerror}") from e

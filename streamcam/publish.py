@@ -1,0 +1,61 @@
+"""The sink that publishes: heat for every window; pictures, while somebody wants them; status once a second."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from streamcam.metrics import Metrics
+from streamcam.pipeline import Sink
+from streamcam.records import Result
+from streamcam.render import Painter
+from streamcam.sources import Source
+from streamcam.transport import Publisher
+
+STATUS_EVERY_S = 1.0
+
+
+class PublishSink(Sink):
+    """Results → `Publisher`."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        sources: Sequence[Source],
+        painter: Painter,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._publisher, self._sources, self._painter, self._metrics = publisher, sources, painter, metrics
+        self._clock, self._due_s = clock, clock()
+
+    def on_frame(self, result: Result) -> None:
+        """Pictures, as they are wanted."""
+        if self._publisher.wants(result.frame.source, "frame"):
+            self._publisher.send_picture("frame", result, result.frame.pixels)
+        if self._publisher.wants(result.frame.source, "overlay"):
+            self._publisher.send_picture("overlay", result, self._painter.overlay(result))
+
+    def on_window(self, result: Result) -> None:
+        """The heat, always: it is small, and late joiners are sent the last one."""
+        self._publisher.send_result(result)
+
+    def tick(self) -> None:
+        """Subscriptions; and the status, when it is due."""
+        self._publisher.serve()
+        if self._clock() >= self._due_s:
+            self._due_s = self._clock() + STATUS_EVERY_S
+            self._publisher.send_directory([source.name for source in self._sources])
+            for source in self._sources:
+                self._publisher.send_status(source.name, status_of(source, self._metrics))
+
+
+def status_of(source: Source, metrics: Metrics) -> dict[str, str | int | float | bool | None]:
+    """How a source fares, for a `status` message."""
+    return {
+        "state": source.state,
+        "fps": round(metrics.fps(source.name), 2),
+        "frames": metrics.frames[source.name],
+        "windows": metrics.windows[source.name],
+        "results": metrics.results[source.name],
+        **{f"dropped_{stage}": count for stage, count in metrics.drops(source.name).items()},
+    }

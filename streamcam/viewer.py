@@ -1,0 +1,277 @@
+"""A subscriber with a window: frame, heat, classes, latency; and a plain one for terminals. Needs no torch."""
+
+import os
+import socket
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from streamcam.errors import StreamcamError
+from streamcam.records import Heat, Image, Result
+from streamcam.render import Caption, Painter, overlay, panel
+from streamcam.transport import Subscriber
+from streamcam.wire import Message
+
+WINDOW = "streamcam"
+POLL_S = 0.015
+HELP = (
+    "q   quit",
+    "c   next class",
+    "n   next source",
+    "+ -   more or less heat",
+    "p   pause",
+    "s   snapshot (PNG)",
+    "h   hide this help",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the keys change."""
+
+    class_index: int | None = None
+    """The class that is painted; None for the strongest."""
+    source: str | None = None
+    """The source that is shown; None for the first."""
+    opacity: float = 0.6
+    paused: bool = False
+    help: bool = False
+    quit: bool = False
+    snapshots: int = 0
+
+
+def on_key(view: View, key: str, *, classes: Sequence[int], sources: Sequence[str]) -> View:
+    """The view after a key, given the classes whose heat is at hand, and all sources."""
+    match key:
+        case "q" | "\x1b":
+            return replace(view, quit=True)
+        case "c":
+            return replace(view, class_index=_next_class(classes, view.class_index))
+        case "n" if sources:
+            at = sources.index(view.source) if view.source in sources else 0
+            return replace(view, source=sources[(at + 1) % len(sources)])
+        case "+" | "=":
+            return replace(view, opacity=min(1.0, round(view.opacity + 0.1, 1)))
+        case "-" | "_":
+            return replace(view, opacity=max(0.0, round(view.opacity - 0.1, 1)))
+        case "p":
+            return replace(view, paused=not view.paused)
+        case "s":
+            return replace(view, snapshots=view.snapshots + 1)
+        case "h":
+            return replace(view, help=not view.help)
+    return view
+
+
+def _next_class(classes: Sequence[int], current: int | None) -> int | None:
+    """Strongest → first → … → last → strongest."""
+    if current is None:
+        return classes[0] if classes else None
+    at = classes.index(current) + 1 if current in classes else 0
+    return classes[at] if at < len(classes) else None
+
+
+class Screen:
+    """What is known of each source, and how it looks. Knows no window and no socket."""
+
+    def __init__(self, endpoint: str, *, clock: Callable[[], int] = time.time_ns) -> None:
+        self._endpoint, self._clock = endpoint, clock
+        self._frames: dict[str, Result] = {}
+        self._heats: dict[str, Result] = {}
+        self._states: dict[str, str] = {}
+        self._arrivals_s: dict[str, deque[float]] = {}
+        self._painter = Painter()
+
+    @property
+    def sources(self) -> list[str]:
+        """All sources from which a frame has come."""
+        return list(self._frames)
+
+    def shown(self, view: View) -> str | None:
+        """The source that a view shows."""
+        if view.source in self._frames:
+            return view.source
+        return next(iter(self._frames), None)
+
+    def take(self, message: Message) -> str | None:
+        """Take in a message; the source whose picture has changed with it, if any."""
+        header, result = message.header, message.result
+        if header.kind == "status":
+            self._states[header.source] = str(header.data.get("state", ""))
+        elif header.kind == "result" and result is not None:
+            self._heats[header.source] = result
+        elif result is not None:
+            self._frames[header.source] = result
+            self._arrivals_s.setdefault(header.source, deque(maxlen=30)).append(self._clock() / 1e9)
+            return header.source
+        return None
+
+    def heat(self, source: str | None) -> Heat | None:
+        """The newest heat of a source, if it is of the session that is shown."""
+        frame, result = self._frames.get(source or ""), self._heats.get(source or "")
+        if frame is None or result is None or frame.frame.session != result.frame.session:
+            return None
+        return result.heat
+
+    def picture(self, view: View, skipped: Counter[str]) -> Image:
+        """What the window shows, uint8 [H,W,3] RGB."""
+        source = self.shown(view)
+        if source is None:
+            waiting = np.full((360, 640, 3), 24, np.uint8)
+            return panel(waiting, [f"waiting for {self._endpoint}", "", *HELP])
+        heat = self.heat(source)
+        k = 0 if heat is None else _position(heat, view.class_index)
+        scale = 1.0 if heat is None else self._painter.scale(source, heat, k)
+        result = replace(self._frames[source], heat=heat)
+        picture = overlay(result, scale=scale, k=k, opacity=view.opacity, caption=self._caption(result, view, skipped))
+        return panel(picture, HELP) if view.help else picture
+
+    def _caption(self, result: Result, view: View, skipped: Counter[str]) -> Caption:
+        frame = result.frame
+        title = f"{frame.source}  {self._fps(frame.source):.0f} fps" + ("  PAUSED" if view.paused else "")
+        latency_ms = (self._clock() - frame.captured_ns) / 1e6
+        age = "no heat yet" if result.heat_age_s is None else f"heat {max(0.0, result.heat_age_s) * 1e3:.0f} ms old"
+        notes = [age, f"latency {latency_ms:.0f} ms, {sum(result.drops.values())} dropped, {skipped.total()} skipped"]
+        heat = result.heat
+        if heat is not None and view.class_index is not None and view.class_index not in heat.classes:
+            notes.append("the chosen class is not among those sent: showing the strongest")
+        state = self._states.get(frame.source, "live")
+        return Caption(title, [*notes, state] if state not in ("live", "ended") else notes)
+
+    def _fps(self, source: str) -> float:
+        arrivals_s = self._arrivals_s[source]
+        span_s = arrivals_s[-1] - arrivals_s[0]
+        return (len(arrivals_s) - 1) / span_s if span_s > 0 else 0.0
+
+
+def _position(heat: Heat, class_index: int | None) -> int:
+    """Where a class is among the heat's K; the strongest, where it is not."""
+    found = np.flatnonzero(heat.classes == class_index)
+    return int(found[0]) if len(found) else 0
+
+
+def show(endpoint: str, *, snapshot_folder: Path = Path()) -> None:
+    """Open a window on a publisher and stay until it is closed.
+
+    Raises:
+        StreamcamError: there is no display, or the endpoint is malformed.
+    """
+    require_display()
+    screen, view = Screen(endpoint), View()
+    with Subscriber(endpoint, kinds=("frame", "result", "status")) as subscriber:
+        cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        picture = _draw(screen, view, subscriber)
+        while not view.quit and _is_open():
+            message = next(subscriber.messages(timeout_s=POLL_S), None)
+            changed = None if message is None else screen.take(message)
+            before, view = view, _read_key(screen, view)
+            if view != before or (changed and changed == screen.shown(view) and not view.paused):
+                picture = _draw(screen, view, subscriber)
+            if view.snapshots > before.snapshots:
+                _save(picture, snapshot_folder / f"streamcam-{time.strftime('%Y%m%d-%H%M%S')}-{view.snapshots}.png")
+        cv2.destroyAllWindows()
+
+
+def _draw(screen: Screen, view: View, subscriber: Subscriber) -> Image:
+    picture = screen.picture(view, subscriber.skipped)
+    cv2.imshow(WINDOW, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    return picture
+
+
+def _read_key(screen: Screen, view: View) -> View:
+    code = cv2.waitKey(1)
+    if code < 0:
+        return view
+    heat = screen.heat(screen.shown(view))
+    classes = [] if heat is None else heat.classes.tolist()
+    return on_key(view, chr(code & 0xFF), classes=classes, sources=screen.sources)
+
+
+def _is_open() -> bool:
+    try:
+        return cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) > 0
+    except cv2.error:  # it has been closed
+        return False
+
+
+def _save(picture: Image, path: Path) -> None:
+    saved = cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    print(f"saved {path}" if saved else f"could not save {path}", file=sys.stderr)
+
+
+def print_results(endpoint: str, *, seconds: float | None = None) -> None:
+    """Print a line for each result, for terminals.
+
+    Args:
+        endpoint: where the publisher is bound.
+        seconds: stop after so long; None goes on for ever.
+
+    Raises:
+        StreamcamError: the endpoint is malformed.
+    """
+    end_s = None if seconds is None else time.monotonic() + seconds
+    with Subscriber(endpoint) as subscriber:
+        print(f"waiting for {endpoint}", file=sys.stderr)
+        while end_s is None or time.monotonic() < end_s:
+            for message in subscriber.messages(timeout_s=0.2):
+                if message.result is not None:
+                    print(line_of(message), flush=True)
+                if end_s is not None and time.monotonic() >= end_s:
+                    break
+
+
+def line_of(message: Message, *, clock: Callable[[], int] = time.time_ns) -> str:
+    """A result in one line: source, time, the strongest classes, latency, drops."""
+    result = message.result
+    if result is None or result.heat is None:
+        return f"{message.header.source}: {message.header.kind}"
+    frame, heat = result.frame, result.heat
+    top = zip(heat.labels[:3], heat.scores[:3], strict=True)
+    names = "  ".join(f"{name} {score * 100:.0f} %" for name, score in top)
+    latency_ms, drops = (clock() - frame.captured_ns) / 1e6, sum(result.drops.values())
+    return f"{frame.source}  {frame.pts_s:8.2f} s  {names}  (latency {latency_ms:.0f} ms, {drops} dropped)"
+
+
+def require_display() -> None:
+    """OpenCV's window would abort the whole process where there is no display.
+
+    Raises:
+        StreamcamError: there is none, or it cannot be reached.
+    """
+    display = os.environ.get("DISPLAY", "")
+    if not sys.platform.startswith("linux"):
+        return
+    if not display:
+        raise StreamcamError("no display: DISPLAY is not set (use `streamcam view --print`, or ssh -X)")
+    if not _reachable(display):
+        raise StreamcamError(f"no display: nothing answers at DISPLAY={display} (use `streamcam view --print`)")
+
+
+def _reachable(display: str) -> bool:
+    """Whether an X server answers at host:number[.screen]."""
+    host, _, number = display.rpartition(":")
+    number = number.partition(".")[0]
+    if not number.isdecimal():
+        return False
+    if host and host != "unix":
+        addresses: list[tuple[int, str | tuple[str, int]]] = [(socket.AF_INET, (host, 6000 + int(number)))]
+    else:
+        path = f"/tmp/.X11-unix/X{number}"
+        addresses = [(socket.AF_UNIX, path), (socket.AF_UNIX, "\0" + path)]
+    return any(_answers(family, address) for family, address in addresses)
+
+
+def _answers(family: int, address: str | tuple[str, int]) -> bool:
+    with socket.socket(family) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(address)
+        except OSError:
+            return False
+    return True
