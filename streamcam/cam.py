@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from streamcam.records import Clip, Heat
@@ -47,9 +46,10 @@ class HeatContext:
 def heat_cube(features: Tensor, weight: Tensor) -> Tensor:
     """Apply classifier weights [C,K] to a feature map [N,K,L',h,w]: the heat cube, float32 [N,C,L',h,w].
 
-    This is the classifier folded into a 1×1×1 convolution; float32, whatever the precision of the features.
+    This is the classifier folded into a 1×1×1 convolution (as a matrix product, which is faster on a CPU), in float32
+    whatever the precision of the features.
     """
-    return F.conv3d(features.float(), weight.float()[:, :, None, None, None])
+    return torch.einsum("ck,nklhw->nclhw", weight.float(), features.float())
 
 
 def pool(cube: Tensor, bias: Tensor) -> Tensor:

@@ -51,12 +51,16 @@ class SlidingWindow:
     Prepared frames are written once, one behind the other, into a block that holds several clips' worth; a clip is a
     view of its last L. When a block is full the next one starts with the newest L − 1 frames. Old blocks live as long
     as somebody holds a clip in them: a clip is never overwritten, however slow its reader.
+
+    With `head_start`, clips that are not full yet are handed out too, for an engine that computes each frame once: so
+    a session does not begin with L frames of work at a time.
     """
 
-    def __init__(self, clip_format: ClipFormat, *, hop: int = 1) -> None:
+    def __init__(self, clip_format: ClipFormat, *, hop: int = 1, head_start: bool = False) -> None:
         if hop < 1:
             raise ValueError(f"expected hop ≥ 1, got {hop}")
         self.clip_format, self.hop = clip_format, hop
+        self._first_due = (clip_format.length - 1) % hop + 1 if head_start else clip_format.length
         self._transform = transform_of(clip_format)
         self._intervals_s: deque[float] = deque(maxlen=9)
         self._previous: Frame | None = None
@@ -109,17 +113,19 @@ class SlidingWindow:
         self._samples += 1
 
     def _clip(self, last: Frame) -> Clip:
-        newest = slice(self._filled - self.clip_format.length, self._filled)
+        length = min(self._samples, self.clip_format.length)
+        newest = slice(self._filled - length, self._filled)
         return Clip(
             frames=self._block[newest],
             pts_s=self._pts_s[newest],
             index=self._samples - 1,
             last=last,
             transform=self._transform,
+            full=length == self.clip_format.length,
         )
 
     def _start_afresh(self, *, at_s: float) -> None:
-        self._start_s, self._samples, self._due = at_s, 0, self.clip_format.length
+        self._start_s, self._samples, self._due = at_s, 0, self._first_due
         self._block, self._pts_s = self._new_block()
         self._filled = 0
 

@@ -92,15 +92,18 @@ def print_summary(summary: Summary) -> None:
 
 def print_models(specs: dict[str, ModelSpec]) -> None:
     """All models, as a table."""
-    table = Table(title="Models: exact means that the heat pools to the logits", title_justify="left")
-    for column in ("model", "window", "rate", "temporal stride", "heat slices", "classes", "exact", "what it knows"):
-        table.add_column(column, no_wrap=column == "model")
+    table = Table(caption="exact: the heat, pooled, gives the logits", caption_justify="left")
+    for column in ("model", "window", "rate", "stride", "heat", "classes", "exact"):
+        table.add_column(column, no_wrap=True)
     for spec in specs.values():
         clip_format = spec.clip_format
-        size = f"{clip_format.length} × {clip_format.crop[0]}×{clip_format.crop[1]}"
-        row = (size, f"{clip_format.fps:g} fps", str(spec.temporal_stride), str(spec.slices), str(len(spec.classes)))
-        table.add_row(spec.name, *row, "yes", f"{spec.summary}. Weights: {spec.weights_source}")
-    Console().print(table)
+        window = f"{clip_format.length} frames, {clip_format.crop[0]}×{clip_format.crop[1]}"
+        row = (window, f"{clip_format.fps:g} fps", str(spec.temporal_stride), f"{spec.slices} slices")
+        table.add_row(spec.name, *row, str(len(spec.classes)), "yes")
+    console = Console()
+    console.print(table)
+    for spec in specs.values():
+        console.print(f"[bold]{spec.name}[/]: {spec.summary}. Weights: {spec.weights_source}.", highlight=False)
 
 
 def print_finding(finding: Finding) -> None:

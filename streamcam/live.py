@@ -14,6 +14,7 @@ from pathlib import Path
 from streamcam.clips import SlidingWindow
 from streamcam.config import RunConfig
 from streamcam.engines import make_engine
+from streamcam.engines.device import leave_a_core_free
 from streamcam.engines.stream import StreamEngine
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
@@ -81,6 +82,8 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         top_k=config.top_k,
         classes=classes,
     )
+    if engine.runner.device.type == "cpu" and not config.as_fast_as_possible:
+        leave_a_core_free()
     metrics = Metrics()
     painter = Painter(None if config.as_fast_as_possible else _LiveCaption(metrics))
     publisher = stack.enter_context(Publisher(config.bind)) if config.bind else None
@@ -91,7 +94,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         sources,
         engine,
         [*own, *_recorders(config, sources, painter, spec.classes, stack), *sinks],
-        window=lambda: SlidingWindow(clip_format, hop=hop),
+        window=lambda: SlidingWindow(clip_format, hop=hop, head_start=engine.head_start),
         lossless=config.as_fast_as_possible,
         max_frames=config.max_frames,
         metrics=metrics,

@@ -8,6 +8,10 @@ from threading import Lock
 
 import numpy as np
 
+STAGES = ("prepare", "wait", "infer", "output", "capture_to_frame", "capture_to_result")
+"""Resize and sample; wait for the worker; network and heat; paint, encode and send; and capture → publish, of camera
+frames and of windows (live only: what is on file was captured long ago)."""
+
 KEPT = 10_000
 """Percentiles are over so many latest values."""
 
@@ -103,7 +107,7 @@ class Metrics:
             drops=dict(+drops),
             seconds=round(seconds, 3),
             fps=round(self.frames.total() / seconds, 3) if seconds else 0.0,
-            latency_ms={stage: self.percentiles(stage) for stage in list(self._values)},
+            latency_ms={stage: self.percentiles(stage) for stage in STAGES},
             sources={
                 name: {"frames": self.frames[name], "windows": self.windows[name], "results": self.results[name]}
                 for name in self.frames

@@ -164,14 +164,14 @@ class Pipeline:
                 return
 
     def _hand_on(self, frame: Frame, clip: Clip | None, prepare_ms: float) -> None:
-        if clip is not None:
+        if clip is not None and clip.full:
             self.metrics.windows[frame.source] += 1
         if self._lossless:
             self._clips.put(frame.source, _Work(clip, frame, prepare_ms))
             return
         if self._outputs.put(frame.source, _Output(frame)):
             self.metrics.dropped(frame.source, "output")
-        if clip is not None and self._clips.put(frame.source, _Work(clip, None, prepare_ms)):
+        if clip is not None and self._clips.put(frame.source, _Work(clip, None, prepare_ms)) and clip.full:
             self.metrics.dropped(frame.source, "window")
 
     def _infer(self) -> None:
@@ -194,6 +194,8 @@ class Pipeline:
         heats = self._engine.infer(clips) if clips else []
         infer_ms = (time.perf_counter() - start_s) * 1e3
         for w, clip, heat in zip(work, clips, heats, strict=True):
+            if heat is None:
+                continue
             timings_ms = {"prepare": w.prepare_ms, "wait": (start_s - w.queued_s) * 1e3, "infer": infer_ms}
             self.metrics.took("wait", timings_ms["wait"])
             self.metrics.took("infer", infer_ms)

@@ -131,6 +131,8 @@ class Clip:
     """The newest camera frame in the clip, as it came."""
     transform: Transform
     """Where in the picture the clip's pixels lie."""
+    full: bool = True
+    """False while a session is too young for L frames."""
 
     def __post_init__(self) -> None:
         ok = self.frames.dtype == np.uint8 and self.frames.ndim == 4 and self.frames.shape[1] == 3

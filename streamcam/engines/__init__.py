@@ -26,8 +26,13 @@ class Engine(Protocol):
         """How many clips it likes to get at once."""
         ...
 
-    def infer(self, clips: Sequence[Clip]) -> list[Heat]:
-        """The heat of each clip, in order."""
+    @property
+    def head_start(self) -> bool:
+        """Whether it likes to get clips that are not full yet."""
+        ...
+
+    def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
+        """The heat of each clip, in order; None for a clip that is not full yet."""
         ...
 
 

@@ -1,13 +1,16 @@
 """All that knows what a device is: choosing one, its precision, and moving frames to it."""
 
 import copy
+import os
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
@@ -60,6 +63,22 @@ def cpu_has_bf16() -> bool:
     return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
 
 
+def leave_a_core_free() -> None:
+    """Keep PyTorch off one core, for cameras and pictures: its threads, held up there, would hold up each other."""
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) - 1))
+
+
+def fold_batch_norm(module: nn.Module) -> None:
+    """Fold every batch norm that follows a convolution in an `nn.Sequential` into it, in place, for evaluation."""
+    for child in module.children():
+        fold_batch_norm(child)
+    if isinstance(module, nn.Sequential):
+        for i, (conv, norm) in enumerate(pairwise(list(module))):
+            if isinstance(conv, nn.Conv2d | nn.Conv3d) and isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d):
+                module[i] = fuse_conv_bn_eval(conv, norm)
+                module[i + 1] = nn.Identity()
+
+
 class Runner:
     """A model's own copy on one device, in one precision: uint8 frames in, heat cubes out.
 
@@ -72,6 +91,7 @@ class Runner:
         self.spec, self.context = model.spec, model.heat_context
         layout = torch.channels_last if model.spec.framewise else torch.channels_last_3d
         self._model = copy.deepcopy(model).to(device)
+        fold_batch_norm(self._model.features)
         self._model.features.to(dtype=PRECISIONS[precision], memory_format=layout)  # type: ignore[call-overload]
         self._staging = _PinnedRing(device) if device.type == "cuda" else None
         self.bias: Tensor = self._model.bias

@@ -21,6 +21,7 @@ class StreamEngine:
     """
 
     name = "stream"
+    head_start = True
 
     def __init__(self, runner: Runner, *, top_k: int = 5, classes: Sequence[int] | None = None) -> None:
         if not runner.spec.framewise:
@@ -33,12 +34,15 @@ class StreamEngine:
         runner.cubes([np.zeros((1, 3, *runner.spec.clip_format.crop), np.uint8)])  # warm up
 
     @torch.inference_mode()
-    def infer(self, clips: Sequence[Clip]) -> list[Heat]:
-        """The heat of each clip, in order; the new frames of all of them, of any sources, are one batch."""
+    def infer(self, clips: Sequence[Clip]) -> list[Heat | None]:
+        """The heat of each clip, in order; the new frames of all of them, of any sources, are one batch.
+
+        A clip that is not full yet is computed and remembered; its heat is None.
+        """
         fresh = [self._unseen(clip) for clip in clips]
         cubes = self.runner.cubes([np.concatenate(fresh) if len(fresh) > 1 else fresh[0]])[0].transpose(0, 1)
         parts = torch.split(cubes, [len(frames) for frames in fresh])
-        return [self._heat(clip, new) for clip, new in zip(clips, parts, strict=True)]
+        return [self._add(clip, new) for clip, new in zip(clips, parts, strict=True)]
 
     def _unseen(self, clip: Clip) -> npt.NDArray[np.uint8]:
         """The clip's frames [n,3,h,w] that were not computed before, at least one."""
@@ -48,10 +52,12 @@ class StreamEngine:
             return clip.frames
         return clip.frames[-min(clip.index - known.index, len(clip.frames)) :]
 
-    def _heat(self, clip: Clip, new: Tensor) -> Heat:
-        length = len(clip.frames)
+    def _add(self, clip: Clip, new: Tensor) -> Heat | None:
+        length = self.runner.spec.clip_format.length
         slices = self._slices.setdefault(clip.last.source, _Slices(length, clip.last.session))
         slices.add(new, index=clip.index)
+        if not clip.full:
+            return None
         logits = slices.pooled.mean(0) + self.runner.bias
         chosen = choose(logits, top_k=self._top_k, classes=self._classes)
         order = slices.order()
@@ -74,10 +80,10 @@ class _Slices:
         self._next = 0
 
     def add(self, new: Tensor, *, index: int) -> None:
-        """Write slices [n,C,h,w], n ≤ L, the last of which belongs to sample `index`; the first call brings all L."""
+        """Write slices [n,C,h,w], n ≤ L, the last of which belongs to sample `index`."""
         if self.index < 0:
-            self.cube = torch.empty_like(new)
-            self.pooled = new.new_empty(new.shape[:2])
+            self.cube = new.new_empty(self.length, *new.shape[1:])
+            self.pooled = new.new_empty(self.length, new.shape[1])
             self.common = new.new_empty(self.length, *new.shape[2:])
         at = (torch.arange(len(new), device=new.device) + self._next) % self.length
         self.cube[at], self.pooled[at], self.common[at] = new, new.mean((2, 3)), new.mean(1)

@@ -14,6 +14,7 @@ class WindowEngine:
     """Clips → heat, one forward for each clip; right for every model."""
 
     name = "window"
+    head_start = False
 
     def __init__(self, runner: Runner, *, top_k: int = 5, classes: Sequence[int] | None = None) -> None:
         self.runner, self._top_k, self._classes = runner, top_k, classes

@@ -103,7 +103,8 @@ class CamModel(nn.Module):
             features: Tensor = self.features(x)
             return features
         n, _, length, *_ = x.shape
-        flat: Tensor = self.features(x.transpose(1, 2).flatten(0, 1))
+        pictures = x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        flat: Tensor = self.features(pictures)
         return flat.reshape(n, length, *flat.shape[1:]).transpose(1, 2)
 
     def forward(self, x: Tensor) -> CamOutput:

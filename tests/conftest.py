@@ -1,0 +1,87 @@
+import os
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from streamcam.models.base import CamModel, ModelSpec
+from streamcam.records import ClipFormat, Frame
+
+VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "needs_cuda" in item.keywords and not torch.cuda.is_available() and not os.environ.get("FAIL_WITHOUT_CUDA"):
+            item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
+
+
+@pytest.fixture
+def videos() -> Path:
+    """Real footage, which is not part of the project."""
+    if not VIDEOS.is_dir():
+        pytest.skip(f"needs the footage in {VIDEOS.name}/, beside the project")
+    return VIDEOS
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+TINY_FORMAT = ClipFormat(length=4, fps=10, resize=(18, 24), crop=(16, 16), mean=(127.0,) * 3, std=(128.0,) * 3)
+
+
+@pytest.fixture
+def tiny() -> CamModel:
+    """A 3D network with 3 classes that takes milliseconds: heat slices [4,8,8] for 4 frames of 16×16 pixels."""
+    torch.manual_seed(0)
+    features = nn.Sequential(
+        nn.Conv3d(3, 8, 3, padding=1), nn.BatchNorm3d(8), nn.ReLU(), nn.Conv3d(8, 6, 3, (1, 2, 2), 1), nn.ReLU()
+    )
+    spec = ModelSpec("tiny", "a test", ("red", "green", "blue"), TINY_FORMAT, framewise=False)
+    head = nn.Linear(6, 3)
+    return CamModel(spec, features, head.weight, head.bias)
+
+
+@pytest.fixture
+def tiny_framewise() -> CamModel:
+    """The same in 2D: it looks at each frame alone."""
+    torch.manual_seed(1)
+    features = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU())
+    spec = ModelSpec("tiny2d", "a test", ("red", "green", "blue"), TINY_FORMAT, framewise=True, heat_scale=2.0)
+    head = nn.Linear(8, 3)
+    return CamModel(spec, features, head.weight, head.bias)
+
+
+def make_frame(index: int, *, fps: float = 10.0, source: str = "cam", session: int = 0, captured_ns: int = 0) -> Frame:
+    """A small picture whose content is its index."""
+    image = np.random.default_rng(index).integers(0, 255, (36, 48, 3), dtype=np.uint8)
+    return Frame(image, index, index / fps, captured_ns, source, session=session)
+
+
+class FakeSource:
+    """A source that gives the frames that it was made with."""
+
+    def __init__(self, frames: list[Frame], *, name: str = "cam", live: bool = False, pause_s: float = 0.0) -> None:
+        self.name, self.live, self.state = name, live, "live"
+        self.drops: Counter[str] = Counter()
+        self.closed = False
+        self._frames, self._pause_s = frames, pause_s
+
+    def frames(self, stop: Event) -> Iterator[Frame]:
+        for frame in self._frames:
+            if stop.wait(self._pause_s):
+                return
+            yield frame
+
+    def close(self) -> None:
+        self.closed = True
