@@ -27,6 +27,9 @@ def _option(key: str, *names: str) -> Any:
     return typer.Option(*names, help=f"{field.description}{default}", show_default=False)
 
 
+_DEMO = typer.Option("--demo", help="fill in what is not given: the webcam or the sample; a window or demo.mp4")
+
+
 @app.command()
 def run(
     sources: Annotated[
@@ -58,10 +61,17 @@ def run(
     view: Annotated[bool | None, _option("view", "--view")] = None,
     summary_json: Annotated[Path | None, _option("summary_json")] = None,
     config: Annotated[Path | None, typer.Option(help="a YAML file with these options as keys; see configs/")] = None,
+    demo: Annotated[bool, _DEMO] = False,
+    headless: Annotated[bool, typer.Option("--headless", help="with --demo: no window")] = False,
 ) -> None:
     """Watch cameras, streams or files, and publish what the network sees and where."""
-    options = {key: value for key, value in locals().items() if key != "config"}
-    checked = make_config(options | {"sources": sources or None}, file=config)
+    options = {key: value for key, value in locals().items() if key not in ("config", "demo", "headless")}
+    options["sources"] = sources or None
+    if demo:
+        from streamcam.demo import demo_options
+
+        options = demo_options(options, configured=config is not None, headless=headless)
+    checked = make_config(options, file=config)
     from streamcam.console import StatusLine, print_start, print_summary
     from streamcam.live import assemble
     from streamcam.live import run as run_live

@@ -118,8 +118,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def _explain(error: ValidationError) -> str:
-    """The first thing that is wrong, in one line."""
-    first = error.errors()[0]
+    """The first thing that is wrong, in one line; a mistyped key before the one that is missing for it."""
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = SourceConfig.model_fields if len(first["loc"]) > 1 else RunConfig.model_fields

@@ -74,6 +74,8 @@ def print_start(live: Live) -> None:
         + ", ".join(source.shown for source in live.sources),
         file=sys.stderr,
     )
+    if live.config.record is not None:
+        print(f"recording to {live.config.record}", file=sys.stderr)
     if live.endpoint:
         print(f"watch it from another terminal: streamcam view {live.endpoint}", file=sys.stderr)
 

@@ -72,9 +72,13 @@ def split_state(state: dict[str, Tensor], features: nn.Module) -> tuple[dict[str
     """The published weights as (state of `features`, classifier weight [1000,1280], bias [1000]).
 
     Both name the same layers in the same order, so the names are matched by position and the shapes are checked.
+
+    Raises:
+        ValueError: the weights are another network's.
     """
     ours = features.state_dict()
     theirs = {k: v for k, v in state.items() if not k.startswith("_fc.")}
-    if [tuple(v.shape) for v in ours.values()] != [tuple(v.shape) for v in theirs.values()]:
-        raise ValueError("the weights are not EfficientNet-Lite0's: names or shapes differ")
+    fits = [v.shape for v in ours.values()] == [v.shape for v in theirs.values()]
+    if not fits or not {"_fc.weight", "_fc.bias"} <= state.keys():
+        raise ValueError(f"expected EfficientNet-Lite0's {len(ours)} tensors, got {len(theirs)} of other shapes or names")
     return dict(zip(ours, theirs.values(), strict=True)), state["_fc.weight"], state["_fc.bias"]

@@ -28,7 +28,11 @@ def build(weights: str) -> CamModel:
     if weights == "none":
         head = torch.nn.Linear(1280, len(LABELS))
         return CamModel(SPEC, features, head.weight, head.bias)
-    state, weight, bias = split_state(load_state(packaged_weights() if weights == "DEFAULT" else weights), features)
+    path = packaged_weights() if weights == "DEFAULT" else weights
+    try:
+        state, weight, bias = split_state(load_state(path), features)
+    except ValueError as e:
+        raise StreamcamError(f"the weights in {path} are not EfficientNet-Lite0's: names or shapes differ") from e
     features.load_state_dict(state)
     return CamModel(SPEC, features, weight, bias)
 

@@ -1,0 +1,71 @@
+"""From Python, as the README shows it."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TINY_FORMAT
+
+import streamcam
+from streamcam.errors import StreamcamError
+from streamcam.models import CamModel
+
+
+def test_stream_gives_every_window_of_a_file(tiny: CamModel) -> None:
+    results = list(streamcam.stream("sample", model=tiny, as_fast_as_possible=True, max_frames=60))
+    assert len(results) == 20 - (TINY_FORMAT.length - 1)  # 2 s at 10 fps
+    for result in results:
+        assert result.heat is not None
+        assert result.heat.cube.shape == (3, 4, 8, 8)
+        assert result.frame.pixels.shape == (360, 480, 3)
+        assert result.drops == {}
+
+
+def test_a_loop_that_is_left_early_ends_all_threads(tiny: CamModel) -> None:
+    before = threading.active_count()
+    for result in streamcam.stream("sample", model=tiny, loop=True):
+        assert result.heat is not None
+        break
+    assert threading.active_count() == before
+
+
+def test_live_a_slow_loop_gets_the_newest_and_is_told_what_it_missed(tiny: CamModel) -> None:
+    import time
+
+    indices, drops = [], {}
+    for result in streamcam.stream("sample", model=tiny, max_frames=90, device="cpu"):
+        time.sleep(0.3)
+        indices.append(result.frame.index)
+        drops = dict(result.drops)
+    assert indices == sorted(set(indices))
+    assert len(indices) < 15
+    assert drops["consumer"] > 3
+
+
+def test_errors_reach_the_loop(tmp_path: Path, tiny: CamModel) -> None:
+    with pytest.raises(StreamcamError, match="no such file"):
+        next(streamcam.stream("no-such-file.mp4", model=tiny))
+    with pytest.raises(StreamcamError, match="unknown key 'hopp'"):
+        next(streamcam.stream("sample", model=tiny, hopp=3))
+    broken = CamModel(tiny.spec, tiny.features, tiny.weight * float("nan"), tiny.bias)
+    with pytest.raises(ValueError, match="not finite"):
+        list(streamcam.stream("sample", model=broken, as_fast_as_possible=True))
+
+
+def test_two_sources_with_one_name_are_told_apart(tiny: CamModel) -> None:
+    options = {"model": tiny, "as_fast_as_possible": True, "max_frames": 15}
+    assert {r.frame.source for r in streamcam.stream("sample", "sample", **options)} == {"sample", "sample-2"}
+
+
+def test_explain_and_stream_agree(tiny: CamModel) -> None:
+    result = next(
+        iter(streamcam.stream("sample", model=tiny, as_fast_as_possible=True, precision="fp32", device="cpu"))
+    )
+    first = list(
+        streamcam.stream("sample", model=tiny, as_fast_as_possible=True, max_frames=10, window=1, device="cpu")
+    )
+    frames = np.stack([r.frame.pixels for r in first[:4]])
+    expected = tiny.explain(frames)
+    assert result.heat is not None
+    assert result.heat.logits == pytest.approx(expected.logits, abs=1e-4)

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import torch
+from conftest import TINY_FORMAT, make_frame
+
+from streamcam.cam import HeatContext, choose, heat_cube, pool, to_heat
+from streamcam.clips import transform_of
+from streamcam.records import Clip
+
+
+def test_a_heat_cube_computed_by_hand() -> None:
+    # Two channels over one slice of 1×2 cells; class 0 likes the first, class 1 dislikes it and likes the second.
+    features = torch.tensor([[[[[1.0, 3.0]]], [[[0.0, 2.0]]]]])
+    weight = torch.tensor([[2.0, 0.0], [-1.0, 4.0]])
+    cube = heat_cube(features, weight)
+    assert cube.tolist() == [[[[[2.0, 6.0]]], [[[-1.0, 5.0]]]]]
+    assert pool(cube, torch.tensor([0.5, -1.0])).tolist() == [[4.5, 1.0]]
+
+
+def test_the_cube_pools_to_what_the_classifier_says_of_pooled_features() -> None:
+    torch.manual_seed(0)
+    features, head = torch.randn(2, 7, 3, 4, 5), torch.nn.Linear(7, 6)
+    expected = head(features.mean((2, 3, 4)))
+    torch.testing.assert_close(pool(heat_cube(features, head.weight), head.bias), expected, atol=1e-5, rtol=0)
+
+
+def test_half_precision_features_give_heat_in_float32() -> None:
+    assert heat_cube(torch.ones(1, 2, 1, 1, 1, dtype=torch.bfloat16), torch.ones(3, 2)).dtype == torch.float32
+
+
+def test_choose_takes_the_strongest_of_all_or_of_those_given() -> None:
+    logits = torch.tensor([0.1, 3.0, -1.0, 2.0])
+    assert choose(logits, top_k=2).tolist() == [1, 3]
+    assert choose(logits, top_k=9).tolist() == [1, 3, 0, 2]
+    assert choose(logits, top_k=2, classes=[2, 0, 3]).tolist() == [3, 0, 2]
+
+
+def clip() -> Clip:
+    times = np.array([0.0, 0.1, 0.3, 0.6])
+    return Clip(np.zeros((4, 3, 16, 16), np.uint8), times, 3, make_frame(3), transform_of(TINY_FORMAT))
+
+
+def context() -> HeatContext:
+    return HeatContext("m", "h", ("a", "b", "c"), np.array([1.0, 2.0, 3.0], np.float32))
+
+
+def test_a_slice_speaks_of_the_centre_of_its_frames_in_seconds() -> None:
+    cube = torch.zeros(2, 2, 1, 1)
+    heat = to_heat(
+        torch.tensor([0.0, 2.0, 1.0]),
+        cube,
+        cube[0],
+        torch.tensor([1, 2]),
+        clip=clip(),
+        context=context(),
+        slice_frames=np.array([0.5, 2.5]),
+    )
+    assert heat.pts_s == pytest.approx([0.05, 0.45])
+    assert heat.clip_pts_s == (0.0, 0.6)
+    assert heat.labels == ("b", "c")
+    assert heat.scale is not None
+    assert heat.scale.tolist() == [2.0, 3.0]
+    assert heat.scores == pytest.approx(torch.tensor([0.0, 2.0, 1.0]).softmax(0)[1:].tolist())
+
+
+def test_logits_that_are_not_finite_are_an_error() -> None:
+    cube = torch.zeros(1, 1, 1, 1)
+    with pytest.raises(ValueError, match="not finite"):
+        to_heat(
+            torch.tensor([float("nan"), 0.0, 0.0]),
+            cube,
+            cube[0],
+            torch.tensor([1]),
+            clip=clip(),
+            context=context(),
+            slice_frames=np.zeros(1),
+        )

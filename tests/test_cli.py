@@ -1,0 +1,261 @@
+"""The command line as people type it: real processes, real files."""
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from streamcam.demo import demo_options
+
+FAST = ["--model", "imagenet", "--bind", "none", "--as-fast-as-possible"]
+
+
+def streamcam(*arguments: str, timeout: float = 60, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "streamcam", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def complaint(*arguments: str, **options: object) -> str:
+    """The one line that a command complains with."""
+    done = streamcam(*arguments, **options)
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs of the sample, as fast as possible: a.* and b.*."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name in "ab":
+        outputs = [
+            *("--record", str(folder / f"{name}.mp4"), "--save-heat", str(folder / f"{name}.npz")),
+            *("--summary-json", str(folder / f"{name}.json")),
+        ]
+        done = streamcam("run", "sample", *FAST, "--max-frames", "90", *outputs)
+        assert done.returncode == 0, done.stderr
+        assert "90 frames, 30 windows, 30 results" in done.stdout
+    return folder
+
+
+def test_two_runs_as_fast_as_possible_give_identical_bytes(recorded: Path) -> None:
+    for kind in ("mp4", "npz"):
+        assert (recorded / f"a.{kind}").read_bytes() == (recorded / f"b.{kind}").read_bytes()
+
+
+def test_a_run_leaves_exactly_what_was_asked_for(recorded: Path) -> None:
+    assert sorted(p.name for p in recorded.iterdir()) == sorted(
+        f"{n}.{k}" for n in "ab" for k in ("mp4", "npz", "json")
+    )
+    with av.open(str(recorded / "a.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 90
+    with np.load(recorded / "a.npz") as saved:
+        assert saved["cube"].shape == (30, 5, 16, 7, 7)
+        labels = saved["labels"][saved["classes"][:, 0]]
+        assert set(labels) == {"Egyptian cat"}
+
+
+def test_the_summary_says_what_the_run_did(recorded: Path) -> None:
+    summary = json.loads((recorded / "a.json").read_text())
+    assert (summary["frames"], summary["windows"], summary["results"], summary["drops"]) == (90, 30, 30, {})
+    assert summary["latency_ms"]["infer"]["count"] >= 30
+    assert {"p50", "p95", "p99"} <= summary["latency_ms"]["prepare"].keys()
+    assert (summary["model"], summary["engine"], summary["fps"] > 0) == ("imagenet", "stream", True)
+
+
+def test_several_sources_share_a_worker_and_each_has_its_file(tmp_path: Path) -> None:
+    sources = ["sample", "lavfi:testsrc2=size=320x240:rate=30"]
+    outputs = ["--record", str(tmp_path / "o.mp4"), "--summary-json", str(tmp_path / "s.json")]
+    done = streamcam("run", *sources, *FAST, "--max-frames", "40", *outputs)
+    assert done.returncode == 0, done.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {"o-sample.mp4", "o-testsrc2.mp4", "s.json"}
+    assert json.loads((tmp_path / "s.json").read_text())["sources"].keys() == {"sample", "testsrc2"}
+
+
+def test_window_hop_fps_and_classes_reach_the_network(tmp_path: Path) -> None:
+    heat = tmp_path / "h.npz"
+    options = ["--window", "8", "--hop", "4", "--fps", "10", "--classes", "espresso,TABBY", "--save-heat", str(heat)]
+    done = streamcam("run", "sample", *FAST, "--max-frames", "90", *options)
+    assert done.returncode == 0, done.stderr
+    with np.load(heat) as saved:
+        assert saved["cube"].shape[1:3] == (2, 8)
+        assert np.diff(saved["slice_pts_s"][0]) == pytest.approx(np.full(7, 0.1), abs=0.02)
+        assert np.diff(saved["slice_pts_s"][:, 0]) == pytest.approx(np.full(len(saved["cube"]) - 1, 0.4), abs=0.02)
+        assert {str(saved["labels"][i]) for i in saved["classes"][0]} == {"espresso", "tabby"}
+
+
+def test_a_3d_network_runs_without_weights(tmp_path: Path) -> None:
+    heat = tmp_path / "h.npz"
+    options = ["--model", "r3d_18", "--weights", "none", "--bind", "none", "--as-fast-as-possible"]
+    done = streamcam("run", "sample", *options, "--max-frames", "50", "--save-heat", str(heat))
+    assert done.returncode == 0, done.stderr
+    assert "engine window" in done.stderr
+    with np.load(heat) as saved:
+        assert saved["cube"].shape == (2, 5, 2, 7, 7)
+
+
+def test_a_pipe_is_a_source() -> None:
+    sample = Path(__file__).parents[1] / "streamcam" / "data" / "sample.mp4"
+    with sample.open("rb") as stdin:
+        done = streamcam("run", "-", *FAST, "--max-frames", "30", stdin=stdin)
+    assert "30 frames" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_a_run_within_a_second_with_the_summary_and_the_recording(
+    tmp_path: Path, signal_number: int
+) -> None:
+    path = tmp_path / "o.mp4"
+    command = [sys.executable, "-m", "streamcam", "run", "sample", "--loop", "--bind", "none", "--record", str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    partial = tmp_path / ".o.mp4.part.mp4"
+    deadline = time.monotonic() + 40
+    while not (partial.exists() and partial.stat().st_size > 0) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(1)
+    start_s = time.monotonic()
+    process.send_signal(signal_number)
+    out, err = process.communicate(timeout=10)
+    assert time.monotonic() - start_s < 2.5  # a second for the run, the rest for Python to leave
+    assert process.returncode == 0, err
+    assert "results in" in out
+    assert "Traceback" not in err
+    with av.open(str(path)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["no-such-file.mp4"], "no such file: no-such-file.mp4"),
+        (["7"], "no such camera: /dev/video7"),
+        (["rtsp://u:hunter2@no-such-host.invalid/x"], "unknown host 'no-such-host.invalid'"),
+        (["rtsp://u:hunter2@127.0.0.1:9/x"], "nobody listens there"),
+        (["gopher://x/y"], "cannot read gopher://x/y"),
+        (["sample", "--model", "r3d_17"], "no such model: r3d_17 (did you mean r3d_18?)"),
+        (["sample", "--classes", "tabbi"], "has no class 'tabbi' (did you mean tabby"),
+        (["sample", "--device", "cuda:99"], "no such device: cuda:99"),
+        (["sample", "--precision", "fp8"], "precision: Input should be"),
+        (["sample", "--engine", "stream", "--model", "r3d_18", "--weights", "none"], "it mixes time"),
+        (["sample", "--bind", "tcp://0.0.0.0:5555"], "other machines could watch"),
+        (["sample", "--bind", "5555"], "not an endpoint"),
+        (["sample", "--record", "/no/such/folder/o.mp4"], "there is no folder /no/such/folder"),
+        (["sample", "--record", "o.avi"], "ends in .mp4"),
+        (["sample", "--save-heat", "o.h5"], "ends in .npz"),
+        (["sample", "--weights", "no.pth"], "no such weights file"),
+        (["sample", "--config", "no.yaml"], "cannot read no.yaml"),
+        (["sample", "--hop", "x"], "Invalid value for '--hop'"),
+        (["sample", "--modle", "x"], "No such option: --modle"),
+        ([], "no source"),
+        (["lavfi:no_such_filter"], "cannot open lavfi:no_such_filter"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path, arguments: list[str], words: str) -> None:
+    line = complaint("run", *arguments, cwd=tmp_path)
+    assert words in line
+    assert "hunter2" not in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_as_fast_as_possible_is_for_files() -> None:
+    assert "no such camera" in complaint("run", "0", *FAST) or not Path("/dev/video0").exists()
+
+
+def test_an_endpoint_in_use_is_one_line(free_port: int) -> None:
+    import zmq
+
+    endpoint = f"tcp://127.0.0.1:{free_port}"
+    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
+        socket.bind(endpoint)
+        assert f"cannot bind {endpoint}: another program serves it" in complaint("run", "sample", "--bind", endpoint)
+
+
+def test_a_file_with_no_video_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=48000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
+        frame.rate = 48000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert "no video stream" in complaint("run", str(path))
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    for option, name in (("--record", "o.mp4"), ("--save-heat", "o.npz")):
+        done = streamcam("run", "sample", *FAST, option, str(tmp_path / name), preexec_fn=limit)
+        assert done.returncode == 2, done.stderr
+        assert f"cannot write {tmp_path / name}: File too large" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_truncated_file_gives_what_decodes(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.mkv"
+    sample = Path(__file__).parents[1] / "streamcam" / "data" / "sample.mp4"
+    with av.open(str(sample)) as source, av.open(str(whole), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    done = streamcam("run", str(cut), *FAST)
+    assert done.returncode == 0, done.stderr
+    frames = int(done.stdout.split()[0])
+    assert 60 < frames < 240
+
+
+def test_models_lists_every_model() -> None:
+    done = streamcam("models")
+    assert done.returncode == 0
+    for name in ("imagenet", "r3d_18", "mc3_18", "r2plus1d_18"):
+        assert name in done.stdout
+
+
+def test_doctor_looks_at_everything() -> None:
+    done = streamcam("doctor")
+    assert done.returncode == 0, done.stderr
+    for what in ("torch", "GPU", "CPU", "cameras", "decoders", "--record", "display", "imagenet"):
+        assert what in done.stdout
+
+
+def test_no_command_shows_the_help() -> None:
+    done = streamcam()
+    assert done.returncode == 0
+    assert "doctor" in done.stdout + done.stderr
+
+
+def test_the_demo_takes_the_sample_and_a_file_where_there_is_neither_webcam_nor_display(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setattr("streamcam.demo.WEBCAM", "/no/such/camera")
+    filled = demo_options({"sources": None, "seconds": None}, configured=False, headless=False)
+    assert filled == {"sources": ["sample"], "loop": True, "record": "demo.mp4", "seconds": 10.0}
+    given = demo_options({"sources": ["a.mp4"], "seconds": 3.0, "record": "x.mp4"}, configured=False, headless=True)
+    assert given == {"sources": ["a.mp4"], "seconds": 3.0, "record": "x.mp4"}
+
+
+def test_the_demo_opens_a_window_on_the_webcam_where_there_are_both(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    webcam = tmp_path / "video0"
+    webcam.touch()
+    monkeypatch.setattr("streamcam.demo.WEBCAM", str(webcam))
+    monkeypatch.setattr("streamcam.demo.require_display", lambda: None)
+    assert demo_options({}, configured=False, headless=False) == {"sources": [str(webcam)], "view": True}

@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.main import get_command
+
+from streamcam.cli import app
+from streamcam.config import RunConfig, make_config
+from streamcam.errors import StreamcamError
+from streamcam.models import SPECS
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+SAMPLE = {"sources": ["sample"]}
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.name)
+def test_every_config_that_comes_along_is_valid(file: Path) -> None:
+    config = make_config({}, file=file)
+    assert config.model in SPECS
+
+
+def test_every_option_has_its_key_and_every_key_its_option() -> None:
+    options = {parameter.name for parameter in get_command(app).commands["run"].params}  # type: ignore[attr-defined]
+    assert options - {"config", "demo", "headless"} == set(RunConfig.model_fields)
+
+
+def test_options_override_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("sources: [sample]\nhop: 4\ntop_k: 2\n")
+    config = make_config({"hop": 8, "top_k": None}, file=file)
+    assert (config.hop, config.top_k) == (8, 2)
+
+
+def test_a_source_is_a_uri_or_a_uri_with_a_name() -> None:
+    config = make_config({"sources": [0, "a.mp4", {"uri": "b.mp4", "name": "b"}]})
+    assert [(s.uri, s.name) for s in config.sources] == [("0", None), ("a.mp4", None), ("b.mp4", "b")]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({**SAMPLE, "modle": "x"}, "unknown key 'modle' (did you mean 'model'?)"),
+        ({"sources": [{"url": "x"}]}, "unknown key 'sources.0.url' (did you mean 'uri'?)"),
+        ({**SAMPLE, "hop": 0}, "hop: Input should be greater than or equal to 1"),
+        ({**SAMPLE, "top_k": "many"}, "top_k: Input should be a valid integer"),
+        ({**SAMPLE, "precision": "fp8"}, "precision: Input should be 'auto', 'fp32', 'fp16' or 'bf16'"),
+        ({**SAMPLE, "classes": " , "}, "classes: List should have at least 1 item"),
+        ({}, "no source: give a camera number"),
+        ({"sources": []}, "sources: List should have at least 1 item"),
+        ({"sources": [{"uri": "a", "name": "x"}, {"uri": "b", "name": "x"}]}, "two sources have the same name"),
+        ({"sources": [{"uri": "a", "name": "a/b"}]}, "sources.0.name: String should match pattern"),
+        ({**SAMPLE, "view": True, "bind": "none"}, "view needs an endpoint"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(keys: dict[str, object], message: str) -> None:
+    with pytest.raises(StreamcamError) as caught:
+        make_config(keys)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2\n", "just words", "\tx: 1", ""])
+def test_a_file_that_is_not_a_mapping_is_one_clear_line(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    with pytest.raises(StreamcamError, match=r"c\.yaml") as caught:
+        make_config({}, file=file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_or_not_text_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(StreamcamError, match="cannot read"):
+        make_config({}, file=tmp_path / "no.yaml")
+    (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(StreamcamError, match="not text"):
+        make_config({}, file=tmp_path / "b.yaml")
+
+
+def test_a_password_is_in_no_repr_and_no_error() -> None:
+    uri = "rtsp://admin:hunter2@cam/live"
+    assert "hunter2" not in repr(make_config({"sources": [uri]}))
+    with pytest.raises(StreamcamError) as caught:
+        make_config({"sources": [{"uri": uri, "nam": "x"}]})
+    assert "hunter2" not in str(caught.value)
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(RunConfig.model_fields)) | st.text(), json, max_size=5))
+def test_whatever_a_file_holds_the_answer_is_a_config_or_one_line(keys: dict[str, object]) -> None:
+    try:
+        make_config(dict(keys))
+    except StreamcamError as e:
+        assert str(e)
+
+
+@given(st.binary(max_size=40))
+def test_whatever_bytes_a_file_holds_the_answer_is_a_config_or_one_line(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "c.yaml"
+    file.write_bytes(content)
+    with pytest.raises(StreamcamError):
+        make_config({}, file=file)
+
+
+def test_yaml_keys_are_the_options_names(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(yaml.safe_dump({"sources": ["sample"], "as_fast_as_possible": True, "save_heat": "h.npz"}))
+    config = make_config({}, file=file)
+    assert config.as_fast_as_possible
+    assert config.save_heat == Path("h.npz")

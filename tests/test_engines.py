@@ -1,0 +1,171 @@
+import numpy as np
+import pytest
+import torch
+from conftest import TINY_FORMAT, make_frame
+from torch import nn
+
+from streamcam.clips import SlidingWindow
+from streamcam.engines import make_engine
+from streamcam.engines.device import Runner, fold_batch_norm, pick_device, pick_precision
+from streamcam.errors import StreamcamError
+from streamcam.models import CamModel, load_model
+from streamcam.records import Clip, Heat
+
+
+def clips(*, source: str = "cam", session: int = 0, count: int = 30, head_start: bool = False) -> list[Clip]:
+    window = SlidingWindow(TINY_FORMAT, head_start=head_start)
+    pushed = [window.push(make_frame(i, source=source, session=session)) for i in range(count)]
+    return [clip for clip in pushed if clip is not None]
+
+
+def assert_same(a: Heat | None, b: Heat | None) -> None:
+    assert a is not None
+    assert b is not None
+    assert a.classes.tolist() == b.classes.tolist()
+    np.testing.assert_allclose(a.logits, b.logits, atol=1e-5)
+    np.testing.assert_allclose(a.cube, b.cube, atol=1e-5)
+    np.testing.assert_allclose(a.common, b.common, atol=1e-5)
+    assert a.pts_s.tolist() == b.pts_s.tolist()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_heat_pools_to_the_logits_in_every_precision(tiny: CamModel, precision: str) -> None:
+    engine = make_engine(tiny, device="cpu", precision=precision, top_k=2)
+    for heat in engine.infer(clips()[:3]):
+        assert heat is not None
+        pooled = tiny.bias.numpy()[heat.classes] + heat.cube.mean((1, 2, 3))
+        assert pooled == pytest.approx(heat.logits[heat.classes], abs=1e-4)
+        assert heat.logits[heat.classes[0]] == heat.logits.max()
+
+
+def test_the_window_engine_says_what_the_model_says(tiny: CamModel) -> None:
+    clip = clips()[5]
+    frames = np.stack([make_frame(i).pixels for i in range(5, 9)])
+    expected = tiny.explain(frames, pts_s=clip.pts_s)
+    (heat,) = make_engine(tiny, device="cpu", precision="fp32", classes=[0, 1, 2]).infer([clip])
+    order = heat.classes  # the strongest first
+    np.testing.assert_allclose(heat.cube, expected.cube[order], atol=1e-5)
+    np.testing.assert_allclose(heat.logits, expected.logits, atol=1e-5)
+
+
+def test_a_batch_of_many_cameras_is_as_good_as_each_alone(tiny: CamModel, tiny_framewise: CamModel) -> None:
+    for model in (tiny, tiny_framewise):
+        together, alone = (make_engine(model, device="cpu", precision="fp32") for _ in range(2))
+        a, b = clips(source="a"), clips(source="b")[3:]
+        for x, y in zip(a, b, strict=False):
+            both = together.infer([x, y])
+            assert_same(both[0], alone.infer([x])[0])
+            assert_same(both[1], alone.infer([y])[0])
+
+
+def test_stream_answers_as_window_does(tiny_framewise: CamModel) -> None:
+    stream = make_engine(tiny_framewise, device="cpu", precision="fp32")
+    window = make_engine(tiny_framewise, name="window", device="cpu", precision="fp32")
+    assert stream.name == "stream"
+    for clip in clips(head_start=True):
+        (heat,) = stream.infer([clip])
+        if clip.full:
+            assert_same(heat, window.infer([clip])[0])
+        else:
+            assert heat is None
+
+
+def test_stream_catches_up_after_clips_that_were_dropped(tiny_framewise: CamModel) -> None:
+    stream = make_engine(tiny_framewise, device="cpu", precision="fp32")
+    window = make_engine(tiny_framewise, name="window", device="cpu", precision="fp32")
+    all_clips = clips()
+    for i in (0, 1, 4, 5, 20, 21, 23):
+        assert_same(stream.infer([all_clips[i]])[0], window.infer([all_clips[i]])[0])
+
+
+def test_stream_forgets_what_it_saw_before_a_reconnect(tiny_framewise: CamModel) -> None:
+    stream = make_engine(tiny_framewise, device="cpu", precision="fp32")
+    stream.infer([clips()[0]])
+    other = clips(session=1)[3]
+    fresh = make_engine(tiny_framewise, device="cpu", precision="fp32")
+    assert_same(stream.infer([other])[0], fresh.infer([other])[0])
+
+
+def test_stream_forgets_what_it_saw_before_the_window_started_afresh(tiny_framewise: CamModel) -> None:
+    stream = make_engine(tiny_framewise, device="cpu", precision="fp32")
+    window = SlidingWindow(TINY_FORMAT, head_start=True)
+    frames = [make_frame(i) for i in range(3)]
+    later = [make_frame(i) for i in range(50, 60)]  # after a gap of seconds
+    reference = make_engine(tiny_framewise, name="window", device="cpu", precision="fp32")
+    for frame in [*frames, *later]:
+        clip = window.push(frame)
+        assert clip is not None
+        (heat,) = stream.infer([clip])
+        if clip.full:
+            assert_same(heat, reference.infer([clip])[0])
+
+
+def test_stream_computes_each_frame_once(tiny_framewise: CamModel) -> None:
+    engine = make_engine(tiny_framewise, device="cpu", precision="fp32")
+    seen: list[int] = []
+    run = engine.runner.cubes
+    engine.runner.cubes = lambda batch: (seen.append(len(batch[0])), run(batch))[1]  # type: ignore[method-assign]
+    for clip in clips(head_start=True):
+        engine.infer([clip])
+    assert seen == [1] * 30
+
+
+def test_stream_refuses_a_network_that_mixes_time(tiny: CamModel) -> None:
+    with pytest.raises(StreamcamError, match="use --engine window"):
+        make_engine(tiny, name="stream", device="cpu")
+
+
+def test_the_engine_leaves_the_model_as_it_was(tiny: CamModel) -> None:
+    before = tiny.weights_hash
+    engine = make_engine(tiny, device="cpu", precision="bf16")
+    assert CamModel(tiny.spec, tiny.features, tiny.weight, tiny.bias).weights_hash == before
+    assert engine.runner.context.model_hash == before
+
+
+@pytest.mark.parametrize("name", ["r3d_18", "r2plus1d_18", "imagenet"])
+def test_folded_batch_norm_changes_nothing(name: str) -> None:
+    torch.manual_seed(0)
+    model = load_model(name, weights="none")
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 2)
+    x = torch.randn(1, 3, 4, 64, 64)
+    with torch.inference_mode():
+        before = model(x).logits
+        fold_batch_norm(model.features)
+        after = model(x).logits
+    left = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm3d)]
+    assert len(left) <= (17 if name == "r2plus1d_18" else 0)  # those behind a (2+1)D pair are not folded
+    torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-3)
+
+
+def test_auto_device_is_the_gpu_where_there_is_one() -> None:
+    expected = "cuda:0" if torch.cuda.is_available() else "cpu"
+    assert str(pick_device("auto")) == expected
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "gpu", "tpu:0", "cuda:x"])
+def test_a_device_that_is_not_there_is_one_clear_error(name: str) -> None:
+    with pytest.raises(StreamcamError, match="no such device"):
+        pick_device(name)
+
+
+def test_auto_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    for has, expected in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr("streamcam.engines.device.cpu_has_bf16", lambda has=has: has)
+        assert pick_precision("auto", torch.device("cpu")) == expected
+    with pytest.raises(StreamcamError, match="no such precision"):
+        pick_precision("fp8", torch.device("cpu"))
+
+
+@pytest.mark.needs_cuda
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_the_gpu_says_what_the_cpu_says(tiny: CamModel, precision: str) -> None:
+    tolerance = 1e-3 if precision == "fp32" else 5e-2
+    gpu, cpu = Runner(tiny, torch.device("cuda:0"), precision), Runner(tiny, torch.device("cpu"), "fp32")
+    rng = np.random.default_rng(0)
+    for _ in range(10):  # more often than there are staging buffers
+        batch = [rng.integers(0, 255, (4, 3, 16, 16), dtype=np.uint8) for _ in range(3)]
+        torch.testing.assert_close(gpu.cubes(batch).cpu(), cpu.cubes(batch), atol=tolerance, rtol=tolerance)

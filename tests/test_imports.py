@@ -1,0 +1,84 @@
+"""The flow goes one way: who may import whom, and what must start without torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "streamcam"
+
+ALLOWED = {
+    "errors": set(),
+    "records": {"errors"},
+    "config": {"errors"},
+    "handoff": set(),
+    "metrics": set(),
+    "sources": {"records", "errors"},
+    "clips": {"records"},
+    "cam": {"records"},
+    "models": {"records", "errors", "clips", "cam"},
+    "engines": {"records", "errors", "models", "cam"},
+    "render": {"records"},
+    "wire": {"records"},
+    "transport": {"records", "errors", "wire"},
+    "pipeline": {"records", "sources", "clips", "engines", "handoff", "metrics"},
+    "publish": {"records", "render", "transport", "wire", "pipeline", "metrics", "sources"},
+    "recorder": {"records", "errors", "pipeline"},
+    "viewer": {"records", "errors", "wire", "transport", "render"},
+    "live": {
+        *("records", "errors", "config", "clips", "sources", "models", "engines", "render", "transport"),
+        *("pipeline", "metrics", "publish", "recorder"),
+    },
+    "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline"},
+    "doctor": {"errors", "engines", "models", "viewer"},
+    "demo": {"errors", "viewer"},
+    "console": {"records", "metrics", "models", "pipeline", "live", "doctor"},
+}
+ANYTHING = {"cli", "__init__", "__main__"}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = [node.module] if node.module != "streamcam" else [f"streamcam.{a.name}" for a in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("streamcam.")}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_data_moves_one_way(path: Path) -> None:
+    if room(path) not in ANYTHING:
+        assert imports_of(path) - {room(path)} <= ALLOWED[room(path)]
+
+
+def test_the_allowed_imports_have_no_cycle() -> None:
+    done: set[str] = set()
+    while left := {name for name in ALLOWED if name not in done}:
+        ready = {name for name in left if ALLOWED[name] <= done}
+        assert ready, f"a cycle among {left}"
+        done |= ready
+
+
+@pytest.mark.parametrize("module", ["wire", "transport", "render", "viewer", "demo"])
+def test_a_viewer_starts_without_torch(module: str) -> None:
+    heavy = "('torch', 'torchvision', 'av', 'pydantic')"
+    code = f"import sys, streamcam.{module}; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_package_offers_what_it_lists() -> None:
+    import streamcam
+
+    for name in streamcam.__all__:
+        assert getattr(streamcam, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = streamcam.nothing

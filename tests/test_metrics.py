@@ -1,0 +1,48 @@
+from streamcam.metrics import KEPT, Metrics
+
+
+class FakeClock:
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_percentiles_are_of_the_latest_values_in_bounded_memory() -> None:
+    metrics = Metrics()
+    for i in range(3 * KEPT):
+        metrics.took("infer", float(i))
+    values = metrics.percentiles("infer")
+    assert values["count"] == 3 * KEPT
+    assert 2.4 * KEPT < values["p50"] < 2.6 * KEPT
+    assert values["p50"] < values["p95"] < values["p99"]
+
+
+def test_a_stage_that_never_ran_has_no_percentiles() -> None:
+    assert Metrics().percentiles("infer") == {"count": 0}
+
+
+def test_fps_is_of_late_and_zero_once_frames_stop() -> None:
+    clock = FakeClock()
+    metrics = Metrics(clock)
+    for _ in range(100):
+        clock.now_s += 0.04
+        metrics.frame("cam")
+    assert round(metrics.fps("cam")) == 25
+    clock.now_s += 3
+    assert metrics.fps("cam") == 0.0
+
+
+def test_the_summary_adds_up_over_sources() -> None:
+    clock = FakeClock()
+    metrics = Metrics(clock)
+    for source, frames in (("a", 3), ("b", 5)):
+        for _ in range(frames):
+            metrics.frame(source)
+        metrics.dropped(source, "window")
+        metrics.dropped(source, "late", total=frames)
+    clock.now_s += 4
+    summary = metrics.summary(model="m", model_hash="h", engine="window", device="cpu", precision="fp32")
+    assert (summary.frames, summary.fps) == (8, 2.0)
+    assert summary.drops == {"window": 2, "late": 8}
+    assert summary.sources["b"]["frames"] == 5

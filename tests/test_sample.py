@@ -1,0 +1,63 @@
+"""The main job on the clip that comes along: does the heat follow the thing that the network names?"""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import streamcam
+from streamcam.render import contrast_at
+
+ROOT = Path(__file__).parents[1]
+NAMED = {
+    "cat": {"Egyptian cat", "tabby", "tiger cat", "Persian cat", "Siamese cat", "lynx"},
+    "cup": {"espresso", "cup", "coffee mug"},
+}
+
+
+@pytest.fixture(scope="module")
+def renderer() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("render_sample", ROOT / "scripts" / "render_sample.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_clip_is_small() -> None:
+    assert (ROOT / "streamcam" / "data" / "sample.mp4").stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_heat_follows_the_thing_that_is_named(renderer: ModuleType, precision: str) -> None:
+    inside = []
+    for result in streamcam.stream("sample", as_fast_as_possible=True, precision=precision, device="cpu"):
+        heat = result.heat
+        assert heat is not None
+        hot = np.clip(contrast_at(heat, 0, result.frame.pts_s), 0, None)
+        rows, columns = np.mgrid[: hot.shape[0], : hot.shape[1]] + 0.5
+        x = (hot * columns).sum() / hot.sum() / hot.shape[1] * renderer.WIDTH
+        y = (hot * rows).sum() / hot.sum() / hot.shape[0] * renderer.HEIGHT
+        boxes = renderer.boxes(result.frame.pts_s)
+        thing = next((name for name, labels in NAMED.items() if heat.labels[0] in labels), None)
+        box = boxes.get(thing)
+        inside.append(box is not None and box[0] <= x <= box[2] and box[1] <= y <= box[3])
+    assert len(inside) == 105
+    assert np.mean(inside) >= 0.9
+
+
+def test_the_clip_is_what_the_renderer_renders(renderer: ModuleType) -> None:
+    from threading import Event
+
+    from streamcam.sources import open_source
+
+    background, things = renderer.table(), {name: renderer.cut_out(name) for name in renderer.THINGS}
+    source = open_source("sample", paced=False)
+    for frame in source.frames(Event()):
+        if frame.index % 60 == 30:
+            rendered = renderer.render(frame.pts_s, background, things).astype(float)
+            assert np.abs(rendered - frame.pixels).mean() < 6
+    source.close()
