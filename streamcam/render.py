@@ -135,7 +135,7 @@ class _Canvas:
     def __init__(self, image: Image) -> None:
         self._image = image
         self._height, self._width = image.shape[:2]
-        self._font = max(0.3, min(self._height, self._width) / 900)
+        self._font = max(0.3, min(self._height, self._width) / 850)
         self._line = round(34 * self._font)
         self._margin = round(14 * self._font)
         self._weight = 2 if self._font > 1.2 else 1
