@@ -80,5 +80,7 @@ def split_state(state: dict[str, Tensor], features: nn.Module) -> tuple[dict[str
     theirs = {k: v for k, v in state.items() if not k.startswith("_fc.")}
     fits = [v.shape for v in ours.values()] == [v.shape for v in theirs.values()]
     if not fits or not {"_fc.weight", "_fc.bias"} <= state.keys():
-        raise ValueError(f"expected EfficientNet-Lite0's {len(ours)} tensors, got {len(theirs)} of other shapes or names")
+        raise ValueError(
+            f"expected EfficientNet-Lite0's {len(ours)} tensors, got {len(theirs)} of other shapes or names"
+        )
     return dict(zip(ours, theirs.values(), strict=True)), state["_fc.weight"], state["_fc.bias"]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from threading import Event
 from typing import Protocol
 
+from streamcam.errors import StreamcamError
 from streamcam.records import Frame
 from streamcam.sources.address import SAMPLE, parse_address, redact
 from streamcam.sources.video import VideoSource
@@ -42,4 +43,7 @@ def open_source(uri: str, *, name: str | None = None, paced: bool = True, loop: 
     Raises:
         StreamcamError: it cannot be opened; the message says why, without credentials.
     """
-    return VideoSource(parse_address(uri), name=name, paced=paced, loop=loop)
+    address = parse_address(uri)
+    if loop and uri == "-":
+        raise StreamcamError("standard input cannot be played again: leave out --loop")
+    return VideoSource(address, name=name, paced=paced, loop=loop)

@@ -12,7 +12,9 @@ from streamcam.errors import StreamcamError
 SAMPLE = "sample"
 NETWORK_TIMEOUT_S = 4
 
-_USERINFO = re.compile(r"(\w+://)[^/\s]*@")
+# Up to the last @ of the host's part; and, for a password with a slash in it or an address whose scheme is missing or
+# misspelt, up to the last @ of the word wherever something with a colon comes first: too much rather than too little.
+_USERINFO = re.compile(r"(\w+://?|(?<!\S)(?=[^\s/:@]+:[^\s/]))(?:[^/\s]*|[^/\s:]+:\S*)@")
 _SECRET_PARAMETER = re.compile(r"([?&][^=&\s]*(?:pass|pwd|token|key|auth|secret|sig)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
 
 
@@ -91,11 +93,12 @@ def _network(uri: str, scheme: str) -> Address:
 
 def _host(uri: str) -> str:
     try:
-        host = urlsplit(uri).hostname
+        parts = urlsplit(uri)
+        host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
     if not host:
-        raise StreamcamError(f"not a URL with a host: {redact(uri)}")
+        raise StreamcamError(f"not a URL with a host: {redact(uri)} (in a password, write / as %2F and @ as %40)")
     return host
 
 
@@ -104,7 +107,7 @@ def _file(uri: str) -> Address:
     if path.is_dir():
         raise StreamcamError(f"cannot read {path}: it is a folder; give a video file")
     if not path.exists():
-        raise StreamcamError(f"no such file: {path}")
+        raise StreamcamError(f"no such file: {redact(str(path))}")
     # "file:" keeps FFmpeg from taking a colon in the name for a protocol.
     return Address(str(path), _name(path.stem), f"file:{path}", live=False)
 

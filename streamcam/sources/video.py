@@ -20,6 +20,9 @@ from streamcam.sources.address import Address
 
 RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 10.0)
 MAX_LATE_S = 0.5
+MAX_JUMP_S = 10.0
+"""A timestamp that is further ahead than this, or that goes back, is a new beginning and not a long wait."""
+
 DRIFT = 1e-3
 """How much faster or slower than ours a camera's clock may run."""
 
@@ -118,7 +121,7 @@ class VideoSource:
         while not stop.is_set():
             try:
                 packet = next(packets, None)
-            except FAILURES as e:
+            except (*FAILURES, IndexError) as e:  # IndexError: PyAV, of a stream that turned up on the way
                 self.state = f"lost: {_why(e)}"
                 self.drops["corrupt"] += not self.live
                 return
@@ -179,11 +182,11 @@ class _Times:
         return pts_s, now_ns - int(late_s * 1e9), late_s
 
     def _pts(self, stream_s: float | None, now_s: float) -> float:
-        by_arrival_s = self._last[0] + (now_s - self._last[1]) if self._last else 0.0
+        last_s, since_last_s = (self._last[0], now_s - self._last[1]) if self._last else (0.0, 0.0)
         if stream_s is None:
-            return by_arrival_s
-        if self._offset_s is None:
-            self._offset_s = stream_s - by_arrival_s
+            return last_s + since_last_s
+        if self._offset_s is None or not 0 <= stream_s - self._offset_s - last_s <= since_last_s + MAX_JUMP_S:
+            self._offset_s, self._delay_s = stream_s - last_s - since_last_s, float("inf")
         return stream_s - self._offset_s
 
 
@@ -192,13 +195,14 @@ class _Pace:
 
     def __init__(self, clock: Callable[[], int], stop: Event) -> None:
         self._clock, self._stop = clock, stop
-        self._start_ns: int | None = None
+        self._start_ns, self._last_s = 0, float("inf")
 
     def wait(self, pts_s: float) -> int:
         """Wait until a frame is due; when that was, Unix time in nanoseconds."""
         pts_ns = int(pts_s * 1e9)
-        if self._start_ns is None:
+        if not 0 <= pts_s - self._last_s <= MAX_JUMP_S:
             self._start_ns = self._clock() - pts_ns
+        self._last_s = pts_s
         due_ns = self._start_ns + pts_ns
         self._stop.wait(max(0.0, (due_ns - self._clock()) / 1e9))
         return due_ns

@@ -11,6 +11,7 @@ import sys
 try:
     import gi
 
+    gi.require_version("Gst", "1.0")
     gi.require_version("GstRtsp", "1.0")
     gi.require_version("GstRtspServer", "1.0")
     from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
@@ -24,7 +25,9 @@ PIPELINE = (
 ROLE = "viewer"
 
 
-def demand_digest(server: GstRtspServer.RTSPServer, factory: GstRtspServer.RTSPMediaFactory, user: str, key: str) -> None:
+def demand_digest(
+    server: GstRtspServer.RTSPServer, factory: GstRtspServer.RTSPMediaFactory, user: str, key: str
+) -> None:
     """Let in only this user, by digest: the password itself never travels."""
     token = GstRtspServer.RTSPToken()
     token.set_string(GstRtspServer.RTSP_TOKEN_MEDIA_FACTORY_ROLE, ROLE)
