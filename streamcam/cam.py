@@ -12,7 +12,6 @@ Features for Discriminative Localization*, CVPR 2016; an image is a clip with L 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +21,27 @@ from torch import Tensor
 from streamcam.records import Clip, Heat
 
 
-class CamOutput(NamedTuple):
-    """What a network says of a batch of clips."""
+@dataclass(frozen=True, slots=True)
+class CamOutput:
+    """What a network says of a batch of clips: `logits = bias + Σ over cubes of the mean over positions`."""
 
     logits: Tensor
     """float32 [N,C]."""
-    cube: Tensor
-    """float32 [N,C,L',h,w], logit units: the heat cube of every class."""
+    cubes: tuple[Tensor, ...]
+    """One heat cube, float32 [N,C,L',h,w] in logit units, for each feature map that the network pools."""
+    bias: Tensor
+    """float32 [C]; or [N,C], where the head is linear only for a given clip."""
+
+    @property
+    def cube(self) -> Tensor:
+        """float32 [N,C,L',h,w]: the heat cube.
+
+        Raises:
+            ValueError: the network pools several feature maps: each has its own cube in `cubes`.
+        """
+        if len(self.cubes) != 1:
+            raise ValueError(f"expected one heat cube, got {len(self.cubes)}: use cubes")
+        return self.cubes[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +57,17 @@ class HeatContext:
 
 
 def heat_cube(features: Tensor, weight: Tensor) -> Tensor:
-    """Apply classifier weights [C,K] to a feature map [N,K,L',h,w]: the heat cube, float32 [N,C,L',h,w].
+    """Apply classifier weights to a feature map [N,K,L',h,w]: the heat cube, float32 [N,C,L',h,w].
 
     This is the classifier folded into a 1×1×1 convolution (as a matrix product, which is faster on a CPU), in float32
-    whatever the precision of the features.
+    whatever the precision of the features. Weights are [C,K], or [N,C,K] where each clip has its own.
     """
-    return torch.einsum("ck,nklhw->nclhw", weight.float(), features.float())
+    return torch.einsum("ck,nklhw->nclhw" if weight.ndim == 2 else "nck,nklhw->nclhw", weight, features.float())
 
 
-def pool(cube: Tensor, bias: Tensor) -> Tensor:
-    """Logits [N,C] from the heat cube [N,C,L',h,w]: the mean over all positions, plus the bias [C]."""
-    return cube.mean(dim=(2, 3, 4)) + bias
+def pool(cube: Tensor) -> Tensor:
+    """The mean over all positions of a heat cube [N,C,L',h,w]: [N,C]."""
+    return cube.mean(dim=(2, 3, 4))
 
 
 def choose(logits: Tensor, *, top_k: int, classes: Sequence[int] | None = None) -> Tensor:

@@ -191,7 +191,7 @@ def _fitted(model: CamModel, config: RunConfig) -> CamModel:
     asked = replace(own, length=config.window or own.length, fps=config.fps or own.fps)
     if asked == own:
         return model
-    return CamModel(replace(model.spec, clip_format=asked), model.features, model.weight, model.bias)
+    return CamModel(replace(model.spec, clip_format=asked), model.features, model.head, windows=model.windows)
 
 
 def _recorders(

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from streamcam.models.base import CamModel, ModelSpec
+from streamcam.models.head import Head
 from streamcam.records import ClipFormat, Frame
 
 VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
@@ -48,8 +49,7 @@ def tiny() -> CamModel:
         nn.Conv3d(3, 8, 3, padding=1), nn.BatchNorm3d(8), nn.ReLU(), nn.Conv3d(8, 6, 3, (1, 2, 2), 1), nn.ReLU()
     )
     spec = ModelSpec("tiny", "a test", ("red", "green", "blue"), TINY_FORMAT, framewise=False)
-    head = nn.Linear(6, 3)
-    return CamModel(spec, features, head.weight, head.bias)
+    return CamModel(spec, features, Head([nn.Linear(6, 3)]))
 
 
 @pytest.fixture
@@ -58,8 +58,7 @@ def tiny_framewise() -> CamModel:
     torch.manual_seed(1)
     features = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU())
     spec = ModelSpec("tiny2d", "a test", ("red", "green", "blue"), TINY_FORMAT, framewise=True, heat_scale=2.0)
-    head = nn.Linear(8, 3)
-    return CamModel(spec, features, head.weight, head.bias)
+    return CamModel(spec, features, Head([nn.Linear(8, 3)]))
 
 
 def make_frame(index: int, *, fps: float = 10.0, source: str = "cam", session: int = 0, captured_ns: int = 0) -> Frame:

@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from streamcam.errors import StreamcamError
 from streamcam.models import SPECS, CamModel, load_model
+from streamcam.models.head import Head
 from streamcam.models.weights import load_state
 from streamcam.records import Heat
 
@@ -32,9 +33,9 @@ def test_the_heat_pools_to_the_logits_of_the_unmodified_torchvision_network(name
     for shape in [(1, 3, 16, 112, 112), (2, 3, 9, 64, 80)]:
         x = torch.randn(shape)
         with torch.inference_mode():
-            expected, (logits, cube) = reference(x), model(x)
-        torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0)
-        torch.testing.assert_close(model.bias + cube.mean((2, 3, 4)), expected, atol=1e-4, rtol=0)
+            expected, output = reference(x), model(x)
+        torch.testing.assert_close(output.logits, expected, atol=1e-4, rtol=0)
+        torch.testing.assert_close(output.bias + output.cube.mean((2, 3, 4)), expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("name", [*VIDEO, "imagenet"])
@@ -58,7 +59,7 @@ def test_a_slice_is_centred_on_the_frame_that_the_spec_says(name: str) -> None:
             torch.nn.init.constant_(module.weight, 1 / module.weight[0].numel())
     length, stride = 160, model.spec.temporal_stride
     x = torch.full((1, 3, length, 16, 16), 1.0, requires_grad=True)
-    features = model.features(x)
+    (features,) = model.features(x)
     middle = features.shape[2] // 2
     (gradient,) = torch.autograd.grad(features[0, :, middle].sum(), x)
     weight = gradient.abs().sum((0, 1, 3, 4)).double()
@@ -111,9 +112,8 @@ def test_explain_wants_a_time_for_each_frame(tiny: CamModel) -> None:
 
 def test_the_same_weights_have_the_same_hash_and_others_another(tiny: CamModel) -> None:
     before = tiny.weights_hash
-    copy = CamModel(tiny.spec, tiny.features, tiny.weight, tiny.bias)
-    assert copy.weights_hash == before
-    other = CamModel(tiny.spec, tiny.features, tiny.weight + 1, tiny.bias)
+    assert CamModel(tiny.spec, tiny.features, tiny.head).weights_hash == before
+    other = CamModel(tiny.spec, tiny.features, Head([torch.nn.Linear(6, 3)]))
     assert other.weights_hash != before
 
 
@@ -123,7 +123,7 @@ def test_weights_can_come_from_a_file(tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "w.pth")
     models = [load_model("r3d_18", weights=str(tmp_path / name)) for name in ("w.safetensors", "w.pth")]
     assert models[0].weights_hash == models[1].weights_hash
-    assert torch.equal(models[0].weight, network.fc.weight)
+    assert torch.equal(models[0].head.classifier.weight, network.fc.weight)
 
 
 def test_a_file_that_runs_code_when_it_is_unpickled_is_refused(tmp_path: Path) -> None:

@@ -2,18 +2,20 @@
 
 import copy
 import os
+from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from streamcam.cam import CamOutput
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
+from streamcam.models.split import Tracer
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 STAGING_SLOTS = 3
@@ -68,15 +70,28 @@ def leave_a_core_free() -> None:
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) - 1))
 
 
-def fold_batch_norm(module: nn.Module) -> None:
-    """Fold every batch norm that follows a convolution in an `nn.Sequential` into it, in place, for evaluation."""
-    for child in module.children():
-        fold_batch_norm(child)
-    if isinstance(module, nn.Sequential):
-        for i, (conv, norm) in enumerate(pairwise(list(module))):
-            if isinstance(conv, nn.Conv2d | nn.Conv3d) and isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d):
-                module[i] = fuse_conv_bn_eval(conv, norm)
-                module[i + 1] = nn.Identity()
+def fold_batch_norm(features: nn.Module) -> nn.Module:
+    """Fold every batch norm that follows a convolution into it, for evaluation.
+
+    What cannot be traced is given back as it is: folding is only for speed.
+    """
+    try:
+        traced = fx.GraphModule(features, Tracer().trace(features))
+    except Exception:
+        return features
+    modules, calls = dict(traced.named_modules()), Counter(node.target for node in traced.graph.nodes)
+    for node in list(traced.graph.nodes):
+        norm, before = modules.get(str(node.target)), node.args[0] if node.args else None
+        if not isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d) or not isinstance(before, fx.Node):
+            continue
+        conv = modules.get(str(before.target))
+        if isinstance(conv, nn.Conv2d | nn.Conv3d) and len(before.users) == 1 and calls[before.target] == 1:
+            traced.set_submodule(str(before.target), fuse_conv_bn_eval(conv, norm))
+            node.replace_all_uses_with(before)
+            traced.graph.erase_node(node)
+    traced.delete_all_unused_submodules()
+    traced.recompile()
+    return traced
 
 
 class Runner:
@@ -91,23 +106,24 @@ class Runner:
         self.spec, self.context = model.spec, model.heat_context
         layout = torch.channels_last if model.spec.framewise else torch.channels_last_3d
         self._model = copy.deepcopy(model).to(device)
-        fold_batch_norm(self._model.features)
+        self._model.features = fold_batch_norm(self._model.features)
         self._model.features.to(dtype=PRECISIONS[precision], memory_format=layout)  # type: ignore[call-overload]
         self._staging = _PinnedRing(device) if device.type == "cuda" else None
-        self.bias: Tensor = self._model.bias
+        self.is_linear = model.head.is_linear
+        """Whether the classifier's weights are the same for every clip."""
         # A GPU has room for many clips at once; on a CPU a batch only helps where one frame is little work.
         self.max_batch = 16 if device.type == "cuda" else 4 if model.spec.framewise else 1
 
     @torch.inference_mode()
-    def cubes(self, clips: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
-        """N arrays uint8 [L,3,h,w] of one shape → heat cubes, float32 [N,C,L',h,w], on the device."""
+    def run(self, clips: Sequence[npt.NDArray[np.uint8]]) -> CamOutput:
+        """N arrays uint8 [L,3,h,w] of one shape → logits and heat cubes, on the device."""
         host = [torch.from_numpy(frames) for frames in clips]
         if self._staging is None:
             batch = torch.stack(host) if len(host) > 1 else host[0][None]
         else:
             batch = self._staging.upload(host)
-        cube: Tensor = self._model(self._model.normalise(batch)).cube
-        return cube
+        output: CamOutput = self._model(self._model.normalise(batch))
+        return output
 
 
 class _PinnedRing:

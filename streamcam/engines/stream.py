@@ -10,7 +10,13 @@ from torch import Tensor
 from streamcam.cam import choose, to_heat
 from streamcam.engines.device import Runner
 from streamcam.errors import StreamcamError
+from streamcam.models import ModelSpec
 from streamcam.records import Clip, Heat
+
+
+def can_stream(spec: ModelSpec, *, linear: bool) -> bool:
+    """Whether a window's logits are the mean over what each of its frames gives alone."""
+    return spec.framewise and linear
 
 
 class StreamEngine:
@@ -24,14 +30,13 @@ class StreamEngine:
     head_start = True
 
     def __init__(self, runner: Runner, *, top_k: int = 5, classes: Sequence[int] | None = None) -> None:
-        if not runner.spec.framewise:
-            raise StreamcamError(
-                f"the stream engine cannot run {runner.spec.name}: it mixes time (use --engine window)"
-            )
+        if not can_stream(runner.spec, linear=runner.is_linear):
+            why = "its head is not linear" if runner.spec.framewise else "it mixes time"
+            raise StreamcamError(f"the stream engine cannot run {runner.spec.name}: {why} (use --engine window)")
         self.runner, self._top_k, self._classes = runner, top_k, classes
         self.max_batch = runner.max_batch
         self._slices: dict[str, _Slices] = {}
-        runner.cubes([np.zeros((1, 3, *runner.spec.clip_format.crop), np.uint8)])  # warm up
+        runner.run([np.zeros((1, 3, *runner.spec.clip_format.crop), np.uint8)])  # warm up
 
     @torch.inference_mode()
     def infer(self, clips: Sequence[Clip]) -> list[Heat | None]:
@@ -40,8 +45,9 @@ class StreamEngine:
         A clip that is not full yet is computed and remembered; its heat is None.
         """
         fresh = [self._unseen(clip) for clip in clips]
-        cubes = self.runner.cubes([np.concatenate(fresh) if len(fresh) > 1 else fresh[0]])[0].transpose(0, 1)
-        parts = torch.split(cubes, [len(frames) for frames in fresh])
+        output = self.runner.run([np.concatenate(fresh) if len(fresh) > 1 else fresh[0]])
+        self._bias = output.bias
+        parts = torch.split(output.cube[0].transpose(0, 1), [len(frames) for frames in fresh])
         return [self._add(clip, new) for clip, new in zip(clips, parts, strict=True)]
 
     def _unseen(self, clip: Clip) -> npt.NDArray[np.uint8]:
@@ -58,7 +64,7 @@ class StreamEngine:
         slices.add(new, index=clip.index)
         if not clip.full:
             return None
-        logits = slices.pooled.mean(0) + self.runner.bias
+        logits = slices.pooled.mean(0) + self._bias
         chosen = choose(logits, top_k=self._top_k, classes=self._classes)
         order = slices.order()
         return to_heat(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from streamcam.cam import choose, pool, to_heat
+from streamcam.cam import choose, to_heat
 from streamcam.engines.device import Runner
 from streamcam.records import Clip, Heat
 
@@ -20,13 +20,13 @@ class WindowEngine:
         self.runner, self._top_k, self._classes = runner, top_k, classes
         self.max_batch = runner.max_batch
         clip_format = runner.spec.clip_format
-        runner.cubes([np.zeros((clip_format.length, 3, *clip_format.crop), np.uint8)])  # warm up
+        runner.run([np.zeros((clip_format.length, 3, *clip_format.crop), np.uint8)])  # warm up
 
     @torch.inference_mode()
     def infer(self, clips: Sequence[Clip]) -> list[Heat]:
         """The heat of each clip, in order; the clips, of any sources, are one batch."""
-        cubes = self.runner.cubes([clip.frames for clip in clips])
-        logits = pool(cubes, self.runner.bias)
+        output = self.runner.run([clip.frames for clip in clips])
+        cubes, logits = output.cube, output.logits
         slice_frames = self.runner.spec.slice_frames(cubes.shape[2])
         heats = []
         for clip, clip_logits, cube in zip(clips, logits, cubes, strict=True):

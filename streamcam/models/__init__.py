@@ -4,11 +4,11 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from streamcam.errors import StreamcamError
-from streamcam.models import imagenet, torchvision_video
+from streamcam.models import imagenet, torchvision
 from streamcam.models.base import CamModel, ModelSpec
 
-SPECS: dict[str, ModelSpec] = {imagenet.SPEC.name: imagenet.SPEC, **torchvision_video.SPECS}
-BUILDERS: dict[str, Callable[[str], CamModel]] = {"imagenet": imagenet.build, **torchvision_video.BUILDERS}
+SPECS: dict[str, ModelSpec] = {imagenet.SPEC.name: imagenet.SPEC, **torchvision.SPECS}
+BUILDERS: dict[str, Callable[[str], CamModel]] = {"imagenet": imagenet.build, **torchvision.BUILDERS}
 
 __all__ = ["BUILDERS", "SPECS", "CamModel", "ModelSpec", "find_spec", "load_model"]
 
@@ -19,6 +19,8 @@ def find_spec(name: str) -> ModelSpec:
     Raises:
         StreamcamError: there is no such model.
     """
+    if name in torchvision.REFUSED:
+        raise StreamcamError(torchvision.REFUSED[name])
     if name not in SPECS:
         close = get_close_matches(name, SPECS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(SPECS)}"

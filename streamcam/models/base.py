@@ -1,7 +1,8 @@
 """`CamModel`: a network whose head is global average pooling and a linear layer, with all that is needed to use it."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +12,12 @@ from torch import Tensor, nn
 
 from streamcam.cam import CamOutput, HeatContext, heat_cube, pool, to_heat
 from streamcam.clips import prepare, transform_of
+from streamcam.errors import StreamcamError
+from streamcam.models.head import Head
+from streamcam.models.split import Split, position_weights, split, split_at
 from streamcam.records import Clip, ClipFormat, Frame, Heat
+
+OWN_FORMAT = ClipFormat(16, 15, (112, 112), (112, 112), (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,8 @@ class ModelSpec:
     """Whether it looks at each frame alone, so that a frame need never be computed twice."""
     temporal_stride: int = 1
     """Frames between the centres of two heat slices."""
+    temporal_offset: float = 0.0
+    """The frame of the clip on which the first heat slice is centred."""
     heat_scale: float | None = None
     """Contrast in logit units that is painted at full strength, for every class; None where none was measured."""
     weights: str = "DEFAULT"
@@ -42,9 +50,10 @@ class ModelSpec:
     def slice_frames(self, slices: int) -> npt.NDArray[np.float64]:
         """The frame of the clip on which each of `slices` slices is centred, float64 [L'].
 
-        Padded convolutions with an odd kernel keep slice i of a network with stride s centred on frame i·s.
+        Padded convolutions with an odd kernel keep slice i of a network with stride s centred on frame i·s; those with
+        an even one shift it by a constant.
         """
-        return np.arange(slices, dtype=np.float64) * self.temporal_stride
+        return np.arange(slices, dtype=np.float64) * self.temporal_stride + self.temporal_offset
 
 
 class CamModel(nn.Module):
@@ -54,23 +63,100 @@ class CamModel(nn.Module):
     are exactly the pooled cube plus the bias.
     """
 
-    weight: Tensor
-    """float32 [C,K]: the linear layer's weights."""
-    bias: Tensor
-    """float32 [C]: its bias."""
     mean: Tensor
     std: Tensor
 
-    def __init__(self, spec: ModelSpec, features: nn.Module, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, spec: ModelSpec, features: nn.Module, head: Head, *, windows: tuple[int, ...] = ()) -> None:
+        """Join the two parts of a network.
+
+        Args:
+            spec: what can be said of it.
+            features: batch → its last feature map [N,K,L',h,w] (or [N,K,h,w], of a framewise one), or a tuple of such
+                maps, which are pooled and concatenated.
+            head: pooled features → logits.
+            windows: sizes of an average pooling with stride 1 before the mean over positions; see `position_weights`.
+        """
         super().__init__()
-        self.spec = spec
-        self.features = features
-        self.register_buffer("weight", weight.detach().float())
-        self.register_buffer("bias", bias.detach().float())
+        self.spec, self.features, self.head, self.windows = spec, features, head, windows
         for name in ("mean", "std"):
             value = torch.tensor(getattr(spec.clip_format, name)).view(3, 1, 1, 1)
             self.register_buffer(name, value, persistent=False)
         self.eval()
+
+    @classmethod
+    def from_split(cls, spec: ModelSpec, parts: Split) -> "CamModel":
+        """A network that `split` has cut in two."""
+        return cls(spec, parts.features, parts.head, windows=parts.windows)
+
+    @classmethod
+    def from_module(
+        cls,
+        module: nn.Module,
+        *,
+        features: str | None = None,
+        classifier: str | None = None,
+        classes: Sequence[str] | None = None,
+        clip_format: ClipFormat | None = None,
+    ) -> "CamModel":
+        """Your own network, of clips [N,3,L,H,W] or (one that has 2D convolutions only) of pictures [N,3,H,W].
+
+        Args:
+            module: ends in global average pooling and a linear layer. It is used as it is, in evaluation mode.
+            features: the name of the module whose output is pooled; without the names, both are found by tracing.
+            classifier: the name of the linear layer.
+            classes: the names of the classes; by default their numbers.
+            clip_format: what clips it was trained on; by default 16 frames of 112×112 pixels, normalised as torchvision
+                does it.
+
+        Raises:
+            StreamcamError: the head is not pooled-linear; the message names what breaks it.
+        """
+        if (features is None) != (classifier is None):
+            raise StreamcamError("give features and classifier, or neither")
+        parts = split(module) if features is None or classifier is None else split_at(module, features, classifier)
+        count = parts.head.classifier.out_features
+        spec = ModelSpec(
+            name=type(module).__name__,
+            summary="your own",
+            classes=tuple(classes) if classes is not None else tuple(map(str, range(count))),
+            clip_format=clip_format or OWN_FORMAT,
+            framewise=not any(isinstance(m, nn.Conv3d) for m in module.modules()),
+        )
+        if len(spec.classes) != count:
+            raise StreamcamError(f"expected {count} class names for {spec.name}, got {len(spec.classes)}")
+        return cls.from_split(spec, parts)._checked(module)
+
+    @torch.no_grad()
+    def _checked(self, module: nn.Module) -> "CamModel":
+        """Hold one random clip against the module, and learn from it how many slices come out."""
+        clip_format = self.spec.clip_format
+        parameter = next(module.parameters())
+        x = torch.randn(1, 3, clip_format.length, *clip_format.crop).to(parameter)
+        output = self(x[:, :, :1] if self.spec.framewise else x)
+        expected = module(x[:, :, 0] if self.spec.framewise else x)
+        if not torch.allclose(output.logits, expected.float(), atol=1e-4, rtol=1e-4):
+            error = float((output.logits - expected).abs().max())
+            raise StreamcamError(
+                f"{self.spec.name} has no exact heat: its logits are not its classifier on the pooled features (off by "
+                f"{error:.2g}); leave the names out to be told what stands between them"
+            )
+        if not self.spec.framewise:
+            slices = output.cubes[0].shape[2]
+            stride = max(1, round(clip_format.length / slices))
+            offset = (clip_format.length - 1 - stride * (slices - 1)) / 2
+            self.spec = replace(self.spec, temporal_stride=stride, temporal_offset=offset)
+        return self
+
+    @property
+    def bias(self) -> Tensor:
+        """float32 [C]: the classifier's bias; what the logits are beside the pooled heat.
+
+        Raises:
+            StreamcamError: the head is linear only for a given clip, and so is its bias: take the output's.
+        """
+        if not self.head.is_linear:
+            raise StreamcamError(f"the bias of {self.spec.name} depends on the clip: take it from model(x).bias")
+        return self.head.bias.detach()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -97,20 +183,34 @@ class CamModel(nn.Module):
         dtype = next(self.features.parameters()).dtype
         return ((frames.transpose(1, 2).float() - self.mean) / self.std).to(dtype)
 
-    def feature_map(self, x: Tensor) -> Tensor:
-        """float [N,3,L,H,W] → the last feature map [N,K,L',h,w]."""
-        if not self.spec.framewise:
-            features: Tensor = self.features(x)
-            return features
+    def feature_maps(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Float [N,3,L,H,W] → the feature maps that are pooled, each [N,K,L',h,w], weighted by how positions count."""
         n, _, length, *_ = x.shape
-        pictures = x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        flat: Tensor = self.features(pictures)
-        return flat.reshape(n, length, *flat.shape[1:]).transpose(1, 2)
+        if self.spec.framewise:
+            x = x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        maps = self.features(x)
+        maps = maps if isinstance(maps, tuple) else (maps,)
+        if self.spec.framewise:
+            maps = tuple(m.reshape(n, length, *m.shape[1:]).transpose(1, 2) for m in maps)
+        if self.windows:
+            maps = tuple(m * position_weights(m.shape[2:], self.windows).to(m) for m in maps)
+        return maps
 
     def forward(self, x: Tensor) -> CamOutput:
-        """float [N,3,L,H,W], normalised → logits [N,C] and heat cube [N,C,L',h,w], both float32."""
-        cube = heat_cube(self.feature_map(x), self.weight)
-        return CamOutput(pool(cube, self.bias), cube)
+        """Float [N,3,L,H,W], normalised → logits [N,C] and heat cube [N,C,L',h,w], both float32."""
+        maps = self.feature_maps(x)
+        weight, bias = self._classifier(maps)
+        weights = weight.split([m.shape[1] for m in maps], dim=-1)
+        cubes = tuple(heat_cube(m, w) for m, w in zip(maps, weights, strict=True))
+        logits = torch.stack([pool(cube) for cube in cubes]).sum(0) + bias
+        return CamOutput(logits, cubes, bias)
+
+    def _classifier(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Weight [C,K] and bias [C]; or [N,C,K] and [N,C], as the head acts on these feature maps."""
+        if self.head.is_linear:
+            return self.head.classifier.weight, self.head.bias
+        pooled = torch.cat([m.float().mean((2, 3, 4)) for m in maps], dim=1)
+        return self.head.affine(pooled)
 
     @torch.inference_mode()
     def explain(self, frames: npt.NDArray[np.uint8], *, pts_s: npt.ArrayLike | None = None) -> Heat:
@@ -128,15 +228,16 @@ class CamModel(nn.Module):
         """
         clip = self._clip(frames, pts_s)
         device = next(self.features.parameters()).device
-        logits, cubes = self(self.normalise(torch.from_numpy(clip.frames).to(device)[None]))
+        output = self(self.normalise(torch.from_numpy(clip.frames).to(device)[None]))
+        cube = output.cube[0]
         return to_heat(
-            logits[0],
-            cubes[0],
-            cubes[0].mean(0),
+            output.logits[0],
+            cube,
+            cube.mean(0),
             torch.arange(len(self.classes)),
             clip=clip,
             context=self.heat_context,
-            slice_frames=self.spec.slice_frames(cubes.shape[2]),
+            slice_frames=self.spec.slice_frames(cube.shape[1]),
         )
 
     def _clip(self, frames: npt.NDArray[np.uint8], pts_s: npt.ArrayLike | None) -> Clip:

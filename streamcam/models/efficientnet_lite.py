@@ -68,8 +68,8 @@ def efficientnet_lite0_features() -> nn.Sequential:
     return nn.Sequential(*layers, *conv_bn(inputs, FEATURES, 1), nn.ReLU6())
 
 
-def split_state(state: dict[str, Tensor], features: nn.Module) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """The published weights as (state of `features`, classifier weight [1000,1280], bias [1000]).
+def fill_published(features: nn.Module, classifier: nn.Linear, state: dict[str, Tensor]) -> None:
+    """Load the published weights into features and classifier [1000,1280].
 
     Both name the same layers in the same order, so the names are matched by position and the shapes are checked.
 
@@ -83,4 +83,5 @@ def split_state(state: dict[str, Tensor], features: nn.Module) -> tuple[dict[str
         raise ValueError(
             f"expected EfficientNet-Lite0's {len(ours)} tensors, got {len(theirs)} of other shapes or names"
         )
-    return dict(zip(ours, theirs.values(), strict=True)), state["_fc.weight"], state["_fc.bias"]
+    features.load_state_dict(dict(zip(ours, theirs.values(), strict=True)))
+    classifier.load_state_dict({"weight": state["_fc.weight"], "bias": state["_fc.bias"]})

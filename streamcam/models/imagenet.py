@@ -1,11 +1,12 @@
 """`imagenet`: what is in each frame, averaged over the clip. Real and offline: the weights come as a Python package."""
 
-import torch
+from torch import nn
 from torchvision.models import EfficientNet_B0_Weights
 
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel, ModelSpec
-from streamcam.models.efficientnet_lite import efficientnet_lite0_features, split_state
+from streamcam.models.efficientnet_lite import FEATURES, efficientnet_lite0_features, fill_published
+from streamcam.models.head import Head
 from streamcam.models.weights import load_state
 from streamcam.records import ClipFormat
 
@@ -24,17 +25,14 @@ SPEC = ModelSpec(
 
 def build(weights: str) -> CamModel:
     """EfficientNet-Lite0 with the given weights: DEFAULT, none or a file."""
-    features = efficientnet_lite0_features()
-    if weights == "none":
-        head = torch.nn.Linear(1280, len(LABELS))
-        return CamModel(SPEC, features, head.weight, head.bias)
-    path = packaged_weights() if weights == "DEFAULT" else weights
-    try:
-        state, weight, bias = split_state(load_state(path), features)
-    except ValueError as e:
-        raise StreamcamError(f"the weights in {path} are not EfficientNet-Lite0's: names or shapes differ") from e
-    features.load_state_dict(state)
-    return CamModel(SPEC, features, weight, bias)
+    features, classifier = efficientnet_lite0_features(), nn.Linear(FEATURES, len(LABELS))
+    if weights != "none":
+        path = packaged_weights() if weights == "DEFAULT" else weights
+        try:
+            fill_published(features, classifier, load_state(path))
+        except ValueError as e:
+            raise StreamcamError(f"the weights in {path} are not EfficientNet-Lite0's: names or shapes differ") from e
+    return CamModel(SPEC, features, Head([classifier]))
 
 
 def packaged_weights() -> str:
