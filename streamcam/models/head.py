@@ -1,5 +1,6 @@
 """What stands behind the pooling: a linear layer, or layers that act as one for a given input."""
 
+import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class Head(nn.Module):
         super().__init__()
         if not layers or not isinstance(layers[-1], nn.Linear):
             raise ValueError(f"expected layers that end in nn.Linear, got {list(layers)}")
-        self.layers = nn.ModuleList(layers)
+        self.layers = nn.ModuleList(_not_in_place(layer) for layer in layers)
         self.classifier = layers[-1]
 
     @property
@@ -62,6 +63,14 @@ class Head(nn.Module):
         for layer, x in list(zip(self.layers, inputs, strict=True))[-2::-1]:
             weight, bias = _through(layer, x, weight, bias)
         return Affine(weight, bias)
+
+
+def _not_in_place(layer: nn.Module) -> nn.Module:
+    """The layer, or a copy that leaves its input as it was: the input is looked at again."""
+    if getattr(layer, "inplace", False):
+        layer = copy.copy(layer)
+        layer.inplace = False  # type: ignore[assignment]
+    return layer
 
 
 def _through(layer: nn.Module, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
