@@ -165,17 +165,29 @@ def show(endpoint: str, *, snapshot_folder: Path = Path()) -> None:
     require_display()
     screen, view = Screen(endpoint), View()
     with Subscriber(endpoint, kinds=("frame", "result", "status")) as subscriber:
-        cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        _open_window()
         picture = _draw(screen, view, subscriber)
-        while not view.quit and _is_open():
+        while True:
             message = next(subscriber.messages(timeout_s=POLL_S), None)
-            changed = None if message is None else screen.take(message)
+            changed = None if message is None or view.paused else screen.take(message)
             before, view = view, _read_key(screen, view)
-            if view != before or (changed and changed == screen.shown(view) and not view.paused):
+            if view.quit or not _is_open():  # asked before drawing, which would open a closed window again
+                break
+            if view != before or (changed and changed == screen.shown(view)):
                 picture = _draw(screen, view, subscriber)
             if view.snapshots > before.snapshots:
                 _save(picture, snapshot_folder / f"streamcam-{time.strftime('%Y%m%d-%H%M%S')}-{view.snapshots}.png")
         cv2.destroyAllWindows()
+
+
+def _open_window() -> None:
+    try:
+        cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+    except cv2.error as e:
+        raise StreamcamError(
+            "this OpenCV cannot open windows: pip uninstall opencv-python-headless, then "
+            "pip install --force-reinstall opencv-python (or use `streamcam view --print`)"
+        ) from e
 
 
 def _draw(screen: Screen, view: View, subscriber: Subscriber) -> Image:
@@ -272,6 +284,6 @@ def _answers(family: int, address: str | tuple[str, int]) -> bool:
         probe.settimeout(1.0)
         try:
             probe.connect(address)
-        except OSError:
+        except (OSError, OverflowError):  # the latter: no such port
             return False
     return True

@@ -1,0 +1,66 @@
+"""What the documents say holds."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import cv2
+import pytest
+
+from streamcam.wire import decode_header
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    first = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert first is not None
+    assert first[1] == version
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_python_examples_are_python(page: Path) -> None:
+    for block in blocks(page, "python"):
+        compile(block, str(page), "exec")
+
+
+def test_the_readmes_first_example_finds_the_cat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import skimage.data
+
+    cv2.imwrite(str(tmp_path / "cat.jpg"), cv2.cvtColor(skimage.data.chelsea(), cv2.COLOR_RGB2BGR))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(blocks(ROOT / "README.md", "python")[0], names)
+    assert capsys.readouterr().out.startswith("Egyptian cat")
+
+
+def test_the_readmes_loop_runs_on_the_sample(capsys: pytest.CaptureFixture[str]) -> None:
+    example = blocks(ROOT / "README.md", "python")[1]
+    assert "rtsp://camera/live" in example
+    exec(example.replace('"rtsp://camera/live"', '"sample", as_fast_as_possible=True'), {})
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert "Egyptian cat" in lines[0]
+    assert "espresso" in lines[-1]
+
+
+def test_the_header_in_the_wire_format_is_one() -> None:
+    (example,) = blocks(ROOT / "docs" / "wire.md", "json")
+    header = decode_header([b"sc1/door/result/", json.dumps(json.loads(example)).encode()])
+    assert header.heat is not None
+    assert header.heat.top[0].label == "Egyptian cat"
+    assert [part.name for part in header.parts] == ["cube", "common", "logits"]
