@@ -156,6 +156,7 @@ class Subscriber:
             StreamcamError: the endpoint is malformed, or its host is unknown.
         """
         require_resolvable(endpoint)
+        wanted = [topic(DIRECTORY, "status")] if sources is None else _topics(sources, kinds)
         self.skipped: Counter[str] = Counter()
         """What was not given out: `stale` (older than the newest, or than `max_age_ms`), `malformed`, and `lost` on
         the way (known from gaps in the sequence)."""
@@ -173,24 +174,26 @@ class Subscriber:
             self.close()
             raise StreamcamError(f"cannot connect to {endpoint}: {_reason(e)}") from e
         self._subscribed: set[bytes] = set()
-        if sources is None:
-            self._subscribe(topic(DIRECTORY, "status"))
-        else:
-            self._choose(sources)
+        self._subscribe(wanted)
 
     def __iter__(self) -> Iterator[Result]:
         """Results for ever, as they come."""
         return (message.result for message in self.messages() if message.result is not None)
 
     def messages(self, *, timeout_s: float | None = None) -> Iterator[Message]:
-        """Messages as they come, until none has come for `timeout_s`; None waits for ever."""
-        timeout_ms = None if timeout_s is None else int(timeout_s * 1000)
-        while self._waiting or self._socket.poll(timeout_ms):
+        """Messages as they come, until none could be given for `timeout_s`; None waits for ever."""
+        given_s = time.monotonic()
+        while True:
+            left_ms = None if timeout_s is None else max(0, round((given_s + timeout_s - time.monotonic()) * 1000))
+            if not self._waiting and not self._socket.poll(left_ms):
+                return
             self._drain()
-            if self._waiting:
-                message = self._take()
-                if message is not None:
-                    yield message
+            message = self._take() if self._waiting else None
+            if message is not None:
+                yield message
+                given_s = time.monotonic()
+            elif left_ms == 0:
+                return
 
     def close(self) -> None:
         """Disconnect. Closing twice is fine."""
@@ -203,15 +206,11 @@ class Subscriber:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _choose(self, sources: Sequence[str]) -> None:
-        for source in sources:
-            for kind in self._kinds:
-                self._subscribe(topic(source, kind))
-
-    def _subscribe(self, name: bytes) -> None:
-        if name not in self._subscribed:
-            self._subscribed.add(name)
-            self._socket.setsockopt(zmq.SUBSCRIBE, name)
+    def _subscribe(self, topics: Sequence[bytes]) -> None:
+        for name in topics:
+            if name not in self._subscribed:
+                self._subscribed.add(name)
+                self._socket.setsockopt(zmq.SUBSCRIBE, name)
 
     def _drain(self) -> None:
         """Take in all that has come; of each topic, keep the newest."""
@@ -225,12 +224,13 @@ class Subscriber:
             if header.source == DIRECTORY:
                 self._follow(header)
             elif self._is_new(message[0], header):
-                self.skipped["stale"] += self._waiting.pop(message[0], None) is not None
+                # A newer message takes the older one's turn, so that no topic waits for ever behind a busier one.
+                self.skipped["stale"] += message[0] in self._waiting
                 self._waiting[message[0]] = message
 
     def _follow(self, directory: Header) -> None:
         try:
-            self._choose(directory.sources)
+            self._subscribe(_topics(directory.sources, self._kinds))
         except WireError:
             self.skipped["malformed"] += 1
 
@@ -255,6 +255,10 @@ class Subscriber:
             self.skipped["stale"] += 1
             return None
         return decoded
+
+
+def _topics(sources: Sequence[str], kinds: Sequence[Kind]) -> list[bytes]:
+    return [topic(source, kind) for source in sources for kind in kinds]
 
 
 def require_local(endpoint: str) -> None:
@@ -286,7 +290,7 @@ def require_resolvable(endpoint: str) -> None:
         host = address.rpartition(":")[0].strip("[]")
         try:
             socket.getaddrinfo(host, None)
-        except OSError as e:
+        except (OSError, UnicodeError) as e:  # the latter: a name that cannot be one
             raise StreamcamError(f"cannot connect to {endpoint}: unknown host {host!r}") from e
 
 

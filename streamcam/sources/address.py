@@ -86,7 +86,7 @@ def _network(uri: str, scheme: str) -> Address:
     host = _host(uri)
     try:
         socket.getaddrinfo(host, None)
-    except OSError as e:
+    except (OSError, UnicodeError) as e:  # the latter: a name that cannot be one
         raise StreamcamError(f"cannot reach {redact(uri)}: unknown host {host!r}") from e
     return Address(redact(uri), _name(host), uri, live=True, options=options[scheme])
 
