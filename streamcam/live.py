@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from streamcam.clips import SlidingWindow
 from streamcam.config import RunConfig
 from streamcam.engines import make_engine
-from streamcam.engines.device import leave_a_core_free
+from streamcam.engines.device import a_core_left_free
 from streamcam.engines.stream import StreamEngine
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
@@ -82,8 +82,6 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         top_k=config.top_k,
         classes=classes,
     )
-    if engine.runner.device.type == "cpu" and not config.as_fast_as_possible:
-        leave_a_core_free()
     metrics = Metrics()
     painter = Painter(None if config.as_fast_as_possible else _LiveCaption(metrics))
     publisher = stack.enter_context(Publisher(config.bind)) if config.bind else None
@@ -136,8 +134,10 @@ def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary
         if timed_out or (viewer is not None and viewer.poll() is not None):
             pipeline.stop.set()
 
+    on_cpu = live.engine.runner.device.type == "cpu"
     try:
-        pipeline.run(wait=wait)
+        with a_core_left_free() if on_cpu and not config.as_fast_as_possible else nullcontext():
+            pipeline.run(wait=wait)
     except KeyboardInterrupt:
         pass
     finally:

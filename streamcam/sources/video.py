@@ -68,6 +68,7 @@ class VideoSource:
         """For people: live, or lost and why."""
         self._address, self._paced, self._loop, self._clock = address, paced, loop, clock
         self._index = self._session = 0
+        self._reading = self._closed = False
         av.logging.set_level(None)
         self._container = _open(address)
         # Over HTTP comes either a camera's endless stream, or a file.
@@ -79,6 +80,23 @@ class VideoSource:
         Raises:
             StreamcamError: not a single picture of a file could be decoded.
         """
+        self._reading = True
+        try:
+            yield from self._sessions(stop)
+        finally:
+            self._reading = False
+            if self._closed:
+                self._container.close()
+        if self._index == 0 and not stop.is_set():
+            raise StreamcamError(f"cannot decode a single picture of {self.shown}: the file is damaged")
+
+    def close(self) -> None:
+        """Close it. Closing twice is fine; what another thread is still reading is closed when it has done."""
+        self._closed = True
+        if not self._reading:
+            self._container.close()
+
+    def _sessions(self, stop: Event) -> Iterator[Frame]:
         while not stop.is_set():
             first = self._index
             yield from self._one_session(stop)
@@ -89,12 +107,6 @@ class VideoSource:
             if not self._open_again(stop):
                 return
             self._session += 1
-        if self._index == 0 and not stop.is_set():
-            raise StreamcamError(f"cannot decode a single picture of {self.shown}: the file is damaged")
-
-    def close(self) -> None:
-        """Close it. Closing twice is fine."""
-        self._container.close()
 
     def _one_session(self, stop: Event) -> Iterator[Frame]:
         times = _Times(self._container.format.name in NO_OWN_TIMES) if self.live else None
