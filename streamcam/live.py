@@ -26,7 +26,9 @@ from streamcam.recorder import HeatRecorder, VideoRecorder, path_for, require_fo
 from streamcam.records import Result
 from streamcam.render import Caption, Painter
 from streamcam.sources import VideoSource, open_source
+from streamcam.sources.address import parse_address
 from streamcam.transport import Publisher, require_local
+from streamcam.viewer import require_display
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,10 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
             require_folder(path)
     if config.bind is not None:
         require_local(config.bind)
-    sources = _open_sources(config, stack)
+    if config.view:
+        require_display()
+    for source in config.sources:
+        parse_address(source.uri)
     engine = make_engine(
         _fitted(model or load_model(config.model, weights=config.weights), config),
         name=config.engine,
@@ -82,9 +87,11 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         top_k=config.top_k,
         classes=classes,
     )
+    # Not before: what a camera sends while a network is being loaded would only be late.
+    sources = _open_sources(config, stack)
     metrics = Metrics()
     painter = Painter(None if config.as_fast_as_possible else _LiveCaption(metrics))
-    publisher = stack.enter_context(Publisher(config.bind)) if config.bind else None
+    publisher = stack.enter_context(Publisher(config.bind, sources=len(sources))) if config.bind else None
     own = [PublishSink(publisher, sources, painter, metrics)] if publisher else []
     clip_format = engine.runner.spec.clip_format
     hop = config.hop or engine.runner.spec.temporal_stride

@@ -151,11 +151,20 @@ class Pipeline:
 
     def _read(self, source: Source) -> None:
         """One source's thread."""
+        try:
+            self._read_frames(source)
+        finally:
+            self._count_drops(source)
+
+    def _count_drops(self, source: Source) -> None:
+        for stage, total in list(source.drops.items()):
+            self.metrics.dropped(source.name, stage, total)
+
+    def _read_frames(self, source: Source) -> None:
         window = self._window()
         for count, frame in enumerate(source.frames(self.stop), start=1):
             self.metrics.frame(source.name)
-            for stage, total in source.drops.items():
-                self.metrics.dropped(source.name, stage, total)
+            self._count_drops(source)
             start_s = time.perf_counter()
             clip = window.push(frame)
             prepare_ms = (time.perf_counter() - start_s) * 1e3

@@ -126,7 +126,8 @@ class Clip:
     pts_s: npt.NDArray[np.float64]
     """float64 [L], the presentation times of the frames that were taken, in seconds."""
     index: int
-    """Running number of the newest sample in this session: two clips share all but the difference."""
+    """Running number of the newest sample: two clips of a session share all frames but so many as lie between their
+    numbers. It jumps by more than L where the window started afresh, so that they then share none."""
     last: Frame
     """The newest camera frame in the clip, as it came."""
     transform: Transform

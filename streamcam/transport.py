@@ -15,6 +15,7 @@ from streamcam.errors import StreamcamError
 from streamcam.records import Image, Result
 from streamcam.wire import (
     DIRECTORY,
+    MAX_PART_BYTES,
     Header,
     Kind,
     Message,
@@ -31,7 +32,9 @@ from streamcam.wire import (
 )
 
 HIGH_WATER_MARK = 8
-"""Messages that wait for one receiver; a high-water mark alone still queues in the kernel, hence the small buffers."""
+"""Messages per source that wait for one receiver; a high-water mark alone still queues in the kernel, hence the small
+buffers."""
+RECEIVE_HIGH_WATER_MARK = 256
 KERNEL_BUFFER_BYTES = 256 * 1024
 
 Clock = Callable[[], int]
@@ -40,12 +43,17 @@ Clock = Callable[[], int]
 class Publisher:
     """Sends results to whoever subscribes. One thread owns it: all its methods are called from there.
 
-    Pictures are wanted only while somebody subscribes to them. A late joiner is sent the last message of each topic
-    that it subscribes to.
+    Pictures are wanted only while somebody subscribes to them. A late joiner is sent the last message of each other
+    topic that it subscribes to.
     """
 
-    def __init__(self, endpoint: str, *, clock: Clock = time.time_ns) -> None:
+    def __init__(self, endpoint: str, *, sources: int = 1, clock: Clock = time.time_ns) -> None:
         """Bind.
+
+        Args:
+            endpoint: tcp://127.0.0.1:PORT or ipc://PATH.
+            sources: how many there are: all may have something to say at the same moment.
+            clock: Unix time in nanoseconds.
 
         Raises:
             StreamcamError: the endpoint is in use, malformed, or open to other machines.
@@ -60,7 +68,7 @@ class Publisher:
         self._socket = self._context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.LINGER, 200)
         self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
-        self._socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
+        self._socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK * (sources + 1))
         self._socket.setsockopt(zmq.SNDBUF, KERNEL_BUFFER_BYTES)
         try:
             self._socket.bind(endpoint)
@@ -81,7 +89,8 @@ class Publisher:
 
     def send_picture(self, kind: Literal["frame", "overlay"], result: Result, picture: Image) -> None:
         """Send a picture, uint8 [H,W,3] RGB; call it only where `wants` says so."""
-        self._send(encode_picture(kind, result, picture, self._stamp(result.frame.source, kind)))
+        message = encode_picture(kind, result, picture, self._stamp(result.frame.source, kind))
+        self._socket.send_multipart(message, zmq.NOBLOCK)  # not kept: by the time that somebody joins it is stale
 
     def send_status(self, source: str, data: Mapping[str, Scalar]) -> None:
         """Say how a source fares (kind `status`)."""
@@ -166,7 +175,8 @@ class Subscriber:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+        self._socket.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER_MARK)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES)
         self._socket.setsockopt(zmq.RCVBUF, KERNEL_BUFFER_BYTES)
         try:
             self._socket.connect(endpoint)
@@ -229,10 +239,16 @@ class Subscriber:
                 self._waiting[message[0]] = message
 
     def _follow(self, directory: Header) -> None:
+        """Subscribe to the sources that there are now, and to no others."""
         try:
-            self._subscribe(_topics(directory.sources, self._kinds))
+            wanted = {topic(DIRECTORY, "status"), *_topics(directory.sources, self._kinds)}
         except WireError:
             self.skipped["malformed"] += 1
+            return
+        for name in self._subscribed - wanted:
+            self._subscribed.discard(name)
+            self._socket.setsockopt(zmq.UNSUBSCRIBE, name)
+        self._subscribe(sorted(wanted))
 
     def _is_new(self, name: bytes, header: Header) -> bool:
         publisher, seq = self._newest.get(name, ("", -1))

@@ -22,6 +22,8 @@ PROTOCOL = "streamcam/1"
 MAX_HEADER_BYTES = 64 * 1024
 MAX_PART_BYTES = 256 * 1024 * 1024
 MAX_PARTS = 16
+MAX_SOURCES = 1024
+MAX_PIXELS = 8192 * 8192
 JPEG_QUALITY = 85
 DTYPES = {"u1": "<u1", "f2": "<f2", "f4": "<f4"}
 
@@ -96,10 +98,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     frame: FrameHeader | None = None
     heat: HeatHeader | None = None
     timings_ms: dict[str, float] = {}
-    drops: dict[str, int] = {}
+    drops: dict[str, Int64] = {}
     data: dict[str, Scalar] = {}
     """Of `status` and `event`: what they say."""
-    sources: list[str] = []
+    sources: Annotated[list[str], msgspec.Meta(max_length=MAX_SOURCES)] = []
     """Of the directory: the names of all sources."""
     parts: list[Part] = []
 
@@ -277,7 +279,7 @@ def _read(part: Part, body: bytes) -> npt.NDArray[Any]:
 
 def _read_jpeg(part: Part, body: bytes) -> Image:
     # What is decoded is as large as the JPEG says: so it is asked before any memory is taken.
-    if [*_jpeg_size(body), 3] != part.shape:
+    if [*_jpeg_size(body), 3] != part.shape or prod(part.shape[:2]) > MAX_PIXELS:
         raise WireError(f"part {part.name!r}: not a JPEG picture of shape {part.shape}")
     bgr = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
     if bgr is None or list(bgr.shape) != part.shape:

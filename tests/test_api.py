@@ -49,7 +49,7 @@ def test_errors_reach_the_loop(tmp_path: Path, tiny: CamModel) -> None:
     with pytest.raises(StreamcamError, match="unknown key 'hopp'"):
         next(streamcam.stream("sample", model=tiny, hopp=3))
     broken = CamModel(tiny.spec, tiny.features, tiny.weight * float("nan"), tiny.bias)
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(StreamcamError, match="not finite"):
         list(streamcam.stream("sample", model=broken, as_fast_as_possible=True))
 
 

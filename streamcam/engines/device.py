@@ -89,8 +89,9 @@ def fold_batch_norm(module: nn.Module) -> None:
 class Runner:
     """A model's own copy on one device, in one precision: uint8 frames in, heat cubes out.
 
-    On CUDA, frames go through a ring of pinned buffers and a copy stream, so that a copy runs under the computation
-    of the clip before; a buffer is written again only once its copy has ended. Nothing here waits for the device.
+    On CUDA, frames go through a ring of pinned buffers and a copy stream, so that a copy can run under a computation;
+    a buffer is written again only once its copy has ended. Nothing here waits for the device: whoever reads the
+    results does.
     """
 
     def __init__(self, model: CamModel, device: torch.device, precision: str) -> None:

@@ -13,6 +13,9 @@ from streamcam.cam import CamOutput, HeatContext, heat_cube, pool, to_heat
 from streamcam.clips import prepare, transform_of
 from streamcam.records import Clip, ClipFormat, Frame, Heat
 
+PICTURES_AT_ONCE = 16
+"""Of a framewise network, so that a long window does not take memory in proportion."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -104,7 +107,7 @@ class CamModel(nn.Module):
             return features
         n, _, length, *_ = x.shape
         pictures = x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        flat: Tensor = self.features(pictures)
+        flat = torch.cat([self.features(part) for part in pictures.split(PICTURES_AT_ONCE)])
         return flat.reshape(n, length, *flat.shape[1:]).transpose(1, 2)
 
     def forward(self, x: Tensor) -> CamOutput:
