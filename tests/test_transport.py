@@ -17,7 +17,7 @@ import zmq
 from support.publish_demo import eventually, heat_of, image_of, publishing, result_of
 
 from streamcam.errors import StreamcamError
-from streamcam.records import Result
+from streamcam.records import Frame, Result
 from streamcam.transport import Publisher, Subscriber, require_local, require_resolvable
 from streamcam.wire import Kind, Message, Stamp, encode_directory, encode_result, topic
 
@@ -437,3 +437,28 @@ def test_the_waiting_time_is_kept_although_messages_come_that_cannot_be_given(ip
         started_s = time.monotonic()
         assert list(subscriber.messages(timeout_s=0.3)) == []
         assert time.monotonic() - started_s < 2
+
+
+def test_many_sources_can_speak_at_the_same_moment(ipc: str) -> None:
+    names = [f"cam{i}" for i in range(40)]
+    with (
+        Publisher(ipc, sources=len(names)) as publisher,
+        Subscriber(ipc, kinds=("status",), sources=names) as subscriber,
+    ):
+        eventually(lambda: publisher.serve() or publisher.wants(names[-1], "status"), "all topics are subscribed to")
+        for name in names:
+            publisher.send_status(name, {"state": "live"})
+        heard = {message.header.source for message in islice(subscriber.messages(timeout_s=5), len(names))}
+    assert heard == set(names)
+
+
+def test_a_late_joiner_is_not_sent_an_old_picture(ipc: str) -> None:
+    result = Result(Frame(np.zeros((8, 8, 3), np.uint8), 0, 0.0, 0, "cam"))
+    with Publisher(ipc) as publisher:
+        publisher.send_picture("frame", result, result.frame.pixels)
+        publisher.send_status("cam", {"state": "live"})
+        with Subscriber(ipc, kinds=("frame", "status"), sources=["cam"]) as subscriber:
+            eventually(lambda: publisher.serve() or publisher.wants("cam", "status"), "the late joiner is there")
+            publisher.serve()
+            kinds = [message.header.kind for message in subscriber.messages(timeout_s=0.5)]
+    assert kinds == ["status"]
