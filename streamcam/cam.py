@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from streamcam.errors import StreamcamError
 from streamcam.records import Clip, Heat
 
 
@@ -100,10 +101,10 @@ def to_heat(
         slice_frames: float64 [L'], the frame of the clip, 0 to L − 1, on which each slice is centred.
 
     Raises:
-        ValueError: a number is not finite.
+        StreamcamError: a number is not finite.
     """
     if not bool(torch.isfinite(logits).all()):
-        raise ValueError(f"{context.model} gave logits that are not finite: its weights or its input are broken")
+        raise StreamcamError(f"{context.model} gave logits that are not finite: its weights or its input are broken")
     indices = classes.cpu().numpy()
     return Heat(
         cube=cube.cpu().numpy(),

@@ -1,7 +1,9 @@
 """The command line: options → config → the piece that does it."""
 
+import os
 import signal
 import sys
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -127,11 +129,20 @@ def main() -> NoReturn:
     try:
         app(standalone_mode=False)
     except (StreamcamError, TyperException) as e:
-        text = e.format_message() if isinstance(e, TyperException) else str(e)
         if len(sys.argv) == 1:
-            sys.exit(0)  # the help has been shown
+            _leave(0)  # the help has been shown
+        text = e.format_message() if isinstance(e, TyperException) else str(e)
         print(f"streamcam: {' '.join(text.split())}", file=sys.stderr)
-        sys.exit(2)
+        _leave(2)
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(130)
-    sys.exit(0)
+        _leave(130)
+    _leave(0)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit, also where a thread sits in a camera or a network and cannot be woken: Python would abort on it."""
+    if threading.active_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

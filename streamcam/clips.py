@@ -64,6 +64,7 @@ class SlidingWindow:
         self._transform = transform_of(clip_format)
         self._intervals_s: deque[float] = deque(maxlen=9)
         self._previous: Frame | None = None
+        self._first_index = self._samples = 0
         self._start_afresh(at_s=0.0)
 
     def push(self, frame: Frame) -> Clip | None:
@@ -118,13 +119,15 @@ class SlidingWindow:
         return Clip(
             frames=self._block[newest],
             pts_s=self._pts_s[newest],
-            index=self._samples - 1,
+            index=self._first_index + self._samples - 1,
             last=last,
             transform=self._transform,
             full=length == self.clip_format.length,
         )
 
     def _start_afresh(self, *, at_s: float) -> None:
+        if self._samples:
+            self._first_index += self._samples + self.clip_format.length
         self._start_s, self._samples, self._due = at_s, 0, self._first_due
         self._block, self._pts_s = self._new_block()
         self._filled = 0

@@ -27,12 +27,14 @@ class StatusLine(Sink):
         self._console = Console(stderr=True)
         self._display = LiveDisplay(console=self._console, auto_refresh=False, transient=True)
         self._newest: dict[str, Heat] = {}
+        self._latency_ms: dict[str, float] = {}
         self._due_s = time.monotonic() + PLAIN_EVERY_S
 
     def on_window(self, result: Result) -> None:
-        """Remember the newest heat of each source."""
+        """Remember the newest heat of each source, and how long it took."""
         if result.heat is not None:
             self._newest[result.frame.source] = result.heat
+            self._latency_ms[result.frame.source] = (time.time_ns() - result.frame.captured_ns) / 1e6
 
     def show(self, live: Live) -> None:
         """Say how it goes."""
@@ -47,9 +49,9 @@ class StatusLine(Sink):
         metrics = live.pipeline.metrics
         heat = self._newest.get(name)
         top = f"{heat.labels[0]} {heat.scores[0] * 100:.0f} %" if heat else "no heat yet"
-        latency = metrics.percentiles("capture_to_result").get("p50")
+        latency = self._latency_ms.get(name)
         shown = [f"{name} {metrics.fps(name):.0f} fps", top]
-        if latency is not None:
+        if latency is not None and not live.config.as_fast_as_possible:
             shown.append(f"{latency:.0f} ms")
         shown.append(f"{sum(metrics.drops(name).values())} dropped")
         if state not in ("live", "ended"):

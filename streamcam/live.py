@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from streamcam.clips import SlidingWindow
 from streamcam.config import RunConfig
 from streamcam.engines import make_engine
-from streamcam.engines.device import leave_a_core_free
+from streamcam.engines.device import a_core_left_free
 from streamcam.engines.stream import StreamEngine
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
@@ -26,7 +26,9 @@ from streamcam.recorder import HeatRecorder, VideoRecorder, path_for, require_fo
 from streamcam.records import Result
 from streamcam.render import Caption, Painter
 from streamcam.sources import VideoSource, open_source
+from streamcam.sources.address import parse_address
 from streamcam.transport import Publisher, require_local
+from streamcam.viewer import require_display
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,10 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
             require_folder(path)
     if config.bind is not None:
         require_local(config.bind)
-    sources = _open_sources(config, stack)
+    if config.view:
+        require_display()
+    for source in config.sources:
+        parse_address(source.uri)
     engine = make_engine(
         _fitted(model or load_model(config.model, weights=config.weights), config),
         name=config.engine,
@@ -82,11 +87,11 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         top_k=config.top_k,
         classes=classes,
     )
-    if engine.runner.device.type == "cpu" and not config.as_fast_as_possible:
-        leave_a_core_free()
+    # Not before: what a camera sends while a network is being loaded would only be late.
+    sources = _open_sources(config, stack)
     metrics = Metrics()
     painter = Painter(None if config.as_fast_as_possible else _LiveCaption(metrics))
-    publisher = stack.enter_context(Publisher(config.bind)) if config.bind else None
+    publisher = stack.enter_context(Publisher(config.bind, sources=len(sources))) if config.bind else None
     own = [PublishSink(publisher, sources, painter, metrics)] if publisher else []
     clip_format = engine.runner.spec.clip_format
     hop = config.hop or engine.runner.spec.temporal_stride
@@ -136,8 +141,10 @@ def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary
         if timed_out or (viewer is not None and viewer.poll() is not None):
             pipeline.stop.set()
 
+    on_cpu = live.engine.runner.device.type == "cpu"
     try:
-        pipeline.run(wait=wait)
+        with a_core_left_free() if on_cpu and not config.as_fast_as_possible else nullcontext():
+            pipeline.run(wait=wait)
     except KeyboardInterrupt:
         pass
     finally:

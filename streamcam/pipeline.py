@@ -22,7 +22,8 @@ OUTPUT_DEPTH = 4
 
 LOSSLESS_DEPTH = 8
 TICK_S = 0.02
-JOIN_S = 1.0
+JOIN_S = 0.9
+"""How long threads may take to end when they are told to."""
 
 
 class Sink:
@@ -111,31 +112,31 @@ class Pipeline:
         for thread in threads:
             thread.start()
         try:
-            self._wait_for(readers, wait)
+            while any(reader.is_alive() for reader in readers) and not self.stop.is_set():
+                wait()
+                self.stop.wait(0.1)
+            self._finish(worker, output)
         finally:
-            self._end(readers, worker, output)
+            self._halt(threads)
         if self._error is not None:
             raise self._error
 
-    def _wait_for(self, readers: Sequence[Thread], wait: Callable[[], None]) -> None:
-        while any(reader.is_alive() for reader in readers) and not self.stop.is_set():
-            wait()
-            self.stop.wait(0.1)
-        if not self.stop.is_set():
-            self._clips.close()
+    def _finish(self, worker: Thread, output: Thread) -> None:
+        """Let what is under way come through, stage by stage, unless stopped."""
+        for handoff, thread in ((self._clips, worker), (self._outputs, output)):
+            if not self.stop.is_set():
+                handoff.close()
+            while thread.is_alive() and not self.stop.is_set():
+                thread.join(0.1)
 
-    def _end(self, readers: Sequence[Thread], worker: Thread, output: Thread) -> None:
-        """Let what is under way come through, unless stopped; then wake and join everybody."""
-        natural_end = self._clips.finished or not any(reader.is_alive() for reader in readers)
-        if not natural_end:
-            self.stop.set()
-        self._clips.close(discard=self.stop.is_set())
-        worker.join(None if not self.stop.is_set() else JOIN_S)
-        self._outputs.close()
-        output.join(None if not self.stop.is_set() else JOIN_S)
+    def _halt(self, threads: Sequence[Thread]) -> None:
+        """Wake and join everybody; what is ready to go out still goes."""
         self.stop.set()
-        for reader in readers:
-            reader.join(JOIN_S / len(readers))
+        self._clips.close(discard=True)
+        self._outputs.close()
+        end_s = time.monotonic() + JOIN_S
+        for thread in threads:
+            thread.join(max(0.0, end_s - time.monotonic()))
 
     def _guarded(self, body: Callable[..., None], *args: object) -> None:
         """Run a thread's body; its error ends everything and reaches the caller of `run`."""
@@ -150,11 +151,20 @@ class Pipeline:
 
     def _read(self, source: Source) -> None:
         """One source's thread."""
+        try:
+            self._read_frames(source)
+        finally:
+            self._count_drops(source)
+
+    def _count_drops(self, source: Source) -> None:
+        for stage, total in list(source.drops.items()):
+            self.metrics.dropped(source.name, stage, total)
+
+    def _read_frames(self, source: Source) -> None:
         window = self._window()
         for count, frame in enumerate(source.frames(self.stop), start=1):
             self.metrics.frame(source.name)
-            for stage, total in source.drops.items():
-                self.metrics.dropped(source.name, stage, total)
+            self._count_drops(source)
             start_s = time.perf_counter()
             clip = window.push(frame)
             prepare_ms = (time.perf_counter() - start_s) * 1e3

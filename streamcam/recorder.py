@@ -26,10 +26,14 @@ WRITE_FAILURES = (av.error.FFmpegError, OSError)
 
 
 class _FileSink(Sink):
-    """Writes beside the target, under a temporary name; closing renames, an error removes."""
+    """Writes beside the target, under a temporary name; closing renames.
+
+    What was recorded before another part failed is kept; what could not be written itself is removed.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._broken = False
         self._partial = path.with_name(f".{path.name}.part{path.suffix}")
         try:
             self._partial.touch()
@@ -57,13 +61,14 @@ class _FileSink(Sink):
             self._partial.unlink(missing_ok=True)
 
     def _failed(self, error: Exception) -> StreamcamError:
+        self._broken = True
         return StreamcamError(f"cannot write {self.path}: {getattr(error, 'strerror', None) or error}")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close(keep=error is None or not isinstance(error, StreamcamError))
+        self.close(keep=not self._broken)
 
 
 class VideoRecorder(_FileSink):

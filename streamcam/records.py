@@ -126,7 +126,8 @@ class Clip:
     pts_s: npt.NDArray[np.float64]
     """float64 [L], the presentation times of the frames that were taken, in seconds."""
     index: int
-    """Running number of the newest sample in this session: two clips share all but the difference."""
+    """Running number of the newest sample: two clips of a session share all frames but so many as lie between their
+    numbers. It jumps by more than L where the window started afresh, so that they then share none."""
     last: Frame
     """The newest camera frame in the clip, as it came."""
     transform: Transform
@@ -177,15 +178,18 @@ class Heat:
     """Hash of its weights."""
 
     def __post_init__(self) -> None:
-        _expect(self.cube.ndim == 4, "cube [K,L',h,w]", list(self.cube.shape))
+        _expect(self.cube.ndim == 4 and self.cube.size > 0, "cube [K,L',h,w], not empty", list(self.cube.shape))
         count, slices = self.cube.shape[:2]
         _expect(self.common.shape == self.cube.shape[1:], "common [L',h,w]", list(self.common.shape))
         per_class = [len(self.classes), len(self.labels), len(self.scores)]
         _expect(per_class == [count] * 3, f"{count} classes, labels and scores", per_class)
-        _expect(self.scale is None or self.scale.shape == (count,), f"{count} scales or None", self.scale)
+        _expect(bool(np.all((self.scores >= 0) & (self.scores <= 1.001))), "scores from 0 to 1", self.scores)
+        scale = self.scale
+        ok = scale is None or (scale.shape == (count,) and bool(np.all((scale > 0) & np.isfinite(scale))))
+        _expect(ok, f"{count} scales above 0, or None", scale)
         _expect(self.pts_s.shape == (slices,), f"{slices} slice times", list(self.pts_s.shape))
         _expect(self.logits.ndim == 1, "logits [C]", list(self.logits.shape))
-        ok = count == 0 or 0 <= self.classes.min() <= self.classes.max() < len(self.logits)
+        ok = 0 <= self.classes.min() <= self.classes.max() < len(self.logits)
         _expect(ok, f"classes below {len(self.logits)}", self.classes)
 
     @property

@@ -15,6 +15,7 @@ from streamcam.errors import StreamcamError
 from streamcam.records import Image, Result
 from streamcam.wire import (
     DIRECTORY,
+    MAX_PART_BYTES,
     Header,
     Kind,
     Message,
@@ -31,7 +32,9 @@ from streamcam.wire import (
 )
 
 HIGH_WATER_MARK = 8
-"""Messages that wait for one receiver; a high-water mark alone still queues in the kernel, hence the small buffers."""
+"""Messages per source that wait for one receiver; a high-water mark alone still queues in the kernel, hence the small
+buffers."""
+RECEIVE_HIGH_WATER_MARK = 256
 KERNEL_BUFFER_BYTES = 256 * 1024
 
 Clock = Callable[[], int]
@@ -40,12 +43,17 @@ Clock = Callable[[], int]
 class Publisher:
     """Sends results to whoever subscribes. One thread owns it: all its methods are called from there.
 
-    Pictures are wanted only while somebody subscribes to them. A late joiner is sent the last message of each topic
-    that it subscribes to.
+    Pictures are wanted only while somebody subscribes to them. A late joiner is sent the last message of each other
+    topic that it subscribes to.
     """
 
-    def __init__(self, endpoint: str, *, clock: Clock = time.time_ns) -> None:
+    def __init__(self, endpoint: str, *, sources: int = 1, clock: Clock = time.time_ns) -> None:
         """Bind.
+
+        Args:
+            endpoint: tcp://127.0.0.1:PORT or ipc://PATH.
+            sources: how many there are: all may have something to say at the same moment.
+            clock: Unix time in nanoseconds.
 
         Raises:
             StreamcamError: the endpoint is in use, malformed, or open to other machines.
@@ -60,7 +68,7 @@ class Publisher:
         self._socket = self._context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.LINGER, 200)
         self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
-        self._socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
+        self._socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK * (sources + 1))
         self._socket.setsockopt(zmq.SNDBUF, KERNEL_BUFFER_BYTES)
         try:
             self._socket.bind(endpoint)
@@ -81,7 +89,8 @@ class Publisher:
 
     def send_picture(self, kind: Literal["frame", "overlay"], result: Result, picture: Image) -> None:
         """Send a picture, uint8 [H,W,3] RGB; call it only where `wants` says so."""
-        self._send(encode_picture(kind, result, picture, self._stamp(result.frame.source, kind)))
+        message = encode_picture(kind, result, picture, self._stamp(result.frame.source, kind))
+        self._socket.send_multipart(message, zmq.NOBLOCK)  # not kept: by the time that somebody joins it is stale
 
     def send_status(self, source: str, data: Mapping[str, Scalar]) -> None:
         """Say how a source fares (kind `status`)."""
@@ -156,6 +165,7 @@ class Subscriber:
             StreamcamError: the endpoint is malformed, or its host is unknown.
         """
         require_resolvable(endpoint)
+        wanted = [topic(DIRECTORY, "status")] if sources is None else _topics(sources, kinds)
         self.skipped: Counter[str] = Counter()
         """What was not given out: `stale` (older than the newest, or than `max_age_ms`), `malformed`, and `lost` on
         the way (known from gaps in the sequence)."""
@@ -165,7 +175,8 @@ class Subscriber:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+        self._socket.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER_MARK)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES)
         self._socket.setsockopt(zmq.RCVBUF, KERNEL_BUFFER_BYTES)
         try:
             self._socket.connect(endpoint)
@@ -173,24 +184,26 @@ class Subscriber:
             self.close()
             raise StreamcamError(f"cannot connect to {endpoint}: {_reason(e)}") from e
         self._subscribed: set[bytes] = set()
-        if sources is None:
-            self._subscribe(topic(DIRECTORY, "status"))
-        else:
-            self._choose(sources)
+        self._subscribe(wanted)
 
     def __iter__(self) -> Iterator[Result]:
         """Results for ever, as they come."""
         return (message.result for message in self.messages() if message.result is not None)
 
     def messages(self, *, timeout_s: float | None = None) -> Iterator[Message]:
-        """Messages as they come, until none has come for `timeout_s`; None waits for ever."""
-        timeout_ms = None if timeout_s is None else int(timeout_s * 1000)
-        while self._waiting or self._socket.poll(timeout_ms):
+        """Messages as they come, until none could be given for `timeout_s`; None waits for ever."""
+        given_s = time.monotonic()
+        while True:
+            left_ms = None if timeout_s is None else max(0, round((given_s + timeout_s - time.monotonic()) * 1000))
+            if not self._waiting and not self._socket.poll(left_ms):
+                return
             self._drain()
-            if self._waiting:
-                message = self._take()
-                if message is not None:
-                    yield message
+            message = self._take() if self._waiting else None
+            if message is not None:
+                yield message
+                given_s = time.monotonic()
+            elif left_ms == 0:
+                return
 
     def close(self) -> None:
         """Disconnect. Closing twice is fine."""
@@ -203,15 +216,11 @@ class Subscriber:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _choose(self, sources: Sequence[str]) -> None:
-        for source in sources:
-            for kind in self._kinds:
-                self._subscribe(topic(source, kind))
-
-    def _subscribe(self, name: bytes) -> None:
-        if name not in self._subscribed:
-            self._subscribed.add(name)
-            self._socket.setsockopt(zmq.SUBSCRIBE, name)
+    def _subscribe(self, topics: Sequence[bytes]) -> None:
+        for name in topics:
+            if name not in self._subscribed:
+                self._subscribed.add(name)
+                self._socket.setsockopt(zmq.SUBSCRIBE, name)
 
     def _drain(self) -> None:
         """Take in all that has come; of each topic, keep the newest."""
@@ -225,14 +234,21 @@ class Subscriber:
             if header.source == DIRECTORY:
                 self._follow(header)
             elif self._is_new(message[0], header):
-                self.skipped["stale"] += self._waiting.pop(message[0], None) is not None
+                # A newer message takes the older one's turn, so that no topic waits for ever behind a busier one.
+                self.skipped["stale"] += message[0] in self._waiting
                 self._waiting[message[0]] = message
 
     def _follow(self, directory: Header) -> None:
+        """Subscribe to the sources that there are now, and to no others."""
         try:
-            self._choose(directory.sources)
+            wanted = {topic(DIRECTORY, "status"), *_topics(directory.sources, self._kinds)}
         except WireError:
             self.skipped["malformed"] += 1
+            return
+        for name in self._subscribed - wanted:
+            self._subscribed.discard(name)
+            self._socket.setsockopt(zmq.UNSUBSCRIBE, name)
+        self._subscribe(sorted(wanted))
 
     def _is_new(self, name: bytes, header: Header) -> bool:
         publisher, seq = self._newest.get(name, ("", -1))
@@ -255,6 +271,10 @@ class Subscriber:
             self.skipped["stale"] += 1
             return None
         return decoded
+
+
+def _topics(sources: Sequence[str], kinds: Sequence[Kind]) -> list[bytes]:
+    return [topic(source, kind) for source in sources for kind in kinds]
 
 
 def require_local(endpoint: str) -> None:
@@ -286,7 +306,7 @@ def require_resolvable(endpoint: str) -> None:
         host = address.rpartition(":")[0].strip("[]")
         try:
             socket.getaddrinfo(host, None)
-        except OSError as e:
+        except (OSError, UnicodeError) as e:  # the latter: a name that cannot be one
             raise StreamcamError(f"cannot connect to {endpoint}: unknown host {host!r}") from e
 
 

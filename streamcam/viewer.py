@@ -18,8 +18,12 @@ from streamcam.render import Caption, Painter, overlay, panel
 from streamcam.transport import Subscriber
 from streamcam.wire import Message
 
-WINDOW = "streamcam"
+WINDOW, WINDOW_SIZE = "streamcam", (800, 600)
 POLL_S = 0.015
+SILENT_S = 2.0
+REDRAW_S = 1.0
+"""How often the window is drawn anew while nothing comes, to say so."""
+
 HELP = (
     "q   quit",
     "c   next class",
@@ -70,10 +74,8 @@ def on_key(view: View, key: str, *, classes: Sequence[int], sources: Sequence[st
 
 
 def _next_class(classes: Sequence[int], current: int | None) -> int | None:
-    """Strongest → first → … → last → strongest."""
-    if current is None:
-        return classes[0] if classes else None
-    at = classes.index(current) + 1 if current in classes else 0
+    """The strongest, whichever it is (None) → the second of now → … → the last → the strongest."""
+    at = classes.index(current) + 1 if current in classes else 1
     return classes[at] if at < len(classes) else None
 
 
@@ -85,6 +87,7 @@ class Screen:
         self._frames: dict[str, Result] = {}
         self._heats: dict[str, Result] = {}
         self._states: dict[str, str] = {}
+        self._publishers: dict[str, str] = {}
         self._arrivals_s: dict[str, deque[float]] = {}
         self._painter = Painter()
 
@@ -102,6 +105,9 @@ class Screen:
     def take(self, message: Message) -> str | None:
         """Take in a message; the source whose picture has changed with it, if any."""
         header, result = message.header, message.result
+        if self._publishers.setdefault(header.source, header.publisher) != header.publisher:  # it has been restarted
+            self._publishers[header.source] = header.publisher
+            self._heats.pop(header.source, None)
         if header.kind == "status":
             self._states[header.source] = str(header.data.get("state", ""))
         elif header.kind == "result" and result is not None:
@@ -142,10 +148,15 @@ class Screen:
         if heat is not None and view.class_index is not None and view.class_index not in heat.classes:
             notes.append("the chosen class is not among those sent: showing the strongest")
         state = self._states.get(frame.source, "live")
-        return Caption(title, [*notes, state] if state not in ("live", "ended") else notes)
+        silent_s = self._clock() / 1e9 - self._arrivals_s[frame.source][-1]
+        if silent_s > SILENT_S and not view.paused:
+            notes.append(f"no picture for {silent_s:.0f} s")
+        return Caption(title, notes if state in ("live", "ended") else [*notes, state])
 
     def _fps(self, source: str) -> float:
         arrivals_s = self._arrivals_s[source]
+        if self._clock() / 1e9 - arrivals_s[-1] > SILENT_S:
+            return 0.0
         span_s = arrivals_s[-1] - arrivals_s[0]
         return (len(arrivals_s) - 1) / span_s if span_s > 0 else 0.0
 
@@ -165,17 +176,31 @@ def show(endpoint: str, *, snapshot_folder: Path = Path()) -> None:
     require_display()
     screen, view = Screen(endpoint), View()
     with Subscriber(endpoint, kinds=("frame", "result", "status")) as subscriber:
-        cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-        picture = _draw(screen, view, subscriber)
-        while not view.quit and _is_open():
+        _open_window()
+        picture, drawn_s = _draw(screen, view, subscriber), time.monotonic()
+        while True:
             message = next(subscriber.messages(timeout_s=POLL_S), None)
-            changed = None if message is None else screen.take(message)
+            changed = None if message is None or view.paused else screen.take(message)
             before, view = view, _read_key(screen, view)
-            if view != before or (changed and changed == screen.shown(view) and not view.paused):
-                picture = _draw(screen, view, subscriber)
+            if view.quit or not _is_open():  # asked before drawing, which would open a closed window again
+                break
+            silent = not view.paused and time.monotonic() - drawn_s > REDRAW_S
+            if view != before or silent or (changed and changed == screen.shown(view)):
+                picture, drawn_s = _draw(screen, view, subscriber), time.monotonic()
             if view.snapshots > before.snapshots:
                 _save(picture, snapshot_folder / f"streamcam-{time.strftime('%Y%m%d-%H%M%S')}-{view.snapshots}.png")
         cv2.destroyAllWindows()
+
+
+def _open_window() -> None:
+    try:
+        cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        cv2.resizeWindow(WINDOW, *WINDOW_SIZE)
+    except cv2.error as e:
+        raise StreamcamError(
+            "this OpenCV cannot open windows: pip uninstall opencv-python-headless, then "
+            "pip install --force-reinstall opencv-python (or use `streamcam view --print`)"
+        ) from e
 
 
 def _draw(screen: Screen, view: View, subscriber: Subscriber) -> Image:
@@ -272,6 +297,6 @@ def _answers(family: int, address: str | tuple[str, int]) -> bool:
         probe.settimeout(1.0)
         try:
             probe.connect(address)
-        except OSError:
+        except (OSError, OverflowError):  # the latter: no such port
             return False
     return True

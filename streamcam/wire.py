@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import msgspec
@@ -22,9 +22,12 @@ PROTOCOL = "streamcam/1"
 MAX_HEADER_BYTES = 64 * 1024
 MAX_PART_BYTES = 256 * 1024 * 1024
 MAX_PARTS = 16
+MAX_SOURCES = 1024
+MAX_PIXELS = 8192 * 8192
 JPEG_QUALITY = 85
 DTYPES = {"u1": "<u1", "f2": "<f2", "f4": "<f4"}
 
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Kind = Literal["result", "overlay", "frame", "event", "status"]
 Scalar = str | int | float | bool | None
 
@@ -53,15 +56,15 @@ class Part(msgspec.Struct, frozen=True):
 class FrameHeader(msgspec.Struct, frozen=True):
     """Which frame a message speaks of."""
 
-    index: int
+    index: Int64
     pts_s: float
-    captured_ns: int
+    captured_ns: Int64
 
 
 class ClassHeader(msgspec.Struct, frozen=True):
     """One of the K classes whose heat is sent, in the cube's order."""
 
-    index: int
+    index: Int64
     label: str
     score: float
     logit: float
@@ -86,19 +89,19 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     publisher: str
     """Random per start, so that a subscriber notices a restart."""
-    seq: int
+    seq: Int64
     """Running number per topic, from 0: a step greater than 1 means that messages were lost on the way."""
     source: str
-    sent_ns: int
+    sent_ns: Int64
     """Unix time in nanoseconds."""
-    session: int = 0
+    session: Int64 = 0
     frame: FrameHeader | None = None
     heat: HeatHeader | None = None
     timings_ms: dict[str, float] = {}
-    drops: dict[str, int] = {}
+    drops: dict[str, Int64] = {}
     data: dict[str, Scalar] = {}
     """Of `status` and `event`: what they say."""
-    sources: list[str] = []
+    sources: Annotated[list[str], msgspec.Meta(max_length=MAX_SOURCES)] = []
     """Of the directory: the names of all sources."""
     parts: list[Part] = []
 
@@ -275,10 +278,24 @@ def _read(part: Part, body: bytes) -> npt.NDArray[Any]:
 
 
 def _read_jpeg(part: Part, body: bytes) -> Image:
-    bgr = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR) if body else None
-    if bgr is None or list(bgr.shape) != part.shape:
+    # What is decoded is as large as the JPEG says: so it is asked before any memory is taken.
+    if [*_jpeg_size(body), 3] != part.shape or prod(part.shape[:2]) > MAX_PIXELS:
         raise WireError(f"part {part.name!r}: not a JPEG picture of shape {part.shape}")
+    bgr = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+    if bgr is None or list(bgr.shape) != part.shape:
+        raise WireError(f"part {part.name!r}: not a JPEG picture that can be decoded")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _jpeg_size(body: bytes) -> tuple[int, int]:
+    """(height, width) in a JPEG file's frame header; (0, 0) where there is none (ITU-T T.81, annex B)."""
+    at = 2 if body[:2] == b"\xff\xd8" else len(body)
+    while at + 9 <= len(body) and body[at] == 0xFF:
+        marker, length = body[at + 1], int.from_bytes(body[at + 2 : at + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(body[at + 5 : at + 7], "big"), int.from_bytes(body[at + 7 : at + 9], "big")
+        at += 2 + length
+    return 0, 0
 
 
 def _read_tensor(part: Part, body: bytes) -> npt.NDArray[Any]:
@@ -287,10 +304,12 @@ def _read_tensor(part: Part, body: bytes) -> npt.NDArray[Any]:
     dtype = np.dtype(DTYPES[part.dtype])
     if prod(part.shape) * dtype.itemsize != part.nbytes:
         raise WireError(f"part {part.name!r}: {part.nbytes} bytes do not make shape {part.shape} of {part.dtype}")
-    if not (np.isfinite(part.scale) and part.scale > 0):
-        raise WireError(f"part {part.name!r}: expected scale > 0, got {part.scale}")
-    array = np.frombuffer(body, dtype).reshape(part.shape)
-    return array if dtype.kind == "u" else array.astype(np.float32) / np.float32(part.scale)
+    with np.errstate(all="ignore"):
+        scale = np.float32(part.scale)
+        array = np.frombuffer(body, dtype).reshape(part.shape).astype(np.float32) / scale
+    if not (0 < scale < np.inf and np.isfinite(array).all()):
+        raise WireError(f"part {part.name!r}: expected numbers that are finite, and a scale above 0")
+    return array
 
 
 def _result(header: Header, values: Mapping[str, npt.NDArray[Any]]) -> Result | None:
@@ -299,6 +318,8 @@ def _result(header: Header, values: Mapping[str, npt.NDArray[Any]]) -> Result | 
         if header.kind in ("result", "overlay", "frame"):
             raise WireError(f"a message of kind {header.kind!r} without a frame")
         return None
+    if header.kind in ("overlay", "frame") and "image" not in values:
+        raise WireError(f"a message of kind {header.kind!r} without a picture")
     return Result(
         frame=Frame(
             values.get("image"), frame.index, frame.pts_s, frame.captured_ns, header.source, session=header.session
@@ -312,16 +333,18 @@ def _result(header: Header, values: Mapping[str, npt.NDArray[Any]]) -> Result | 
 def _heat(header: HeatHeader | None, values: Mapping[str, npt.NDArray[Any]]) -> Heat:
     if header is None:
         raise WireError("a result without heat")
-    scales = [row.scale for row in header.top]
-    known = [s for s in scales if s is not None]
+    known = [row.scale for row in header.top if row.scale is not None]
+    with np.errstate(over="ignore"):
+        scale = np.array(known, np.float32) if len(known) == len(header.top) else None
+        scores = np.array([row.score for row in header.top], np.float32)
     return Heat(
         cube=values["cube"],
         common=values["common"],
         classes=np.array([row.index for row in header.top], np.int64),
         labels=tuple(row.label for row in header.top),
-        scores=np.array([row.score for row in header.top], np.float32),
+        scores=scores,
         logits=values["logits"],
-        scale=np.array(known, np.float32) if len(known) == len(scales) else None,
+        scale=scale,
         pts_s=np.array(header.pts_s, np.float64),
         clip_pts_s=header.clip_pts_s,
         transform=Transform(*header.transform),

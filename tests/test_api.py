@@ -50,7 +50,7 @@ def test_errors_reach_the_loop(tmp_path: Path, tiny: CamModel) -> None:
     with pytest.raises(StreamcamError, match="unknown key 'hopp'"):
         next(streamcam.stream("sample", model=tiny, hopp=3))
     torch.nn.init.constant_(tiny.head.classifier.weight, float("nan"))
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(StreamcamError, match="not finite"):
         list(streamcam.stream("sample", model=tiny, as_fast_as_possible=True))
 
 

@@ -5,6 +5,7 @@ from conftest import TINY_FORMAT, make_frame
 
 from streamcam.cam import HeatContext, choose, heat_cube, pool, to_heat
 from streamcam.clips import transform_of
+from streamcam.errors import StreamcamError
 from streamcam.records import Clip
 
 
@@ -65,7 +66,7 @@ def test_a_slice_speaks_of_the_centre_of_its_frames_in_seconds() -> None:
 
 def test_logits_that_are_not_finite_are_an_error() -> None:
     cube = torch.zeros(1, 1, 1, 1)
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(StreamcamError, match="not finite"):
         to_heat(
             torch.tensor([float("nan"), 0.0, 0.0]),
             cube,

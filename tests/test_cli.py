@@ -1,6 +1,7 @@
 """The command line as people type it: real processes, real files."""
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -259,3 +260,15 @@ def test_the_demo_opens_a_window_on_the_webcam_where_there_are_both(
     monkeypatch.setattr("streamcam.demo.WEBCAM", str(webcam))
     monkeypatch.setattr("streamcam.demo.require_display", lambda: None)
     assert demo_options({}, configured=False, headless=False) == {"sources": [str(webcam)], "view": True}
+
+
+def test_a_window_without_a_display_is_one_line(tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
+    assert "no display" in complaint("run", "sample", "--view", env=environment, cwd=tmp_path)
+
+
+def test_a_password_in_the_wrong_place_of_a_config_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("sources:\n  - rtsp://user:hunter2@cam/live:\n      name: door\n")
+    line = complaint("run", "--config", "c.yaml", cwd=tmp_path)
+    assert "unknown key" in line
+    assert "hunter2" not in line

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from streamcam.wire import decode_header
+from streamcam.wire import decode
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,9 +58,11 @@ def test_the_readmes_loop_runs_on_the_sample(capsys: pytest.CaptureFixture[str])
     assert "espresso" in lines[-1]
 
 
-def test_the_header_in_the_wire_format_is_one() -> None:
+def test_the_message_in_the_wire_format_is_one() -> None:
     (example,) = blocks(ROOT / "docs" / "wire.md", "json")
-    header = decode_header([b"sc1/door/result/", json.dumps(json.loads(example)).encode()])
-    assert header.heat is not None
-    assert header.heat.top[0].label == "Egyptian cat"
-    assert [part.name for part in header.parts] == ["cube", "common", "logits"]
+    bodies = [bytes(part["nbytes"]) for part in json.loads(example)["parts"]]
+    message = decode([b"sc1/door/result/", example.encode(), *bodies])
+    assert message.result is not None
+    assert message.result.heat is not None
+    assert message.result.heat.labels == ("Egyptian cat",)
+    assert message.result.heat.cube.shape == (1, 3, 7, 7)

@@ -169,3 +169,27 @@ def test_the_gpu_says_what_the_cpu_says(tiny: CamModel, precision: str) -> None:
     for _ in range(10):  # more often than there are staging buffers
         batch = [rng.integers(0, 255, (4, 3, 16, 16), dtype=np.uint8) for _ in range(3)]
         torch.testing.assert_close(gpu.run(batch).cube.cpu(), cpu.run(batch).cube, atol=tolerance, rtol=tolerance)
+
+
+def test_stream_takes_two_clips_of_one_camera_in_a_batch(tiny_framewise: CamModel) -> None:
+    stream = make_engine(tiny_framewise, device="cpu", precision="fp32")
+    window = make_engine(tiny_framewise, name="window", device="cpu", precision="fp32")
+    all_clips = clips()
+    for start in (0, 2, 4, 6):
+        pair = all_clips[start : start + 2]
+        for ours, reference in zip(stream.infer(pair), window.infer(pair), strict=True):
+            assert_same(ours, reference)
+
+
+@pytest.mark.parametrize("dropped", range(8))
+def test_stream_never_mixes_what_lies_on_either_side_of_a_gap(tiny_framewise: CamModel, dropped: int) -> None:
+    stream = make_engine(tiny_framewise, device="cpu", precision="fp32")
+    reference = make_engine(tiny_framewise, name="window", device="cpu", precision="fp32")
+    window = SlidingWindow(TINY_FORMAT, head_start=True)
+    before = [window.push(make_frame(i)) for i in range(3)]
+    after = [window.push(make_frame(i)) for i in range(50, 65)]
+    for clip in [*before, *after[dropped:]]:
+        assert clip is not None
+        (heat,) = stream.infer([clip])
+        if clip.full:
+            assert_same(heat, reference.infer([clip])[0])

@@ -17,7 +17,7 @@ ALLOWED = {
     "metrics": set(),
     "sources": {"records", "errors"},
     "clips": {"records"},
-    "cam": {"records"},
+    "cam": {"records", "errors"},
     "models": {"records", "errors", "clips", "cam"},
     "engines": {"records", "errors", "models", "cam"},
     "render": {"records"},
@@ -28,7 +28,7 @@ ALLOWED = {
     "recorder": {"records", "errors", "pipeline"},
     "viewer": {"records", "errors", "wire", "transport", "render"},
     "live": {
-        *("records", "errors", "config", "clips", "sources", "models", "engines", "render", "transport"),
+        *("records", "errors", "config", "clips", "sources", "models", "engines", "render", "transport", "viewer"),
         *("pipeline", "metrics", "publish", "recorder"),
     },
     "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline"},

@@ -205,3 +205,15 @@ def test_a_window_says_how_long_each_stage_took(tiny: CamModel) -> None:
     run.run()
     assert set(log.of("window")[0].timings_ms) == {"prepare", "wait", "infer"}
     assert run.metrics.percentiles("infer")["count"] == 6
+
+
+class LastPacketsBroken(FakeSource):
+    def frames(self, stop: Event) -> Iterator[Frame]:
+        yield from super().frames(stop)
+        self.drops["corrupt"] += 10
+
+
+def test_what_a_source_drops_after_its_last_frame_is_counted() -> None:
+    run = pipeline([LastPacketsBroken([make_frame(0)])], SlowEngine(0), lossless=True)
+    run.run()
+    assert run.metrics.drops("cam") == {"corrupt": 10}

@@ -26,7 +26,8 @@ from support.mjpeg_server import mjpeg_server
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame
 from streamcam.sources import open_source, redact
-from streamcam.sources.video import MAX_LATE_S, _Times
+from streamcam.sources.address import parse_address
+from streamcam.sources.video import MAX_LATE_S, VideoSource, _Times
 
 RTSP_SERVER = Path(__file__).parent / "support" / "rtsp_server.py"
 USER, PASSWORD = "warden", "se#same"
@@ -531,3 +532,44 @@ def test_one_frame_with_a_wild_time_does_not_silence_the_rest() -> None:
     arrive(times, 43 + 11_930.0, 503.2)
     read_s = [arrive(times, 43 + i / 30, 503.2 + i / 30) for i in range(1, 30)]
     assert read_s[-1][2] < MAX_LATE_S
+
+
+def test_a_way_that_has_become_longer_for_good_is_accepted() -> None:
+    times = _Times(False)
+    dropped = 0
+    for i in range(300):
+        arrives_s = 100 + i / 30 + (1.0 if i >= 100 else 0.0)
+        dropped += times.read(i / 30, int(arrives_s * 1e9))[2] > 0.5
+    assert 20 <= dropped <= 60  # until two seconds after the last frame in time it might be a queue
+
+
+def test_a_wall_clock_that_is_set_neither_drops_nor_holds_up_frames(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mkv"
+    write_clip(path, frames=20)
+    looks = itertools.count()
+    clock = lambda: 10**18 - next(looks) * 10**9  # noqa: E731 — it goes back a second at every look
+    source = VideoSource(parse_address(str(path)), clock=clock)
+    start_s = time.monotonic()
+    assert len(list(source.frames(Event()))) == 20
+    assert time.monotonic() - start_s < 3
+    source.close()
+
+
+def test_a_source_can_be_closed_while_another_thread_reads_from_a_camera_that_stalls() -> None:
+    code = """
+import socket, sys, threading, time
+from streamcam.sources import open_source
+source, stop = open_source(sys.argv[1]), threading.Event()
+frames = source.frames(stop)
+next(frames)
+thread = threading.Thread(target=lambda: list(frames), daemon=True)
+thread.start()
+time.sleep(0.5)
+stop.set()
+source.close()
+thread.join(15)
+assert not thread.is_alive()
+"""
+    with mjpeg_server(frames=12) as address:
+        done = subprocess.run([sys.executable, "-c", code, f"http://{address}/"], timeout=40, check=False)
+    assert done.returncode == 0

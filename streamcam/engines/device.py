@@ -3,7 +3,8 @@
 import copy
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -65,9 +66,15 @@ def cpu_has_bf16() -> bool:
     return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
 
 
-def leave_a_core_free() -> None:
+@contextmanager
+def a_core_left_free() -> Iterator[None]:
     """Keep PyTorch off one core, for cameras and pictures: its threads, held up there, would hold up each other."""
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) - 1))
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(before, len(os.sched_getaffinity(0)) - 1)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def fold_batch_norm(features: nn.Module) -> nn.Module:
@@ -97,8 +104,9 @@ def fold_batch_norm(features: nn.Module) -> nn.Module:
 class Runner:
     """A model's own copy on one device, in one precision: uint8 frames in, heat cubes out.
 
-    On CUDA, frames go through a ring of pinned buffers and a copy stream, so that a copy runs under the computation
-    of the clip before; a buffer is written again only once its copy has ended. Nothing here waits for the device.
+    On CUDA, frames go through a ring of pinned buffers and a copy stream, so that a copy can run under a computation;
+    a buffer is written again only once its copy has ended. Nothing here waits for the device: whoever reads the
+    results does.
     """
 
     def __init__(self, model: CamModel, device: torch.device, precision: str) -> None:
@@ -139,14 +147,15 @@ class _PinnedRing:
     def upload(self, clips: list[Tensor]) -> Tensor:
         """Copy clips to the device as one batch; the current stream waits for the copy, the host does not."""
         slot, self._next = self._next, (self._next + 1) % STAGING_SLOTS
-        shape = (len(clips), *clips[0].shape)
+        size = sum(clip.numel() for clip in clips)
         self._copied[slot].synchronize()
-        if self._buffers[slot].shape != shape:
-            self._buffers[slot] = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-        torch.stack(clips, out=self._buffers[slot])
+        if self._buffers[slot].numel() < size:
+            self._buffers[slot] = torch.empty(size, dtype=torch.uint8, pin_memory=True)
+        staged = self._buffers[slot][:size].view(len(clips), *clips[0].shape)
+        torch.stack(clips, out=staged)
         compute = torch.cuda.current_stream(self._device)
         with torch.cuda.stream(self._stream):
-            batch = self._buffers[slot].to(self._device, non_blocking=True)
+            batch = staged.to(self._device, non_blocking=True)
             self._copied[slot].record(self._stream)
         compute.wait_event(self._copied[slot])
         batch.record_stream(compute)

@@ -18,6 +18,8 @@ from streamcam.models.split import Split, position_weights, split, split_at
 from streamcam.records import Clip, ClipFormat, Frame, Heat
 
 OWN_FORMAT = ClipFormat(16, 15, (112, 112), (112, 112), (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+PICTURES_AT_ONCE = 16
+"""Of a framewise network, so that a long window does not take memory in proportion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +189,12 @@ class CamModel(nn.Module):
         """Float [N,3,L,H,W] → the feature maps that are pooled, each [N,K,L',h,w], weighted by how positions count."""
         n, _, length, *_ = x.shape
         if self.spec.framewise:
-            x = x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        maps = self.features(x)
-        maps = maps if isinstance(maps, tuple) else (maps,)
-        if self.spec.framewise:
-            maps = tuple(m.reshape(n, length, *m.shape[1:]).transpose(1, 2) for m in maps)
+            pictures = x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+            parts = [_as_tuple(self.features(part)) for part in pictures.split(PICTURES_AT_ONCE)]
+            whole = [torch.cat(pieces) for pieces in zip(*parts, strict=True)]
+            maps = tuple(m.reshape(n, length, *m.shape[1:]).transpose(1, 2) for m in whole)
+        else:
+            maps = _as_tuple(self.features(x))
         if self.windows:
             maps = tuple(m * position_weights(m.shape[2:], self.windows).to(m) for m in maps)
         return maps
@@ -253,3 +256,7 @@ class CamModel(nn.Module):
             last=last,
             transform=transform_of(clip_format),
         )
+
+
+def _as_tuple(maps: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return maps if isinstance(maps, tuple) else (maps,)

@@ -1,4 +1,4 @@
-"""What a source argument means; and the one place that takes credentials out of text."""
+"""What a source argument means."""
 
 import re
 import socket
@@ -7,24 +7,10 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from streamcam.errors import StreamcamError
+from streamcam.errors import StreamcamError, redact
 
 SAMPLE = "sample"
 NETWORK_TIMEOUT_S = 4
-
-# Up to the last @ of the host's part; and, for a password with a slash in it or an address whose scheme is missing or
-# misspelt, up to the last @ of the word wherever something with a colon comes first: too much rather than too little.
-_USERINFO = re.compile(r"(\w+://?|(?<!\S)(?=[^\s/:@]+:[^\s/]))(?:[^/\s]*|[^/\s:]+:\S*)@")
-_SECRET_PARAMETER = re.compile(r"([?&][^=&\s]*(?:pass|pwd|token|key|auth|secret|sig)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
-
-
-def redact(text: str) -> str:
-    """Take user names, passwords and tokens out of URLs in a text.
-
-    >>> redact("rtsp://admin:hunter2@10.0.0.7/live?token=abc")
-    'rtsp://***@10.0.0.7/live?token=***'
-    """
-    return _SECRET_PARAMETER.sub(r"\1***", _USERINFO.sub(r"\1***@", text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +45,8 @@ def parse_address(uri: str) -> Address:
     if uri.isdecimal() or uri.startswith("/dev/video"):
         return _camera(uri)
     if scheme == "lavfi":
-        return Address(uri, _name(uri.removeprefix("lavfi:").partition("=")[0]), uri[6:], live=False, format="lavfi")
+        name = _name(uri.removeprefix("lavfi:").partition("=")[0])
+        return Address(redact(uri.replace("\\", "")), name, uri[6:], live=False, format="lavfi")
     if "://" in uri and scheme != "file":
         return _network(uri, scheme)
     return _file(uri)
@@ -86,7 +73,7 @@ def _network(uri: str, scheme: str) -> Address:
     host = _host(uri)
     try:
         socket.getaddrinfo(host, None)
-    except OSError as e:
+    except (OSError, UnicodeError) as e:  # the latter: a name that cannot be one
         raise StreamcamError(f"cannot reach {redact(uri)}: unknown host {host!r}") from e
     return Address(redact(uri), _name(host), uri, live=True, options=options[scheme])
 
@@ -104,10 +91,12 @@ def _host(uri: str) -> str:
 
 def _file(uri: str) -> Address:
     path = Path(uri.removeprefix("file://"))
-    if path.is_dir():
-        raise StreamcamError(f"cannot read {path}: it is a folder; give a video file")
-    if not path.exists():
-        raise StreamcamError(f"no such file: {redact(str(path))}")
+    try:
+        if path.is_dir():
+            raise StreamcamError(f"cannot read {path}: it is a folder; give a video file")
+        path.stat()
+    except (OSError, ValueError) as e:
+        raise StreamcamError(f"no such file: {str(path)[:200]}") from e
     # "file:" keeps FFmpeg from taking a colon in the name for a protocol.
     return Address(str(path), _name(path.stem), f"file:{path}", live=False)
 

@@ -20,6 +20,9 @@ from streamcam.sources.address import Address
 
 RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 10.0)
 MAX_LATE_S = 0.5
+LATE_FOR_GOOD_S = 2.0
+"""When everything has been late for so long, the way has become longer, and nothing is queued any more."""
+
 MAX_JUMP_S = 10.0
 """A timestamp that is further ahead than this, or that goes back, is a new beginning and not a long wait."""
 
@@ -68,10 +71,11 @@ class VideoSource:
         """For people: live, or lost and why."""
         self._address, self._paced, self._loop, self._clock = address, paced, loop, clock
         self._index = self._session = 0
+        self._reading = self._closed = False
         av.logging.set_level(None)
         self._container = _open(address)
         # Over HTTP comes either a camera's endless stream, or a file.
-        self.live = address.live and self._container.duration is None
+        self.live = address.live and not (address.url.startswith("http") and self._container.duration)
 
     def frames(self, stop: Event) -> Iterator[Frame]:
         """Frames in order, until the end of a file or until `stop` is set.
@@ -79,6 +83,23 @@ class VideoSource:
         Raises:
             StreamcamError: not a single picture of a file could be decoded.
         """
+        self._reading = True
+        try:
+            yield from self._sessions(stop)
+        finally:
+            self._reading = False
+            if self._closed:
+                self._container.close()
+        if self._index == 0 and not stop.is_set():
+            raise StreamcamError(f"cannot decode a single picture of {self.shown}: the file is damaged")
+
+    def close(self) -> None:
+        """Close it. Closing twice is fine; what another thread is still reading is closed when it has done."""
+        self._closed = True
+        if not self._reading:
+            self._container.close()
+
+    def _sessions(self, stop: Event) -> Iterator[Frame]:
         while not stop.is_set():
             first = self._index
             yield from self._one_session(stop)
@@ -89,19 +110,15 @@ class VideoSource:
             if not self._open_again(stop):
                 return
             self._session += 1
-        if self._index == 0 and not stop.is_set():
-            raise StreamcamError(f"cannot decode a single picture of {self.shown}: the file is damaged")
-
-    def close(self) -> None:
-        """Close it. Closing twice is fine."""
-        self._container.close()
 
     def _one_session(self, stop: Event) -> Iterator[Frame]:
         times = _Times(self._container.format.name in NO_OWN_TIMES) if self.live else None
         pace = _Pace(self._clock, stop) if self._paced else None
         for picture in self._decode(stop):
             if times is not None:
-                pts_s, captured_ns, late_s = times.read(picture.time, self._clock())
+                now_ns = time.monotonic_ns()
+                pts_s, due_ns, late_s = times.read(picture.time, now_ns)
+                captured_ns = self._clock() - (now_ns - due_ns)
                 if late_s > MAX_LATE_S:
                     self.drops["late"] += 1
                     continue
@@ -169,16 +186,23 @@ class _Times:
         self._by_arrival = by_arrival
         self._offset_s: float | None = None
         self._last: tuple[float, float] | None = None
-        self._delay_s = float("inf")
+        self._delay_s, self._in_time_s = float("inf"), 0.0
 
     def read(self, stream_s: float | None, now_ns: int) -> tuple[float, int, float]:
-        """(pts_s, captured_ns, late_s) of a frame with the stream's own time, or None, that is here now."""
+        """(pts_s, when it was due here in ns, late_s) of a frame with the stream's own time, or None, that is here now.
+
+        The times are of a clock that is never set, as `time.monotonic_ns` is.
+        """
         now_s = now_ns / 1e9
         pts_s = self._pts(None if self._by_arrival else stream_s, now_s)
         since_last_s = now_s - self._last[1] if self._last else 0.0
         self._last = pts_s, now_s
         self._delay_s = min(self._delay_s + DRIFT * since_last_s, now_s - pts_s)
         late_s = now_s - pts_s - self._delay_s
+        if late_s <= MAX_LATE_S:
+            self._in_time_s = now_s
+        elif now_s - self._in_time_s > LATE_FOR_GOOD_S:
+            self._delay_s, late_s = now_s - pts_s, 0.0
         return pts_s, now_ns - int(late_s * 1e9), late_s
 
     def _pts(self, stream_s: float | None, now_s: float) -> float:
@@ -201,11 +225,11 @@ class _Pace:
         """Wait until a frame is due; when that was, Unix time in nanoseconds."""
         pts_ns = int(pts_s * 1e9)
         if not 0 <= pts_s - self._last_s <= MAX_JUMP_S:
-            self._start_ns = self._clock() - pts_ns
+            self._start_ns = time.monotonic_ns() - pts_ns
         self._last_s = pts_s
         due_ns = self._start_ns + pts_ns
-        self._stop.wait(max(0.0, (due_ns - self._clock()) / 1e9))
-        return due_ns
+        self._stop.wait(max(0.0, (due_ns - time.monotonic_ns()) / 1e9))
+        return self._clock() - (time.monotonic_ns() - due_ns)
 
 
 def _to_rgb(picture: VideoFrame) -> Image:

@@ -13,8 +13,11 @@ WIDTH, HEIGHT, FPS = 160, 120, 20
 
 
 @contextmanager
-def mjpeg_server(*, login: str | None = None) -> Iterator[str]:
-    """Serve 20 pictures a second to whoever asks, or only to `login` (user:password); gives host:port."""
+def mjpeg_server(*, login: str | None = None, frames: int | None = None) -> Iterator[str]:
+    """Serve 20 pictures a second to whoever asks, or only to `login` (user:password); gives host:port.
+
+    After `frames` pictures it stalls, with the connection open.
+    """
     stop = Event()
     expected = login and f"Basic {b64encode(login.encode()).decode()}"
 
@@ -34,6 +37,8 @@ def mjpeg_server(*, login: str | None = None) -> Iterator[str]:
         def send_pictures(self) -> None:
             index = 0
             while not stop.wait(1 / FPS):
+                if index == frames:
+                    continue
                 jpeg = picture(index)
                 self.wfile.write(b"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg))
                 self.wfile.write(jpeg + b"\r\n")

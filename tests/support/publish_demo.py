@@ -111,7 +111,8 @@ class Demo:
 
     def listen(self) -> None:
         assert self.process.stdout is not None
-        self.lines.extend(iter(self.process.stdout.readline, ""))
+        for line in self.process.stdout:
+            self.lines.append(line)
 
     @property
     def endpoint(self) -> str:
@@ -126,7 +127,7 @@ def publishing(endpoint: str, *options: str) -> Iterator[Demo]:
     command = [sys.executable, str(Path(__file__)), endpoint, *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         demo = Demo(process)
-        listener = threading.Thread(target=lambda: demo.lines.extend(iter(process.stdout.readline, "")))
+        listener = threading.Thread(target=demo.listen)
         listener.start()
         try:
             assert demo.endpoint

@@ -1,9 +1,11 @@
 """An X server without a screen, and what its screen would show. Needs the Debian packages xvfb and xdotool."""
 
+import ctypes
 import os
 import select
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +37,12 @@ class Display:
         assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stderr or done.stdout}"
         return done.stdout.strip()
 
+    def close_window(self, window: str) -> None:
+        """Ask a window to close, as its close button would (there is no window manager that could)."""
+        code = "import sys; from support.xvfb import send_delete; send_delete(int(sys.argv[1]))"
+        here = str(Path(__file__).parents[1])
+        subprocess.run([sys.executable, "-c", code, window], env=self.environment, cwd=here, timeout=20, check=True)
+
     def screenshot(self) -> Image:
         """The whole screen, uint8 [H,W,3] RGB."""
         data = self.framebuffer.read_bytes()
@@ -59,6 +67,36 @@ def xvfb(folder: Path, *, width: int = 1000, height: int = 700) -> Iterator[Disp
         finally:
             os.close(read_end)
             server.terminate()
+
+
+class ClientMessage(ctypes.Structure):
+    """XClientMessageEvent, padded to the size of an XEvent."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("serial", ctypes.c_ulong),
+        ("send_event", ctypes.c_int),
+        ("display", ctypes.c_void_p),
+        ("window", ctypes.c_ulong),
+        ("message_type", ctypes.c_ulong),
+        ("format", ctypes.c_int),
+        ("data", ctypes.c_long * 5),
+        ("padding", ctypes.c_long * 12),
+    )
+
+
+def send_delete(window: int) -> None:
+    """Send WM_DELETE_WINDOW to a window of the display that DISPLAY names (ICCCM, section 4.2.8.1)."""
+    x11 = ctypes.CDLL("libX11.so.6")
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    x11.XInternAtom.restype = ctypes.c_ulong
+    display = ctypes.c_void_p(x11.XOpenDisplay(None))
+    protocols, delete = (x11.XInternAtom(display, name, 0) for name in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW"))
+    client_message = 33
+    event = ClientMessage(type=client_message, window=window, message_type=protocols, format=32)
+    event.data[0] = delete
+    x11.XSendEvent(display, ctypes.c_ulong(window), 0, ctypes.c_long(0), ctypes.byref(event))
+    x11.XCloseDisplay(display)
 
 
 def _display_number(read_end: int) -> int:
