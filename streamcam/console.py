@@ -97,12 +97,12 @@ def print_summary(summary: Summary) -> None:
 def print_models(specs: dict[str, ModelSpec]) -> None:
     """All models, as a table."""
     table = Table(caption="exact: the heat, pooled, gives the logits", caption_justify="left")
-    for column in ("model", "window", "rate", "stride", "heat", "classes", "exact"):
-        table.add_column(column, no_wrap=True)
+    for column in ("model", "window", "fps", "temporal stride", "heat slices", "classes", "exact"):
+        table.add_column(column, no_wrap=column in ("model", "window"))
     for spec in specs.values():
         clip_format = spec.clip_format
-        window = f"{clip_format.length} frames, {clip_format.crop[0]}×{clip_format.crop[1]}"
-        row = (window, f"{clip_format.fps:g} fps", str(spec.temporal_stride), f"{spec.slices} slices")
+        window = f"{clip_format.length} × {clip_format.crop[0]}×{clip_format.crop[1]}"
+        row = (window, f"{clip_format.fps:g}", str(spec.temporal_stride), str(spec.slices))
         table.add_row(spec.name, *row, str(len(spec.classes)), "yes")
     console = Console()
     console.print(table)

@@ -70,9 +70,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     """
     spec = model.spec if model is not None else find_spec(config.model)
     classes = find_classes(spec, config.classes)
-    for path in (config.record, config.save_heat, config.summary_json):
-        if path is not None:
-            require_folder(path)
+    _require_outputs_apart(config)
     if config.bind is not None:
         require_local(config.bind)
     if config.view:
@@ -171,6 +169,19 @@ class _LiveCaption:
             f"{frame.source}  {self._metrics.fps(frame.source):.0f} fps",
             (age, f"latency {latency_ms:.0f} ms, {drops} dropped"),
         )
+
+
+def _require_outputs_apart(config: RunConfig) -> None:
+    """No output may be an input, or another output: it would be destroyed."""
+    taken = {Path(source.uri).resolve(): source.uri for source in config.sources if "://" not in source.uri}
+    for key in ("record", "save_heat", "summary_json"):
+        path = getattr(config, key)
+        if path is None:
+            continue
+        require_folder(path)
+        if path.resolve() in taken:
+            raise StreamcamError(f"{key}: {path} is taken by {taken[path.resolve()]}: give another name")
+        taken[path.resolve()] = key
 
 
 def _open_sources(config: RunConfig, stack: ExitStack) -> list[VideoSource]:

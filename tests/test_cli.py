@@ -168,6 +168,17 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path, arguments: lis
     assert not list(tmp_path.iterdir())
 
 
+def test_an_output_never_takes_the_place_of_an_input_or_of_another(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes((Path(__file__).parents[1] / "streamcam" / "data" / "sample.mp4").read_bytes())
+    before = clip.read_bytes()
+    assert "is taken by clip.mp4" in complaint("run", "clip.mp4", "--record", "./clip.mp4", cwd=tmp_path)
+    outputs = ["--record", "a.mp4", "--summary-json", "a.mp4"]
+    assert "is taken by record" in complaint("run", "clip.mp4", *outputs, cwd=tmp_path)
+    assert clip.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
+
+
 def test_as_fast_as_possible_is_for_files() -> None:
     assert "no such camera" in complaint("run", "0", *FAST) or not Path("/dev/video0").exists()
 

@@ -133,10 +133,11 @@ def test_a_file_that_runs_code_when_it_is_unpickled_is_refused(tmp_path: Path) -
         load_state(str(path))
 
 
+@pytest.mark.parametrize("content", [b"not weights at all", b"some notes", b"", b"\x80\x02}q."])
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
-def test_a_file_that_is_no_file_of_weights_is_one_clear_error(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_no_file_of_weights_is_one_clear_error(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
-    path.write_bytes(b"not weights at all")
+    path.write_bytes(content)
     with pytest.raises(StreamcamError, match="cannot read weights"):
         load_model("r3d_18", weights=str(path))
 

@@ -91,7 +91,10 @@ class VideoSource:
             if self._closed:
                 self._container.close()
         if self._index == 0 and not stop.is_set():
-            raise StreamcamError(f"cannot decode a single picture of {self.shown}: the file is damaged")
+            why = (
+                "an MP4 with its index at the end? Give the file itself" if self._address.url == "pipe:0" else "damaged"
+            )
+            raise StreamcamError(f"cannot decode a single picture of {self.shown} ({why})")
 
     def close(self) -> None:
         """Close it. Closing twice is fine; what another thread is still reading is closed when it has done."""
