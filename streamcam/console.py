@@ -106,8 +106,11 @@ def print_models(specs: dict[str, ModelSpec]) -> None:
         table.add_row(spec.name, *row, str(len(spec.classes)), "yes")
     console = Console()
     console.print(table)
+    about: dict[str, list[str]] = {}
     for spec in specs.values():
-        console.print(f"[bold]{spec.name}[/]: {spec.summary}. Weights: {spec.weights_source}.", highlight=False)
+        about.setdefault(f"{spec.summary}. Weights: {spec.weights_source}.", []).append(spec.name)
+    for text, names in about.items():
+        console.print(f"[bold]{', '.join(names)}[/]: {text}", highlight=False)
 
 
 def print_finding(finding: Finding) -> None:

@@ -49,8 +49,13 @@ def test_the_readmes_first_example_finds_the_cat(
     assert capsys.readouterr().out.startswith("Egyptian cat")
 
 
+def test_the_readmes_own_network_gives_the_shapes_that_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(blocks(ROOT / "README.md", "python")[1], {})
+    assert capsys.readouterr().out.strip() == "torch.Size([1, 4]) torch.Size([1, 4, 14, 110, 110])"
+
+
 def test_the_readmes_loop_runs_on_the_sample(capsys: pytest.CaptureFixture[str]) -> None:
-    example = blocks(ROOT / "README.md", "python")[1]
+    example = blocks(ROOT / "README.md", "python")[2]
     assert "rtsp://camera/live" in example
     exec(example.replace('"rtsp://camera/live"', '"sample", as_fast_as_possible=True'), {})
     lines = capsys.readouterr().out.strip().splitlines()
