@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from support import mjpeg_server as mjpeg
 from support.mjpeg_server import mjpeg_server
 
-from streamcam.errors import StreamcamError
+from streamcam.errors import StreamcamError, redact
 from streamcam.records import Frame
-from streamcam.sources import open_source, redact
+from streamcam.sources import open_source
 from streamcam.sources.address import parse_address
 from streamcam.sources.video import MAX_LATE_S, VideoSource, _Times
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from threading import Event
 from typing import Protocol
 
-from streamcam.errors import StreamcamError, redact
+from streamcam.errors import StreamcamError
 from streamcam.records import Frame
-from streamcam.sources.address import SAMPLE, parse_address
+from streamcam.sources.address import parse_address
 from streamcam.sources.video import VideoSource
 
-__all__ = ["SAMPLE", "Source", "VideoSource", "open_source", "redact"]
+__all__ = ["Source", "VideoSource", "open_source"]
 
 
 class Source(Protocol):
