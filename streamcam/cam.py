@@ -55,6 +55,12 @@ class HeatContext:
     """Names of all C classes."""
     scale: npt.NDArray[np.float32] | None
     """float32 [C], or None where the model carries no scale."""
+    multi_label: bool = False
+    """Whether each class is a question of its own (sigmoid), rather than all of them one (softmax)."""
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Logits [C] → probabilities [C]."""
+        return logits.sigmoid() if self.multi_label else logits.softmax(0)
 
 
 def heat_cube(features: Tensor, weight: Tensor) -> Tensor:
@@ -106,12 +112,14 @@ def to_heat(
     if not bool(torch.isfinite(logits).all()):
         raise StreamcamError(f"{context.model} gave logits that are not finite: its weights or its input are broken")
     indices = classes.cpu().numpy()
+    # A sigmoid does notice what is added to every class: no part of its heat is undetermined.
+    common = torch.zeros_like(common) if context.multi_label else common
     return Heat(
         cube=cube.cpu().numpy(),
         common=common.cpu().numpy(),
         classes=indices,
         labels=tuple(context.labels[i] for i in indices),
-        scores=logits.softmax(0)[classes].cpu().numpy(),
+        scores=context.scores(logits)[classes].cpu().numpy(),
         logits=logits.cpu().numpy(),
         scale=None if context.scale is None else context.scale[indices],
         pts_s=np.interp(slice_frames, np.arange(len(clip.pts_s)), clip.pts_s),

@@ -155,7 +155,8 @@ class Heat:
     """float32 [K,L',h,w], logit units: the heat of K classes."""
     common: Floats
     """float32 [L',h,w]: the mean of the heat over *all* classes. Softmax does not change when one map is added to
-    every class, so only `cube − common` is determined: draw that."""
+    every class, so only `cube − common` is determined: draw that. Zero for a multi-label model, whose sigmoids leave
+    nothing undetermined."""
     classes: npt.NDArray[np.int64]
     """int64 [K], indices into the model's classes."""
     labels: tuple[str, ...]
@@ -194,7 +195,7 @@ class Heat:
 
     @property
     def contrast(self) -> Floats:
-        """float32 [K,L',h,w]: `cube − common`, which pools to the logit minus the mean logit."""
+        """float32 [K,L',h,w]: `cube − common`, which (under softmax) pools to the logit minus the mean logit."""
         return self.cube - self.common
 
     __repr__ = _show

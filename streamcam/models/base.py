@@ -37,8 +37,14 @@ class ModelSpec:
     """Frames between the centres of two heat slices."""
     temporal_offset: float = 0.0
     """The frame of the clip on which the first heat slice is centred."""
-    heat_scale: float | None = None
-    """Contrast in logit units that is painted at full strength, for every class; None where none was measured."""
+    temporal_context: int = 0
+    """Frames of the clip that give no slice of their own: R − 1 for a network without temporal padding, R being its
+    temporal receptive field."""
+    multi_label: bool = False
+    """Whether each class is a question of its own (sigmoid), rather than all of them one (softmax)."""
+    heat_scale: float | tuple[float, ...] | None = None
+    """Contrast in logit units that is painted at full strength, for every class or each; None where none was
+    measured."""
     weights: str = "DEFAULT"
     """What `load_model` takes where nothing is asked for."""
     weights_source: str = ""
@@ -47,7 +53,7 @@ class ModelSpec:
     @property
     def slices(self) -> int:
         """L', the number of heat slices for one clip."""
-        return -(-self.clip_format.length // self.temporal_stride)
+        return -(-(self.clip_format.length - self.temporal_context) // self.temporal_stride)
 
     def slice_frames(self, slices: int) -> npt.NDArray[np.float64]:
         """The frame of the clip on which each of `slices` slices is centred, float64 [L'].
@@ -177,8 +183,8 @@ class CamModel(nn.Module):
     def heat_context(self) -> HeatContext:
         """The model's names and scales, for `to_heat`."""
         scale = self.spec.heat_scale
-        scales = None if scale is None else np.full(len(self.classes), scale, np.float32)
-        return HeatContext(self.spec.name, self.weights_hash, self.classes, scales)
+        scales = None if scale is None else np.broadcast_to(np.float32(scale), len(self.classes))
+        return HeatContext(self.spec.name, self.weights_hash, self.classes, scales, self.spec.multi_label)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """uint8 [N,L,3,h,w] → float [N,3,L,h,w] in the network's units and precision."""
