@@ -183,7 +183,7 @@ class CamModel(nn.Module):
     def heat_context(self) -> HeatContext:
         """The model's names and scales, for `to_heat`."""
         scale = self.spec.heat_scale
-        scales = None if scale is None else np.broadcast_to(np.float32(scale), len(self.classes))
+        scales = None if scale is None else np.broadcast_to(np.asarray(scale, np.float32), len(self.classes))
         return HeatContext(self.spec.name, self.weights_hash, self.classes, scales, self.spec.multi_label)
 
     def normalise(self, frames: Tensor) -> Tensor:
