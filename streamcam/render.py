@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from streamcam.records import Floats, Heat, Image, Result
+from streamcam.localise import contrast_at, enlarge
+from streamcam.records import Heat, Image, Result
 
 COLOUR_MAP = cv2.COLORMAP_INFERNO
 """Dark to bright, so that colour-blind people, and black-and-white prints, can tell more heat from less."""
@@ -35,18 +36,6 @@ class RunningScale:
         return self._peaks[source]
 
 
-def contrast_at(heat: Heat, k: int, pts_s: float) -> Floats:
-    """The contrast of class `k`, float32 [h,w] in logit units, at a time.
-
-    Between the centres of two slices it is interpolated; before the first and after the last it is held.
-    """
-    at = float(np.interp(pts_s, heat.pts_s, np.arange(len(heat.pts_s))))
-    lower = int(at)
-    upper = min(lower + 1, len(heat.pts_s) - 1)
-    early, late = (heat.cube[k, i] - heat.common[i] for i in (lower, upper))
-    return np.asarray(early + (at - lower) * (late - early), np.float32)
-
-
 def paint(image: Image, heat: Heat, *, k: int, pts_s: float, scale: float, opacity: float = 0.6) -> Image:
     """A picture with the heat of class `k` at time `pts_s` over it; only where the network saw the picture.
 
@@ -60,9 +49,7 @@ def paint(image: Image, heat: Heat, *, k: int, pts_s: float, scale: float, opaci
     """
     x0, y0, x1, y1 = heat.transform.to_pixels(*image.shape[:2])
     region = image[y0:y1, x0:x1]
-    # cv2's bilinear resize centres a cell's value on the cell, as align_corners=False does.
-    strength = cv2.resize(contrast_at(heat, k, pts_s), (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
-    strength = np.clip(strength / scale, 0.0, 1.0)
+    strength = np.clip(enlarge(contrast_at(heat, k, pts_s), x1 - x0, y1 - y0) / scale, 0.0, 1.0)
     colour = cv2.cvtColor(cv2.applyColorMap((strength * 255).astype(np.uint8), COLOUR_MAP), cv2.COLOR_BGR2RGB)
     alpha = strength * (opacity * min(1.0, float(heat.scores[k]) / FULL_SCORE))
     painted = image.copy()

@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from streamcam.localise import contrast_at
 from streamcam.records import Floats, Frame, Heat, Image, Result, Transform
-from streamcam.render import Caption, Painter, RunningScale, contrast_at, overlay, paint, panel
+from streamcam.render import Caption, Painter, RunningScale, overlay, paint, panel
 
 GREY = 128
 WHOLE = Transform()

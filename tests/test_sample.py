@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import streamcam
-from streamcam.render import contrast_at
+from streamcam.localise import contrast_at
 
 ROOT = Path(__file__).parents[1]
 NAMED = {
