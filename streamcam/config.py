@@ -30,7 +30,7 @@ class RunConfig(_Strict):
     """Everything that `streamcam run` and `streamcam.stream` can be told."""
 
     sources: list[SourceConfig] = Field(min_length=1, description="what to watch")
-    model: str = Field("imagenet", description="one of `streamcam models`")
+    model: str = Field("imagenet", description="one of `streamcam models`, or a checkpoint (.safetensors)")
     weights: str | None = Field(None, description="DEFAULT (published), none (random, for measuring) or a file")
     engine: Literal["auto", "window", "stream"] = Field("auto", description="how clips are computed")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")

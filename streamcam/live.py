@@ -1,6 +1,5 @@
 """A config → parts, wired into a running pipeline: the one place that assembles."""
 
-import json
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from streamcam.engines.device import a_core_left_free
 from streamcam.engines.stream import StreamEngine
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
+from streamcam.files import write_json
 from streamcam.metrics import Metrics, Summary
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
 from streamcam.pipeline import Pipeline, Sink
@@ -150,7 +150,7 @@ def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary
             viewer.terminate()
     summary = live.summary()
     if config.summary_json is not None:
-        _write_json(config.summary_json, asdict(summary))
+        write_json(config.summary_json, asdict(summary))
     return summary
 
 
@@ -209,7 +209,7 @@ def _fitted(model: CamModel, config: RunConfig) -> CamModel:
     asked = replace(own, length=config.window or own.length, fps=config.fps or own.fps)
     if asked == own:
         return model
-    return CamModel(replace(model.spec, clip_format=asked), model.features, model.head, windows=model.windows)
+    return model.with_spec(replace(model.spec, clip_format=asked))
 
 
 def _recorders(
@@ -229,13 +229,3 @@ def _recorders(
 
 def _start_viewer(endpoint: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "streamcam", "view", endpoint])
-
-
-def _write_json(path: Path, content: object) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as e:
-        partial.unlink(missing_ok=True)
-        raise StreamcamError(f"cannot write {path}: {e.strerror}") from e

@@ -2,23 +2,28 @@
 
 from collections.abc import Callable
 from difflib import get_close_matches
+from pathlib import Path
 
 from streamcam.errors import StreamcamError
-from streamcam.models import imagenet, torchvision
+from streamcam.models import checkpoint, imagenet, torchvision
 from streamcam.models.base import CamModel, ModelSpec
+from streamcam.models.checkpoint import save_checkpoint
 
 SPECS: dict[str, ModelSpec] = {imagenet.SPEC.name: imagenet.SPEC, **torchvision.SPECS}
 BUILDERS: dict[str, Callable[[str], CamModel]] = {"imagenet": imagenet.build, **torchvision.BUILDERS}
 
-__all__ = ["BUILDERS", "SPECS", "CamModel", "ModelSpec", "find_spec", "load_model"]
+__all__ = ["BUILDERS", "SPECS", "CamModel", "ModelSpec", "find_spec", "load_model", "save_checkpoint"]
 
 
 def find_spec(name: str) -> ModelSpec:
-    """What is known of a model by its name.
+    """What is known of a model by its name, or of a checkpoint by its path.
 
     Raises:
         StreamcamError: there is no such model.
     """
+    if checkpoint.is_checkpoint(name):
+        card = checkpoint.read_card(Path(name))
+        return checkpoint.spec_of(Path(name), card, _architecture(card))
     if name in torchvision.REFUSED:
         raise StreamcamError(torchvision.REFUSED[name])
     if name not in SPECS:
@@ -32,11 +37,24 @@ def load_model(name: str = "imagenet", *, weights: str | None = None) -> CamMode
     """Build a model, in evaluation mode, on the CPU, in float32.
 
     Args:
-        name: one of `streamcam models`.
+        name: one of `streamcam models`, or the path of a checkpoint (.safetensors, with its card beside it).
         weights: DEFAULT (the published ones), none (random, for measuring), or a .safetensors or .pth file.
 
     Raises:
         StreamcamError: no such model, or its weights cannot be had.
     """
     spec = find_spec(name)
-    return BUILDERS[name](weights or spec.weights)
+    if not checkpoint.is_checkpoint(name):
+        return BUILDERS[name](weights or spec.weights)
+    if weights is not None:
+        raise StreamcamError(f"{name} is a checkpoint with weights of its own: leave out --weights")
+    card = checkpoint.read_card(Path(name))
+    model = BUILDERS[card.architecture]("none").with_spec(spec)
+    checkpoint.fill_from(model, Path(name), card)
+    return model
+
+
+def _architecture(card: checkpoint.Card) -> ModelSpec:
+    if card.architecture not in SPECS:
+        raise StreamcamError(f"{card.name} is a checkpoint of {card.architecture}, which this version does not have")
+    return SPECS[card.architecture]

@@ -49,6 +49,8 @@ class ModelSpec:
     """What `load_model` takes where nothing is asked for."""
     weights_source: str = ""
     """Where the default weights come from, for people."""
+    architecture: str | None = None
+    """The entry of `streamcam models` that a checkpoint's network is built as; None for such an entry itself."""
 
     @property
     def slices(self) -> int:
@@ -133,6 +135,11 @@ class CamModel(nn.Module):
         if len(spec.classes) != count:
             raise StreamcamError(f"expected {count} class names for {spec.name}, got {len(spec.classes)}")
         return cls.from_split(spec, parts)._checked(module)
+
+    def with_spec(self, spec: ModelSpec) -> "CamModel":
+        """The same network for another spec; with a new classifier, not trained yet, where its classes are others."""
+        head = self.head if spec.classes == self.classes else self.head.with_classes(len(spec.classes))
+        return CamModel(spec, self.features, head, windows=self.windows)
 
     @torch.no_grad()
     def _checked(self, module: nn.Module) -> "CamModel":

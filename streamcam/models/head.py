@@ -34,7 +34,13 @@ class Head(nn.Module):
         if not layers or not isinstance(layers[-1], nn.Linear):
             raise ValueError(f"expected layers that end in nn.Linear, got {list(layers)}")
         self.layers = nn.ModuleList(_not_in_place(layer) for layer in layers)
-        self.classifier = layers[-1]
+
+    @property
+    def classifier(self) -> nn.Linear:
+        """The last layer."""
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        return last
 
     @property
     def bias(self) -> Tensor:
@@ -46,6 +52,12 @@ class Head(nn.Module):
     def is_linear(self) -> bool:
         """Whether the weights are the same for every input."""
         return all(isinstance(layer, nn.Linear) for layer in self.layers)
+
+    def with_classes(self, count: int) -> "Head":
+        """The same layers up to a new classifier of `count` classes."""
+        old = self.classifier
+        classifier = nn.Linear(old.in_features, count, bias=old.bias is not None).to(old.weight)
+        return Head([*list(self.layers)[:-1], classifier])
 
     def forward(self, pooled: Tensor) -> Tensor:
         """[N,K] → logits [N,C]."""

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from streamcam.errors import StreamcamError
 
+WRAPPERS = ("state_dict", "model")
+"""Keys under which training scripts keep the weights, beside an optimiser's state and the like."""
+
 
 def load_state(path: str) -> dict[str, Tensor]:
     """The tensors in a .safetensors or .pth file; the latter only as far as it holds plain tensors.
@@ -23,6 +26,9 @@ def load_state(path: str) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as e:  # whatever the readers of a stranger's file stumble over
         raise StreamcamError(f"cannot read weights from {path}: not a safetensors or plain PyTorch file") from e
+    for key in WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise StreamcamError(f"cannot read weights from {path}: expected a dict of tensors, got something else")
     return state

@@ -1,0 +1,174 @@
+"""Checkpoints: weights as safetensors, and beside them a JSON card that says what they are. Nothing is unpickled.
+
+runs/wave/best.safetensors      the tensors of a `CamModel`
+runs/wave/best.json             its `Card`
+"""
+
+import hashlib
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from safetensors.torch import save
+
+from streamcam.errors import StreamcamError
+from streamcam.files import complete_or_absent, write_json
+from streamcam.models.base import CamModel, ModelSpec
+from streamcam.models.weights import load_state
+from streamcam.records import ClipFormat
+
+SUFFIX = ".safetensors"
+CARD_BYTES = 8 << 20
+"""A larger card is not read."""
+
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+"""One line of text, without control characters: it goes to terminals, pictures and messages."""
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ClipCard(_Strict):
+    """`ClipFormat`, as JSON."""
+
+    length: int = Field(ge=1, le=1024)
+    fps: Positive
+    resize: tuple[Side, Side]
+    crop: tuple[Side, Side]
+    mean: tuple[float, float, float]
+    std: tuple[Positive, Positive, Positive]
+
+
+class Card(_Strict):
+    """What has to be known of weights in order to use them, and to judge them."""
+
+    format: Literal["streamcam-checkpoint/1"] = "streamcam-checkpoint/1"
+    name: Line
+    architecture: Line = Field(description="one of `streamcam models`")
+    classes: list[Line] = Field(min_length=1, max_length=100_000)
+    multi_label: bool = False
+    clip: ClipCard
+    heat_scale: list[Positive] | None = Field(
+        None, description="per class, the contrast in logit units that is painted at full strength"
+    )
+    metrics: dict[Line, float] = Field(default_factory=dict, description="measured on the validation clips")
+    data_hash: Line | None = Field(None, description="of the clips that it was trained on")
+    licence: Line | None = None
+    about: str = Field("", max_length=10_000, description="how it was made, and what it is good for and what not")
+    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the .safetensors file")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Card":
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("two classes have the same name")
+        if self.heat_scale is not None and len(self.heat_scale) != len(self.classes):
+            raise ValueError(f"expected {len(self.classes)} heat scales, one a class, got {len(self.heat_scale)}")
+        ClipFormat(**self.clip.model_dump())  # checks what no single number shows
+        return self
+
+
+def is_checkpoint(name: str) -> bool:
+    """Whether a model's name is that of a checkpoint."""
+    return name.endswith(SUFFIX)
+
+
+def card_path(path: Path) -> Path:
+    """Where the card of a checkpoint lies."""
+    return path.with_suffix(".json")
+
+
+def read_card(path: Path) -> Card:
+    """What is said of a checkpoint.
+
+    Raises:
+        StreamcamError: there is no such checkpoint, or its card cannot be read or is not one.
+    """
+    card = card_path(path)
+    if not path.is_file():
+        raise StreamcamError(f"no such checkpoint: {path}")
+    try:
+        with card.open("rb") as file:
+            content = file.read(CARD_BYTES + 1)
+    except OSError as e:
+        raise StreamcamError(f"cannot read the card of {path}: {e.strerror} ({card.name} belongs beside it)") from e
+    if len(content) > CARD_BYTES:
+        raise StreamcamError(f"{card}: a card has at most {CARD_BYTES >> 20} MiB")
+    try:
+        return Card.model_validate_json(content)
+    except ValidationError as e:
+        first = e.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        raise StreamcamError(f"{card}: {where + ': ' if where else ''}{message}") from None
+
+
+def spec_of(path: Path, card: Card, architecture: ModelSpec) -> ModelSpec:
+    """What can be said of a checkpoint without loading its weights; `architecture` is that of the card."""
+    return replace(
+        architecture,
+        name=card.name,
+        architecture=architecture.name,
+        summary=card.about.partition("\n")[0] or f"{architecture.name}, trained on clips of your own",
+        classes=tuple(card.classes),
+        clip_format=ClipFormat(**card.clip.model_dump()),
+        multi_label=card.multi_label,
+        heat_scale=None if card.heat_scale is None else tuple(card.heat_scale),
+        weights=str(path),
+        weights_source=str(path),
+    )
+
+
+def fill_from(model: CamModel, path: Path, card: Card) -> None:
+    """Load a checkpoint's weights.
+
+    Raises:
+        StreamcamError: the file cannot be read, is not the one that the card speaks of, or fits another network.
+    """
+    if _sha256(path) != card.weights_sha256:
+        raise StreamcamError(f"{path} is not the file that {card_path(path).name} speaks of: copy both again")
+    try:
+        model.load_state_dict(load_state(str(path)))
+    except RuntimeError as e:
+        raise StreamcamError(
+            f"the weights in {path} are not those of {card.architecture}: names or shapes differ"
+        ) from e
+
+
+def save_checkpoint(model: CamModel, path: Path, **said: Any) -> Card:
+    """Write a model's weights and its card.
+
+    Args:
+        model: one of `streamcam models`, or made from one by `with_spec`.
+        path: ends in .safetensors; the card is written beside it.
+        said: more keys of `Card`: metrics, data_hash, licence, about.
+
+    Raises:
+        StreamcamError: it cannot be written.
+    """
+    spec = model.spec
+    scale = model.heat_context.scale
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    with complete_or_absent(path) as partial:
+        partial.write_bytes(save(tensors))
+        card = Card(
+            name=spec.name,
+            architecture=spec.architecture or spec.name,
+            classes=list(spec.classes),
+            multi_label=spec.multi_label,
+            clip=ClipCard(**asdict(spec.clip_format)),
+            heat_scale=None if scale is None else [float(s) for s in scale],
+            weights_sha256=_sha256(partial),
+            **said,
+        )
+    write_json(card_path(path), card.model_dump(mode="json"))
+    return card
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
