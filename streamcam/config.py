@@ -81,6 +81,31 @@ class RunConfig(_Strict):
         return self
 
 
+class TrainConfig(_Strict):
+    """Everything that `streamcam train` can be told."""
+
+    data: Path = Field(description="a folder with a folder of clips for each class, or a CSV: path, start, end, label")
+    out: Path = Field(description="the folder for checkpoint, figures and pictures")
+    model: str = Field("r3d_18", description="one of `streamcam models`, or a checkpoint (.safetensors) to go on from")
+    weights: str | None = Field(None, description="to begin with: DEFAULT (published), none (from scratch) or a file")
+    freeze: bool = Field(False, description="train the classifier alone; what is before the pooling stays as it is")
+    multi_label: bool = Field(False, description="several classes at once (CSV: several rows for the same clip)")
+    epochs: int = Field(20, ge=1, description="rounds over all clips")
+    batch: int = Field(8, ge=1, description="clips in a batch, on each device")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="of the classifier; a pretrained rest gets a tenth")
+    val_share: float = Field(0.2, gt=0, lt=1, description="how much of each class is kept to check with")
+    window: int | None = Field(None, ge=1, le=1024, description="frames in a clip; by default the model's own")
+    fps: float | None = Field(None, gt=0, le=1000, description="frames a second the model sees; by default its own")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
+    devices: int = Field(1, ge=1, description="GPUs (or, on a CPU, processes) to train on, on each machine")
+    nodes: int = Field(1, ge=1, description="machines to train on; start the same command on each with torchrun")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto is bf16 where it is native")
+    workers: int = Field(2, ge=0, le=256, description="processes that decode clips")
+    seed: int = Field(0, ge=0, lt=2**31, description="of all that is random")
+    resume: bool = Field(False, description="go on where a run with this folder and these options was ended")
+    force: bool = Field(False, description="start again, over what the folder holds from a run before")
+
+
 def make_config(options: dict[str, Any], *, file: Path | None = None) -> RunConfig:
     """A checked configuration from a file's keys, overridden by options that are not None.
 

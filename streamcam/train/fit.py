@@ -1,0 +1,196 @@
+"""A config → a trained checkpoint, with figures and pictures of what was learnt."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from streamcam.config import TrainConfig
+from streamcam.engines.device import cpu_has_bf16
+from streamcam.errors import StreamcamError
+from streamcam.models import CamModel, ModelSpec, find_spec, load_model, save_checkpoint
+from streamcam.models.checkpoint import card_path, is_checkpoint
+from streamcam.records import Heat, Image
+from streamcam.sheet import Cell
+from streamcam.train import report
+from streamcam.train.clips import read_frames
+from streamcam.train.dataset import Dataset, LabelledClip, read_dataset
+from streamcam.train.loop import Epoch, Show, Trainer, Validation
+
+STATE, BEST = "last.pt", "best.safetensors"
+OUTPUTS = (STATE, BEST, card_path(Path(BEST)).name, "metrics.csv", "curves.png", "confusion.png", "heat.png")
+
+SCALE_CLIPS = 16
+"""Clips of each class from whose heat its scale is taken."""
+
+SCALE_QUANTILE = 0.99
+SHEET_CLIPS, SHEET_CLASSES = 2, 12
+"""How many clips of how many classes the sheet of heat shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a run came to."""
+
+    checkpoint: Path
+    score: float
+    """0–1, on the validation clips; see `Epoch.score`."""
+    epochs: int
+
+
+def train(
+    config: TrainConfig,
+    *,
+    show: Show,
+    progress: Callable[[Iterable[Path], int], Iterable[Path]] = lambda paths, _: paths,
+    say: Callable[[str], None] = lambda _: None,
+) -> Trained:
+    """Train a model, and leave its checkpoint, figures and pictures in `config.out`.
+
+    Args:
+        config: what to do.
+        show: is told how it goes.
+        progress: goes through the files while they are looked into.
+        say: is told, in a line each, what was left out.
+
+    Raises:
+        StreamcamError: the data, the model or the options are wrong, or something cannot be written.
+    """
+    _require_out(config)
+    base = _fitted(find_spec(config.model), config)
+    dataset = read_dataset(
+        config.data,
+        need_s=(base.clip_format.length - 1) / base.clip_format.fps,
+        val_share=config.val_share,
+        multi_label=config.multi_label,
+        known=base.classes if is_checkpoint(config.model) else None,
+        progress=progress,
+    )
+    for line in dataset.skipped:
+        say(f"skipped {line}")
+    fabric = Fabric(
+        accelerator=config.device, devices=config.devices, num_nodes=config.nodes, precision=_precision(config)
+    )
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces what was asked for
+    fabric.launch()
+    torch.manual_seed(config.seed)
+    model = load_model(config.model, weights=config.weights).with_spec(_own_spec(base, dataset, config))
+    trainer = Trainer(model, dataset, config, fabric)
+    config.out.mkdir(parents=True, exist_ok=True)
+    if config.resume:
+        trainer.resume(config.out / STATE)
+    for validation, best in trainer.epochs(config.out / STATE, show):
+        if fabric.global_rank == 0:
+            _leave(trainer, validation, best=best)
+    history = trainer.progress.history
+    return Trained(config.out / BEST, max(line.score for line in history), len(history))
+
+
+def _require_out(config: TrainConfig) -> None:
+    state = config.out / STATE
+    if config.resume and not state.exists():
+        raise StreamcamError(f"nothing to go on from: there is no {state}")
+    there = [name for name in OUTPUTS if (config.out / name).exists()]
+    if there and not (config.force or config.resume):
+        raise StreamcamError(f"{config.out} holds {there[0]} of a run before: --resume it, or start again with --force")
+    if config.out.exists() and not config.out.is_dir():
+        raise StreamcamError(f"cannot write to {config.out}: it is not a folder")
+    if config.force:
+        for name in there:
+            (config.out / name).unlink()
+
+
+def _fitted(spec: ModelSpec, config: TrainConfig) -> ModelSpec:
+    """The spec with the clip length and frame rate that the config asks for."""
+    own = spec.clip_format
+    return replace(spec, clip_format=replace(own, length=config.window or own.length, fps=config.fps or own.fps))
+
+
+def _own_spec(base: ModelSpec, dataset: Dataset, config: TrainConfig) -> ModelSpec:
+    return replace(
+        base,
+        name=config.out.resolve().name,
+        architecture=base.architecture or base.name,
+        classes=dataset.classes,
+        multi_label=config.multi_label,
+        heat_scale=None,
+    )
+
+
+def _precision(config: TrainConfig) -> Literal["bf16-mixed", "32-true"]:
+    gpu = config.device != "cpu" and torch.cuda.is_available()
+    native = torch.cuda.is_bf16_supported(including_emulation=False) if gpu else cpu_has_bf16()
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and native)
+    return "bf16-mixed" if bf16 else "32-true"
+
+
+def _leave(trainer: Trainer, validation: Validation, *, best: bool) -> None:
+    """Write what an epoch came to; the checkpoint and its pictures if it is the best so far."""
+    out, config, history = trainer.config.out, trainer.config, trainer.progress.history
+    report.write_metrics(out / "metrics.csv", history)
+    report.draw_curves(out / "curves.png", history, multi_label=config.multi_label)
+    if not best:
+        return
+    model = _scaled(trainer.model, trainer.dataset)
+    metrics = {"score": validation.score, "loss": validation.loss, "epoch": float(history[-1].epoch)}
+    save_checkpoint(model, out / BEST, metrics=metrics, data_hash=trainer.digest, about=_about(trainer, history[-1]))
+    if not config.multi_label:
+        report.draw_confusion(out / "confusion.png", validation, model.classes)
+    report.write_sheet(out / "heat.png", _sheet(model, trainer.dataset))
+
+
+def _about(trainer: Trainer, epoch: Epoch) -> str:
+    dataset = trainer.dataset
+    kind = "mean average precision" if trainer.config.multi_label else "mean recall"
+    return (
+        f"{trainer.config.model}, trained on {len(dataset.train)} clips of {len(dataset.classes)} classes; "
+        f"{kind} {epoch.score:.3f} on {len(dataset.val)} others"
+    )
+
+
+def _scaled(model: CamModel, dataset: Dataset) -> CamModel:
+    """The model with a heat scale for each class: a high percentile of what is positive on clips of that class."""
+    scales = []
+    for label in range(len(dataset.classes)):
+        clips = [clip for clip in dataset.train if label in clip.labels][:SCALE_CLIPS]
+        heats = [explain(model, clip)[1].contrast[label] for clip in clips]
+        positive = [heat[heat > 0] for heat in heats if (heat > 0).any()]
+        scales.append(float(np.quantile(np.concatenate(positive), SCALE_QUANTILE)) if positive else 1.0)
+    return model.with_spec(replace(model.spec, heat_scale=tuple(scales)))
+
+
+def _sheet(model: CamModel, dataset: Dataset) -> list[list[Cell]]:
+    """Rows of validation clips, class by class, each with the heat of its own class."""
+    rows: list[list[Cell]] = []
+    for label, name in list(enumerate(dataset.classes))[:SHEET_CLASSES]:
+        for clip in [clip for clip in dataset.val if label in clip.labels][:SHEET_CLIPS]:
+            frames, heat = explain(model, clip)
+            one = _only(heat, label)
+            assert one.scale is not None
+            title = f"{name} {one.scores[0] * 100:.0f} %"
+            rows.append(report.heat_row(frames, one, title=title, scale=float(one.scale[0])))
+    return rows
+
+
+def explain(model: CamModel, clip: LabelledClip) -> tuple[Sequence[Image], Heat]:
+    """The middle of a clip as the network sees it, L × uint8 [H,W,3], and the heat of all classes."""
+    prepared = read_frames(clip, model.spec.clip_format, count=model.spec.clip_format.length)
+    frames = np.ascontiguousarray(prepared.transpose(0, 2, 3, 1))
+    return list(frames), model.eval().explain(frames)
+
+
+def _only(heat: Heat, k: int) -> Heat:
+    """One of the classes of a heat."""
+    return replace(
+        heat,
+        cube=heat.cube[[k]],
+        classes=heat.classes[[k]],
+        labels=(heat.labels[k],),
+        scores=heat.scores[[k]],
+        scale=None if heat.scale is None else heat.scale[[k]],
+    )

@@ -1,0 +1,90 @@
+"""What a run leaves for people: metrics.csv, curves, a confusion matrix, and what the heat of each class lies on."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import cv2
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from streamcam.files import complete_or_absent
+from streamcam.records import Heat, Image
+from streamcam.render import paint
+from streamcam.sheet import Cell, grid
+from streamcam.train.loop import Epoch, Validation
+
+LARGEST_MATRIX = 40
+"""Classes; beyond that nobody could read the labels."""
+
+MOMENTS = 6
+"""Columns of the sheet of heat."""
+
+
+def write_metrics(path: Path, history: Sequence[Epoch]) -> None:
+    """One line for each epoch."""
+    with complete_or_absent(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [f.name for f in fields(Epoch)])
+        writer.writeheader()
+        writer.writerows(asdict(line) for line in history)
+
+
+def draw_curves(path: Path, history: Sequence[Epoch], *, multi_label: bool) -> None:
+    """Losses, and the score on the validation clips, by epoch."""
+    epochs = [line.epoch + 1 for line in history]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    losses, scores = figure.subplots(1, 2)
+    losses.plot(epochs, [line.train_loss for line in history], "o-", ms=3, label="training")
+    losses.plot(epochs, [line.val_loss for line in history], "o-", ms=3, label="validation")
+    losses.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
+    losses.legend()
+    name = "mean average precision" if multi_label else "mean recall of the classes"
+    scores.plot(epochs, [line.score for line in history], "o-", ms=3, color="tab:green")
+    scores.set(xlabel="epoch", ylabel=f"{name}, validation", ylim=(0, 1.02))
+    _save(figure, path)
+
+
+def draw_confusion(path: Path, validation: Validation, classes: Sequence[str]) -> None:
+    """How often each class (row) is taken for each class (column); nothing for too many classes."""
+    if len(classes) > LARGEST_MATRIX:
+        return
+    counts = np.zeros((len(classes), len(classes)), int)
+    np.add.at(counts, (validation.targets.argmax(1), validation.logits.argmax(1)), 1)
+    side = 2.5 + 0.38 * len(classes)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    share = counts / np.maximum(1, counts.sum(1, keepdims=True))
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(classes)), classes, rotation=90)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set(xlabel="taken for", ylabel="is")
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        shade = "white" if share[row, column] > 0.5 else "black"
+        axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=shade, fontsize=8)
+    _save(figure, path)
+
+
+def heat_row(frames: Sequence[Image], heat: Heat, *, title: str, scale: float) -> list[Cell]:
+    """A clip as a row of pictures, time from left to right, with the heat of its (first) class at each moment."""
+    cells: list[Cell] = []
+    times = np.linspace(heat.clip_pts_s[0], heat.clip_pts_s[1], len(frames))
+    for i in np.linspace(0, len(frames) - 1, min(MOMENTS, len(frames))).round().astype(int):
+        painted = paint(frames[i], heat, k=0, pts_s=float(times[i]), scale=scale)
+        text = title if not cells else f"{times[i] - times[0]:.1f} s"
+        cells.append(Cell(painted, (text,)))
+    return cells
+
+
+def write_sheet(path: Path, rows: Sequence[Sequence[Cell]]) -> None:
+    """The rows of several clips as one picture."""
+    cells = [cell for row in rows for cell in row]
+    sheet = cv2.cvtColor(grid(cells, columns=len(rows[0])), cv2.COLOR_RGB2BGR)
+    with complete_or_absent(path) as partial:
+        cv2.imwrite(str(partial), sheet)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with mpl.rc_context({"font.size": 9}), complete_or_absent(path) as partial:
+        figure.savefig(partial, dpi=120)

@@ -1,0 +1,350 @@
+"""Training: what is learnt, that it can be taken up anywhere, and what is said of bad data."""
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.write_clip import write_clip
+from torch import nn
+
+import streamcam.models
+import streamcam.train.loop
+from streamcam.config import TrainConfig
+from streamcam.errors import StreamcamError
+from streamcam.models import CamModel, ModelSpec, load_model
+from streamcam.models.head import Head
+from streamcam.records import ClipFormat
+from streamcam.train.augment import Augment, frames_needed, mirrored
+from streamcam.train.clips import InOrder, Order, read_frames
+from streamcam.train.dataset import LabelledClip, read_dataset
+from streamcam.train.fit import BEST, STATE, Trained, explain, train
+from streamcam.train.loop import Epoch, average_precision, score_of
+
+FORMAT = ClipFormat(length=4, fps=10, resize=(36, 48), crop=(32, 32), mean=(127.0,) * 3, std=(64.0,) * 3)
+COLOURS = {"red": (230, 30, 30), "blue": (30, 30, 230)}
+
+
+def build_small(_weights: str) -> CamModel:
+    features = nn.Sequential(
+        nn.Conv3d(3, 8, (1, 3, 3), (1, 2, 2), (0, 1, 1)), nn.BatchNorm3d(8), nn.ReLU(), nn.Conv3d(8, 8, 1), nn.ReLU()
+    )
+    return CamModel(SMALL, features, Head([nn.Linear(8, 2)]))
+
+
+SMALL = ModelSpec("small", "a test", ("a", "b"), FORMAT, framewise=False, weights="none")
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(streamcam.models.SPECS, "small", SMALL)
+    monkeypatch.setitem(streamcam.models.BUILDERS, "small", build_small)
+
+
+def picture(number: int, i: int, colour: tuple[int, int, int]) -> np.ndarray:
+    """A coloured square on noise, going to the right; its corner is at (4 + i, 8 + number % 8)."""
+    image = np.random.default_rng(number).integers(60, 160, (36, 48, 3), dtype=np.uint8)
+    y, x = 8 + number % 8, 4 + i
+    image[y : y + 14, x : x + 14] = colour
+    return image
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight clips of 0.8 s for each of two colours."""
+    folder = tmp_path_factory.mktemp("clips")
+    for name, colour in COLOURS.items():
+        for number in range(8):
+            write_clip(folder / name / f"{number}.mp4", [picture(number, i, colour) for i in range(8)])
+    return folder
+
+
+class Silent:
+    """Remembers the losses; may end the run like somebody who pulls the plug."""
+
+    def __init__(self, *, dies_after: int | None = None) -> None:
+        self.losses: list[float] = []
+        self.epochs: list[Epoch] = []
+        self._dies_after = dies_after
+
+    def step(self, done: int, total: int, *, epoch: int, loss: float) -> None:
+        self.losses.append(loss)
+        if done == self._dies_after:
+            raise KeyboardInterrupt
+
+    def epoch(self, epoch: Epoch, *, best: bool) -> None:
+        self.epochs.append(epoch)
+
+
+def config_of(data: Path, out: Path, **options: object) -> TrainConfig:
+    plain = {"data": data, "out": out, "model": "small", "workers": 0, "batch": 4, "epochs": 2, "precision": "fp32"}
+    return TrainConfig.model_validate(plain | options)
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Silent]:
+    """A run that learns."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(streamcam.models.SPECS, "small", SMALL)
+        patch.setitem(streamcam.models.BUILDERS, "small", build_small)
+        show = Silent()
+        out = tmp_path_factory.mktemp("runs") / "colours"
+        options = {"epochs": 12, "learning_rate": 0.05, "weights": "none"}
+        return train(config_of(data, out, **options), show=show), show
+
+
+def test_it_learns_and_the_heat_lies_on_what_it_has_learnt(data: Path, trained: tuple[Trained, Silent]) -> None:
+    result, show = trained
+    assert result.score == 1.0
+    assert show.losses[-1] < 0.5 * show.losses[0]
+    model = load_model(str(result.checkpoint))
+    assert model.classes == ("blue", "red")
+    for label, name in enumerate(model.classes):
+        clip = LabelledClip(data / name / "3.mp4", 0.0, 0.8, (label,))
+        _, heat = explain(model, clip)
+        assert heat.scores.argmax() == label
+        _, y, x = np.unravel_index(heat.contrast[label].argmax(), heat.contrast[label].shape)
+        assert 11 - 2 <= 2 * y + 2 <= 25 - 2 + 2  # the square, in the crop that begins 2 pixels down and 8 to the right
+        assert -4 <= 2 * x <= 20
+
+
+def test_a_run_leaves_its_card_figures_and_pictures(trained: tuple[Trained, Silent]) -> None:
+    out = trained[0].checkpoint.parent
+    card = json.loads((out / "best.json").read_text())
+    assert card["name"] == "colours"
+    assert card["architecture"] == "small"
+    assert card["metrics"]["score"] == 1.0
+    assert len(card["heat_scale"]) == 2
+    with (out / "metrics.csv").open() as file:
+        assert [int(row["epoch"]) for row in csv.DictReader(file)] == list(range(12))
+    assert {p.name for p in out.iterdir()} == {
+        *("best.safetensors", "best.json", "last.pt"),
+        *("metrics.csv", "curves.png", "confusion.png", "heat.png"),
+    }
+
+
+def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streamcam.train.loop, "SAVE_EVERY_S", 0.0)
+    whole, first, second = Silent(), Silent(dies_after=4), Silent()
+    train(config_of(data, tmp_path / "whole"), show=whole)
+    with pytest.raises(KeyboardInterrupt):
+        train(config_of(data, tmp_path / "parts"), show=first)
+    train(config_of(data, tmp_path / "parts", resume=True), show=second)
+    # What was not saved when it died is done again: here the step that it died in.
+    assert first.losses[:3] + second.losses == whole.losses
+    assert [e.train_loss for e in second.epochs] == [e.train_loss for e in whole.epochs[-len(second.epochs) :]]
+    assert (tmp_path / "parts" / BEST).read_bytes() == (tmp_path / "whole" / BEST).read_bytes()
+
+
+def test_a_run_is_gone_on_with_only_for_the_same_data_and_options(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(StreamcamError, match="nothing to go on from"):
+        train(config_of(data, tmp_path / "x", resume=True), show=Silent())
+    with pytest.raises(KeyboardInterrupt):
+        train(config_of(data, tmp_path / "x"), show=Silent(dies_after=4))
+    with pytest.raises(StreamcamError, match="other data or options"):
+        train(config_of(data, tmp_path / "x", resume=True, learning_rate=0.5), show=Silent())
+    (tmp_path / "x" / STATE).write_bytes(b"nonsense")
+    with pytest.raises(StreamcamError, match="damaged"):
+        train(config_of(data, tmp_path / "x", resume=True), show=Silent())
+
+
+def test_a_frozen_backbone_stays_as_it_was(data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    before = build_small("none").features.state_dict()
+    train(config_of(data, tmp_path / "x", freeze=True, epochs=1), show=Silent())
+    after = load_model(str(tmp_path / "x" / BEST)).features.state_dict()
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=0, atol=0)
+
+
+def test_several_labels_for_one_clip(data: Path, tmp_path: Path) -> None:
+    rows = ["path,start,end,label"]
+    for name in COLOURS:
+        rows += [f"{data}/{name}/{i}.mp4,0,0.8,{label}" for i in range(8) for label in (name, "moving right")]
+    (tmp_path / "clips.csv").write_text("\n".join(rows))
+    train(config_of(tmp_path / "clips.csv", tmp_path / "x", multi_label=True, epochs=1), show=Silent())
+    model = load_model(str(tmp_path / "x" / BEST))
+    assert model.classes == ("blue", "moving right", "red")
+    assert model.spec.multi_label
+
+
+def test_nothing_is_overwritten_unless_forced(data: Path, trained: tuple[Trained, Silent], tmp_path: Path) -> None:
+    out = trained[0].checkpoint.parent
+    before = trained[0].checkpoint.read_bytes()
+    with pytest.raises(StreamcamError, match="--resume it, or start again with --force"):
+        train(config_of(data, out), show=Silent())
+    assert trained[0].checkpoint.read_bytes() == before
+
+
+def spoiled(data: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    for name in COLOURS:
+        (folder / name).mkdir(parents=True)
+        for file in (data / name).iterdir():
+            (folder / name / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def test_what_cannot_be_read_is_named_and_left_out(data: Path, tmp_path: Path) -> None:
+    folder, said = spoiled(data, tmp_path), []
+    (folder / "red" / "broken.mp4").write_bytes(b"not a video")
+    train(config_of(folder, tmp_path / "x", epochs=1), show=Silent(), say=said.append)
+    assert len(said) == 1
+    assert "broken.mp4" in said[0]
+
+
+def _no_clips(folder: Path) -> None:
+    for file in (folder / "red").iterdir():
+        file.unlink()
+
+
+def _one_short(folder: Path) -> None:
+    write_clip(folder / "red" / "short.mp4", [picture(0, i, COLOURS["red"]) for i in range(2)])
+
+
+def _all_broken(folder: Path) -> None:
+    for file in (folder / "red").iterdir():
+        file.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_no_clips, "no clip of class 'red'"),
+        (_one_short, r"short\.mp4: 0\.20 s, shorter than the window of 0\.30 s"),
+        (_all_broken, "no clip of class 'red' to learn from can be read"),
+    ],
+)
+def test_bad_data_end_in_one_line(data: Path, tmp_path: Path, spoil: Callable[[Path], None], message: str) -> None:
+    folder = spoiled(data, tmp_path)
+    spoil(folder)
+    with pytest.raises(StreamcamError, match=message):
+        train(config_of(folder, tmp_path / "x"), show=Silent())
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_label_that_the_checkpoint_does_not_know(data: Path, trained: tuple[Trained, Silent], tmp_path: Path) -> None:
+    folder = spoiled(data, tmp_path)
+    (folder / "red").rename(folder / "reed")
+    with pytest.raises(StreamcamError, match=r"has no class 'reed' .*did you mean 'red'"):
+        train(config_of(folder, tmp_path / "x", model=str(trained[0].checkpoint)), show=Silent())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no column 'label'"),
+        ("path,label\n", "lists no clips"),
+        ("path,label\n,red\n", "line 2: path or label is missing"),
+        ("path,start,end,label\na.mp4,x,2,red\n", "line 2: start and end are seconds"),
+        ("path,start,end,label\na.mp4,3,2,red\n", "line 2: expected 0 ≤ start < end"),
+        ("path,label,split\na.mp4,red,test\n", "split is train or val"),
+    ],
+)
+def test_a_csv_that_is_wrong_says_where(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "clips.csv").write_text(text)
+    with pytest.raises(StreamcamError, match=message):
+        read_dataset(tmp_path / "clips.csv", need_s=0.3, val_share=0.2)
+
+
+def test_clips_stay_on_their_side_when_others_come(data: Path, tmp_path: Path) -> None:
+    folder = spoiled(data, tmp_path)
+    before = read_dataset(folder, need_s=0.3, val_share=0.25)
+    assert len(before.val) == 4
+    assert not {c.path for c in before.val} & {c.path for c in before.train}
+    assert before.digest != read_dataset(folder, need_s=0.3, val_share=0.5).digest
+
+
+def test_folders_named_train_and_val_are_taken_at_their_word(data: Path, tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        (tmp_path / part).mkdir()
+        for name in COLOURS:
+            (tmp_path / part / name).symlink_to(data / name)
+    dataset = read_dataset(tmp_path, need_s=0.3, val_share=0.2)
+    assert dataset.classes == ("blue", "red")
+    assert {clip.path.parts[-3] for clip in dataset.train} == {"train"}
+    assert len(dataset.train) == len(dataset.val) == 16
+
+
+def test_frames_are_those_of_the_stretch(data: Path) -> None:
+    clip = LabelledClip(data / "red" / "0.mp4", 0.3, 0.8, (1,))
+    frames = read_frames(clip, FORMAT, count=3, place=0.0)
+    whole = read_frames(replace(clip, start_s=0.0), FORMAT, count=8)
+    assert frames.shape == (3, 3, 36, 48)
+    np.testing.assert_array_equal(frames, whole[3:6])
+
+
+def test_every_class_is_drawn_as_often() -> None:
+    clips = [LabelledClip(Path("x"), 0, 1, (int(i >= 90),)) for i in range(100)]
+    keys = [key for batch in Order(clips, batch=10, seed=3) for key in batch]
+    rare = sum(number >= 90 for _, number in keys)
+    assert 35 <= rare <= 65
+
+
+def test_an_epoch_taken_up_in_its_middle_goes_on_with_the_same_clips() -> None:
+    clips = [LabelledClip(Path("x"), 0, 1, (i % 2,)) for i in range(40)]
+    order = Order(clips, batch=8, seed=3)
+    whole = list(order)
+    order.first = 2
+    assert list(order) == whole[2:]
+    order.epoch = 1
+    assert list(order) != whole[2:]
+
+
+def test_ranks_share_an_epoch_and_a_validation() -> None:
+    clips = [LabelledClip(Path("x"), 0, 1, (0,)) for _ in range(40)]
+    both = [list(Order(clips, batch=4, seed=3, rank=rank, world=2)) for rank in (0, 1)]
+    assert len(both[0]) == len(both[1]) == 5
+    assert sorted(n for part in (0, 1) for b in InOrder(7, batch=2, rank=part, world=2) for _, n in b) == list(range(7))
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (("moving left", "moving right", "still"), [1, 0, 2]),
+        (("turning clockwise", "turning counter-clockwise"), [1, 0]),
+        (("turn left", "wave", "cleft"), [None, 1, 2]),
+        (("Left hand", "RIGHT HAND"), [1, 0]),
+    ],
+)
+def test_a_mirror_changes_sides_or_is_left_out(classes: tuple[str, ...], expected: list[int | None]) -> None:
+    assert mirrored(classes) == expected
+
+
+def test_a_mirrored_clip_has_the_mirrored_label() -> None:
+    clip_format = replace(FORMAT, resize=(32, 32))
+    frames = torch.zeros(64, frames_needed(4), 3, 32, 32, dtype=torch.uint8)
+    frames[..., :12] = 200  # bright on the left
+    targets = torch.tensor([[1.0, 0.0]]).repeat(64, 1)
+    available = torch.full((64,), frames.shape[1])
+    clips, changed = Augment(clip_format, [1, 0])(frames, available, targets, torch.Generator().manual_seed(0))
+    brighter_left = clips[..., :16].mean((1, 2, 3, 4)) > clips[..., 16:].mean((1, 2, 3, 4))
+    assert clips.shape == (64, 4, 3, 32, 32)
+    assert 10 < int(brighter_left.sum()) < 54
+    torch.testing.assert_close(changed[:, 0] > 0, brighter_left)
+    kept, same = Augment(clip_format, [None, None])(frames, available, targets, torch.Generator().manual_seed(0))
+    assert bool((kept[..., :16].mean((1, 2, 3, 4)) > kept[..., 16:].mean((1, 2, 3, 4))).all())
+    torch.testing.assert_close(same, targets)
+
+
+def test_a_clip_with_few_frames_is_not_played_faster_than_they_reach() -> None:
+    n = frames_needed(4)
+    frames = torch.full((32, n, 3, 32, 32), 50, dtype=torch.uint8)
+    frames[:, 4:] = 250  # not real: the clips have four frames
+    targets, generator = torch.ones(32, 2), torch.Generator().manual_seed(1)
+    clips, _ = Augment(replace(FORMAT, resize=(32, 32)), [0, 1])(frames, torch.full((32,), 4), targets, generator)
+    torch.testing.assert_close(clips, clips[:, :1].expand_as(clips))
+
+
+def test_scores_by_hand() -> None:
+    logits = np.array([[2.0, 1.0], [2.0, 1.0], [0.0, 1.0], [3.0, 1.0]], np.float32)
+    targets = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)
+    assert score_of(logits, targets, multi_label=False) == pytest.approx((1.0 + 0.5) / 2)
+    ranked = np.array([0.9, 0.8, 0.7, 0.6], np.float32)
+    assert average_precision(ranked, np.array([True, False, True, False])) == pytest.approx((1 + 2 / 3) / 2)
