@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import torchvision
 from safetensors.torch import save_file
 
 from streamcam.errors import StreamcamError
-from streamcam.models import SPECS, CamModel, load_model
+from streamcam.models import SPECS, CamModel, find_spec, load_model
 from streamcam.models.head import Head
 from streamcam.models.weights import load_state
 from streamcam.records import Heat
@@ -160,3 +161,11 @@ def test_a_download_that_fails_says_what_to_do(monkeypatch: pytest.MonkeyPatch, 
 def test_a_mistyped_model_gets_a_suggestion() -> None:
     with pytest.raises(StreamcamError, match="did you mean r3d_18"):
         load_model("r3d18")
+
+
+def test_a_network_without_temporal_padding_needs_more_frames_than_it_gives_slices() -> None:
+    spec = replace(find_spec("r3d_18"), temporal_stride=1, temporal_context=4, temporal_offset=2.0)
+    assert spec.slices == 12
+    np.testing.assert_array_equal(spec.slice_frames(12), np.arange(2, 14))
+    with pytest.raises(StreamcamError, match="a window of 4 frames is too short for r3d_18: it takes 5 at least"):
+        replace(spec, clip_format=replace(spec.clip_format, length=4))

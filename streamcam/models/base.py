@@ -52,6 +52,13 @@ class ModelSpec:
     architecture: str | None = None
     """The entry of `streamcam models` that a checkpoint's network is built as; None for such an entry itself."""
 
+    def __post_init__(self) -> None:
+        if self.clip_format.length <= self.temporal_context:
+            raise StreamcamError(
+                f"a window of {self.clip_format.length} frames is too short for {self.name}: it takes "
+                f"{self.temporal_context + 1} at least"
+            )
+
     @property
     def slices(self) -> int:
         """L', the number of heat slices for one clip."""
