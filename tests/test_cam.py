@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -76,3 +78,18 @@ def test_logits_that_are_not_finite_are_an_error() -> None:
             context=context(),
             slice_frames=np.zeros(1),
         )
+
+
+def test_each_class_of_a_multi_label_model_is_a_question_of_its_own() -> None:
+    logits, cube = torch.tensor([0.0, 2.0, 1.0]), torch.ones(2, 2, 1, 1)
+    heat = to_heat(
+        logits,
+        cube,
+        0.5 * cube[0],
+        torch.tensor([1, 2]),
+        clip=clip(),
+        context=replace(context(), multi_label=True),
+        slice_frames=np.array([0.5, 2.5]),
+    )
+    assert heat.scores == pytest.approx(logits.sigmoid()[1:].tolist())
+    np.testing.assert_array_equal(heat.contrast, heat.cube)  # nothing of it is undetermined
