@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from streamcam.engines.device import Runner, pick_device, pick_precision
-from streamcam.engines.stream import StreamEngine, can_stream
+from streamcam.engines.stream import StreamEngine, answers_as_window
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel
@@ -59,7 +59,7 @@ def make_engine(
         StreamcamError: no such engine, device or precision, or not for this model.
     """
     if name == "auto":
-        name = "stream" if can_stream(model.spec, linear=model.head.is_linear) else "window"
+        name = "stream" if answers_as_window(model) else "window"
     if name not in ENGINES:
         raise StreamcamError(f"no such engine: {name} (use auto, {', '.join(ENGINES)})")
     chosen = pick_device(device)

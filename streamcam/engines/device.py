@@ -113,25 +113,29 @@ class Runner:
         self.device, self.precision = device, precision
         self.spec, self.context = model.spec, model.heat_context
         layout = torch.channels_last if model.spec.framewise else torch.channels_last_3d
-        self._model = copy.deepcopy(model).to(device)
-        self._model.features = fold_batch_norm(self._model.features)
-        self._model.features.to(dtype=PRECISIONS[precision], memory_format=layout)  # type: ignore[call-overload]
+        self.model = copy.deepcopy(model).to(device)
+        """The copy, its batch norms folded."""
+        self.model.features = fold_batch_norm(self.model.features)
+        self.model.features.to(dtype=PRECISIONS[precision], memory_format=layout)  # type: ignore[call-overload]
         self._staging = _PinnedRing(device) if device.type == "cuda" else None
-        self.is_linear = model.head.is_linear
-        """Whether the classifier's weights are the same for every clip."""
         # A GPU has room for many clips at once; on a CPU a batch only helps where one frame is little work.
         self.max_batch = 16 if device.type == "cuda" else 4 if model.spec.framewise else 1
 
     @torch.inference_mode()
     def run(self, clips: Sequence[npt.NDArray[np.uint8]]) -> CamOutput:
         """N arrays uint8 [L,3,h,w] of one shape → logits and heat cubes, on the device."""
+        output: CamOutput = self.model(self.upload(clips))
+        return output
+
+    @torch.inference_mode()
+    def upload(self, clips: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
+        """N arrays uint8 [L,3,h,w] of one shape → float [N,3,L,h,w], normalised, on the device."""
         host = [torch.from_numpy(frames) for frames in clips]
         if self._staging is None:
             batch = torch.stack(host) if len(host) > 1 else host[0][None]
         else:
             batch = self._staging.upload(host)
-        output: CamOutput = self._model(self._model.normalise(batch))
-        return output
+        return self.model.normalise(batch)
 
 
 class _PinnedRing:

@@ -1,0 +1,382 @@
+"""A network of clips → the same network of a stream: each frame goes through it once.
+
+A layer that looks at several slices at a time keeps the last of its inputs until the next ones come:
+
+    a convolution over 3 slices, zero-padded              pushes of 2 frames
+    ·  0  1  2  3  4  5  ·                                 ·  0  1 │ 2  3 │ 4  5 │ ·   the last: flush
+    └──┴──┘  └──┴──┘                                       kept:   0  1   2  3   4  5
+
+and what joins two branches waits until both have come as far. So a video that is pushed in any pieces gives what one
+pass over all of it gives, with padding at its very start and end only.
+"""
+
+import copy
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from streamcam.errors import StreamcamError
+from streamcam.models.split import Tracer
+
+POINTWISE = (
+    *(nn.BatchNorm3d, nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU, nn.GELU, nn.Sigmoid, nn.Tanh, nn.ELU, nn.LeakyReLU),
+    *(nn.Identity, nn.Dropout, nn.Dropout3d),
+)
+POINTWISE_FUNCTIONS = frozenset((F.relu, torch.relu, F.relu6, F.gelu, F.silu, F.hardswish, torch.sigmoid, torch.tanh))
+ADDITIONS = frozenset((operator.add, operator.iadd, torch.add))
+CONCATENATIONS = frozenset((torch.cat, torch.concat))
+
+Kept = list[Tensor | None]
+"""What one step keeps of its inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The frames of a video that a slice sees."""
+
+    first: int = 0
+    """The first frame that slice 0 sees; below 0 where it sees padding."""
+    last: int = 0
+    """The last one."""
+    stride: int = 1
+    """Frames between two slices."""
+
+    @property
+    def receptive_field(self) -> int:
+        """R, frames that a slice sees."""
+        return self.last - self.first + 1
+
+    @property
+    def centre(self) -> float:
+        """The frame on which slice 0 is centred."""
+        return (self.first + self.last) / 2
+
+    @property
+    def lookahead(self) -> float:
+        """How many frames after the one on which it is centred a slice has to wait for."""
+        return (self.last - self.first) / 2
+
+    def through(self, window: "Window") -> "Span":
+        """What a slice sees behind a layer with such a window."""
+        before = window.padding
+        first, last = self.first - before * self.stride, self.last + (window.reach - 1 - before) * self.stride
+        return Span(first, last, self.stride * window.stride)
+
+    def joined(self, other: "Span") -> "Span":
+        """What a slice sees where two branches meet."""
+        return Span(min(self.first, other.first), max(self.last, other.last), self.stride)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How a layer looks at slices in time."""
+
+    kernel: int
+    stride: int
+    padding: int
+    dilation: int
+
+    @property
+    def reach(self) -> int:
+        """Slices that one output sees, from the first to the last."""
+        return (self.kernel - 1) * self.dilation + 1
+
+    def spread(self, by: int) -> "Window":
+        """The same window over slices of which only each `by`-th belongs to what it looks at."""
+        return replace(self, dilation=self.dilation * by, padding=self.padding * by)
+
+
+class Stream:
+    """What a network remembers of one video (or of a batch of them, all as far)."""
+
+    def __init__(self, kept: list[Kept]) -> None:
+        self.kept = kept
+
+    @property
+    def phase(self) -> tuple[tuple[int, ...], ...]:
+        """How much each step keeps: streams of one phase can be pushed as a batch."""
+        return tuple(tuple(-1 if t is None else t.shape[2] for t in kept) for kept in self.kept)
+
+    @staticmethod
+    def together(streams: "Sequence[Stream]") -> "Stream":
+        """Streams of one phase as a batch."""
+        if len(streams) == 1:
+            return streams[0]
+        steps = zip(*(stream.kept for stream in streams), strict=True)
+        return Stream([[_stacked(tensors) for tensors in zip(*step, strict=True)] for step in steps])
+
+    def apart(self, count: int) -> "list[Stream]":
+        """The streams of a batch."""
+        if count == 1:
+            return [self]
+        return [
+            Stream([[None if t is None else t[i : i + 1] for t in kept] for kept in self.kept]) for i in range(count)
+        ]
+
+
+class StreamNetwork:
+    """The features of a network, computed slice by slice."""
+
+    def __init__(self, features: nn.Module, *, dense: bool = False) -> None:
+        """Convert a network.
+
+        Args:
+            features: float [N,3,T,H,W] → its last feature map [N,K,T',h,w], or a tuple of one. Traced by torch.fx.
+            dense: give a slice for every frame where the network strides over frames: strides become dilations.
+
+        Raises:
+            StreamcamError: it mixes all of time somewhere; the message names the operation.
+        """
+        try:
+            traced = fx.GraphModule(features, Tracer().trace(features))
+        except Exception as e:
+            raise StreamcamError(f"cannot be streamed: it cannot be traced ({e})") from e
+        builder = _Builder(traced, dense=dense)
+        if len(builder.outputs) != 1:
+            raise StreamcamError(f"cannot be streamed: it pools {len(builder.outputs)} maps (use --engine window)")
+        self._steps, (self._output,) = builder.steps, builder.outputs
+        self.span = builder.values[self._output].span
+        """What a slice of the feature map sees."""
+        self.pads_time = builder.pads_time
+        """Whether slices at the ends of a video see padding."""
+
+    def start(self) -> Stream:
+        """The beginning of a video."""
+        return Stream([[None] * len(step.inputs) for step in self._steps])
+
+    def push(self, stream: Stream, frames: Tensor) -> Tensor | None:
+        """The next frames, float [N,3,t,H,W] → the slices [N,K,t',h,w] that they complete; None for none."""
+        return self._run(stream, frames, last=False)
+
+    def flush(self, stream: Stream) -> Tensor | None:
+        """The end of a video: the slices that were waiting for what will not come any more."""
+        return self._run(stream, None, last=True)
+
+    @torch.inference_mode()
+    def _run(self, stream: Stream, frames: Tensor | None, *, last: bool) -> Tensor | None:
+        values: list[Tensor | None] = [frames]
+        for step, kept in zip(self._steps, stream.kept, strict=True):
+            values.append(step.run([values[i] for i in step.inputs], kept, last))
+        return values[self._output]
+
+
+Run = Callable[[list[Tensor | None], Kept, bool], Tensor | None]
+"""New slices of each input, what is kept (and changed), whether the video ends → new slices; None stands for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One operation."""
+
+    run: Run
+    inputs: tuple[int, ...]
+    """Numbers of the values that it takes; 0 is the frames, i the outcome of step i − 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """What is known of an operation's outcome."""
+
+    span: Span
+    spread: int = 1
+    """How many slices lie between two that belong together, where strides have become dilations."""
+
+
+class _Builder:
+    """Goes through a graph once, from the frames on."""
+
+    def __init__(self, traced: fx.GraphModule, *, dense: bool) -> None:
+        self.steps: list[_Step] = []
+        self.values = [_Value(Span())]
+        self.outputs: tuple[int, ...] = ()
+        self.pads_time = False
+        self._modules, self._dense = dict(traced.named_modules()), dense
+        numbers: dict[fx.Node, int] = {}
+        for node in traced.graph.nodes:
+            if node.op == "placeholder":
+                numbers[node] = 0
+            elif node.op == "output":
+                self.outputs = tuple(numbers[result] for result in node.all_input_nodes)
+            else:
+                self._add(node, tuple(numbers[source] for source in node.all_input_nodes))
+                numbers[node] = len(self.steps)
+
+    def _add(self, node: fx.Node, inputs: tuple[int, ...]) -> None:
+        module = self._modules.get(str(node.target)) if node.op == "call_module" else None
+        before = [self.values[i] for i in inputs]
+        if isinstance(module, nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d):
+            run, value = self._window(module, str(node.target), before[0])
+        elif isinstance(module, POINTWISE):
+            run, value = _alone(module), before[0]
+        elif node.target in POINTWISE_FUNCTIONS and len(inputs) == 1:
+            run, value = _alone(_with_arguments(node)), before[0]
+        elif (node.target in ADDITIONS and len(inputs) == 2) or node.target in CONCATENATIONS:
+            run, value = _Joined(_combination(node)), _meeting(before)
+        elif node.target is operator.getitem and (crop := _crop_in_time(node)) is not None:
+            run, value = _crop(*crop, before[0])
+        else:
+            what = type(module).__name__ if module is not None else getattr(node.target, "__name__", str(node.target))
+            raise StreamcamError(f"cannot be streamed: {what} may mix all of time (use --engine window)")
+        self.steps.append(_Step(run, inputs))
+        self.values.append(value)
+
+    def _window(self, module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str, before: _Value) -> tuple[Run, _Value]:
+        """A layer that looks at several slices, its padding in time left to us."""
+        window, spread = _window_of(module, name), before.spread
+        self.pads_time |= window.padding > 0
+        if self._dense:
+            if isinstance(module, nn.AvgPool3d) and spread > 1 and window.kernel > 1:
+                raise StreamcamError(f"cannot be dense: {name} averages over strided time (leave out --dense)")
+            window, spread = replace(window.spread(spread), stride=1), spread * window.stride
+        layer = _without_padding_in_time(module, window)
+        value = _Value(before.span.through(window), spread)
+        if window.reach == window.stride == 1 and window.padding == 0:
+            return _alone(layer), value
+        fill = -torch.inf if isinstance(module, nn.MaxPool3d) else 0.0
+        return _Windowed(layer, window, fill), value
+
+
+def _alone(layer: Callable[[Tensor], Tensor]) -> Run:
+    """What looks at each slice alone."""
+
+    def run(inputs: list[Tensor | None], _kept: Kept, _last: bool) -> Tensor | None:
+        return None if inputs[0] is None else layer(inputs[0])
+
+    return run
+
+
+def _crop(skip: int, hold: int, before: _Value) -> tuple[Run, _Value]:
+    """`x[:, :, skip:-hold]`: the first slices are passed over, and the last ones held back for ever."""
+    skip, hold = skip * before.spread, hold * before.spread
+    window = Window(skip + hold + 1, 1, 0, 1)
+    shift = skip * before.span.stride
+    span = replace(before.span, first=before.span.first + shift, last=before.span.last + shift)
+    return _Windowed(lambda x: x[:, :, skip : x.shape[2] - hold], window, 0.0), replace(before, span=span)
+
+
+class _Windowed:
+    """What looks at several slices: a convolution or pooling."""
+
+    def __init__(self, layer: Callable[[Tensor], Tensor], window: Window, fill: float) -> None:
+        self._layer, self._window, self._fill = layer, window, fill
+        # A window that steps over slices is given these in front, so that it never has to drop what has not come yet.
+        self._lead = max(0, window.stride - window.reach)
+
+    def __call__(self, inputs: list[Tensor | None], kept: Kept, last: bool) -> Tensor | None:
+        window, waiting, x = self._window, kept[0], inputs[0]
+        if x is not None:
+            before = self._padding(x, self._lead + window.padding) if waiting is None else waiting
+            waiting = torch.cat([before, x], dim=2)
+        if last and waiting is not None:
+            waiting = torch.cat([waiting, self._padding(waiting, window.padding)], dim=2)
+        kept[0] = waiting
+        reach = self._lead + window.reach
+        if waiting is None or waiting.shape[2] < reach:
+            return None
+        count = (waiting.shape[2] - reach) // window.stride + 1
+        kept[0] = waiting[:, :, count * window.stride :]
+        return self._layer(waiting[:, :, self._lead : (count - 1) * window.stride + reach])
+
+    def _padding(self, like: Tensor, count: int) -> Tensor:
+        return like.new_full((*like.shape[:2], count, *like.shape[3:]), self._fill)
+
+
+class _Joined:
+    """Where branches meet: the one that is ahead waits."""
+
+    def __init__(self, combine: Callable[[list[Tensor]], Tensor]) -> None:
+        self._combine = combine
+
+    def __call__(self, inputs: list[Tensor | None], kept: Kept, last: bool) -> Tensor | None:  # noqa: ARG002
+        for i, x in enumerate(inputs):
+            if x is not None:
+                queued = kept[i]
+                kept[i] = x if queued is None else torch.cat([queued, x], dim=2)
+        waiting = [queued for queued in kept if queued is not None]
+        count = min(queued.shape[2] for queued in waiting) if len(waiting) == len(inputs) else 0
+        if count == 0:
+            return None
+        kept[:] = [queued[:, :, count:] for queued in waiting]
+        return self._combine([queued[:, :, :count] for queued in waiting])
+
+
+def _window_of(module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str) -> Window:
+    """How a layer looks at time.
+
+    Raises:
+        StreamcamError: in a way that cannot be told from slices that have come.
+    """
+    dilation = 1 if isinstance(module, nn.AvgPool3d) else _first(module.dilation)
+    window = Window(_first(module.kernel_size), _first(module.stride), _first(module.padding), dilation)
+    if isinstance(module, nn.Conv3d):
+        ok = type(module).forward is nn.Conv3d.forward and (window.padding == 0 or module.padding_mode == "zeros")
+    else:
+        ok = not module.ceil_mode and (isinstance(module, nn.MaxPool3d) or window.padding == 0)
+    if not ok:
+        raise StreamcamError(f"cannot be streamed: {name} pads or steps in a way of its own (use --engine window)")
+    return window
+
+
+def _without_padding_in_time(
+    module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, window: Window
+) -> Callable[[Tensor], Tensor]:
+    """A copy of a layer that takes its padding, stride and dilation in time from `window`, and its padding from us."""
+    layer: Any = copy.copy(module)
+    layer.stride = (window.stride, *_triple(layer.stride)[1:])
+    layer.padding = (0, *_triple(layer.padding)[1:])
+    if not isinstance(module, nn.AvgPool3d):
+        layer.dilation = (window.dilation, *_triple(layer.dilation)[1:])
+    layer_: Callable[[Tensor], Tensor] = layer
+    return layer_
+
+
+def _crop_in_time(node: fx.Node) -> tuple[int, int] | None:
+    """(a, b) of `x[:, :, a:-b]`, or None for another index."""
+    index = node.args[1]
+    everything = slice(None, None, None)
+    if not isinstance(index, tuple) or len(index) < 3 or any(part != everything for part in (*index[:2], *index[3:])):
+        return None
+    time = index[2]
+    if not isinstance(time, slice) or time.step not in (None, 1):
+        return None
+    skip, hold = time.start or 0, -(time.stop or 0)
+    return (skip, hold) if isinstance(skip, int) and skip >= 0 and hold >= 0 else None
+
+
+def _with_arguments(node: fx.Node) -> Callable[[Tensor], Tensor]:
+    """A function of one tensor, with the other arguments that the network gives it."""
+    function: Any = node.target
+    rest, named = node.args[1:], dict(node.kwargs)
+    return lambda x: function(x, *rest, **named)
+
+
+def _combination(node: fx.Node) -> Callable[[list[Tensor]], Tensor]:
+    if node.target in ADDITIONS:
+        return lambda parts: parts[0] + parts[1]
+    return lambda parts: torch.cat(parts, dim=1)
+
+
+def _meeting(branches: Sequence[_Value]) -> _Value:
+    span = branches[0].span
+    for branch in branches[1:]:
+        span = span.joined(branch.span)
+    return replace(branches[0], span=span)
+
+
+def _stacked(tensors: Sequence[Tensor | None]) -> Tensor | None:
+    there = [t for t in tensors if t is not None]
+    return torch.cat(there) if there else None
+
+
+def _first(value: int | tuple[int, ...] | str) -> int:
+    return _triple(value)[0]
+
+
+def _triple(value: int | tuple[int, ...] | str) -> tuple[int, ...]:
+    assert not isinstance(value, str)
+    return value if isinstance(value, tuple) else (value,) * 3
