@@ -2,22 +2,30 @@
 
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.live import Live as LiveDisplay
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
 from streamcam.doctor import Finding
+from streamcam.evaluate.report import Report, table
+from streamcam.explain import Explained
 from streamcam.live import Live
 from streamcam.metrics import Summary
 from streamcam.models import ModelSpec
 from streamcam.pipeline import Sink
 from streamcam.records import Heat, Result
+from streamcam.stills import Done
 
 PLAIN_EVERY_S = 5.0
+PLAIN_WIDTH = 130
+"""Letters in a line of a table, where there is no terminal to ask."""
 
 
 class StatusLine(Sink):
@@ -66,6 +74,70 @@ class StatusLine(Sink):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if self._console.is_terminal:
             self._display.stop()
+
+
+class Progress:
+    """A bar with the time that is left; where there is no terminal, a new line every few seconds."""
+
+    def __init__(self, what: str, *, unit: str) -> None:
+        self._what, self._unit = what, unit
+        self._console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[of]}"))
+        self._bar = RichProgress(*columns, TimeRemainingColumn(), console=self._console, transient=True)
+        self._task = self._bar.add_task(what, total=None, of="")
+        self._begin_s = time.monotonic()
+        self._due_s = self._begin_s + PLAIN_EVERY_S
+
+    def show(self, done: float, total: float | None) -> None:
+        """Say that so much of the whole is done; `total` is None where it is not known."""
+        of = f"{done:.0f} of {total:.0f} {self._unit}" if total else f"{done:.0f} {self._unit}"
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=done, total=total, of=of)
+        elif time.monotonic() >= self._due_s:
+            now_s = time.monotonic()
+            self._due_s = now_s + PLAIN_EVERY_S
+            left_s = (now_s - self._begin_s) * (total / done - 1) if total and done else None
+            print(f"{self._what}: {of}{f', {left_s:.0f} s left' if left_s else ''}", file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()
+
+
+def print_explained(done: Explained, folder: Path, *, window_frames: int) -> None:
+    """What came out of a file."""
+    if done.window_frames < window_frames:
+        print(
+            f"the file is shorter than a window of {window_frames} frames: explained by one of {done.window_frames}",
+            file=sys.stderr,
+        )
+    if done.corrupt:
+        print(f"the file is damaged: in {done.corrupt} places, something did not decode", file=sys.stderr)
+    print(
+        f"{done.frames} frames, {done.windows} windows in {done.seconds:.1f} s ({done.frames / done.seconds:.1f} "
+        f"frames/s): {', '.join(path.name for path in done.files)} in {folder}"
+    )
+
+
+def print_stills(done: Done, folder: Path) -> None:
+    """What came out of pictures, and which could not be read."""
+    for path in done.skipped:
+        print(f"skipped {path}: not a picture that can be read", file=sys.stderr)
+    print(
+        f"{done.pictures} pictures, {len(done.skipped)} skipped in {done.seconds:.1f} s "
+        f"({done.pictures / done.seconds:.1f} pictures/s): overlays, scores.csv and sheets in {folder}"
+    )
+
+
+def print_report(report: Report) -> None:
+    """Contenders by figures."""
+    console = Console()
+    (console if console.is_terminal else Console(width=PLAIN_WIDTH)).print(table(report), highlight=False)
 
 
 def print_start(live: Live) -> None:

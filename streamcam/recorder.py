@@ -18,7 +18,8 @@ from av.video.frame import VideoFrame
 
 from streamcam.errors import StreamcamError
 from streamcam.pipeline import Sink
-from streamcam.records import Image, Result
+from streamcam.records import Frame, Heat, Image, Result, Transform
+from streamcam.sound import Sound
 
 TIME_BASE = Fraction(1, 90_000)
 CRF = "21"
@@ -74,13 +75,16 @@ class _FileSink(Sink):
 class VideoRecorder(_FileSink):
     """Overlays → an H.264 mp4 with the frames' own timestamps."""
 
-    def __init__(self, path: Path, source: str, paint: Callable[[Result], Image]) -> None:
+    def __init__(
+        self, path: Path, source: str, paint: Callable[[Result], Image], *, sound: Sound | None = None
+    ) -> None:
         """Open it.
 
         Args:
             path: the file to make.
             source: the source to record; results of others are passed over.
             paint: result → picture.
+            sound: goes with the pictures; it is closed with the file.
 
         Raises:
             StreamcamError: it cannot be written, or its name does not end in .mp4.
@@ -88,14 +92,17 @@ class VideoRecorder(_FileSink):
         if path.suffix.lower() != ".mp4":
             raise StreamcamError(f"cannot record to {path}: give a name that ends in .mp4")
         super().__init__(path)
-        self._source, self._paint = source, paint
+        self._source, self._paint, self._sound = source, paint, sound
         self._container = av.open(f"file:{self._partial}", "w", format="mp4", options={"movflags": "+faststart"})
         self._stream = self._container.add_stream("libx264", rate=30, options={"crf": CRF, "preset": "veryfast"})
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = TIME_BASE
+        if sound is not None:
+            sound.join(self._container)
         self._size: tuple[int, int] | None = None
-        self._pts = 0
-        self._last: tuple[int, float] | None = None
+        self._pts = self._step = 0
+        self._origin_s = 0.0
+        self._last: Frame | None = None
 
     def on_frame(self, result: Result) -> None:
         """Add a frame."""
@@ -103,8 +110,13 @@ class VideoRecorder(_FileSink):
             return
         picture = self._fit(self._paint(result))
         video_frame = VideoFrame.from_ndarray(picture, format="rgb24")
-        video_frame.pts, video_frame.time_base = self._next_pts(result), TIME_BASE
+        is_first = self._last is None
+        video_frame.pts, video_frame.time_base = self._next_pts(result.frame), TIME_BASE
         try:
+            if self._sound is not None:
+                if is_first:
+                    self._sound.begin(result.frame.pts_s)
+                self._sound.write_until(result.frame.pts_s)
             self._container.mux(self._stream.encode(video_frame))
         except WRITE_FAILURES as e:
             raise self._failed(e) from e
@@ -120,24 +132,38 @@ class VideoRecorder(_FileSink):
             return np.ascontiguousarray(picture[:height, :width])
         return np.asarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA), np.uint8)
 
-    def _next_pts(self, result: Result) -> int:
-        """Times from 0 on, in 1/90000 s; a new session follows a 30th of a second after the last."""
-        frame = result.frame
-        step = 0
-        if self._last is not None:
-            session, pts_s = self._last
-            step = 3000 if session != frame.session else max(1, round((frame.pts_s - pts_s) * 90_000))
-        self._last = frame.session, frame.pts_s
-        self._pts += step
+    def _next_pts(self, frame: Frame) -> int:
+        """Times from 0 on, in 1/90000 s; a new session follows a 30th of a second after the last.
+
+        Counted from the session's beginning, so that what is rounded off does not add up over hours.
+        """
+        last, self._last = self._last, frame
+        if last is None:
+            self._origin_s = frame.pts_s
+            return 0
+        if last.session != frame.session or frame.pts_s < last.pts_s:
+            step_s = 1 / 30 if last.session != frame.session else 0.0
+            self._origin_s = frame.pts_s - step_s - self._pts / 90_000
+        before, self._pts = self._pts, max(self._pts + 1, round((frame.pts_s - self._origin_s) * 90_000))
+        self._step = self._pts - before
         return self._pts
 
     def _finish(self) -> bool:
         try:
-            if self._size is not None:
+            if self._last is not None:
                 self._container.mux(self._stream.encode(None))
+                self._finish_sound(self._last)
         finally:
             self._container.close()
-        return self._size is not None
+            if self._sound is not None:
+                self._sound.close()
+        return self._last is not None
+
+    def _finish_sound(self, last: Frame) -> None:
+        """It ends with the last picture, which is shown as long as the one before."""
+        if self._sound is not None:
+            self._sound.write_until(last.pts_s + self._step / 90_000)
+            self._sound.finish()
 
 
 class HeatRecorder(_FileSink):
@@ -163,29 +189,16 @@ class HeatRecorder(_FileSink):
         super().__init__(path)
         self._source, self._labels = source, labels
         self._columns: dict[str, _Column] = {}
-        self._transform = np.array([0.0, 0.0, 1.0, 1.0])
+        self._transform = Transform()
 
     def on_window(self, result: Result) -> None:
         """Add a row."""
         heat = result.heat
         if result.frame.source != self._source or heat is None:
             return
-        self._transform = np.array(
-            [heat.transform.left, heat.transform.top, heat.transform.right, heat.transform.bottom]
-        )
-        row: dict[str, npt.NDArray[Any]] = {
-            "cube": heat.cube.astype(np.float16),
-            "common": heat.common.astype(np.float16),
-            "classes": heat.classes,
-            "scores": heat.scores,
-            "logits": heat.logits,
-            "slice_pts_s": heat.pts_s,
-            "clip_pts_s": np.array(heat.clip_pts_s),
-            "frame_index": np.array(result.frame.index),
-            "session": np.array(result.frame.session),
-        }
+        self._transform = heat.transform
         try:
-            for name, value in row.items():
+            for name, value in heat_row(result, heat).items():
                 self._column(name).append(value)
         except OSError as e:
             raise self._failed(e) from e
@@ -200,10 +213,30 @@ class HeatRecorder(_FileSink):
             for name, column in self._columns.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     column.write_to(member)
-            for name, array in (("transform", self._transform), ("labels", np.array(self._labels))):
+            for name, array in (("transform", np.array(edges(self._transform))), ("labels", np.array(self._labels))):
                 with archive.open(f"{name}.npy", "w") as member:
                     np.lib.format.write_array(member, array, allow_pickle=False)
         return bool(self._columns)
+
+
+def heat_row(result: Result, heat: Heat) -> dict[str, npt.NDArray[Any]]:
+    """One window's row of each column."""
+    return {
+        "cube": heat.cube.astype(np.float16),
+        "common": heat.common.astype(np.float16),
+        "classes": heat.classes,
+        "scores": heat.scores,
+        "logits": heat.logits,
+        "slice_pts_s": heat.pts_s,
+        "clip_pts_s": np.array(heat.clip_pts_s),
+        "frame_index": np.array(result.frame.index),
+        "session": np.array(result.frame.session),
+    }
+
+
+def edges(transform: Transform) -> list[float]:
+    """The four sides of what the network saw, as they are saved."""
+    return [transform.left, transform.top, transform.right, transform.bottom]
 
 
 class _Column:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from streamcam.localise import contrast_at, enlarge
-from streamcam.records import Heat, Image, Result
+from streamcam.localise import Box, contrast_at, enlarge
+from streamcam.records import Floats, Heat, Image, Result
 
 COLOUR_MAP = cv2.COLORMAP_INFERNO
 """Dark to bright, so that colour-blind people, and black-and-white prints, can tell more heat from less."""
@@ -50,11 +50,31 @@ def paint(image: Image, heat: Heat, *, k: int, pts_s: float, scale: float, opaci
     x0, y0, x1, y1 = heat.transform.to_pixels(*image.shape[:2])
     region = image[y0:y1, x0:x1]
     strength = np.clip(enlarge(contrast_at(heat, k, pts_s), x1 - x0, y1 - y0) / scale, 0.0, 1.0)
-    colour = cv2.cvtColor(cv2.applyColorMap((strength * 255).astype(np.uint8), COLOUR_MAP), cv2.COLOR_BGR2RGB)
+    colour = _coloured(strength)
     alpha = strength * (opacity * min(1.0, float(heat.scores[k]) / FULL_SCORE))
     painted = image.copy()
     painted[y0:y1, x0:x1] = cv2.blendLinear(colour, np.ascontiguousarray(region), alpha, 1 - alpha)
     return painted
+
+
+def cells_alone(cells: Floats, *, scale: float, width: int, height: int) -> Image:
+    """Heat cells [h,w] as they are, each a rectangle of its colour, without a picture: uint8 [height,width,3]."""
+    squares = cv2.resize(cells, (width, height), interpolation=cv2.INTER_NEAREST)
+    return _coloured(np.clip(squares / scale, 0.0, 1.0))
+
+
+def _coloured(strength: Floats) -> Image:
+    """0–1 [H,W] → colours, uint8 [H,W,3]."""
+    painted = cv2.applyColorMap((strength * 255).astype(np.uint8), COLOUR_MAP)
+    return np.asarray(cv2.cvtColor(painted, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def outline(image: Image, box: Box) -> None:
+    """Draw a box on a picture: white with a dark rim, so that it can be seen on anything."""
+    thickness = max(1, round(min(image.shape[:2]) / 300))
+    corners = (box.x0, box.y0), (box.x1 - 1, box.y1 - 1)
+    cv2.rectangle(image, *corners, SHADE, thickness + 2)
+    cv2.rectangle(image, *corners, WHITE, thickness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +87,23 @@ class Caption:
     """Below it: the age of the heat, latency, drops."""
 
 
-def overlay(result: Result, *, scale: float, k: int = 0, opacity: float = 0.6, caption: Caption | None = None) -> Image:
-    """The whole overlay: frame, heat of class `k`, the top classes as bars, the scale's legend, a caption."""
+def overlay(
+    result: Result,
+    *,
+    scale: float,
+    k: int = 0,
+    opacity: float = 0.6,
+    caption: Caption | None = None,
+    box: Box | None = None,
+) -> Image:
+    """The whole overlay: frame, heat of class `k`, a box, the top classes as bars, the scale's legend, a caption."""
     image, heat = result.frame.pixels, result.heat
     if heat is None:
         painted = image.copy()
     else:
         painted = paint(image, heat, k=k, pts_s=result.frame.pts_s, scale=scale, opacity=opacity)
+    if box is not None:
+        outline(painted, box)
     canvas = _Canvas(painted)
     canvas.caption(caption or Caption(f"{result.frame.source}  {result.frame.pts_s:.2f} s"))
     if heat is not None:
@@ -98,12 +128,16 @@ class Painter:
         self._scales: dict[str, tuple[Heat, float]] = {}
         self._painted: tuple[Result, Image] | None = None
 
-    def overlay(self, result: Result) -> Image:
-        """The overlay of a result with the strongest class, uint8 [H,W,3]. The same array for the same result."""
+    def overlay(self, result: Result, *, k: int = 0, box: Box | None = None) -> Image:
+        """The overlay of a result with class `k`, by default the strongest, uint8 [H,W,3].
+
+        The same array for the same result.
+        """
         if self._painted is None or self._painted[0] is not result:
-            scale = 1.0 if result.heat is None else self.scale(result.frame.source, result.heat)
+            scale = 1.0 if result.heat is None else self.scale(result.frame.source, result.heat, k)
             caption = self._caption(result) if self._caption else None
-            self._painted = result, overlay(result, scale=scale, opacity=self._opacity, caption=caption)
+            picture = overlay(result, scale=scale, k=k, opacity=self._opacity, caption=caption, box=box)
+            self._painted = result, picture
         return self._painted[1]
 
     def scale(self, source: str, heat: Heat, k: int = 0) -> float:

@@ -28,6 +28,21 @@ def test_a_recording_keeps_the_frames_own_times(tmp_path: Path) -> None:
     assert [t for t, _ in read(tmp_path / "o.mp4")] == pytest.approx([t - 5 for t in times], abs=1e-3)
 
 
+def test_times_do_not_drift_over_hours(tmp_path: Path) -> None:
+    times = [1e4 + i * 1001 / 24_000 for i in range(400)]  # 3753.75 ticks of the file's clock: each is rounded
+    with VideoRecorder(tmp_path / "o.mp4", "cam", pixels) as recorder:
+        for i, t in enumerate(times):
+            recorder.on_frame(Result(Frame(np.zeros((16, 16, 3), np.uint8), i, t, 0, "cam")))
+    assert read(tmp_path / "o.mp4")[-1][0] == pytest.approx(times[-1] - times[0], abs=2e-5)
+
+
+def test_a_file_that_jumps_back_goes_on(tmp_path: Path) -> None:
+    with VideoRecorder(tmp_path / "o.mp4", "cam", pixels) as recorder:
+        for i, t in enumerate([5.0, 5.1, 1.0, 1.1]):
+            recorder.on_frame(Result(Frame(make_frame(i).image, i, t, 0, "cam")))
+    assert [t for t, _ in read(tmp_path / "o.mp4")] == pytest.approx([0, 0.1, 0.1, 0.2], abs=1e-3)
+
+
 def test_odd_sizes_are_made_even_and_changes_of_size_are_fitted(tmp_path: Path) -> None:
     with VideoRecorder(tmp_path / "o.mp4", "cam", pixels) as recorder:
         for i, shape in enumerate([(35, 47, 3), (35, 47, 3), (60, 80, 3)]):

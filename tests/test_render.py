@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from streamcam.localise import contrast_at
+from streamcam.localise import Box, contrast_at
 from streamcam.records import Floats, Frame, Heat, Image, Result, Transform
-from streamcam.render import Caption, Painter, RunningScale, overlay, paint, panel
+from streamcam.render import Caption, Painter, RunningScale, cells_alone, overlay, paint, panel
 
 GREY = 128
 WHOLE = Transform()
@@ -264,3 +264,24 @@ def test_the_legend_says_what_full_strength_stands_for() -> None:
     result = a_result(a_heat(np.zeros((1, 4, 5), np.float32)), a_picture(480, 640))
     small, large = (overlay(result, scale=scale)[-100:, -200:] for scale in (3.0, 250.0))
     assert (small != large).any()
+
+
+def test_a_box_is_drawn_around_its_pixels_and_nowhere_else() -> None:
+    picture = a_picture(120, 200)
+    result = a_result(None, picture)
+    without, boxed = (overlay(result, scale=1.0, box=box) for box in (None, Box(60, 40, 150, 100)))
+    changed = (boxed != without).any(-1)
+    assert (boxed[40, 60:150] == 255).all()
+    assert (boxed[99, 60:150] == 255).all()
+    assert changed[38:102, 58:152].sum() == changed.sum()
+    assert not changed[43:97, 63:147].any()
+
+
+def test_cells_alone_are_rectangles_of_their_own() -> None:
+    cells = np.array([[0.0, 5.0], [10.0, 20.0]], np.float32)
+    painted = cells_alone(cells, scale=10.0, width=40, height=20)
+    assert painted.shape == (20, 40, 3)
+    quarters = [painted[:10, :20], painted[:10, 20:], painted[10:, :20], painted[10:, 20:]]
+    assert all((quarter == quarter[0, 0]).all() for quarter in quarters)
+    assert (quarters[2] == quarters[3]).all()  # full strength, and beyond
+    assert int(quarters[0].max()) < int(quarters[1].max()) < int(quarters[2].max())

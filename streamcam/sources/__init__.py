@@ -30,7 +30,15 @@ class Source(Protocol):
         ...
 
 
-def open_source(uri: str, *, name: str | None = None, paced: bool = True, loop: bool = False) -> VideoSource:
+def open_source(
+    uri: str,
+    *,
+    name: str | None = None,
+    paced: bool = True,
+    loop: bool = False,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+) -> VideoSource:
     """Open a camera, stream or file.
 
     Args:
@@ -39,6 +47,8 @@ def open_source(uri: str, *, name: str | None = None, paced: bool = True, loop: 
         name: what results call it; by default made from the URI.
         paced: whether a file plays at its own speed; otherwise as fast as its frames are taken.
         loop: whether a file starts again when it ends.
+        start_s: of a file, pass over so many seconds.
+        end_s: of a file, end so many seconds after its beginning.
 
     Raises:
         StreamcamError: it cannot be opened; the message says why, without credentials.
@@ -46,4 +56,4 @@ def open_source(uri: str, *, name: str | None = None, paced: bool = True, loop: 
     address = parse_address(uri)
     if loop and uri == "-":
         raise StreamcamError("standard input cannot be played again: leave out --loop")
-    return VideoSource(address, name=name, paced=paced, loop=loop)
+    return VideoSource(address, name=name, paced=paced, loop=loop, start_s=start_s, end_s=end_s)

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame, Image
 from streamcam.sources.address import Address
+from streamcam.sources.seek import begin_of, seek
 
 RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 10.0)
 MAX_LATE_S = 0.5
@@ -50,6 +51,8 @@ class VideoSource:
         name: str | None = None,
         paced: bool = True,
         loop: bool = False,
+        start_s: float = 0.0,
+        end_s: float | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         """Open it.
@@ -59,6 +62,8 @@ class VideoSource:
             name: the source's name in results and topics.
             paced: whether a file plays at its own speed.
             loop: whether a file starts again, as a new session, when it ends.
+            start_s: of a file, pass over so many seconds.
+            end_s: of a file, end so many seconds after its beginning.
             clock: Unix time in nanoseconds.
 
         Raises:
@@ -70,6 +75,7 @@ class VideoSource:
         self.state = "live"
         """For people: live, or lost and why."""
         self._address, self._paced, self._loop, self._clock = address, paced, loop, clock
+        self._start_s, self._end_s = start_s, float("inf") if end_s is None else end_s
         self._index = self._session = 0
         self._reading = self._closed = False
         av.logging.set_level(None)
@@ -77,8 +83,21 @@ class VideoSource:
         # Over HTTP comes either a camera's endless stream, or a file.
         self.live = address.live and not (address.url.startswith("http") and self._container.duration)
 
+    @property
+    def duration_s(self) -> float | None:
+        """How long the file's pictures go on, in seconds; None where it does not say."""
+        stream = self._container.streams.video[0]
+        if stream.duration and stream.time_base:
+            return float(stream.duration * stream.time_base)
+        return self._container.duration / 1e6 if self._container.duration else None
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, as the file says; 25 where it does not."""
+        return float(self._container.streams.video[0].average_rate or 25)
+
     def frames(self, stop: Event) -> Iterator[Frame]:
-        """Frames in order, until the end of a file or until `stop` is set.
+        """Frames in order, until the end of a file or until `stop` is set. A file's times count from its beginning.
 
         Raises:
             StreamcamError: not a single picture of a file could be decoded.
@@ -117,6 +136,8 @@ class VideoSource:
     def _one_session(self, stop: Event) -> Iterator[Frame]:
         times = _Times(self._container.format.name in NO_OWN_TIMES) if self.live else None
         pace = _Pace(self._clock, stop) if self._paced else None
+        if self._start_s > 0 and not self.live:
+            seek(self._container, self._container.streams.video[0], begin_of(self._container) + self._start_s)
         for picture in self._decode(stop):
             if times is not None:
                 now_ns = time.monotonic_ns()
@@ -127,6 +148,10 @@ class VideoSource:
                     continue
             else:
                 pts_s = self._file_time(picture)
+                if pts_s >= self._end_s:
+                    return
+                if pts_s < self._start_s:
+                    continue
                 captured_ns = self._clock() if pace is None else pace.wait(pts_s)
             if stop.is_set():
                 return
@@ -155,9 +180,8 @@ class VideoSource:
 
     def _file_time(self, picture: VideoFrame) -> float:
         if picture.time is not None:
-            return float(picture.time)
-        rate = self._container.streams.video[0].average_rate
-        return self._index / float(rate or 25)
+            return float(picture.time) - begin_of(self._container)
+        return self._start_s + self._index / self.fps
 
     def _open_again(self, stop: Event) -> bool:
         """Try until it opens; false if stopped before that."""
