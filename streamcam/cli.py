@@ -140,11 +140,11 @@ def image(
 
     The outputs appear together, when all are complete.
     """
-    from streamcam.pictures import expand
+    from streamcam.explain.pictures import expand
 
     paths = expand(files)  # a mistake is said at once: what follows takes seconds to import
     from streamcam.console import Progress, print_stills
-    from streamcam.stills import explain_pictures
+    from streamcam.explain.stills import explain_pictures
 
     with Progress("image", unit="pictures") as progress:
         done = explain_pictures(
@@ -185,8 +185,8 @@ def explain(
     The outputs appear together, when all are complete.
     """
     from streamcam.console import Progress, print_explained
-    from streamcam.explain import explain as explain_file
-    from streamcam.explain import seconds_of
+    from streamcam.explain.film import explain as explain_file
+    from streamcam.explain.film import seconds_of
     from streamcam.models import find_spec
 
     with Progress("explain", unit="s") as progress:

@@ -15,13 +15,13 @@ from rich.text import Text
 
 from streamcam.doctor import Finding
 from streamcam.evaluate.report import Report, table
-from streamcam.explain import Explained
+from streamcam.explain.film import Explained
+from streamcam.explain.stills import Done
 from streamcam.live import Live
 from streamcam.metrics import Summary
 from streamcam.models import ModelSpec
 from streamcam.pipeline import Sink
 from streamcam.records import Heat, Result
-from streamcam.stills import Done
 
 PLAIN_EVERY_S = 5.0
 PLAIN_WIDTH = 130

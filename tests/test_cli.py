@@ -146,7 +146,7 @@ def test_ctrl_c_ends_a_run_within_a_second_with_the_summary_and_the_recording(
         (["sample", "--classes", "tabbi"], "has no class 'tabbi' (did you mean tabby"),
         (["sample", "--device", "cuda:99"], "no such device: cuda:99"),
         (["sample", "--precision", "fp8"], "precision: Input should be"),
-        (["sample", "--engine", "stream", "--model", "r3d_18", "--weights", "none"], "it mixes time"),
+        (["sample", "--engine", "stream", "--model", "swin3d_t", "--weights", "none"], "swin3d_t cannot be streamed"),
         (["sample", "--bind", "tcp://0.0.0.0:5555"], "other machines could watch"),
         (["sample", "--bind", "5555"], "not an endpoint"),
         (["sample", "--record", "/no/such/folder/o.mp4"], "there is no folder /no/such/folder"),

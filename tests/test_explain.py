@@ -23,14 +23,14 @@ from streamcam import explain as explaining
 from streamcam import zarr_recorder
 from streamcam.cam import HeatContext
 from streamcam.errors import StreamcamError
-from streamcam.explain import explain, seconds_of
-from streamcam.findings import find, strongest
+from streamcam.explain.film import explain, seconds_of
+from streamcam.explain.findings import find, strongest
+from streamcam.explain.per_frame import PerFrame
+from streamcam.explain.storyboard import Course, EvenlyInTime
 from streamcam.localise import Box, largest_box, on_picture
 from streamcam.models import CamModel
-from streamcam.per_frame import PerFrame
 from streamcam.records import Heat, Result, Transform
 from streamcam.sources import open_source
-from streamcam.storyboard import Course, EvenlyInTime
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "streamcam" / "data" / "sample.mp4"

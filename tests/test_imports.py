@@ -28,14 +28,7 @@ ALLOWED = {
     "transport": {"records", "errors", "wire"},
     "pipeline": {"records", "sources", "clips", "engines", "handoff", "metrics"},
     "publish": {"records", "render", "transport", "wire", "pipeline", "metrics", "sources"},
-    "sound": {"sources"},
-    "recorder": {"records", "errors", "pipeline", "sound"},
-    "zarr_recorder": {"records", "errors", "pipeline", "recorder"},
-    "findings": {"records", "localise"},
-    "outputs": {"errors"},
-    "pictures": {"records", "errors"},
-    "per_frame": {"records", "cam", "findings"},
-    "storyboard": {"records", "localise", "render", "sheet"},
+    "recorder": {"records", "errors", "pipeline", "sources"},
     "viewer": {"records", "errors", "wire", "transport", "render"},
     "live": {
         *(
@@ -56,21 +49,18 @@ ALLOWED = {
     "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline"},
     "train": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "sheet"),
+        "recorder",
     },
     "explain": {
-        *("records", "errors", "clips", "sources", "models", "engines", "pipeline", "render", "sheet", "live"),
-        *("findings", "outputs", "pictures", "per_frame", "storyboard", "sound", "recorder", "zarr_recorder"),
-    },
-    "stills": {
-        *("records", "errors", "clips", "cam", "models", "engines", "localise", "render", "sheet", "live"),
-        *("findings", "outputs", "pictures"),
+        *("records", "errors", "files", "clips", "cam", "sources", "models", "engines", "localise", "render", "sheet"),
+        *("pipeline", "recorder", "live"),
     },
     "evaluate": {
         *("records", "errors", "files", "localise", "clips", "cam", "models", "engines", "sources", "render", "sheet"),
     },
     "doctor": {"errors", "engines", "models", "viewer"},
     "demo": {"errors", "viewer"},
-    "console": {"records", "metrics", "models", "pipeline", "live", "doctor", "explain", "stills", "evaluate"},
+    "console": {"records", "metrics", "models", "pipeline", "live", "doctor", "explain", "evaluate", "train"},
 }
 ANYTHING = {"cli", "__init__", "__main__"}
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from streamcam.errors import StreamcamError
 from streamcam.pipeline import Sink
-from streamcam.recorder import edges, heat_row
+from streamcam.recorder.heat import edges, heat_row
 from streamcam.records import Result
 
 CHUNK_ROWS = 256

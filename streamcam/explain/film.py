@@ -18,22 +18,21 @@ from streamcam.engines import make_engine
 from streamcam.engines.stream import StreamEngine
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
-from streamcam.findings import COLUMNS, find, painted
+from streamcam.explain.findings import COLUMNS, find, painted
+from streamcam.explain.per_frame import PerFrame
+from streamcam.explain.pictures import save_picture
+from streamcam.explain.storyboard import Storyboard
+from streamcam.files import require_fresh, staged
 from streamcam.live import find_classes
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
-from streamcam.outputs import require_fresh, staged
-from streamcam.per_frame import PerFrame
-from streamcam.pictures import save_picture
 from streamcam.pipeline import Pipeline, Sink
-from streamcam.recorder import HeatRecorder, VideoRecorder
+from streamcam.recorder import HeatRecorder, VideoRecorder, ZarrRecorder, require_zarr
+from streamcam.recorder.sound import Sound
 from streamcam.records import Heat, Result
 from streamcam.render import Painter
 from streamcam.sheet import clock
-from streamcam.sound import Sound
 from streamcam.sources import VideoSource, open_source
 from streamcam.sources.address import parse_address
-from streamcam.storyboard import Storyboard
-from streamcam.zarr_recorder import ZarrRecorder, require_zarr
 
 OVERLAY, SHEET, TABLE, NPZ, ZARR = OUTPUTS = ("overlay.mp4", "sheet.png", "frames.csv", "heat.npz", "heat.zarr")
 

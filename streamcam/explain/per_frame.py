@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from streamcam.cam import HeatContext
-from streamcam.findings import strongest
+from streamcam.explain.findings import strongest
 from streamcam.records import Floats, Frame, Heat, Result
 
 
