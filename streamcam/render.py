@@ -36,7 +36,9 @@ class RunningScale:
         return self._peaks[source]
 
 
-def paint(image: Image, heat: Heat, *, k: int, pts_s: float, scale: float, opacity: float = 0.6) -> Image:
+def paint(
+    image: Image, heat: Heat, *, k: int, pts_s: float, scale: float, opacity: float = 0.6, fade: bool = True
+) -> Image:
     """A picture with the heat of class `k` at time `pts_s` over it; only where the network saw the picture.
 
     Args:
@@ -46,12 +48,14 @@ def paint(image: Image, heat: Heat, *, k: int, pts_s: float, scale: float, opaci
         pts_s: the time of the picture, in seconds.
         scale: the contrast, in logit units, that is painted at full strength.
         opacity: 0–1, how much of the picture full strength hides.
+        fade: paint an improbable class faintly; otherwise as if the network were sure of it.
     """
     x0, y0, x1, y1 = heat.transform.to_pixels(*image.shape[:2])
     region = image[y0:y1, x0:x1]
     strength = np.clip(enlarge(contrast_at(heat, k, pts_s), x1 - x0, y1 - y0) / scale, 0.0, 1.0)
     colour = _coloured(strength)
-    alpha = strength * (opacity * min(1.0, float(heat.scores[k]) / FULL_SCORE))
+    certainty = min(1.0, float(heat.scores[k]) / FULL_SCORE) if fade else 1.0
+    alpha = strength * (opacity * certainty)
     painted = image.copy()
     painted[y0:y1, x0:x1] = cv2.blendLinear(colour, np.ascontiguousarray(region), alpha, 1 - alpha)
     return painted

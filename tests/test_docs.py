@@ -37,16 +37,18 @@ def test_python_examples_are_python(page: Path) -> None:
         compile(block, str(page), "exec")
 
 
-def test_the_readmes_first_example_finds_the_cat(
+def test_the_readmes_first_example_finds_cat_and_cup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import skimage.data
+    from readme_picture import table
 
-    cv2.imwrite(str(tmp_path / "cat.jpg"), cv2.cvtColor(skimage.data.chelsea(), cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(tmp_path / "table.jpg"), cv2.cvtColor(table(), cv2.COLOR_RGB2BGR))
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    exec(blocks(ROOT / "README.md", "python")[0], names)
-    assert capsys.readouterr().out.startswith("Egyptian cat")
+    exec(blocks(ROOT / "README.md", "python")[0], {})
+    labels = [line.rsplit(" ", 1)[0] for line in capsys.readouterr().out.splitlines()]
+    assert len(labels) == 5
+    assert {"Egyptian cat", "espresso"} <= set(labels)
+    assert {path.stem for path in tmp_path.iterdir()} == {"table", *labels}
 
 
 def test_the_readmes_own_network_gives_the_shapes_that_it_says(capsys: pytest.CaptureFixture[str]) -> None:
