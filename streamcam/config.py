@@ -2,7 +2,7 @@
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -106,19 +106,31 @@ class TrainConfig(_Strict):
     force: bool = Field(False, description="start again, over what the folder holds from a run before")
 
 
+Config = TypeVar("Config", RunConfig, TrainConfig)
+
+
 def make_config(options: dict[str, Any], *, file: Path | None = None) -> RunConfig:
     """A checked configuration from a file's keys, overridden by options that are not None.
 
     Raises:
         StreamcamError: the file cannot be read, a key is unknown, or a value is not allowed.
     """
+    return _checked(RunConfig, options, file)
+
+
+def make_train_config(options: dict[str, Any], *, file: Path | None = None) -> TrainConfig:
+    """The same for training."""
+    return _checked(TrainConfig, options, file)
+
+
+def _checked(config: type[Config], options: dict[str, Any], file: Path | None) -> Config:
     keys = read_yaml(file) if file else {}
     keys |= {key: value for key, value in options.items() if value is not None}
     try:
-        return RunConfig.model_validate(keys)
+        return config.model_validate(keys)
     except ValidationError as e:
         where = f"{file}: " if file else ""
-        raise StreamcamError(where + _explain(e)) from None
+        raise StreamcamError(where + _explain(e, config)) from None
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -142,12 +154,12 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return content
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, config: type[BaseModel]) -> str:
     """The first thing that is wrong, in one line; a mistyped key before the one that is missing for it."""
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = SourceConfig.model_fields if len(first["loc"]) > 1 else RunConfig.model_fields
+        known = SourceConfig.model_fields if len(first["loc"]) > 1 else config.model_fields
         close = get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"keys: {', '.join(known)}"
         return f"unknown key {where!r} ({hint})"

@@ -283,3 +283,35 @@ def test_a_password_in_the_wrong_place_of_a_config_is_not_shown(tmp_path: Path) 
     line = complaint("run", "--config", "c.yaml", cwd=tmp_path)
     assert "unknown key" in line
     assert "hunter2" not in line
+
+
+def test_clips_are_recorded_and_learnt_from(tmp_path: Path) -> None:
+    clips, run = tmp_path / "clips", tmp_path / "run"
+    for label in ("cat", "cup"):
+        done = streamcam("record", "sample", "--label", label, "-o", str(clips), "--count", "2", "--seconds", "0.5", "--pause", "0.1")  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert len(list((clips / label).glob("*.mp4"))) == 2
+    options = ["--model", "mobilenet_v3_small", "--weights", "none", "--window", "2", "--epochs", "1", "--batch", "2"]
+    done = streamcam("train", str(clips), "-o", str(run), *options)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 1 of 1" in done.stderr
+    assert f"--model {run / 'best.safetensors'}" in done.stdout
+    watched = ["--model", str(run / "best.safetensors"), "--bind", "none", "--as-fast-as-possible", "--max-frames", "8"]
+    done = streamcam("run", "sample", *watched)
+    assert done.returncode == 0, done.stderr
+    assert "run on cpu" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["record", "sample", "--label", "a/b"], "cannot name a class 'a/b'"),
+        (["record", "/dev/video99", "--label", "wave"], "no such camera"),
+        (["train", "nowhere", "-o", "out"], "no such folder or CSV file: nowhere"),
+        (["train", ".", "-o", "out", "--epochs", "0"], "epochs: "),
+        (["train", ".", "-o", "out", "--resume"], "nothing to go on from"),
+    ],
+)
+def test_mistakes_in_training_end_in_one_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+    assert message in complaint(*arguments, cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -25,7 +25,7 @@ def require_zarr() -> None:
     if find_spec("zarr") is None:
         raise StreamcamError(
             "so much heat goes into heat.zarr, which needs the package zarr: pip install 'streamcam[zarr]' "
-            "(or --heat npz, which can be read only as a whole)"
+            "(or explain a shorter stretch)"
         )
 
 

@@ -8,3 +8,18 @@ loop      batches → weights
 report    what came out, for people
 fit       a config → all of these, one after the other
 """
+
+from importlib.util import find_spec
+
+from streamcam.errors import StreamcamError
+
+
+def require_training() -> None:
+    """Find out whether what only training needs is installed.
+
+    Raises:
+        StreamcamError: it is not.
+    """
+    for package in ("lightning_fabric", "matplotlib"):
+        if find_spec(package) is None:
+            raise StreamcamError(f"training needs the package {package}: pip install 'streamcam[train]'")

@@ -68,6 +68,18 @@ def collect(
     return paths
 
 
+def class_folder(root: Path, label: str) -> Path:
+    """Where the clips of a class go: a folder with its name.
+
+    Raises:
+        StreamcamError: it is no name for a folder.
+    """
+    name = label.strip()
+    if not name or name.startswith(".") or any(c in name for c in '/\\:*?"<>|') or not name.isprintable():
+        raise StreamcamError(f"cannot name a class {label!r}: its clips go into a folder of that name")
+    return root / name
+
+
 def _tell(show: Callable[[Moment], None], number: int, recording: bool, left_s: float) -> None:
     show(Moment(number, recording, left_s))
 

@@ -1,0 +1,82 @@
+"""Commands for what is live: run, view."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamcam.cli.options import option
+from streamcam.config import DEFAULT_ENDPOINT, make_config
+
+_DEMO = typer.Option("--demo", help="fill in what is not given: the webcam or the sample; a window or demo.mp4")
+
+
+def run(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE…",
+            help="0 or /dev/video0 (a webcam), rtsp://…, http://… (MJPEG), a file, - (standard input), "
+            "lavfi:testsrc2=size=640x480:rate=30, or sample (the clip that comes along)",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[str | None, option("model")] = None,
+    weights: Annotated[str | None, option("weights")] = None,
+    engine: Annotated[str | None, option("engine")] = None,
+    device: Annotated[str | None, option("device")] = None,
+    precision: Annotated[str | None, option("precision")] = None,
+    window: Annotated[int | None, option("window")] = None,
+    hop: Annotated[int | None, option("hop")] = None,
+    fps: Annotated[float | None, option("fps")] = None,
+    classes: Annotated[str | None, option("classes")] = None,
+    top_k: Annotated[int | None, option("top_k")] = None,
+    bind: Annotated[str | None, option("bind")] = None,
+    record: Annotated[Path | None, option("record")] = None,
+    save_heat: Annotated[Path | None, option("save_heat")] = None,
+    max_frames: Annotated[int | None, option("max_frames")] = None,
+    seconds: Annotated[float | None, option("seconds")] = None,
+    as_fast_as_possible: Annotated[bool | None, option("as_fast_as_possible", "--as-fast-as-possible")] = None,
+    loop: Annotated[bool | None, option("loop", "--loop")] = None,
+    view: Annotated[bool | None, option("view", "--view")] = None,
+    summary_json: Annotated[Path | None, option("summary_json")] = None,
+    config: Annotated[Path | None, typer.Option(help="a YAML file with these options as keys; see configs/")] = None,
+    demo: Annotated[bool, _DEMO] = False,
+    headless: Annotated[bool, typer.Option("--headless", help="with --demo: no window")] = False,
+) -> None:
+    """Watch cameras, streams or files, and publish what the network sees and where."""
+    options = {key: value for key, value in locals().items() if key not in ("config", "demo", "headless")}
+    options["sources"] = sources or None
+    if demo:
+        from streamcam.demo import demo_options
+
+        options = demo_options(options, configured=config is not None, headless=headless)
+    checked = make_config(options, file=config)
+    from streamcam.console.live import StatusLine, print_start, print_summary
+    from streamcam.live import assemble
+    from streamcam.live import run as run_live
+
+    with ExitStack() as stack:
+        status = StatusLine()
+        live = assemble(checked, stack, sinks=[status])
+        print_start(live)
+        with status:
+            summary = run_live(live, show=status.show)
+    print_summary(summary)
+
+
+def view(
+    endpoint: Annotated[str, typer.Argument(help="where `streamcam run` publishes")] = DEFAULT_ENDPOINT,
+    in_terminal: Annotated[
+        bool, typer.Option("--print", help="print a line for each result, without a window")
+    ] = False,
+    seconds: Annotated[float | None, typer.Option(help="with --print, stop after so long")] = None,
+) -> None:
+    """Watch what a publisher sends, in a window: press h for the keys."""
+    from streamcam import viewer
+
+    if in_terminal:
+        viewer.print_results(endpoint, seconds=seconds)
+    else:
+        viewer.show(endpoint)

@@ -1,0 +1,151 @@
+"""Commands for what was recorded: explain, image, eval."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamcam.cli.options import option
+from streamcam.config import MAX_CLASSES
+
+_OUT = typer.Option("-o", "--out", help="the folder for the outputs; a new one, or an empty one", show_default=False)
+_CLASSES = typer.Option(
+    "--class",
+    metavar="NAME[,NAME…]",
+    help="paint the strongest of these; by default the strongest of all",
+    show_default=False,
+)
+_TOP_K = typer.Option("--top-k", min=1, max=MAX_CLASSES, help="tell of the strongest so many classes")
+_EVERY = typer.Option(
+    "--every", min=1, help="frames (at the model's rate) between windows; by default a heat slice's worth"
+)
+_FORCE = typer.Option("--force", help="write into a folder that is not empty: outputs of the same names are replaced")
+
+
+def _names_in(classes: str | None) -> list[str] | None:
+    return None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
+
+
+def explain(
+    file: Annotated[str, typer.Argument(help="a recorded video, or sample (the clip that comes along)")],
+    out: Annotated[Path, _OUT],
+    model: Annotated[str, option("model")] = "imagenet",
+    weights: Annotated[str | None, option("weights")] = None,
+    classes: Annotated[str | None, _CLASSES] = None,
+    top_k: Annotated[int, _TOP_K] = 5,
+    every: Annotated[int | None, _EVERY] = None,
+    start: Annotated[str, typer.Option(help="begin here: seconds, mm:ss or hh:mm:ss")] = "0",
+    end: Annotated[str | None, typer.Option(help="end here; by default with the file", show_default=False)] = None,
+    device: Annotated[str, option("device")] = "auto",
+    precision: Annotated[str, option("precision")] = "auto",
+    force: Annotated[bool, _FORCE] = False,
+) -> None:
+    """Explain a recorded file: overlay.mp4 with its sound, heat.npz, sheet.png and frames.csv.
+
+    Every frame gets the average over all windows that contain it; two runs give identical bytes.
+
+    The outputs appear together, when all are complete.
+    """
+    from streamcam.console.progress import Progress
+    from streamcam.console.recorded import print_explained
+    from streamcam.explain.film import explain as explain_file
+    from streamcam.explain.film import seconds_of
+    from streamcam.models import find_spec
+
+    with Progress("explain", unit="s") as progress:
+        done = explain_file(
+            file,
+            out,
+            model=model,
+            weights=weights,
+            classes=_names_in(classes),
+            top_k=top_k,
+            every=every,
+            start_s=seconds_of(start),
+            end_s=None if end is None else seconds_of(end),
+            device=device,
+            precision=precision,
+            force=force,
+            show=progress.show,
+        )
+    print_explained(done, out, window_frames=find_spec(model).clip_format.length)
+
+
+def image(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE…", help="pictures, folders of them, or patterns: 'photos/**/*.jpg'")
+    ],
+    out: Annotated[Path, _OUT],
+    model: Annotated[str, option("model")] = "imagenet",
+    weights: Annotated[str | None, option("weights")] = None,
+    classes: Annotated[str | None, _CLASSES] = None,
+    top_k: Annotated[int, _TOP_K] = 5,
+    device: Annotated[str, option("device")] = "auto",
+    precision: Annotated[str, option("precision")] = "auto",
+    force: Annotated[bool, _FORCE] = False,
+) -> None:
+    """Explain pictures: an overlay of each, scores and boxes as scores.csv, and contact sheets.
+
+    The outputs appear together, when all are complete.
+    """
+    from streamcam.explain.pictures import expand
+
+    paths = expand(files)  # a mistake is said at once: what follows takes seconds to import
+    from streamcam.console.progress import Progress
+    from streamcam.console.recorded import print_stills
+    from streamcam.explain.stills import explain_pictures
+
+    with Progress("image", unit="pictures") as progress:
+        done = explain_pictures(
+            paths,
+            out,
+            model=model,
+            weights=weights,
+            classes=_names_in(classes),
+            top_k=top_k,
+            device=device,
+            precision=precision,
+            force=force,
+            show=lambda count: progress.show(count, len(paths)),
+        )
+    print_stills(done, out)
+
+
+def evaluate(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="a folder of clips with truth: docs/evaluation.md")],
+    model: Annotated[str, option("model")] = "imagenet",
+    weights: Annotated[str | None, option("weights")] = None,
+    contender: Annotated[
+        list[str] | None, typer.Option(help="measure this heat, too, on the same network: grad-cam", show_default=False)
+    ] = None,
+    insertion: Annotated[
+        int, typer.Option(min=0, max=100, help="steps of insertion and deletion; each costs two forwards a case")
+    ] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="only so many clips, evenly spread over all")] = None,
+    json: Annotated[Path | None, typer.Option(help="write all figures to this file", show_default=False)] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="write the best and worst cases to this .png or .jpg", show_default=False)
+    ] = None,
+    device: Annotated[str, option("device")] = "auto",
+    precision: Annotated[str, option("precision")] = "auto",
+) -> None:
+    """Is the network right, and is its heat in the right place? Holds it against labels, masks and boxes."""
+    from streamcam.console.progress import Progress
+    from streamcam.console.recorded import print_report
+    from streamcam.evaluate.run import evaluate_folder
+
+    with Progress("eval", unit="clips") as progress:
+        report = evaluate_folder(
+            data,
+            model=model,
+            weights=weights,
+            device=device,
+            precision=precision,
+            extra=contender or (),
+            erase_steps=insertion,
+            limit=limit,
+            json=json,
+            sheet=sheet,
+            show=progress.show,
+        )
+    print_report(report)

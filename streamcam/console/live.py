@@ -1,0 +1,90 @@
+"""What `streamcam run` shows."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live as LiveDisplay
+from rich.text import Text
+
+from streamcam.console.progress import PLAIN_EVERY_S
+from streamcam.live import Live
+from streamcam.metrics import Summary
+from streamcam.pipeline import Sink
+from streamcam.records import Heat, Result
+
+
+class StatusLine(Sink):
+    """One line that follows the run; where there is no terminal, a new line every few seconds."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._display = LiveDisplay(console=self._console, auto_refresh=False, transient=True)
+        self._newest: dict[str, Heat] = {}
+        self._latency_ms: dict[str, float] = {}
+        self._due_s = time.monotonic() + PLAIN_EVERY_S
+
+    def on_window(self, result: Result) -> None:
+        """Remember the newest heat of each source, and how long it took."""
+        if result.heat is not None:
+            self._newest[result.frame.source] = result.heat
+            self._latency_ms[result.frame.source] = (time.time_ns() - result.frame.captured_ns) / 1e6
+
+    def show(self, live: Live) -> None:
+        """Say how it goes."""
+        line = "  │  ".join(self._part(live, source.name, source.state) for source in live.sources)
+        if self._console.is_terminal:
+            self._display.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
+        elif time.monotonic() >= self._due_s:
+            self._due_s = time.monotonic() + PLAIN_EVERY_S
+            print(line, file=sys.stderr, flush=True)
+
+    def _part(self, live: Live, name: str, state: str) -> str:
+        metrics = live.pipeline.metrics
+        heat = self._newest.get(name)
+        top = f"{heat.labels[0]} {heat.scores[0] * 100:.0f} %" if heat else "no heat yet"
+        latency = self._latency_ms.get(name)
+        shown = [f"{name} {metrics.fps(name):.0f} fps", top]
+        if latency is not None and not live.config.as_fast_as_possible:
+            shown.append(f"{latency:.0f} ms")
+        shown.append(f"{sum(metrics.drops(name).values())} dropped")
+        if state not in ("live", "ended"):
+            shown.append(state)
+        return "  ".join(shown)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._display.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._console.is_terminal:
+            self._display.stop()
+
+
+def print_start(live: Live) -> None:
+    """What runs, and how to watch it."""
+    runner = live.engine.runner
+    print(
+        f"{runner.context.model} on {runner.device} in {runner.precision}, engine {live.engine.name}: "
+        + ", ".join(source.shown for source in live.sources),
+        file=sys.stderr,
+    )
+    if live.config.record is not None:
+        print(f"recording to {live.config.record}", file=sys.stderr)
+    if live.endpoint:
+        print(f"watch it from another terminal: streamcam view {live.endpoint}", file=sys.stderr)
+
+
+def print_summary(summary: Summary) -> None:
+    """What a run did, as a few lines."""
+    drops = ", ".join(f"{stage} {count}" for stage, count in summary.drops.items()) or "none"
+    print(
+        f"{summary.frames} frames, {summary.windows} windows, {summary.results} results "
+        f"in {summary.seconds:.1f} s ({summary.fps:.1f} frames/s); dropped: {drops}"
+    )
+    for stage, values in summary.latency_ms.items():
+        if values["count"]:
+            print(f"  {stage:18} p50 {values['p50']:7.1f}   p95 {values['p95']:7.1f}   p99 {values['p99']:7.1f} ms")
