@@ -288,7 +288,8 @@ def test_a_password_in_the_wrong_place_of_a_config_is_not_shown(tmp_path: Path) 
 def test_clips_are_recorded_and_learnt_from(tmp_path: Path) -> None:
     clips, run = tmp_path / "clips", tmp_path / "run"
     for label in ("cat", "cup"):
-        done = streamcam("record", "sample", "--label", label, "-o", str(clips), "--count", "2", "--seconds", "0.5", "--pause", "0.1")  # fmt: skip
+        options = ["--label", label, "-o", str(clips), "--count", "2", "--seconds", "0.5", "--pause", "0.1"]
+        done = streamcam("record", "sample", *options)
         assert done.returncode == 0, done.stderr
         assert len(list((clips / label).glob("*.mp4"))) == 2
     options = ["--model", "mobilenet_v3_small", "--weights", "none", "--window", "2", "--epochs", "1", "--batch", "2"]

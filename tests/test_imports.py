@@ -24,6 +24,7 @@ ALLOWED = {
     "localise": {"records"},
     "render": {"records", "localise"},
     "sheet": {"records"},
+    "pictures": {"records", "errors", "files"},
     "wire": {"records"},
     "transport": {"records", "errors", "wire"},
     "pipeline": {"records", "sources", "clips", "engines", "handoff", "metrics"},
@@ -49,14 +50,15 @@ ALLOWED = {
     "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline"},
     "train": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "sheet"),
-        "recorder",
+        *("recorder", "pictures"),
     },
     "explain": {
         *("records", "errors", "files", "clips", "cam", "sources", "models", "engines", "localise", "render", "sheet"),
-        *("pipeline", "recorder", "live"),
+        *("pipeline", "recorder", "live", "pictures"),
     },
     "evaluate": {
         *("records", "errors", "files", "localise", "clips", "cam", "models", "engines", "sources", "render", "sheet"),
+        "pictures",
     },
     "doctor": {"errors", "engines", "models", "viewer"},
     "demo": {"errors", "viewer"},

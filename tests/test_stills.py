@@ -13,12 +13,12 @@ import pytest
 from PIL import Image as Pillow
 from test_cli import complaint, streamcam
 
-from streamcam import stills
 from streamcam.errors import StreamcamError
-from streamcam.explain.pictures import expand, read_picture
+from streamcam.explain import stills
 from streamcam.explain.stills import explain_pictures, overlay_names
 from streamcam.localise import Box
 from streamcam.models import CamModel, load_model
+from streamcam.pictures import expand, read_picture
 from streamcam.records import Image
 from streamcam.sources import open_source
 

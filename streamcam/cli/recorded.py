@@ -88,7 +88,7 @@ def image(
 
     The outputs appear together, when all are complete.
     """
-    from streamcam.explain.pictures import expand
+    from streamcam.pictures import expand
 
     paths = expand(files)  # a mistake is said at once: what follows takes seconds to import
     from streamcam.console.progress import Progress

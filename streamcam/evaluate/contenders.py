@@ -128,5 +128,5 @@ def _package() -> Any:
     try:
         from pytorch_grad_cam import GradCAM  # type: ignore[import-untyped]
     except ImportError as e:
-        raise StreamcamError("contender grad-cam needs the package of that name: pip install grad-cam") from e
+        raise StreamcamError("contender grad-cam needs the package of that name: scripts/install test brings it") from e
     return GradCAM

@@ -4,14 +4,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-
 from streamcam.errors import StreamcamError
 from streamcam.evaluate.dataset import find_items
 from streamcam.evaluate.report import Report, Show, evaluate
 from streamcam.evaluate.sheets import sheet as draw
-from streamcam.files import complete_or_absent, write_json
+from streamcam.files import write_json
 from streamcam.models import load_model
+from streamcam.pictures import save_picture
 
 
 def evaluate_folder(
@@ -49,14 +48,8 @@ def evaluate_folder(
     if json is not None:
         write_json(json, report.json())
     if sheet is not None:
-        _write_sheet(sheet, report)
+        save_picture(sheet, draw(report))
     return report
-
-
-def _write_sheet(path: Path, report: Report) -> None:
-    picture = cv2.cvtColor(draw(report), cv2.COLOR_RGB2BGR)
-    with complete_or_absent(path) as partial:
-        cv2.imwrite(str(partial), picture)
 
 
 def require_writable(path: Path | None, *suffixes: str) -> None:

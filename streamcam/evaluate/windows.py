@@ -5,7 +5,6 @@ from contextlib import closing
 from dataclasses import replace
 from threading import Event
 
-import cv2
 import numpy as np
 
 from streamcam.clips import SlidingWindow, prepare, transform_of
@@ -14,6 +13,7 @@ from streamcam.errors import StreamcamError
 from streamcam.evaluate.contenders import Window
 from streamcam.evaluate.truth import Item, Truth
 from streamcam.models import CamModel
+from streamcam.pictures import read_picture
 from streamcam.records import Clip, Frame
 from streamcam.sources import open_source
 
@@ -21,10 +21,9 @@ from streamcam.sources import open_source
 def frames(item: Item) -> Iterator[Frame]:
     """The frames of a clip; one, of a picture."""
     if item.is_picture:
-        picture = cv2.imread(str(item.path), cv2.IMREAD_COLOR)
-        if picture is None:
+        image = read_picture(item.path)
+        if image is None:
             raise StreamcamError(f"cannot read {item.path}: not a picture, or damaged")
-        image = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
         yield Frame(image, 0, 0.0, 0, item.name)
         return
     with closing(open_source(f"file://{item.path.resolve()}", paced=False)) as source:

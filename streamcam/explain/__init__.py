@@ -5,5 +5,4 @@ stills       pictures → overlays, sheets, table
 per_frame    overlapping windows → one answer for each frame
 findings     heat → rows of a table: class, score, box, peak
 storyboard   a video on one sheet
-pictures     which files are meant, and what is in them
 """

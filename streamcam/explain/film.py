@@ -20,11 +20,11 @@ from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.explain.findings import COLUMNS, find, painted
 from streamcam.explain.per_frame import PerFrame
-from streamcam.explain.pictures import save_picture
 from streamcam.explain.storyboard import Storyboard
 from streamcam.files import require_fresh, staged
 from streamcam.live import find_classes
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
+from streamcam.pictures import save_picture
 from streamcam.pipeline import Pipeline, Sink
 from streamcam.recorder import HeatRecorder, VideoRecorder, ZarrRecorder, require_zarr
 from streamcam.recorder.sound import Sound

@@ -15,11 +15,11 @@ from streamcam.clips import prepare, transform_of
 from streamcam.engines.device import Runner, pick_device, pick_precision
 from streamcam.errors import StreamcamError
 from streamcam.explain.findings import COLUMNS, Finding, find, painted, strongest
-from streamcam.explain.pictures import read_picture, save_picture
 from streamcam.files import require_fresh, staged
 from streamcam.live import find_classes
 from streamcam.localise import Box
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
+from streamcam.pictures import read_picture, save_picture
 from streamcam.records import Clip, Frame, Heat, Image, Result
 from streamcam.render import Caption, Painter, outline, paint
 from streamcam.sheet import Cell, fit, grid

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-import cv2
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from streamcam.files import complete_or_absent
+from streamcam.pictures import save_picture
 from streamcam.records import Heat, Image
 from streamcam.render import paint
 from streamcam.sheet import Cell, grid
@@ -80,9 +80,7 @@ def heat_row(frames: Sequence[Image], heat: Heat, *, title: str, scale: float) -
 def write_sheet(path: Path, rows: Sequence[Sequence[Cell]]) -> None:
     """The rows of several clips as one picture."""
     cells = [cell for row in rows for cell in row]
-    sheet = cv2.cvtColor(grid(cells, columns=len(rows[0])), cv2.COLOR_RGB2BGR)
-    with complete_or_absent(path) as partial:
-        cv2.imwrite(str(partial), sheet)
+    save_picture(path, grid(cells, columns=len(rows[0])))
 
 
 def _save(figure: Figure, path: Path) -> None:

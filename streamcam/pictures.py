@@ -1,4 +1,4 @@
-"""Picture files: which are meant, and what is in them."""
+"""Picture files: which are meant, what is in them, and how they are written."""
 
 import glob
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from streamcam.errors import StreamcamError
+from streamcam.files import complete_or_absent
 from streamcam.records import Image
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".ppm", ".pgm"})
@@ -53,7 +54,9 @@ def save_picture(path: Path, image: Image) -> None:
     """Write uint8 [H,W,3], RGB, as the suffix says; a jpg in good quality.
 
     Raises:
-        OSError: the system would not write it.
+        StreamcamError: the system would not write it.
     """
-    options = [cv2.IMWRITE_JPEG_QUALITY, 92] if path.suffix == ".jpg" else []
-    path.write_bytes(cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes())
+    options = [cv2.IMWRITE_JPEG_QUALITY, 92] if path.suffix.lower() in (".jpg", ".jpeg") else []
+    content = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+    with complete_or_absent(path) as partial:
+        partial.write_bytes(content)
