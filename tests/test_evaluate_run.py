@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,17 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
-from streamcam import cli
 from streamcam.evaluate.scores import FIGURES
 
 ROOT = Path(__file__).parents[1]
 
 
-def streamcam(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(sys, "argv", ["streamcam", *map(str, arguments)])
-    with pytest.raises(SystemExit) as left:
-        cli.main()
-    return int(left.value.code or 0)
+def streamcam(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "streamcam", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, **options)  # type: ignore[call-overload,no-any-return]
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +29,11 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_heat_beats_the_baselines_on_the_rendered_set(
-    rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_heat_beats_the_baselines_on_the_rendered_set(rendered: Path, tmp_path: Path) -> None:
     outputs: Sequence[str | Path] = ("--json", tmp_path / "out.json", "--sheet", tmp_path / "out.png")
-    assert streamcam("eval", rendered, "--limit", "3", *outputs, monkeypatch=monkeypatch) == 0
-    shown = capsys.readouterr().out
+    done = streamcam("eval", rendered, "--limit", "3", *outputs)
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout
     assert all(word in shown for word in ("contrast", "raw", "random", "centre", "top-1"))
     report = json.loads((tmp_path / "out.json").read_text())
     by = report["contenders"]
@@ -62,28 +59,24 @@ def pictures(rendered: Path) -> Path:
     return rendered / "pictures"
 
 
-def test_grad_cam_and_insertion_may_be_asked_for(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_grad_cam_and_insertion_may_be_asked_for(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     options = ("--limit", "1", "--contender", "grad-cam", "--insertion", "2")
-    assert streamcam("eval", pictures, *options, "--json", out, monkeypatch=monkeypatch) == 0
+    assert streamcam("eval", pictures, *options, "--json", out).returncode == 0
     by = json.loads(out.read_text())["contenders"]
     assert by["grad-cam"]["points"] == by["raw"]["points"] == 1.0
     assert by["contrast"]["deletion"] < by["random"]["deletion"]
     assert by["contrast"]["time_points"] is None
 
 
-def test_two_runs_agree(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_runs_agree(pictures: Path, tmp_path: Path) -> None:
     outs = [tmp_path / "1.json", tmp_path / "2.json"]
     for out in outs:
-        assert streamcam("eval", pictures, "--limit", "1", "--json", out, monkeypatch=monkeypatch) == 0
+        assert streamcam("eval", pictures, "--limit", "1", "--json", out).returncode == 0
     assert outs[0].read_text() == outs[1].read_text()
 
 
-def test_a_clip_that_is_shorter_than_a_window_is_held(
-    rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clip_that_is_shorter_than_a_window_is_held(rendered: Path, tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     picture = cv2.imread(str(rendered / "pictures" / "picture00.jpg"))
     assert picture is not None
@@ -94,7 +87,7 @@ def test_a_clip_that_is_shorter_than_a_window_is_held(
     np.savez(tmp_path / "cat" / "a.npz", masks=np.load(rendered / "pictures" / "picture00.npz")["masks"][0])
     (tmp_path / "classes.yaml").write_text("cat: Egyptian cat\n")
     out = tmp_path / "out.json"
-    assert streamcam("eval", tmp_path, "--json", out, monkeypatch=monkeypatch) == 0
+    assert streamcam("eval", tmp_path, "--json", out).returncode == 0
     report = json.loads(out.read_text())
     assert (report["windows"], report["slices"]) == (1, 16)
     assert report["contenders"]["contrast"]["energy"] > 1.5 * report["chance"]
@@ -117,12 +110,9 @@ def test_what_cannot_be_is_one_line_and_code_2(
     words: str,
     rendered: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     given = [argument.replace("SET", str(rendered)) for argument in arguments]
-    assert streamcam("eval", *given, monkeypatch=monkeypatch) == 2
-    err = capsys.readouterr().err
-    assert len(err.splitlines()) == 1
-    assert words in err
+    done = streamcam("eval", *given, cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert words in done.stderr

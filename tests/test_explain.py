@@ -19,16 +19,16 @@ import pytest
 from conftest import make_frame
 from test_records import heat as make_heat
 
-from streamcam import explain as explaining
-from streamcam import zarr_recorder
 from streamcam.cam import HeatContext
 from streamcam.errors import StreamcamError
+from streamcam.explain import film as explaining
 from streamcam.explain.film import explain, seconds_of
 from streamcam.explain.findings import find, strongest
 from streamcam.explain.per_frame import PerFrame
 from streamcam.explain.storyboard import Course, EvenlyInTime
 from streamcam.localise import Box, largest_box, on_picture
 from streamcam.models import CamModel
+from streamcam.recorder import zarr_heat
 from streamcam.records import Heat, Result, Transform
 from streamcam.sources import open_source
 
@@ -381,7 +381,7 @@ def test_zarr_holds_what_npz_holds_in_chunks(
 ) -> None:
     import zarr
 
-    monkeypatch.setattr(zarr_recorder, "CHUNK_ROWS", 16)
+    monkeypatch.setattr(zarr_heat, "CHUNK_ROWS", 16)
     for kind in ("npz", "zarr"):
         explain(str(clip), tmp_path / kind, model=tiny, heat=kind, end_s=1.5)
     group: Any = zarr.open_group(str(tmp_path / "zarr" / "heat.zarr"), mode="r")
@@ -399,7 +399,7 @@ def test_heat_that_outgrows_memory_goes_into_zarr(
     monkeypatch.setattr(explaining, "NPZ_LIMIT_BYTES", 10_000)
     explain("sample", tmp_path / "out", model=tiny, end_s=1.0)
     assert (tmp_path / "out" / "heat.zarr").is_dir()
-    monkeypatch.setattr(zarr_recorder, "find_spec", lambda _: None)
+    monkeypatch.setattr(zarr_heat, "find_spec", lambda _: None)
     with pytest.raises(StreamcamError, match=r"pip install 'streamcam\[zarr\]'"):
         explain("sample", tmp_path / "other", model=tiny, end_s=1.0)
     assert not (tmp_path / "other").exists()
