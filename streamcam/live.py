@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from streamcam.align import Aligned
 from streamcam.clips import SlidingWindow
 from streamcam.config import RunConfig
 from streamcam.engines import make_engine
@@ -21,7 +22,7 @@ from streamcam.files import write_json
 from streamcam.metrics import Metrics, Summary
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
 from streamcam.pipeline import Pipeline, Sink
-from streamcam.publish import PublishSink
+from streamcam.publish import OverlaySink, PublishSink
 from streamcam.recorder import HeatRecorder, VideoRecorder, path_for, require_folder
 from streamcam.records import Result
 from streamcam.render import Caption, Painter
@@ -90,13 +91,16 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     metrics = Metrics()
     painter = Painter(None if config.as_fast_as_possible else _LiveCaption(metrics))
     publisher = stack.enter_context(Publisher(config.bind, sources=len(sources))) if config.bind else None
-    own = [PublishSink(publisher, sources, painter, metrics)] if publisher else []
+    published: list[Sink] = [PublishSink(publisher, sources, metrics)] if publisher else []
+    overlays: list[Sink] = [OverlaySink(publisher, painter)] if publisher else []
+    videos, heats = _recorders(config, sources, painter, spec.classes, stack)
+    aligned = stack.enter_context(Aligned([*overlays, *videos], delay_s=engine.lookahead_s))
     clip_format = engine.runner.spec.clip_format
     hop = config.hop or engine.runner.spec.temporal_stride
     pipeline = Pipeline(
         sources,
         engine,
-        [*own, *_recorders(config, sources, painter, spec.classes, stack), *sinks],
+        [*published, aligned, *heats, *sinks],
         window=lambda: SlidingWindow(clip_format, hop=hop, head_start=engine.head_start),
         lossless=config.as_fast_as_possible,
         max_frames=config.max_frames,
@@ -214,17 +218,18 @@ def _fitted(model: CamModel, config: RunConfig) -> CamModel:
 
 def _recorders(
     config: RunConfig, sources: Sequence[VideoSource], painter: Painter, labels: tuple[str, ...], stack: ExitStack
-) -> list[Sink]:
+) -> tuple[list[VideoRecorder], list[HeatRecorder]]:
     several = len(sources) > 1
-    recorders: list[VideoRecorder | HeatRecorder] = []
+    videos: list[VideoRecorder] = []
+    heats: list[HeatRecorder] = []
     for name in [source.name for source in sources]:
         if config.record is not None:
             path = path_for(config.record, name, several=several)
-            recorders.append(stack.enter_context(VideoRecorder(path, name, painter.overlay)))
+            videos.append(stack.enter_context(VideoRecorder(path, name, painter.overlay)))
         if config.save_heat is not None:
             path = path_for(config.save_heat, name, several=several)
-            recorders.append(stack.enter_context(HeatRecorder(path, name, labels)))
-    return list(recorders)
+            heats.append(stack.enter_context(HeatRecorder(path, name, labels)))
+    return videos, heats
 
 
 def _start_viewer(endpoint: str) -> subprocess.Popen[bytes]:

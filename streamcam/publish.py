@@ -1,4 +1,4 @@
-"""The sink that publishes: heat for every window; pictures, while somebody wants them; status once a second."""
+"""The sinks that publish: heat for every window; pictures, while somebody wants them; status once a second."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -20,20 +20,17 @@ class PublishSink(Sink):
         self,
         publisher: Publisher,
         sources: Sequence[Source],
-        painter: Painter,
         metrics: Metrics,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._publisher, self._sources, self._painter, self._metrics = publisher, sources, painter, metrics
+        self._publisher, self._sources, self._metrics = publisher, sources, metrics
         self._clock, self._due_s = clock, clock()
 
     def on_frame(self, result: Result) -> None:
-        """Pictures, as they are wanted."""
+        """The camera's own picture, while somebody wants it."""
         if self._publisher.wants(result.frame.source, "frame"):
             self._publisher.send_picture("frame", result, result.frame.pixels)
-        if self._publisher.wants(result.frame.source, "overlay"):
-            self._publisher.send_picture("overlay", result, self._painter.overlay(result))
 
     def on_window(self, result: Result) -> None:
         """The heat, always: it is small, and late joiners are sent the last one."""
@@ -47,6 +44,18 @@ class PublishSink(Sink):
             self._publisher.send_directory([source.name for source in self._sources])
             for source in self._sources:
                 self._publisher.send_status(source.name, status_of(source, self._metrics))
+
+
+class OverlaySink(Sink):
+    """Painted pictures → `Publisher`, while somebody wants them."""
+
+    def __init__(self, publisher: Publisher, painter: Painter) -> None:
+        self._publisher, self._painter = publisher, painter
+
+    def on_frame(self, result: Result) -> None:
+        """Paint a picture and send it."""
+        if self._publisher.wants(result.frame.source, "overlay"):
+            self._publisher.send_picture("overlay", result, self._painter.overlay(result))
 
 
 def status_of(source: Source, metrics: Metrics) -> dict[str, str | int | float | bool | None]:

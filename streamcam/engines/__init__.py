@@ -31,6 +31,11 @@ class Engine(Protocol):
         """Whether it likes to get clips that are not full yet."""
         ...
 
+    @property
+    def lookahead_s(self) -> float:
+        """How far the last heat slice of a clip is behind its newest frame, in seconds."""
+        ...
+
     def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
         """The heat of each clip, in order; None for a clip that is not full yet."""
         ...

@@ -97,6 +97,7 @@ class StreamEngine:
         self.max_batch = runner.max_batch
         self._network = streaming(runner.model, dense=dense)
         spec = runner.spec
+        self.lookahead_s = self._network.span.lookahead / spec.clip_format.fps
         self._slices = spec.clip_format.length - spec.temporal_context if dense else spec.slices
         self._sources: dict[str, _Source] = {}
         self._push([_Source(self._network, self._slices, -1)], [np.zeros((1, 3, *spec.clip_format.crop), np.uint8)])
