@@ -12,7 +12,8 @@ from torch import Tensor
 
 from streamcam.cam import choose, heat_cube, to_heat
 from streamcam.engines.device import Runner
-from streamcam.engines.streaming import Span, Stream, StreamNetwork
+from streamcam.engines.steps import Span
+from streamcam.engines.streaming import Stream, StreamNetwork
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.models.split import position_weights

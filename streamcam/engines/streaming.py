@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from streamcam.engines.steps import Joined, Kept, Run, Span, Value, Window, Windowed, alone
 from streamcam.errors import StreamcamError
 from streamcam.models.split import Tracer
 
@@ -30,65 +31,6 @@ POINTWISE = (
 POINTWISE_FUNCTIONS = frozenset((F.relu, torch.relu, F.relu6, F.gelu, F.silu, F.hardswish, torch.sigmoid, torch.tanh))
 ADDITIONS = frozenset((operator.add, operator.iadd, torch.add))
 CONCATENATIONS = frozenset((torch.cat, torch.concat))
-
-Kept = list[Tensor | None]
-"""What one step keeps of its inputs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The frames of a video that a slice sees."""
-
-    first: int = 0
-    """The first frame that slice 0 sees; below 0 where it sees padding."""
-    last: int = 0
-    """The last one."""
-    stride: int = 1
-    """Frames between two slices."""
-
-    @property
-    def receptive_field(self) -> int:
-        """R, frames that a slice sees."""
-        return self.last - self.first + 1
-
-    @property
-    def centre(self) -> float:
-        """The frame on which slice 0 is centred."""
-        return (self.first + self.last) / 2
-
-    @property
-    def lookahead(self) -> float:
-        """How many frames after the one on which it is centred a slice has to wait for."""
-        return (self.last - self.first) / 2
-
-    def through(self, window: "Window") -> "Span":
-        """What a slice sees behind a layer with such a window."""
-        before = window.padding
-        first, last = self.first - before * self.stride, self.last + (window.reach - 1 - before) * self.stride
-        return Span(first, last, self.stride * window.stride)
-
-    def joined(self, other: "Span") -> "Span":
-        """What a slice sees where two branches meet."""
-        return Span(min(self.first, other.first), max(self.last, other.last), self.stride)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """How a layer looks at slices in time."""
-
-    kernel: int
-    stride: int
-    padding: int
-    dilation: int
-
-    @property
-    def reach(self) -> int:
-        """Slices that one output sees, from the first to the last."""
-        return (self.kernel - 1) * self.dilation + 1
-
-    def spread(self, by: int) -> "Window":
-        """The same window over slices of which only each `by`-th belongs to what it looks at."""
-        return replace(self, dilation=self.dilation * by, padding=self.padding * by)
 
 
 class Stream:
@@ -165,10 +107,6 @@ class StreamNetwork:
         return values[self._output]
 
 
-Run = Callable[[list[Tensor | None], Kept, bool], Tensor | None]
-"""New slices of each input, what is kept (and changed), whether the video ends → new slices; None stands for none."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Step:
     """One operation."""
@@ -178,21 +116,12 @@ class _Step:
     """Numbers of the values that it takes; 0 is the frames, i the outcome of step i − 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Value:
-    """What is known of an operation's outcome."""
-
-    span: Span
-    spread: int = 1
-    """How many slices lie between two that belong together, where strides have become dilations."""
-
-
 class _Builder:
     """Goes through a graph once, from the frames on."""
 
     def __init__(self, traced: fx.GraphModule, *, dense: bool) -> None:
         self.steps: list[_Step] = []
-        self.values = [_Value(Span())]
+        self.values = [Value(Span())]
         self.outputs: tuple[int, ...] = ()
         self.pads_time = False
         self._modules, self._dense = dict(traced.named_modules()), dense
@@ -212,20 +141,20 @@ class _Builder:
         if isinstance(module, nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d):
             run, value = self._window(module, str(node.target), before[0])
         elif isinstance(module, POINTWISE):
-            run, value = _alone(module), before[0]
+            run, value = alone(module), before[0]
         elif node.target in POINTWISE_FUNCTIONS and len(inputs) == 1:
-            run, value = _alone(_with_arguments(node)), before[0]
+            run, value = alone(_with_arguments(node)), before[0]
         elif (node.target in ADDITIONS and len(inputs) == 2) or node.target in CONCATENATIONS:
-            run, value = _Joined(_combination(node)), _meeting(before)
-        elif node.target is operator.getitem and (crop := _crop_in_time(node)) is not None:
-            run, value = _crop(*crop, before[0])
+            run, value = Joined(_combination(node)), _meeting(before)
+        elif node.target is operator.getitem and (cropped := _crop_in_time(node)) is not None:
+            run, value = crop(*cropped, before[0])
         else:
             what = type(module).__name__ if module is not None else getattr(node.target, "__name__", str(node.target))
             raise StreamcamError(f"cannot be streamed: {what} may mix all of time (use --engine window)")
         self.steps.append(_Step(run, inputs))
         self.values.append(value)
 
-    def _window(self, module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str, before: _Value) -> tuple[Run, _Value]:
+    def _window(self, module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str, before: Value) -> tuple[Run, Value]:
         """A layer that looks at several slices, its padding in time left to us."""
         window, spread = _window_of(module, name), before.spread
         self.pads_time |= window.padding > 0
@@ -234,75 +163,11 @@ class _Builder:
                 raise StreamcamError(f"cannot be dense: {name} averages over strided time (leave out --dense)")
             window, spread = replace(window.spread(spread), stride=1), spread * window.stride
         layer = _without_padding_in_time(module, window)
-        value = _Value(before.span.through(window), spread)
+        value = Value(before.span.through(window), spread)
         if window.reach == window.stride == 1 and window.padding == 0:
-            return _alone(layer), value
+            return alone(layer), value
         fill = -torch.inf if isinstance(module, nn.MaxPool3d) else 0.0
-        return _Windowed(layer, window, fill), value
-
-
-def _alone(layer: Callable[[Tensor], Tensor]) -> Run:
-    """What looks at each slice alone."""
-
-    def run(inputs: list[Tensor | None], _kept: Kept, _last: bool) -> Tensor | None:
-        return None if inputs[0] is None else layer(inputs[0])
-
-    return run
-
-
-def _crop(skip: int, hold: int, before: _Value) -> tuple[Run, _Value]:
-    """`x[:, :, skip:-hold]`: the first slices are passed over, and the last ones held back for ever."""
-    skip, hold = skip * before.spread, hold * before.spread
-    window = Window(skip + hold + 1, 1, 0, 1)
-    shift = skip * before.span.stride
-    span = replace(before.span, first=before.span.first + shift, last=before.span.last + shift)
-    return _Windowed(lambda x: x[:, :, skip : x.shape[2] - hold], window, 0.0), replace(before, span=span)
-
-
-class _Windowed:
-    """What looks at several slices: a convolution or pooling."""
-
-    def __init__(self, layer: Callable[[Tensor], Tensor], window: Window, fill: float) -> None:
-        self._layer, self._window, self._fill = layer, window, fill
-        # A window that steps over slices is given these in front, so that it never has to drop what has not come yet.
-        self._lead = max(0, window.stride - window.reach)
-
-    def __call__(self, inputs: list[Tensor | None], kept: Kept, last: bool) -> Tensor | None:
-        window, waiting, x = self._window, kept[0], inputs[0]
-        if x is not None:
-            before = self._padding(x, self._lead + window.padding) if waiting is None else waiting
-            waiting = torch.cat([before, x], dim=2)
-        if last and waiting is not None:
-            waiting = torch.cat([waiting, self._padding(waiting, window.padding)], dim=2)
-        kept[0] = waiting
-        reach = self._lead + window.reach
-        if waiting is None or waiting.shape[2] < reach:
-            return None
-        count = (waiting.shape[2] - reach) // window.stride + 1
-        kept[0] = waiting[:, :, count * window.stride :]
-        return self._layer(waiting[:, :, self._lead : (count - 1) * window.stride + reach])
-
-    def _padding(self, like: Tensor, count: int) -> Tensor:
-        return like.new_full((*like.shape[:2], count, *like.shape[3:]), self._fill)
-
-
-class _Joined:
-    """Where branches meet: the one that is ahead waits."""
-
-    def __init__(self, combine: Callable[[list[Tensor]], Tensor]) -> None:
-        self._combine = combine
-
-    def __call__(self, inputs: list[Tensor | None], kept: Kept, last: bool) -> Tensor | None:  # noqa: ARG002
-        for i, x in enumerate(inputs):
-            if x is not None:
-                queued = kept[i]
-                kept[i] = x if queued is None else torch.cat([queued, x], dim=2)
-        waiting = [queued for queued in kept if queued is not None]
-        count = min(queued.shape[2] for queued in waiting) if len(waiting) == len(inputs) else 0
-        if count == 0:
-            return None
-        kept[:] = [queued[:, :, count:] for queued in waiting]
-        return self._combine([queued[:, :, :count] for queued in waiting])
+        return Windowed(layer, window, fill), value
 
 
 def _window_of(module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str) -> Window:
@@ -361,7 +226,7 @@ def _combination(node: fx.Node) -> Callable[[list[Tensor]], Tensor]:
     return lambda parts: torch.cat(parts, dim=1)
 
 
-def _meeting(branches: Sequence[_Value]) -> _Value:
+def _meeting(branches: Sequence[Value]) -> Value:
     span = branches[0].span
     for branch in branches[1:]:
         span = span.joined(branch.span)
