@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from streamcam.engines.steps import Joined, Kept, Run, Span, Value, Window, Windowed, alone
+from streamcam.engines.steps import Joined, Kept, Run, Span, Value, Window, Windowed, alone, crop
 from streamcam.errors import StreamcamError
 from streamcam.models.split import Tracer
 
