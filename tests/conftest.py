@@ -1,4 +1,5 @@
 import os
+import signal
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from torch import nn
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.head import Head
 from streamcam.records import ClipFormat, Frame
+
+# A shell ignores SIGINT for what it runs in the background, and so would the processes that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
 

@@ -125,7 +125,10 @@ def test_ctrl_c_ends_a_run_within_a_second_with_the_summary_and_the_recording(
     time.sleep(1)
     start_s = time.monotonic()
     process.send_signal(signal_number)
-    out, err = process.communicate(timeout=10)
+    try:
+        out, err = process.communicate(timeout=10)
+    finally:
+        process.kill()
     assert time.monotonic() - start_s < 2.5  # a second for the run, the rest for Python to leave
     assert process.returncode == 0, err
     assert "results in" in out
