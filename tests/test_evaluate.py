@@ -178,7 +178,7 @@ def test_a_report_always_has_raw_contrast_and_the_baselines() -> None:
 
 def test_without_the_package_grad_cam_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pytorch_grad_cam", None)
-    with pytest.raises(StreamcamError, match="pip install grad-cam"):
+    with pytest.raises(StreamcamError, match="scripts/install test brings it"):
         choose(["grad-cam"])
 
 
