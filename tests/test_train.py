@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -348,3 +350,14 @@ def test_scores_by_hand() -> None:
     assert score_of(logits, targets, multi_label=False) == pytest.approx((1.0 + 0.5) / 2)
     ranked = np.array([0.9, 0.8, 0.7, 0.6], np.float32)
     assert average_precision(ranked, np.array([True, False, True, False])) == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_two_processes_train_together_and_one_of_them_speaks(data: Path, tmp_path: Path) -> None:
+    options = ["--model", "mobilenet_v3_small", "--weights", "none", "--window", "2", "--epochs", "1", "--batch", "2"]
+    command = [sys.executable, "-m", "streamcam", "train", str(data), "-o", str(tmp_path / "run"), *options]
+    together = ["--device", "cpu", "--devices", "2", "--workers", "0", "--precision", "fp32"]
+    done = subprocess.run([*command, *together], capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("see it live") == 1
+    assert done.stderr.count("epoch 1 of 1") == 1
+    assert load_model(str(tmp_path / "run" / BEST)).classes == ("blue", "red")

@@ -72,4 +72,5 @@ def train(
 
     with Training(checked.epochs) as display:
         trained = fit(checked, show=display, progress=display.look_into, say=display.say)
-    print_trained(trained.checkpoint, score=trained.score, epochs=trained.epochs)
+    if trained.leads:
+        print_trained(trained.checkpoint, score=trained.score, epochs=trained.epochs)

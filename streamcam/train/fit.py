@@ -41,6 +41,18 @@ class Trained:
     score: float
     """0–1, on the validation clips; see `Epoch.score`."""
     epochs: int
+    leads: bool
+    """Whether this process is the first of those that trained together: the one that speaks and writes."""
+
+
+class _Quiet:
+    """The others say nothing."""
+
+    def step(self, done: int, total: int, *, epoch: int, loss: float) -> None:
+        pass
+
+    def epoch(self, epoch: Epoch, *, best: bool) -> None:
+        pass
 
 
 def train(
@@ -84,11 +96,12 @@ def train(
     config.out.mkdir(parents=True, exist_ok=True)
     if config.resume:
         trainer.resume(config.out / STATE)
-    for validation, best in trainer.epochs(config.out / STATE, show):
-        if fabric.global_rank == 0:
+    leads = fabric.global_rank == 0
+    for validation, best in trainer.epochs(config.out / STATE, show if leads else _Quiet()):
+        if leads:
             _leave(trainer, validation, best=best)
     history = trainer.progress.history
-    return Trained(config.out / BEST, max(line.score for line in history), len(history))
+    return Trained(config.out / BEST, max(line.score for line in history), len(history), leads)
 
 
 def _require_out(config: TrainConfig) -> None:
