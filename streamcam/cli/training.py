@@ -1,5 +1,6 @@
 """Commands for networks of one's own: record, train."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,10 +30,8 @@ def record(
     from streamcam.train.collect import class_folder, collect
 
     folder = class_folder(out, label)
-    camera = open_source(source)
-    with Recording(label, count) as display:
+    with closing(open_source(source)) as camera, Recording(label, count) as display:
         paths = collect(camera, folder, count=count, seconds=seconds, pause_s=pause, show=display.show)
-    camera.close()
     print(f"{len(paths)} clips of {label!r} in {folder}; when there are several classes: streamcam train {out}")
 
 
