@@ -5,12 +5,16 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from streamcam.errors import StreamcamError
-from streamcam.models import checkpoint, imagenet, torchvision
+from streamcam.models import checkpoint, imagenet, motion, torchvision
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.checkpoint import save_checkpoint
 
-SPECS: dict[str, ModelSpec] = {imagenet.SPEC.name: imagenet.SPEC, **torchvision.SPECS}
-BUILDERS: dict[str, Callable[[str], CamModel]] = {"imagenet": imagenet.build, **torchvision.BUILDERS}
+SPECS: dict[str, ModelSpec] = {"imagenet": imagenet.SPEC, "motion": motion.SPEC, **torchvision.SPECS}
+BUILDERS: dict[str, Callable[[str], CamModel]] = {
+    "imagenet": imagenet.build,
+    "motion": motion.build,
+    **torchvision.BUILDERS,
+}
 
 __all__ = ["BUILDERS", "SPECS", "CamModel", "ModelSpec", "find_spec", "load_model", "save_checkpoint"]
 

@@ -1,0 +1,258 @@
+"""How things move in a rendered scene, and what is true of it. Plain numpy, from a seed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from streamcam.models.motion import LABELS
+
+Array = npt.NDArray[np.float64]
+Rng = np.random.Generator
+
+CLASS = {label: i for i, label in enumerate(LABELS)}
+DIRECTIONS = ("moving left", "moving right", "moving up", "moving down")
+TOWARDS, TURNS = ("approaching", "receding"), ("turning clockwise", "turning counter-clockwise")
+DT = 0.25
+"""Frames between the points of a path."""
+
+
+@dataclass(eq=False)
+class Path2D:
+    """How a thing moves, at every point of a time line; pixels, radians, frames at 15 a second."""
+
+    t: Array
+    x: Array
+    y: Array
+    angle: Array
+    log_scale: Array
+    alpha: Array
+    half: tuple[float, float]
+    """Half its width and height in pixels, at scale 1."""
+    pivot: tuple[float, float] = (0.0, 0.0)
+    """The point that it turns about, in units of its half width and height."""
+    events: dict[str, Array] = field(default_factory=dict)
+    """Class → 0 to 1 along the line, for what cannot be read off the path at a moment: to and fro, coming to be."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where and when paths are made."""
+
+    size: tuple[int, int]
+    """(height, width) in pixels."""
+    frames: int
+    slowest_period: float
+    """Frames that one to and fro takes at least, so that the camera's rate can show it."""
+
+    @property
+    def t(self) -> Array:
+        """The time line: a little more than the clip."""
+        return np.arange(-4, self.frames + 4, DT)
+
+
+def rest(stage: Stage, rng: Rng, *, area: float) -> Path2D:
+    """A thing that stands somewhere and covers a share `area` of the picture's area."""
+    h, w = stage.size
+    aspect = np.exp(rng.uniform(-0.7, 0.7))
+    r = np.sqrt(area * h * w * 1.4) / 2
+    half = (float(np.clip(r / aspect, 2.5, 0.45 * w)), float(np.clip(r * aspect, 2.5, 0.48 * h)))
+    zero = np.zeros_like(stage.t)
+    return Path2D(stage.t, zero + rng.uniform(0.08, 0.92) * w, zero + rng.uniform(0.08, 0.92) * h,
+                  zero + rng.choice([0.0, rng.uniform(-3.1, 3.1)]), zero.copy(), zero + 1, half)  # fmt: skip
+
+
+def activity(stage: Stage, rng: Rng, *, whole: float = 0.55) -> Array:
+    """0 to 1: when it moves. All the time with a chance of `whole`, else it starts or stops within the clip."""
+    t, ramp = stage.t, rng.uniform(0.5, 3)
+    on = np.ones_like(t)
+    if rng.random() < whole:
+        return on
+    kind = rng.integers(3)
+    if kind != 1:
+        on *= np.clip((t - rng.uniform(4, stage.frames * 0.6)) / ramp, 0, 1)
+    if kind != 0:
+        on *= np.clip((rng.uniform(stage.frames * 0.4, stage.frames - 4) - t) / ramp, 0, 1)
+    return on
+
+
+def integral(rate: Array, stage: Stage) -> Array:
+    """The path of a rate per frame, 0 at the middle of the clip."""
+    z = np.cumsum(rate) * DT
+    return z - np.interp(stage.frames / 2, stage.t, z)
+
+
+def log_uniform(rng: Rng, low: float, high: float) -> float:
+    """A number whose logarithm is as likely anywhere between two."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _unsteady(stage: Stage, rng: Rng) -> Array:
+    """About 1, as a gait goes."""
+    return 1 + rng.uniform(0, 0.4) * np.sin(2 * np.pi * stage.t / rng.uniform(5, 16) + rng.uniform(0, 6.3))
+
+
+def move(path: Path2D, stage: Stage, rng: Rng, heading: float) -> None:
+    """In a straight or slightly bent line; some bob, roll or grow a little meanwhile."""
+    on = activity(stage, rng)
+    spread = 0.3 if rng.random() < 0.8 else 0.8
+    angle = heading + rng.uniform(-spread, spread) + rng.normal(0, 0.01) * (stage.t - stage.frames / 2)
+    speed = log_uniform(rng, 0.25, 6) * on * _unsteady(stage, rng)
+    path.x += integral(speed * np.cos(angle), stage)
+    path.y += integral(speed * np.sin(angle), stage)
+    if rng.random() < 0.15:
+        path.angle += integral(on * rng.normal(0, 0.15), stage)
+    if rng.random() < 0.2:
+        path.log_scale += integral(on * rng.normal(0, 0.01), stage)
+    if rng.random() < 0.25:
+        path.y += rng.uniform(0, 0.06) * path.half[1] * np.sin(2 * np.pi * stage.t / rng.uniform(4, 9)) * on
+
+
+def come(path: Path2D, stage: Stage, rng: Rng, sign: int) -> None:
+    """Towards the camera or away from it; often off the centre of the picture too, as on a floor."""
+    on = activity(stage, rng, whole=0.5)
+    duration = max(on.sum() * DT, 4)
+    h = stage.size[0]
+    room = np.log(np.clip(0.7 * h / max(path.half), 1.6, 5))
+    rate = max(rng.uniform(0.4, 1) * room / duration, 0.35 / max(path.half))
+    path.log_scale += sign * integral(on * rate, stage)
+    path.log_scale -= path.log_scale.max() - min(path.log_scale.max(), room)
+    if rng.random() < 0.5:
+        angle = sign * rng.choice([np.pi / 2, rng.uniform(-3.1, 3.1)])
+        speed = rng.uniform(0.1, 1.2) * rate * np.mean(path.half) * on
+        path.x += integral(speed * np.cos(angle), stage)
+        path.y += integral(speed * np.sin(angle), stage)
+
+
+def turn(path: Path2D, stage: Stage, rng: Rng, sign: int) -> None:
+    """About its centre or another point of it; clockwise as seen where sign is 1 (y points down)."""
+    on = activity(stage, rng) * _unsteady(stage, rng)
+    r = np.mean(path.half)
+    rate = min(log_uniform(rng, 0.5, 6) / r, 0.45)
+    path.angle += sign * integral(on * rate, stage)
+    if rng.random() < 0.2:
+        path.pivot = tuple(rng.uniform(-0.6, 0.6, 2))
+    if rng.random() < 0.2:
+        speed, angle = rng.uniform(0, 0.3) * rate * r * on, rng.uniform(0, 6.3)
+        path.x += integral(speed * np.cos(angle), stage)
+        path.y += integral(speed * np.sin(angle), stage)
+
+
+def sway(path: Path2D, stage: Stage, rng: Rng, axis: float) -> None:
+    """To and fro along an axis (0 sideways, π/2 up and down): shifted, or swung about one end as an arm is."""
+    on = activity(stage, rng, whole=0.7)
+    period = max(log_uniform(rng, 5, 15), stage.slowest_period)
+    turns = 2 * np.pi * integral(_unsteady(stage, rng) / period, stage) + rng.uniform(0, 6.3)
+    wave = np.sin(turns)
+    if rng.random() < 0.25:
+        wave = np.abs(np.sin(turns / 2)) * 2 - 1
+    elif rng.random() < 0.3:
+        wave = np.clip(1.6 * wave, -1, 1)
+    if rng.random() < 0.45:
+        _swing(path, rng, axis, wave * on)
+    else:
+        amplitude = np.clip(log_uniform(rng, 0.15, 1.2) * np.mean(path.half), 1.2, 16)
+        angle = axis + rng.uniform(-0.35, 0.35)
+        path.x += amplitude * wave * on * np.cos(angle)
+        path.y += amplitude * wave * on * np.sin(angle)
+    path.events["waving" if axis == 0 else "bouncing"] = on
+
+
+def _swing(path: Path2D, rng: Rng, axis: float, wave: Array) -> None:
+    """A long thing about one end: upright (or hanging) its tip goes sideways, lying it goes up and down."""
+    length, width = max(path.half), min(path.half) * rng.uniform(0.5, 1)
+    end, swing = rng.choice([-0.9, 0.9]), rng.uniform(0.15, 0.8)
+    path.half = (width, length) if axis == 0 else (length, width)
+    path.pivot = (0.0, end) if axis == 0 else (end, 0.0)
+    path.angle = path.angle * 0 + rng.uniform(-0.3, 0.3) + swing * wave
+
+
+def come_to_be(path: Path2D, stage: Stage, rng: Rng, sign: int) -> None:
+    """Appear (sign 1) or disappear, at once or over some frames; some pop up in size."""
+    at, over = stage.frames / 2 + rng.uniform(-7, 7), rng.choice([0.5, rng.uniform(1, 7)])
+    there = np.clip(sign * (stage.t - at) / over + 0.5, 0, 1)
+    if rng.random() < 0.25:
+        path.log_scale += np.log(np.maximum(there, 0.02))
+    path.alpha = np.minimum(path.alpha, there if rng.random() < 0.8 else (there > 0.02).astype(float))
+    near = np.clip((5 + over / 2 - np.abs(stage.t - at)) / 1.5, 0, 1)
+    path.events["appearing" if sign > 0 else "disappearing"] = near
+
+
+Program = Callable[[Path2D, Stage, Rng], None]
+PROGRAMS: dict[str, Program] = {
+    "moving left": lambda p, s, r: move(p, s, r, np.pi),
+    "moving right": lambda p, s, r: move(p, s, r, 0.0),
+    "moving up": lambda p, s, r: move(p, s, r, -np.pi / 2),
+    "moving down": lambda p, s, r: move(p, s, r, np.pi / 2),
+    "approaching": lambda p, s, r: come(p, s, r, 1),
+    "receding": lambda p, s, r: come(p, s, r, -1),
+    "turning clockwise": lambda p, s, r: turn(p, s, r, 1),
+    "turning counter-clockwise": lambda p, s, r: turn(p, s, r, -1),
+    "waving": lambda p, s, r: sway(p, s, r, 0.0),
+    "bouncing": lambda p, s, r: sway(p, s, r, np.pi / 2),
+    "appearing": lambda p, s, r: come_to_be(p, s, r, 1),
+    "disappearing": lambda p, s, r: come_to_be(p, s, r, -1),
+}
+
+
+def truth(path: Path2D, frames: Array) -> tuple[Array, Array]:
+    """What a path shows at some frames, over five frames around each.
+
+    Returns:
+        target: float [N,C], 0 or 1.
+        sure: float [N,C], 0 where it is neither clearly so nor clearly not.
+    """
+    target, sure = np.zeros((len(frames), len(LABELS))), np.ones((len(frames), len(LABELS)))
+    swaying, changing = _event(path, frames, "waving", "bouncing"), _event(path, frames, "appearing", "disappearing")
+    calm, to_and_fro = (swaying < 0.05) & (changing < 0.05), swaying > 0.6
+    for label, strength in _strengths(path, frames).items():
+        target[:, CLASS[label]] = yes = (strength >= 1) & calm
+        sure[:, CLASS[label]] = yes | (strength <= 0.5) | to_and_fro
+    for label in path.events:
+        strength = _event(path, frames, label)
+        target[:, CLASS[label]] = yes = strength >= 0.6
+        sure[:, CLASS[label]] = yes | (strength <= 0.1)
+    return target, sure
+
+
+def _event(path: Path2D, frames: Array, *labels: str) -> Array:
+    """How much of one or another event there is at some frames, 0 to 1."""
+    return np.max(
+        [np.interp(frames, path.t, path.events.get(label, np.zeros_like(path.t))) for label in labels], axis=0
+    )
+
+
+def _strengths(path: Path2D, frames: Array) -> dict[str, Array]:
+    """Motion in each direction, over the least that counts: some tenths of a pixel a frame, and half as much as what
+    else the thing does. From 1 up it is clearly so.
+    """
+    vx, vy, spin, growth = (_rate(path, z, frames) for z in (path.x, path.y, path.angle, path.log_scale))
+    r = _radius(path, frames)
+    speed, rim, edge = np.hypot(vx, vy) + 1e-6, spin * r, growth * r
+    swift = np.maximum(np.maximum(np.abs(rim), np.abs(edge)) * 0.5, 0.2)
+    strengths = {
+        label: np.minimum(part / swift, part / speed / 0.6)
+        for label, part in zip(DIRECTIONS, (-vx, vx, -vy, vy), strict=True)
+    }
+    for (plus, minus), part, least in ((TOWARDS, edge, 0.12), (TURNS, rim, 0.25)):
+        strengths[plus], strengths[minus] = (sign * part / np.maximum(0.5 * speed, least) for sign in (1, -1))
+    return strengths
+
+
+def _radius(path: Path2D, frames: Array) -> Array:
+    return np.exp(np.interp(frames, path.t, path.log_scale)) * np.mean(path.half)
+
+
+def _rate(path: Path2D, z: Array, frames: Array) -> Array:
+    """Change per frame, over two frames on either side."""
+    return (np.interp(frames + 2, path.t, z) - np.interp(frames - 2, path.t, z)) / 4
+
+
+def moves(path: Path2D, frames: Array) -> npt.NDArray[np.bool_]:
+    """Whether anything at all happens to it at these frames, bool [N]."""
+    r = _radius(path, frames).max()
+    along = (path.x, path.y, path.angle * r, path.log_scale * r, path.alpha * 9)
+    return (np.max([np.abs(_rate(path, z, frames)) for z in along], axis=0) > 0.05) | (
+        _event(path, frames, *path.events, "waving") > 0.05
+    )

@@ -1,0 +1,154 @@
+"""`motion`: how things move in any scene, and where; a small 3D network without padding in time.
+
+A clip of 32 frames gives 16 heat slices of a quarter of the picture's size. What a cell says depends on 31×31 pixels
+and 17 frames around it and on nothing else, so that heat has no way to lie far from what it speaks of:
+
+    layer            channels   cells    sees, pixels × frames
+    changes            3 → 7    1            1 ×  3            brightness, and how R, G, B change; fixed
+    stem               7 → 16   1/2          3 ×  3
+    conv              16 → 32   1/4          7 ×  5
+    space-time        32 → 32   1/4         15 ×  7            residual
+    space-time        32 → 32   1/4         23 ×  9            residual
+    space-time        32 → 48   1/4         31 × 11
+    time              48 → 48   1/4         31 × 13            residual
+    time              48 → 48   1/4         31 × 15            residual
+    time              48 → 64   1/4         31 × 17
+
+`scripts/pretrain_motion.py` taught it, on rendered scenes alone; no video was used.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from streamcam.models.base import CamModel, ModelSpec
+from streamcam.models.head import Head
+from streamcam.models.weights import fill
+from streamcam.records import ClipFormat
+
+WEIGHTS = Path(__file__).parents[1] / "data" / "motion.safetensors"
+
+LABELS: tuple[str, ...] = (
+    "still",
+    "moving left",
+    "moving right",
+    "moving up",
+    "moving down",
+    "approaching",
+    "receding",
+    "turning clockwise",
+    "turning counter-clockwise",
+    "waving",
+    "bouncing",
+    "appearing",
+    "disappearing",
+    "flickering light",
+    "camera moving",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MotionConfig:
+    """The sizes of the network."""
+
+    stem: int = 16
+    """Channels at half the picture's size."""
+    space: tuple[int, ...] = (32, 32, 32, 48)
+    """Channels of the 3×3×3 convolutions; the first halves the size once more."""
+    time: tuple[int, ...] = (48, 48, 64)
+    """Channels of the 3×1×1 convolutions, which see no further in space."""
+
+    @property
+    def context(self) -> int:
+        """R − 1: each convolution over three frames takes one at either end, and so do the changes."""
+        return 2 * (1 + len(self.space) + len(self.time))
+
+
+CONFIG = MotionConfig()
+
+HEAT_SCALE = (12.0, 68.0, 110.0, 100.0, 87.0, 130.0, 160.0, 100.0, 110.0, 65.0, 65.0, 100.0, 62.0, 99.0, 50.0)
+"""Of positive heat where a thing does it, on rendered clips, the 95th percentile; printed by `finish_motion.py`."""
+
+WHOLE_PICTURE = ("still", "flickering light", "camera moving")
+UNPAINTED = 1e4
+"""The scale of what holds of the whole picture: so large that none of it is painted, for it would hide everything."""
+
+SPEC = ModelSpec(
+    name="motion",
+    summary="15 motions of things and cameras, where and when; a small 3D network taught by rendered scenes",
+    classes=LABELS,
+    clip_format=ClipFormat(
+        length=16 + CONFIG.context,
+        fps=15,
+        resize=(112, 144),
+        crop=(112, 144),
+        mean=(110.0,) * 3,
+        std=(60.0,) * 3,
+    ),
+    framewise=False,
+    temporal_offset=CONFIG.context / 2,
+    temporal_context=CONFIG.context,
+    multi_label=True,
+    heat_scale=tuple(
+        UNPAINTED if name in WHOLE_PICTURE else scale for name, scale in zip(LABELS, HEAT_SCALE, strict=True)
+    ),
+    weights_source="trained by scripts/pretrain_motion.py; in the package",
+)
+
+
+def build(weights: str) -> CamModel:
+    """The network with the given weights: DEFAULT, none or a file."""
+    model = CamModel(SPEC, MotionFeatures(CONFIG), Head([nn.Linear(CONFIG.time[-1], len(LABELS))]))
+    if weights != "none":
+        fill(model, str(WEIGHTS) if weights == "DEFAULT" else weights)
+    return model
+
+
+class MotionFeatures(nn.Sequential):
+    """Float [N,3,T,H,W] → the feature map [N,K,T−R+1,H/4,W/4]."""
+
+    def __init__(self, config: MotionConfig) -> None:
+        layers: list[nn.Module] = [changes(), Unit(7, config.stem, kernel=(1, 3, 3), stride=2)]
+        k = config.stem
+        for i, channels in enumerate(config.space):
+            layers.append(Unit(k, channels, kernel=(3, 3, 3), stride=2 if i == 0 else 1))
+            k = channels
+        for channels in config.time:
+            layers.append(Unit(k, channels, kernel=(3, 1, 1)))
+            k = channels
+        super().__init__(*layers)
+
+
+class Unit(nn.Module):
+    """Convolution, batch norm, ReLU; and the input added where it has the same shape but for the frames at the ends."""
+
+    def __init__(self, inputs: int, outputs: int, *, kernel: tuple[int, int, int], stride: int = 1) -> None:
+        super().__init__()
+        padding = (0, kernel[1] // 2, kernel[2] // 2)
+        self.conv = nn.Conv3d(inputs, outputs, kernel, (1, stride, stride), padding, bias=False)
+        self.norm = nn.BatchNorm3d(outputs)
+        self.residual = inputs == outputs and stride == 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N,K,T,h,w] → [N,K',T−2,h,w]; or all T frames, with a kernel that spans one."""
+        y: Tensor = self.norm(self.conv(x))
+        if self.residual:
+            y = y + x[:, :, 1:-1]
+        return torch.relu(y)
+
+
+def changes() -> nn.Conv3d:
+    """A fixed convolution over three frames: brightness, and how R, G, B changed since the last and will to the next.
+
+    Changes are small beside the picture itself; four times as large, they are learnt from at once.
+    """
+    conv = nn.Conv3d(3, 7, (3, 1, 1), bias=False).requires_grad_(False)
+    kernel = torch.zeros(7, 3, 3)
+    kernel[0, :, 1] = 1 / 3
+    for c in range(3):
+        kernel[1 + c, c] = torch.tensor([-4.0, 4.0, 0.0])
+        kernel[4 + c, c] = torch.tensor([0.0, -4.0, 4.0])
+    conv.weight.data.copy_(kernel[..., None, None])
+    return conv
