@@ -1,4 +1,4 @@
-"""Every family: the heat pools to the logits of the unmodified network, and is what Grad-CAM finds with gradients."""
+"""Every family of torchvision: the heat pools to the unmodified network's logits, and is what Grad-CAM finds."""
 
 import numpy as np
 import pytest
@@ -10,14 +10,15 @@ from pytorch_grad_cam import GradCAM
 from torch import Tensor, nn
 
 from streamcam.errors import StreamcamError
-from streamcam.models import SPECS, CamModel, find_spec, load_model
+from streamcam.models import CamModel, find_spec, load_model
 from streamcam.models.split import position_weights, split
+from streamcam.models.torchvision import SPECS
 
 # Two sizes (and lengths) for each: the smallest that goes through, and one that is larger and not square.
 SIZES = {
     "s3d": ((1, 3, 16, 224, 224), (1, 3, 24, 224, 256)),
     **{name: ((1, 3, 8, 64, 64), (2, 3, 6, 64, 96)) for name in SPECS if not SPECS[name].framewise and name != "s3d"},
-    **{name: ((1, 3, 1, 64, 64), (2, 3, 1, 96, 64)) for name in SPECS if SPECS[name].framewise and name != "imagenet"},
+    **{name: ((1, 3, 1, 64, 64), (2, 3, 1, 96, 64)) for name in SPECS if SPECS[name].framewise},
 }
 
 

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import make_frame
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from streamcam.cam import pool
+from streamcam.clips import SlidingWindow
+from streamcam.engines import make_engine
 from streamcam.models import motion
 from streamcam.models.base import CamModel
 from streamcam.models.motion import CONFIG, LABELS, SPEC
@@ -54,6 +57,24 @@ def test_slices_of_a_long_clip_are_those_of_its_parts(model: CamModel) -> None:
     for start in (0, 4, 9):
         part = model(x[:, :, start : start + LENGTH]).cube
         assert torch.allclose(whole[:, :, start : start + SPEC.slices], part, atol=1e-3, rtol=1e-4)
+
+
+def test_both_engines_say_the_same(model: CamModel) -> None:
+    stream, whole = (make_engine(model, name=name, device="cpu", precision="fp32") for name in ("auto", "window"))
+    assert stream.name == "stream"
+    window = SlidingWindow(SPEC.clip_format, hop=3, head_start=True)
+    compared = 0
+    for i in range(LENGTH + 7):
+        clip = window.push(make_frame(i, fps=15))
+        if clip is None:
+            continue
+        (got,) = stream.infer([clip])
+        if clip.full and got is not None:
+            (expected,) = whole.infer([clip])
+            np.testing.assert_allclose(got.logits, expected.logits, atol=1e-3, rtol=1e-4)
+            np.testing.assert_allclose(got.pts_s, expected.pts_s)
+            compared += 1
+    assert compared >= 2
 
 
 @torch.no_grad()
