@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -33,6 +34,14 @@ def videos() -> Path:
     if not VIDEOS.is_dir():
         pytest.skip(f"needs the footage in {VIDEOS.name}/, beside the project")
     return VIDEOS
+
+
+@pytest.fixture(scope="session")
+def renderer() -> ModuleType:
+    """The script that rendered the sample: it says where things are."""
+    import render_sample
+
+    return render_sample
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A recorded file explained: averages by hand, then real files: is it right, complete, in sync, always the same?"""
 
 import csv
-import importlib.util
 import signal
 import subprocess
 import sys
@@ -256,16 +255,6 @@ def explained(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = explain(str(clip), out, top_k=3, every=2, start_s=2.5, end_s=5.5, precision="fp32", device="cpu")
     assert (done.frames, done.window_frames) == (90, 16)
     return out
-
-
-@pytest.fixture(scope="module")
-def renderer() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("render_sample", ROOT / "scripts" / "render_sample.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_heat_and_the_boxes_follow_the_thing_that_is_named(explained: Path, renderer: ModuleType) -> None:

@@ -1,6 +1,5 @@
 """The main job on the clip that comes along: does the heat follow the thing that the network names?"""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -15,16 +14,6 @@ NAMED = {
     "cat": {"Egyptian cat", "tabby", "tiger cat", "Persian cat", "Siamese cat", "lynx"},
     "cup": {"espresso", "cup", "coffee mug"},
 }
-
-
-@pytest.fixture(scope="module")
-def renderer() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("render_sample", ROOT / "scripts" / "render_sample.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_clip_is_small() -> None:

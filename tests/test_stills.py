@@ -1,7 +1,6 @@
 """Pictures explained: is the box on the thing, is everything in the table, does nothing get lost?"""
 
 import csv
-import importlib.util
 import shutil
 from pathlib import Path
 from threading import Event
@@ -23,16 +22,6 @@ from streamcam.records import Image
 from streamcam.sources import open_source
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def renderer() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("render_sample", ROOT / "scripts" / "render_sample.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def frame_of_sample(time_s: float) -> Image:
