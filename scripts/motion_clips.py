@@ -21,7 +21,7 @@ BACKWARDS = {
 }
 
 
-TURNS = ((MIRRORED, -1, (-1, 1, -1, 1)), (UPSIDE_DOWN, -2, (1, -1, -1, 1)), (BACKWARDS, 1, (-1, -1, -1, -1)))
+TURNS = ((MIRRORED, -1, (-1, 1, -1, 1)), (UPSIDE_DOWN, -2, (1, -1, -1, 1)), (BACKWARDS, -3, (-1, -1, -1, -1)))
 """What changes its name, the axis of [C,T,h,w] that is reversed, and the signs of the drift."""
 
 
@@ -36,13 +36,14 @@ class Pool:
 
     def __init__(self, studio: Studio, *, seed: int, batch: int, fresh: int, size: int, step: int) -> None:
         self.studio, self.seed, self.size, self.fresh = studio, seed, batch, fresh
-        self.clips: list[Rendered] = []
+        self.clips: list[list[dict[str, Tensor]]] = []
         for first in range(step, step + size // fresh):
             self._render(first)
 
     def _render(self, number: int) -> None:
         first = self.seed * 10**8 + number * self.fresh
-        self.clips.append(self.studio.render([self.studio.compose(first + i) for i in range(self.fresh)]))
+        rendered = self.studio.render([self.studio.compose(first + i) for i in range(self.fresh)])
+        self.clips.append([one(rendered, i) for i in range(self.fresh)])
 
     def advance(self, step: int) -> None:
         """Render what comes after `step`; forget the oldest."""
@@ -53,7 +54,7 @@ class Pool:
         """Clips of the pool by chance, turned and recoloured."""
         rng = np.random.default_rng([self.seed, step])
         picks = rng.choice(len(self.clips) * self.fresh, self.size, replace=False)
-        parts = [turned(one(self.clips[i // self.fresh], i % self.fresh), rng) for i in picks]
+        parts = [turned(self.clips[i // self.fresh][i % self.fresh], rng) for i in picks]
         return {k: torch.stack([p[k] for p in parts]) for k in parts[0]}
 
 
@@ -64,7 +65,7 @@ def one(clips: Rendered, i: int) -> dict[str, Tensor]:
     # A cell weighs nothing where a thing covers it of which that is not known.
     unknown = torch.einsum("alhw,alc->aclhw", cells, 1 - sure).amax(0)
     share = cover.mean((1, 2, 3), keepdim=True)
-    loud = 1 + cover * (0.25 / (share + 1e-3)).sqrt().clamp(2, 12)
+    loud = 1 + cover * (0.25 / (share + 3e-4)).sqrt().clamp(2, 24)
     weight = loud * (1 - unknown)
     weight[[LABELS.index(name) for name in NO_PLACE]] = 0
     if clips.label[i, LABELS.index("camera moving")]:
@@ -82,25 +83,22 @@ def told(drift: Tensor) -> Tensor:
 
 def turned(clip: dict[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
     """Mirrored, upside down, backwards and in other colours, each by chance, with what is true of it then."""
-    for pairs, axis, signs in TURNS:
+    order, axes, signs = list(range(len(LABELS))), [], np.ones(4)
+    for pairs, axis, turn_signs in TURNS:
         if rng.random() < 0.5:
-            clip = _turn(clip, swap(pairs), axis, signs)
-    frames = clip["frames"][torch.from_numpy(rng.permutation(3))].float()
+            order, axes, signs = [order[i] for i in swap(pairs)], [*axes, axis], signs * turn_signs
+    placed = {name: clip[name].flip(axes) for name in ("frames", "cover", "weight", "drift")}
+    named = {"cover": placed["cover"][order], "weight": placed["weight"][order]}
+    named |= {name: clip[name][order] for name in ("label", "sure")}
+    drift = placed["drift"] * placed["drift"].new_tensor(signs).view(4, 1, 1, 1)
+    return named | {"frames": recoloured(placed["frames"], rng), "drift": drift}
+
+
+def recoloured(frames: Tensor, rng: np.random.Generator) -> Tensor:
+    """Frames [3,T,H,W] with their channels in another order, at times as a negative, or with another contrast."""
+    frames = frames[torch.from_numpy(rng.permutation(3))].float()
     if rng.random() < 0.3:
         frames = 255 - frames
     if rng.random() < 0.5:
         frames = (frames - 128) * rng.uniform(0.4, 1.1) + rng.uniform(80, 170)
-    return clip | {"frames": frames.clamp(0, 255)}
-
-
-def _turn(clip: dict[str, Tensor], order: list[int], axis: int, signs: tuple[int, ...]) -> dict[str, Tensor]:
-    """Reverse an axis; classes and the signs of the drift change with it."""
-    flipped = {name: clip[name].flip(axis) for name in ("frames", "cover", "weight", "drift")}
-    signed = flipped["drift"] * flipped["drift"].new_tensor(signs).view(4, 1, 1, 1)
-    return flipped | {
-        "cover": flipped["cover"][order],
-        "weight": flipped["weight"][order],
-        "drift": signed,
-        "label": clip["label"][order],
-        "sure": clip["sure"][order],
-    }
+    return frames.clamp(0, 255)

@@ -71,6 +71,10 @@ class Scene:
     blur: float
     quality: float
     """Step of the quantisation, as by JPEG; 0 for none."""
+    stale: float
+    """Grey levels that a block must change by to be sent anew, as by a video codec; 0 where all always are."""
+    refresh: int
+    """Frames between two that are sent whole."""
     seed: int
     wanted: str = ""
     """What the scene was composed to show."""
@@ -112,7 +116,10 @@ class Wardrobe:
         if moving and rng.random() < 0.3:
             layers.append(self._shadow(path, rng))
         gait = log_uniform(rng, 5, 14) if moving and self._strolls(path) else 0.0
-        return [*layers, self._layer(path, rng, colour=self._contrasting(rng), contrast=rng.uniform(0.2, 1), gait=gait)]
+        return [
+            *layers,
+            self._layer(path, rng, colour=self._contrasting(rng), contrast=rng.uniform(0.05, 1), gait=gait),
+        ]
 
     @staticmethod
     def _strolls(path: Path2D) -> bool:

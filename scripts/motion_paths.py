@@ -250,9 +250,9 @@ def _rate(path: Path2D, z: Array, frames: Array) -> Array:
 
 
 def moves(path: Path2D, frames: Array) -> npt.NDArray[np.bool_]:
-    """Whether anything at all happens to it at these frames, bool [N]."""
+    """Whether it does more at these frames than somebody does who stands, bool [N]."""
     r = _radius(path, frames).max()
     along = (path.x, path.y, path.angle * r, path.log_scale * r, path.alpha * 9)
-    return (np.max([np.abs(_rate(path, z, frames)) for z in along], axis=0) > 0.05) | (
+    return (np.max([np.abs(_rate(path, z, frames)) for z in along], axis=0) > 0.15) | (
         _event(path, frames, *path.events, "waving") > 0.05
     )

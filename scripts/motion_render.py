@@ -172,11 +172,16 @@ def film(picture: Tensor, scenes: list[Scene]) -> Tensor:
         if s.blur:
             clip = _blur(clip, s.blur)
         generator = torch.Generator(clip.device).manual_seed(s.seed)
+        once, again = (torch.from_numpy(z).to(clip.device) for z in np.unique(s.frames, return_index=True,
+                                                                             return_inverse=True)[1:])  # fmt: skip
+        clip = clip[:, once]
         if s.noise:
-            noise = torch.randn(1, t, h, w, device=clip.device, generator=generator) * s.noise
-            clip = clip + noise[:, torch.from_numpy(np.unique(s.frames, return_inverse=True)[1]).to(clip.device)]
+            clip = clip + torch.randn(1, len(once), h, w, device=clip.device, generator=generator) * s.noise
         if s.quality:
             clip = compress(clip, s.quality)
+        if s.stale:
+            clip = replenish(clip, s.stale, s.refresh, first=s.seed % s.refresh)
+        clip = clip[:, again]
         picture[i] = clip
     return picture.clamp_(0, 255).round_().to(torch.uint8)
 
@@ -205,3 +210,17 @@ def compress(clip: Tensor, step: float) -> Tensor:
     steps = step * (0.4 + (k[None] + k[:, None]) / 4)
     z = torch.round(basis @ blocks @ basis.T / steps) * steps
     return (basis.T @ z @ basis).transpose(-2, -3).flatten(-4, -3).flatten(-2)
+
+
+def replenish(clip: Tensor, least: float, refresh: int, *, first: int) -> Tensor:
+    """Send a block of 8×8 pixels anew only where it has changed by `least`, and all of them every `refresh` frames.
+
+    So a picture stands still between its key frames and jumps a little at them, as video codecs make it.
+    """
+    sent = clip.clone()
+    for t in range(1, clip.shape[1]):
+        if (t + first) % refresh:
+            change = F.avg_pool2d((clip[:, t] - sent[:, t - 1]).abs().mean(0)[None, None], 8)
+            anew = F.interpolate((change > least).float(), scale_factor=8)[0]
+            sent[:, t] = torch.lerp(sent[:, t - 1], clip[:, t], anew)
+    return sent

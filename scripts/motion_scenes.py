@@ -3,6 +3,8 @@
 A scene is sampled as `streamcam.clips` would: 15 times a second from a camera of 8 to 30 frames, so frames repeat.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from motion_layers import WHOLE, Format, Layer, Scene, Wardrobe, colour_by_chance
@@ -65,6 +67,8 @@ def compose(
     actors = [_actor(stage, rng, label, alone=len(wanted) == 1) for label in wanted if label in PROGRAMS]
     for path in actors:
         paths.insert(rng.integers(len(paths) + 1), path)
+    for path in paths:
+        _fidget(path, stage, rng)
     layers = [wardrobe.background(stage, rng)]
     for path in paths:
         layers += wardrobe.dress(path, rng, moving=path in actors)
@@ -101,6 +105,15 @@ def _actor(stage: Stage, rng: Rng, label: str, *, alone: bool) -> Path2D:
     return path
 
 
+def _fidget(path: Path2D, stage: Stage, rng: Rng) -> None:
+    """What stands may sway a little, as people do: too slowly to be said to move."""
+    if rng.random() < 0.4:
+        amount = rng.uniform(0.1, 0.5)
+        path.x += _wander(stage.t, rng, 8) * amount
+        path.y += _wander(stage.t, rng, 8) * amount * rng.uniform(0, 1)
+        path.angle += _wander(stage.t, rng, 8) * amount / np.mean(path.half) * rng.uniform(0, 1)
+
+
 def _part(stage: Stage) -> float:
     """How much larger a thing's share is of this picture than of the whole one."""
     return WHOLE[0] * WHOLE[1] / (stage.size[0] * stage.size[1])
@@ -121,12 +134,14 @@ def _in_picture(path: Path2D, at: Array, fmt: Format) -> npt.NDArray[np.bool_]:
     return (np.abs(x - w / 2) < w / 2 + 0.2 * a * scale) & (np.abs(y - h / 2) < h / 2 + 0.2 * b * scale)
 
 
-def _sensor(rng: Rng) -> dict[str, float]:
+def _sensor(rng: Rng) -> dict[str, Any]:
     """How noisy, blurred and compressed the clip is."""
     return {
         "noise": float(rng.choice([0.0, rng.exponential(2.5), rng.uniform(0, 10)], p=[0.2, 0.6, 0.2])),
         "blur": float(rng.choice([0.0, rng.uniform(0.3, 1.2)], p=[0.7, 0.3])),
         "quality": float(rng.choice([0.0, rng.uniform(4, 30)], p=[0.6, 0.4])),
+        "stale": float(rng.choice([0.0, rng.uniform(1, 6)], p=[0.6, 0.4])),
+        "refresh": int(rng.integers(6, 60)),
     }
 
 

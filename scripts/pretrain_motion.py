@@ -6,8 +6,8 @@ the heat sits in a ring around them, since pooling does not care which cells spe
 away afterwards, has to read off the last feature map how each cell moves. The network is left as it is, so the heat
 still pools to the logits exactly.
 
-A small picture is a part of a whole one, so most is learnt three times faster at --height 64 --width 80; then the same
-folder goes on at full size with more --steps, and `finish_motion.py` exports it.
+A small picture is a part of a whole one and three times as fast, so most of the steps are taken on such; the last ones
+see whole pictures. `finish_motion.py` exports what comes out.
 
 Everything depends on the seed and the step, so a run that was stopped goes on as if it had not been.
 """
@@ -30,10 +30,14 @@ from streamcam.models import motion
 from streamcam.models.motion import LABELS
 
 HEAT_UNIT = 40.0
-"""Logits of a cell's heat per unit of what the mask loss sees: a thing on 1 % of the picture has to speak up a hundred
-times as loud as the whole clip does."""
-MASK_BIAS = -4.0
-"""What the mask loss adds, so that heat 0 says no and a heat of 2 · 4 · HEAT_UNIT a sure yes."""
+"""Logits of a cell's heat per unit of what the losses on heat see: a thing on 1 % of the picture has to speak up a
+hundred times as loud as the whole clip does."""
+MASK_GAIN, MASK_BIAS = 3.0, -4.0
+"""What the mask loss makes of loudness: none says no, and a heat of 10 · HEAT_UNIT a sure yes."""
+
+
+SMALL = Format((64, 80))
+"""A part of the whole picture."""
 
 
 @dataclass
@@ -41,7 +45,7 @@ class Settings:
     """What a run depends on."""
 
     seed: int = 0
-    steps: int = 12000
+    steps: int = 11000
     batch: int = 8
     fresh: int = 1
     """New clips rendered at each step; each is seen batch / fresh times on average, turned and recoloured."""
@@ -50,14 +54,15 @@ class Settings:
     cool_down: float = 0.35
     """Share of the steps over which the rate goes to zero."""
     average: float = 0.998
-    mask_weight: float = 60.0
-    whole_weight: float = 1.0
-    which_weight: float = 4.0
+    """How much of the running mean of the weights each step keeps."""
+    mask_weight: float = 120.0
+    whole_weight: float = 2.0
+    which_weight: float = 2.0
     drift_weight: float = 3.0
-    quiet_weight: float = 2.0
-    height: int = 112
-    width: int = 144
-    order_weight: float = 0.3
+    quiet_weight: float = 5.0
+    order_weight: float = 0.5
+    small_share: float = 0.77
+    """Share of the steps that small pictures are taken for."""
 
 
 class Network(nn.Module):
@@ -102,15 +107,14 @@ def losses(network: Network, batch: dict[str, Tensor], settings: Settings) -> tu
     logits, heat, drift = network(batch["frames"])
     label, sure = batch["label"], batch["sure"]
     whole = F.binary_cross_entropy_with_logits(logits, label, weight=sure * (1 + 2 * label), reduction="mean")
-    mask = F.binary_cross_entropy_with_logits(
-        heat + MASK_BIAS, batch["cover"], weight=batch["weight"], reduction="none"
-    )
-    mask = mask.mean((0, 2, 3, 4)).sum() / (len(LABELS) - len(NO_PLACE))
-    quiet = (heat * (1 - batch["cover"]) * (batch["weight"] > 0)).square().mean()
+    loud = loudness((heat - heat.mean(1, keepdim=True))[:, PLACES])
+    cover, weight = batch["cover"][:, PLACES], batch["weight"][:, PLACES]
+    mask = F.binary_cross_entropy_with_logits(MASK_GAIN * loud + MASK_BIAS, cover, weight=weight)
+    quiet = (loud * (1 - cover) * (weight > 0)).square().mean()
     single = (label.sum(1) == 1).float()
     order = (F.cross_entropy(logits, label.argmax(1), reduction="none") * single).sum() / single.sum().clamp(min=1)
     loss = settings.whole_weight * whole + settings.mask_weight * mask + settings.order_weight * order
-    which = which_loss(heat, batch)
+    which = which_loss(MASK_GAIN * loud, cover, weight)
     matter = 0.05 + batch["drift"].abs().amax(1, keepdim=True)
     astray = ((drift - batch["drift"]).square() * matter).mean() / matter.mean()
     loss = loss + settings.which_weight * which + settings.quiet_weight * quiet + settings.drift_weight * astray
@@ -126,12 +130,17 @@ def losses(network: Network, batch: dict[str, Tensor], settings: Settings) -> tu
     }
 
 
-def which_loss(heat: Tensor, batch: dict[str, Tensor]) -> Tensor:
-    """Cross-entropy between the classes that have a place, where a thing does one of them."""
-    heat, cover, weight = (z[:, PLACES] for z in (heat, batch["cover"], batch["weight"]))
-    true = cover.argmax(1, keepdim=True)
-    weight = weight.gather(1, true)[:, 0] * ((cover > 0.5).sum(1) == 1) * (weight > 0).all(1)
-    return (F.cross_entropy(heat, true[:, 0], reduction="none") * weight).sum() / weight.sum().clamp(min=1)
+def loudness(heat: Tensor) -> Tensor:
+    """Heat in HEAT_UNIT on a scale on which tenfold is one step: small things may shout, and nobody minds how loud."""
+    return heat.sign() * heat.abs().log1p()
+
+
+def which_loss(loud: Tensor, cover: Tensor, weight: Tensor) -> Tensor:
+    """Cross-entropy between the classes that have a place, where a thing does one of them; all [N,C,L,h,w]."""
+    one = cover > 0.5
+    weight = (weight * one).sum(1) * (one.sum(1) == 1) * (weight > 0).all(1)
+    picked = (loud * one).sum(1)
+    return ((loud.logsumexp(1) - picked) * weight).sum() / weight.sum().clamp(min=1)
 
 
 def rate(step: int, settings: Settings) -> float:
@@ -143,7 +152,6 @@ def rate(step: int, settings: Settings) -> float:
 def train(folder: Path, settings: Settings, *, device: str, start: Path | None, minutes: float) -> None:
     """Learn, from the folder's checkpoint where there is one; write another every minute."""
     torch.manual_seed(settings.seed)
-    studio = Studio("train", fmt=Format((settings.height, settings.width)), seed=settings.seed, device=device)
     network = Network().to(device).to(memory_format=torch.channels_last_3d).train()
     if start:
         load_exported(network, start)
@@ -156,16 +164,19 @@ def train(folder: Path, settings: Settings, *, device: str, start: Path | None, 
         mean.load_state_dict(state["mean"])
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
-    pool = Pool(studio, seed=settings.seed, batch=settings.batch, fresh=settings.fresh, size=settings.pool, step=step)
+    grows = round(settings.small_share * settings.steps)
+    pool = new_pool(settings, SMALL if step < grows else Format(), device, step)
     began = saved = time.monotonic()
     sums: dict[str, float] = {}
     while step < settings.steps:
+        if step == grows:
+            pool = new_pool(settings, Format(), device, step)
         for group in optimizer.param_groups:
             group["lr"] = rate(step, settings) * group["share"]
         loss, parts = losses(network, pool.batch(step), settings)
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 20.0)
+        nn.utils.clip_grad_norm_(network.parameters(), 30.0)
         optimizer.step()
         pool.advance(step)
         step += 1
@@ -180,6 +191,12 @@ def train(folder: Path, settings: Settings, *, device: str, start: Path | None, 
             saved = time.monotonic()
         if over:
             return
+
+
+def new_pool(settings: Settings, fmt: Format, device: str, step: int) -> Pool:
+    """Clips to learn from, from a step on."""
+    studio = Studio("train", fmt=fmt, seed=settings.seed, device=device)
+    return Pool(studio, seed=settings.seed, batch=settings.batch, fresh=settings.fresh, size=settings.pool, step=step)
 
 
 def groups(network: Network) -> list[dict[str, object]]:
