@@ -1,10 +1,13 @@
 """Set the scale and bias of each class of a trained `motion`, and export it: python scripts/finish_motion.py RUN
 
 How strongly each class speaks is fitted on rendered clips that were not trained on: a factor on its weights, so on its
-heat, and its bias; logits still are bias plus pooled heat. Prints the heat to be painted at full strength, for SPEC.
+heat, and its bias; logits still are bias plus pooled heat. The heat that is painted at full strength, also measured
+there, goes into the card beside the weights.
 """
 
 import argparse
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,31 +17,52 @@ from motion_clips import NO_PLACE, one
 from motion_layers import Format
 from motion_render import Studio
 from pretrain_motion import HEAT_UNIT, Network
-from safetensors.torch import save_file
+from rich.progress import track
 from torch import Tensor
 
-from streamcam.models import motion
+from streamcam.models import motion, save_checkpoint
 from streamcam.models.motion import LABELS
 
 FIRST_SEED = 5 * 10**8
+AT_ONCE = 4
+UNPAINTED = 1e4
+"""The scale of what holds of the whole picture: so large that none of it is painted, for it would hide everything."""
+
+ABOUT = """\
+15 motions of things and cameras, where and when; a small 3D network taught by rendered scenes.
+Made by scripts/pretrain_motion.py and scripts/finish_motion.py, from labels of rendered clips, with their masks as an
+auxiliary loss on the heat; no video was used. Good for which way people, hands and things go, seen by a camera that
+stands. Not for who or what they are, nor for what moves slower than a few tenths of a pixel of 112×144 a frame; while
+the camera moves it does not say which way things go. What it reaches, and what not, is in docs/motion.md."""
 
 
 @torch.no_grad()
-def answers(network: Network, studio: Studio, clips: int) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-    """Pooled heat, labels and what of them is sure, each [N,C]; and of each class the heat where a thing does it."""
-    rows, heats = [], [torch.empty(0) for _ in LABELS]
-    for first in range(FIRST_SEED, FIRST_SEED + clips, 4):
-        rendered = studio.render([studio.compose(first + i) for i in range(4)])
-        _, heat, _ = network(rendered.frames.float())
-        for i in range(4):
-            clip = one(rendered, i)
-            rows.append((HEAT_UNIT * heat[i].mean((1, 2, 3)), clip["label"], clip["sure"]))
-            for c, name in enumerate(LABELS):
-                if clip["label"][c]:
-                    there = heat[i, c] if name in NO_PLACE else heat[i, c][clip["cover"][c] > 0.5]
-                    heats[c] = torch.cat([heats[c], HEAT_UNIT * there.flatten()[::7].cpu()])
+def answers(network: Network, studio: Studio, first: int, count: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    """Rendered clips with their heat in logits [C,L,h,w]."""
+    for seed in track(range(first, first + count, AT_ONCE), description="clips"):
+        rendered = studio.render([studio.compose(seed + i) for i in range(AT_ONCE)])
+        heat = HEAT_UNIT * network(rendered.frames.float())[1]
+        yield from ((heat[i], one(rendered, i)) for i in range(AT_ONCE))
+
+
+def pooled_answers(network: Network, studio: Studio, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Pooled heat, labels and what of them is sure, each [N,C]."""
+    rows = [(h.mean((1, 2, 3)), clip["label"], clip["sure"]) for h, clip in answers(network, studio, FIRST_SEED, count)]
     pooled, label, sure = (torch.stack(z).cpu() for z in zip(*rows, strict=True))
-    return pooled, label, sure, heats
+    return pooled, label, sure
+
+
+def heat_scale(network: Network, studio: Studio, first: int, count: int) -> tuple[float, ...]:
+    """Of positive contrast where a thing does what the class says, the 95th percentile; [C]."""
+    found: list[list[Tensor]] = [[] for _ in LABELS]
+    for heat, clip in answers(network, studio, first, count):
+        contrast = heat - heat.mean(0)
+        for c in np.flatnonzero(clip["label"].numpy()):
+            found[c].append(contrast[c][(clip["cover"][c] > 0.5) & (contrast[c] > 0)])
+    return tuple(
+        UNPAINTED if name in NO_PLACE else float(f"{torch.cat(heats).quantile(0.95):.2g}")
+        for name, heats in zip(LABELS, found, strict=True)
+    )
 
 
 def fitted(pooled: Tensor, label: Tensor, sure: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,23 +96,26 @@ def report(logits: Tensor, label: Tensor, sure: Tensor) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of scripts/pretrain_motion.py")
-    parser.add_argument("--clips", type=int, default=400)
+    parser.add_argument("--clips", type=int, default=600)
     parser.add_argument("--output", type=Path, default=motion.WEIGHTS)
     args = parser.parse_args()
     network = Network()
     network.load_state_dict(torch.load(args.folder / "checkpoint.pt", map_location="cpu", weights_only=True)["mean"])
     network.to(memory_format=torch.channels_last_3d).eval()
-    pooled, label, sure, heats = answers(network, Studio("train", fmt=Format()), args.clips)
+    studio = Studio("train", fmt=Format())
+    pooled, label, sure = pooled_answers(network, studio, args.clips)
     print("before:", report(pooled + network.classifier.bias.detach(), label, sure))
     factor, bias = fitted(pooled, label, sure)
     print("after: ", report(pooled * factor + bias, label, sure))
     with torch.no_grad():
         network.classifier.weight *= factor[:, None]
         network.classifier.bias.copy_(bias)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    save_file(network.exported(), args.output)
-    scale = [float(np.percentile(h[h > 0], 95)) * float(f) for h, f in zip(heats, factor, strict=True)]
-    print("heat_scale=" + str(tuple(float(f"{s:.2g}") for s in scale)))
+    scale = heat_scale(network, studio, FIRST_SEED + args.clips, args.clips // 2)
+    model = motion.build("none")
+    model.load_state_dict(network.exported())
+    save_checkpoint(
+        model.with_spec(replace(model.spec, heat_scale=scale)), args.output, about=ABOUT, licence="Apache-2.0"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Does the heat lie on what moves? Real footage without labels, held against its optical flow.
 
-    python scripts/flow_check.py FOLDER [--model imagenet] [--json out.json] [--sheet out.png]
+    python scripts/flow_check.py FOLDER [--model motion] [--json out.json] [--sheet out.png]
 
 Takes folders of videos and single files; nothing is drawn at random, so two runs agree. Figures, over windows:
 `points` is the share of those with motion whose hottest place (in space and time) is a moving pixel at that slice's
@@ -181,7 +181,7 @@ def table(rows: dict[str, dict[str, float | int | None]]) -> Table:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("path", type=Path, nargs="+", help="folders of videos, or files")
-    parser.add_argument("--model", default="imagenet", help="one of `streamcam models`, or a checkpoint")
+    parser.add_argument("--model", default="motion", help="one of `streamcam models`, or a checkpoint")
     parser.add_argument("--weights", help="as for `streamcam run`")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")

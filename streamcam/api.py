@@ -14,10 +14,10 @@ from streamcam.pipeline import Sink
 from streamcam.records import Result
 
 
-def stream(*sources: str | int, model: str | CamModel = "imagenet", **options: Any) -> Iterator[Result]:
+def stream(*sources: str | int, model: str | CamModel = "motion", **options: Any) -> Iterator[Result]:
     """Watch sources from Python: one result for each window, with its frame and heat.
 
-        for result in streamcam.stream("rtsp://camera/live", model="imagenet"):
+        for result in streamcam.stream("rtsp://camera/live"):
             print(result.frame.pts_s, result.heat.labels[0], result.heat.scores[0])
 
     Live, a slow loop is given the newest result and the others are dropped and counted in `result.drops`; with

@@ -30,7 +30,7 @@ class RunConfig(_Strict):
     """Everything that `streamcam run` and `streamcam.stream` can be told."""
 
     sources: list[SourceConfig] = Field(min_length=1, description="what to watch")
-    model: str = Field("imagenet", description="one of `streamcam models`, or a checkpoint (.safetensors)")
+    model: str = Field("motion", description="one of `streamcam models`, or a checkpoint (.safetensors)")
     weights: str | None = Field(None, description="DEFAULT (published), none (random, for measuring) or a file")
     engine: Literal["auto", "window", "stream"] = Field("auto", description="how clips are computed")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
@@ -86,7 +86,7 @@ class TrainConfig(_Strict):
 
     data: Path = Field(description="a folder with a folder of clips for each class, or a CSV: path, start, end, label")
     out: Path = Field(description="the folder for checkpoint, figures and pictures")
-    model: str = Field("r3d_18", description="one of `streamcam models`, or a checkpoint (.safetensors) to go on from")
+    model: str = Field("motion", description="one of `streamcam models`, or a checkpoint (.safetensors) to go on from")
     weights: str | None = Field(None, description="to begin with: DEFAULT (published), none (from scratch) or a file")
     freeze: bool = Field(False, description="train the classifier alone; what is before the pooling stays as it is")
     multi_label: bool = Field(False, description="several classes at once (CSV: several rows for the same clip)")

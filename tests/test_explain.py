@@ -252,7 +252,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def explained(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """From 2.5 to 5.5 s, while the cup takes the place of the cat, by `imagenet`."""
     out = tmp_path_factory.mktemp("explained") / "out"
-    done = explain(str(clip), out, top_k=3, every=2, start_s=2.5, end_s=5.5, precision="fp32", device="cpu")
+    done = explain(
+        str(clip), out, model="imagenet", top_k=3, every=2, start_s=2.5, end_s=5.5, precision="fp32", device="cpu"
+    )
     assert (done.frames, done.window_frames) == (90, 16)
     return out
 

@@ -15,6 +15,7 @@ from streamcam.clips import SlidingWindow
 from streamcam.engines import make_engine
 from streamcam.models import motion
 from streamcam.models.base import CamModel
+from streamcam.models.checkpoint import read_card
 from streamcam.models.motion import CONFIG, LABELS, SPEC
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
@@ -99,9 +100,16 @@ def test_the_format_gives_the_slices_that_the_spec_says(model: CamModel) -> None
     assert SPEC.slices == 16
     assert SPEC.slice_frames(16).tolist() == [CONTEXT / 2 + i for i in range(16)]
     assert SPEC.multi_label
-    assert isinstance(SPEC.heat_scale, tuple)
-    assert len(SPEC.heat_scale) == len(LABELS)
-    assert min(SPEC.heat_scale) > 0
+
+
+def test_the_card_says_how_it_was_made_and_what_it_is_painted_by(model: CamModel) -> None:
+    card = read_card(motion.WEIGHTS)
+    assert tuple(card.classes) == LABELS
+    assert "auxiliary loss" in card.about
+    assert "Not for" in card.about
+    assert model.spec.heat_scale == tuple(card.heat_scale or ())
+    for label, scale in zip(LABELS, card.heat_scale or (), strict=True):
+        assert (scale > 1000) == (label in ("still", "flickering light", "camera moving"))  # hides nothing
 
 
 @torch.no_grad()
@@ -230,3 +238,57 @@ def test_turning_a_clip_around_turns_its_labels() -> None:
     for pairs in (MIRRORED, UPSIDE_DOWN, BACKWARDS):
         order = swap(pairs)
         assert [order[i] for i in order] == list(range(len(LABELS)))
+
+
+def test_the_held_out_set_says_what_is_in_it(studio, tmp_path: Path) -> None:
+    from render_motion_set import LEAST, SINGLE_SEED, clips, write
+
+    from streamcam.evaluate.dataset import find_items
+
+    for label in ("still", "moving left"):
+        rendered, found = next(clips(studio, [label], SINGLE_SEED))
+        write(tmp_path / label / "000.mp4", studio, rendered, found, [label] if label == "still" else [])
+    moving, still = (item.truth() for item in find_items(tmp_path))
+    assert (still.labels, still.things) == (("still",), ())
+    (thing,) = moving.things
+    assert thing.label == "moving left"
+    assert thing.when.tolist() == pytest.approx([(8 + i) / 15 for i in range(16)])
+    columns = [np.flatnonzero(mask.any(0)).mean() for mask in thing.masks if mask.any()]
+    assert columns[-1] < columns[0]
+    assert thing.masks[thing.masks.any((1, 2))].mean() >= LEAST
+    assert not set(map(str, tmp_path.rglob("*.npz"))) ^ {
+        str(tmp_path / d / "000.npz") for d in ("still", "moving left")
+    }
+
+
+def test_a_codec_sends_what_changes_and_all_of_it_now_and_then() -> None:
+    from motion_render import replenish
+
+    clip = torch.full((3, 6, 16, 16), 100.0)
+    clip[:, 1:, :8, :8] += 50  # changes at once, and much
+    clip[:, :, 8:, 8:] += torch.arange(6.0).view(1, 6, 1, 1)  # slowly
+    sent = replenish(clip, 4, 4, first=1)
+    assert torch.equal(sent[:, :, :8, :8], clip[:, :, :8, :8])
+    assert sent[0, :, 15, 15].tolist() == [100, 100, 100, 103, 103, 103]
+
+
+def test_small_things_may_shout() -> None:
+    from pretrain_motion import loudness
+
+    heat = torch.tensor([-100.0, -1.0, 0.0, 1.0, 100.0])
+    assert torch.equal(loudness(heat), -loudness(-heat))
+    assert (loudness(heat).diff() > 0).all()
+    assert loudness(heat)[-1] < 5
+
+
+def test_pretraining_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    from pretrain_motion import Settings, train
+    from safetensors.torch import load_file
+
+    settings = Settings(steps=3, batch=2, pool=3, small_share=0.67)
+    train(tmp_path / "a", settings, device="cpu", start=None, minutes=9)
+    for _ in range(3):
+        train(tmp_path / "b", settings, device="cpu", start=None, minutes=0)
+    a, b = (load_file(tmp_path / name / "motion.safetensors") for name in "ab")
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in a)

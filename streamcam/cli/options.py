@@ -8,8 +8,9 @@ from pydantic import BaseModel
 from streamcam.config import RunConfig
 
 
-def option(key: str, *names: str, of: type[BaseModel] = RunConfig) -> Any:
-    """An option for a key of a configuration, with its description."""
+def option(key: str, *names: str, of: type[BaseModel] = RunConfig, default: str | None = None) -> Any:
+    """An option for a key of a configuration, with its description; `default` where the command has another one."""
     field = of.model_fields[key]
-    default = "" if field.default in (None, False) or field.is_required() else f" (default: {field.default})"
-    return typer.Option(*names, help=f"{field.description}{default}", show_default=False)
+    usual = None if field.is_required() else field.default
+    told = f" (default: {default or usual})" if default or usual not in (None, False) else ""
+    return typer.Option(*names, help=f"{field.description}{told}", show_default=False)

@@ -29,7 +29,7 @@ def _names_in(classes: str | None) -> list[str] | None:
 def explain(
     file: Annotated[str, typer.Argument(help="a recorded video, or sample (the clip that comes along)")],
     out: Annotated[Path, _OUT],
-    model: Annotated[str, option("model")] = "imagenet",
+    model: Annotated[str, option("model")] = "motion",
     weights: Annotated[str | None, option("weights")] = None,
     classes: Annotated[str | None, _CLASSES] = None,
     top_k: Annotated[int, _TOP_K] = 5,
@@ -76,7 +76,7 @@ def image(
         list[str], typer.Argument(metavar="FILE…", help="pictures, folders of them, or patterns: 'photos/**/*.jpg'")
     ],
     out: Annotated[Path, _OUT],
-    model: Annotated[str, option("model")] = "imagenet",
+    model: Annotated[str, option("model", default="imagenet")] = "imagenet",
     weights: Annotated[str | None, option("weights")] = None,
     classes: Annotated[str | None, _CLASSES] = None,
     top_k: Annotated[int, _TOP_K] = 5,
@@ -113,7 +113,7 @@ def image(
 
 def evaluate(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="a folder of clips with truth: docs/evaluation.md")],
-    model: Annotated[str, option("model")] = "imagenet",
+    model: Annotated[str, option("model")] = "motion",
     weights: Annotated[str | None, option("weights")] = None,
     contender: Annotated[
         list[str] | None, typer.Option(help="measure this heat, too, on the same network: grad-cam", show_default=False)

@@ -74,7 +74,7 @@ def explain(
     uri: str,
     folder: Path,
     *,
-    model: str | CamModel = "imagenet",
+    model: str | CamModel = "motion",
     weights: str | None = None,
     classes: Sequence[str] | None = None,
     top_k: int = 5,

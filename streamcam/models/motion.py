@@ -17,13 +17,14 @@ and 17 frames around it and on nothing else, so that heat has no way to lie far 
 `scripts/pretrain_motion.py` taught it, on rendered scenes alone; no video was used.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from streamcam.models.base import CamModel, ModelSpec
+from streamcam.models.checkpoint import fill_from, read_card
 from streamcam.models.head import Head
 from streamcam.models.weights import fill
 from streamcam.records import ClipFormat
@@ -68,13 +69,6 @@ class MotionConfig:
 
 CONFIG = MotionConfig()
 
-HEAT_SCALE = (12.0, 68.0, 110.0, 100.0, 87.0, 130.0, 160.0, 100.0, 110.0, 65.0, 65.0, 100.0, 62.0, 99.0, 50.0)
-"""Of positive heat where a thing does it, on rendered clips, the 95th percentile; printed by `finish_motion.py`."""
-
-WHOLE_PICTURE = ("still", "flickering light", "camera moving")
-UNPAINTED = 1e4
-"""The scale of what holds of the whole picture: so large that none of it is painted, for it would hide everything."""
-
 SPEC = ModelSpec(
     name="motion",
     summary="15 motions of things and cameras, where and when; a small 3D network taught by rendered scenes",
@@ -91,18 +85,19 @@ SPEC = ModelSpec(
     temporal_offset=CONFIG.context / 2,
     temporal_context=CONFIG.context,
     multi_label=True,
-    heat_scale=tuple(
-        UNPAINTED if name in WHOLE_PICTURE else scale for name, scale in zip(LABELS, HEAT_SCALE, strict=True)
-    ),
     weights_source="trained by scripts/pretrain_motion.py; in the package",
 )
 
 
 def build(weights: str) -> CamModel:
-    """The network with the given weights: DEFAULT, none or a file."""
+    """The network with the given weights: DEFAULT (with the heat scale of their card), none or a file."""
     model = CamModel(SPEC, MotionFeatures(CONFIG), Head([nn.Linear(CONFIG.time[-1], len(LABELS))]))
+    if weights == "DEFAULT":
+        card = read_card(WEIGHTS)
+        fill_from(model, WEIGHTS, card)
+        return model.with_spec(replace(SPEC, heat_scale=tuple(card.heat_scale or ())))
     if weights != "none":
-        fill(model, str(WEIGHTS) if weights == "DEFAULT" else weights)
+        fill(model, weights)
     return model
 
 
