@@ -53,12 +53,11 @@ def pooled_answers(network: Network, studio: Studio, count: int) -> tuple[Tensor
 
 
 def heat_scale(network: Network, studio: Studio, first: int, count: int) -> tuple[float, ...]:
-    """Of positive contrast where a thing does what the class says, the 95th percentile; [C]."""
+    """Of positive heat where a thing does what the class says, the 95th percentile; [C]."""
     found: list[list[Tensor]] = [[] for _ in LABELS]
     for heat, clip in answers(network, studio, first, count):
-        contrast = heat - heat.mean(0)
         for c in np.flatnonzero(clip["label"].numpy()):
-            found[c].append(contrast[c][(clip["cover"][c] > 0.5) & (contrast[c] > 0)])
+            found[c].append(heat[c][(clip["cover"][c] > 0.5) & (heat[c] > 0)])
     return tuple(
         UNPAINTED if name in NO_PLACE else float(f"{torch.cat(heats).quantile(0.95):.2g}")
         for name, heats in zip(LABELS, found, strict=True)

@@ -107,7 +107,7 @@ def losses(network: Network, batch: dict[str, Tensor], settings: Settings) -> tu
     logits, heat, drift = network(batch["frames"])
     label, sure = batch["label"], batch["sure"]
     whole = F.binary_cross_entropy_with_logits(logits, label, weight=sure * (1 + 2 * label), reduction="mean")
-    loud = loudness((heat - heat.mean(1, keepdim=True))[:, PLACES])
+    loud = loudness(heat[:, PLACES])
     cover, weight = batch["cover"][:, PLACES], batch["weight"][:, PLACES]
     mask = F.binary_cross_entropy_with_logits(MASK_GAIN * loud + MASK_BIAS, cover, weight=weight)
     quiet = (loud * (1 - cover) * (weight > 0)).square().mean()

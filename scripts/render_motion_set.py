@@ -66,8 +66,10 @@ def clips(studio: Studio, labels: Sequence[str], first_seed: int) -> Iterator[tu
             yield rendered, found
 
 
-def write(path: Path, studio: Studio, rendered: Rendered, found: list[tuple[str, Masks]], scene: Sequence[str]) -> None:
-    """A clip, hardly compressed (the scene's camera has done that), and its truth."""
+def write(
+    path: Path, studio: Studio, rendered: Rendered, found: list[tuple[str, Masks]], labels: Sequence[str]
+) -> None:
+    """A clip, hardly compressed (the scene's camera has done that), and its truth; the labels hold of all of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = studio.fmt.size
     with av.open(str(path), "w") as container:
@@ -81,7 +83,7 @@ def write(path: Path, studio: Studio, rendered: Rendered, found: list[tuple[str,
         container.mux(stream.encode(None))
     times = np.arange(studio.fmt.frames)[studio.fmt.middle] / FPS
     masks = np.stack([m for _, m in found]) if found else np.zeros((0, len(times), height, width), np.bool_)
-    write_truth(path, masks, [label for label, _ in found], pts_s=times, scene=scene)
+    write_truth(path, masks, [label for label, _ in found], pts_s=times, scene=labels)
 
 
 def pairs(count: int) -> list[list[str]]:
@@ -99,12 +101,11 @@ def main() -> None:
     studio = Studio("held-out", fmt=Format())
     for k, label in enumerate(track(LABELS, description="single")):
         source = clips(studio, [label], SINGLE_SEED + k * SEEDS_EACH)
-        scene = [label] if label in NO_PLACE else []
         for i in range(args.clips):
-            write(args.folder / "single" / label / f"{i:03d}.mp4", studio, *next(source), scene)
+            write(args.folder / "single" / label / f"{i:03d}.mp4", studio, *next(source), [label])
     for i, both in enumerate(track(pairs(args.pairs), description="pairs")):
         source = clips(studio, both, PAIR_SEED + i * SEEDS_EACH)
-        write(args.folder / "pairs" / f"{i:03d} {both[0]} + {both[1]}.mp4", studio, *next(source), [])
+        write(args.folder / "pairs" / f"{i:03d} {both[0]} + {both[1]}.mp4", studio, *next(source), both)
 
 
 if __name__ == "__main__":
