@@ -59,7 +59,7 @@ class Settings:
     whole_weight: float = 2.0
     which_weight: float = 2.0
     drift_weight: float = 3.0
-    quiet_weight: float = 5.0
+    quiet_weight: float = 1.0
     order_weight: float = 0.5
     small_share: float = 0.77
     """Share of the steps that small pictures are taken for."""
@@ -110,7 +110,7 @@ def losses(network: Network, batch: dict[str, Tensor], settings: Settings) -> tu
     loud = loudness(heat[:, PLACES])
     cover, weight = batch["cover"][:, PLACES], batch["weight"][:, PLACES]
     mask = F.binary_cross_entropy_with_logits(MASK_GAIN * loud + MASK_BIAS, cover, weight=weight)
-    quiet = (loud * (1 - cover) * (weight > 0)).square().mean()
+    quiet = hum(heat[:, PLACES], cover, weight)
     single = (label.sum(1) == 1).float()
     order = (F.cross_entropy(logits, label.argmax(1), reduction="none") * single).sum() / single.sum().clamp(min=1)
     loss = settings.whole_weight * whole + settings.mask_weight * mask + settings.order_weight * order
@@ -133,6 +133,15 @@ def losses(network: Network, batch: dict[str, Tensor], settings: Settings) -> tu
 def loudness(heat: Tensor) -> Tensor:
     """Heat in HEAT_UNIT on a scale on which tenfold is one step: small things may shout, and nobody minds how loud."""
     return heat.sign() * heat.abs().log1p()
+
+
+def hum(heat: Tensor, cover: Tensor, weight: Tensor) -> Tensor:
+    """What cells that nothing happens in, nor near them, add to the logits on average; [N,C,L,h,w] each.
+
+    They are many: what each of them hums drowns out the one thing that moves.
+    """
+    near = F.max_pool3d(cover.amax(1), (1, 5, 5), 1, (0, 2, 2))[:, None]
+    return HEAT_UNIT * (heat.abs() * (1 - near) * (weight > 0)).mean()
 
 
 def which_loss(loud: Tensor, cover: Tensor, weight: Tensor) -> Tensor:

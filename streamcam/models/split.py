@@ -54,7 +54,8 @@ def split(module: nn.Module) -> Split:
     """
     name = type(module).__name__
     try:
-        graph = Tracer(autowrap_modules=(math, torchvision.ops)).trace(module.eval())
+        modules: Any = (math, torchvision.ops)  # the tracer's annotation allows for one only
+        graph = Tracer(autowrap_modules=modules).trace(module.eval())
     except (fx.proxy.TraceError, TypeError, RuntimeError, AssertionError) as e:
         raise StreamcamError(f"cannot trace {name} ({e}): say which of its modules are features and classifier") from e
     return _Walk(module, graph, name).split()
