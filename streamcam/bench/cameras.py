@@ -1,0 +1,156 @@
+"""How many cameras? The whole pipeline with more and more paced files, until something is dropped."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+
+import cv2
+import numpy as np
+
+from streamcam.bench.measure import Show
+from streamcam.config import RunConfig, SourceConfig
+from streamcam.live import assemble, run
+from streamcam.metrics import Summary
+from streamcam.models import CamModel
+from streamcam.recorder import VideoRecorder
+from streamcam.records import Image, Result
+from streamcam.sources import open_source
+
+SIZE = (640, 480)
+"""Width and height of a camera's picture."""
+
+TOLERANCE = 0.01
+"""Of all windows and frames, what may be missing."""
+
+MAX_CAMERAS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class CameraRun:
+    """What so many cameras at once came to."""
+
+    cameras: int
+    missing: float
+    """The share of windows, or of frames, that was dropped or came too late to be in the run: whichever is more."""
+    p50_ms: float | None
+    """From a frame's capture to its heat's being published; None where there was no heat."""
+    p95_ms: float | None
+    cores: float
+    """Seconds of processor time for each second."""
+    memory_mb: float
+    """What the process has in memory at the end."""
+
+    @property
+    def sustained(self) -> bool:
+        """Whether all came through."""
+        return self.missing <= TOLERANCE
+
+
+def write_camera(path: Path, fps: float) -> None:
+    """Write the sample as a camera of `fps` frames a second would have filmed it."""
+
+    def painted(result: Result) -> Image:
+        return np.asarray(cv2.resize(result.frame.pixels, SIZE), np.uint8)
+
+    with closing(open_source("sample", paced=False)) as source, VideoRecorder(path, source.name, painted) as recorder:
+        due_s = 0.0
+        for frame in source.frames(Event()):
+            if frame.pts_s >= due_s - 1e-6:
+                recorder.on_frame(Result(replace(frame, pts_s=due_s)))
+                due_s += 1 / fps
+
+
+def run_cameras(model: CamModel, config: RunConfig, *, fps: float) -> CameraRun:
+    """Run a config's cameras for its seconds."""
+    assert config.seconds is not None
+    with ExitStack() as stack:
+        live = assemble(config, stack, model=model)
+        start_s, cpu_s = time.perf_counter(), time.process_time()
+        summary = run(live)
+        cores = (time.process_time() - cpu_s) / (time.perf_counter() - start_s)
+        expected = len(config.sources) * config.seconds * fps
+        return CameraRun(
+            cameras=len(config.sources),
+            missing=missing_of(summary, expected_frames=expected),
+            p50_ms=summary.latency_ms["capture_to_result"].get("p50"),
+            p95_ms=summary.latency_ms["capture_to_result"].get("p95"),
+            cores=cores,
+            memory_mb=_memory_mb(),
+        )
+
+
+def missing_of(summary: Summary, *, expected_frames: float) -> float:
+    """The share of a run that is missing: 0–1."""
+    dropped = sum(summary.drops.values()) / max(1, summary.windows)
+    # A camera has its first frame at once and its last just before the end; two frames either way are nobody's fault.
+    unread = (expected_frames - summary.frames) / expected_frames - 2 * len(summary.sources) / expected_frames
+    return float(np.clip(max(dropped, unread, 0.0 if summary.results else 1.0), 0.0, 1.0))
+
+
+def camera_config(camera: Path, count: int, *, seconds: float, device: str, precision: str) -> RunConfig:
+    """So many cameras that play one file, published where nobody listens."""
+    sources = [SourceConfig(uri=str(camera), name=f"cam{i + 1}") for i in range(count)]
+    endpoint = f"ipc://{camera.parent}/bench"
+    options = {"device": device, "precision": precision, "bind": endpoint, "loop": True, "seconds": seconds}
+    return RunConfig.model_validate({"sources": sources, **options})
+
+
+def most(attempt: Callable[[int], CameraRun], *, between: int = 2) -> list[CameraRun]:
+    """Twice as many cameras each time, until it is too much; then look `between` times halfway.
+
+    What fails is tried once more: a machine may have been busy with something else.
+
+    Args:
+        attempt: runs so many cameras.
+        between: how many times to halve the gap that is left.
+
+    Returns:
+        All runs, those that failed too, by the number of cameras.
+    """
+    runs: list[CameraRun] = []
+
+    def holds(count: int) -> bool:
+        first = attempt(count)
+        runs.append(first if first.sustained else min(first, attempt(count), key=lambda r: r.missing))
+        return runs[-1].sustained
+
+    good, count = 0, 1
+    while count <= MAX_CAMERAS and holds(count):
+        good, count = count, 2 * count
+    bad = count
+    for _ in range(between):
+        middle = (good + bad) // 2
+        if middle in (good, bad) or bad > MAX_CAMERAS:
+            break
+        good, bad = (middle, bad) if holds(middle) else (good, middle)
+    return sorted(runs, key=lambda r: r.cameras)
+
+
+def find_most(
+    model: CamModel, *, fps: float, seconds: float, device: str, precision: str, show: Show
+) -> list[CameraRun]:
+    """Try numbers of cameras, each for so many seconds from its first heat on; `show` is called after each."""
+    clip_format = model.spec.clip_format
+    seconds += clip_format.length / clip_format.fps
+    with tempfile.TemporaryDirectory(prefix="streamcam-") as folder:
+        camera = Path(folder) / "camera.mp4"
+        write_camera(camera, fps)
+
+        def attempt(count: int) -> CameraRun:
+            config = camera_config(camera, count, seconds=seconds, device=device, precision=precision)
+            done = run_cameras(model, config, fps=fps)
+            show(0, 0)
+            return done
+
+        return most(attempt)
+
+
+def _memory_mb() -> float:
+    """What this process has in memory (0 where the system does not say)."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:")), 0.0)
