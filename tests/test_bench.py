@@ -117,6 +117,11 @@ def test_what_fails_once_is_tried_again() -> None:
     assert tried == [1, 1, 2, 4, 4, 3, 3]
 
 
+def test_no_more_is_tried_once_the_time_is_up() -> None:
+    left = iter([False, False, True, True])
+    assert [run.cameras for run in most(lambda count: run_of(count, 0.0), enough=lambda: next(left))] == [1, 2, 4]
+
+
 def test_a_machine_that_is_too_slow_for_one_camera_has_none() -> None:
     assert [run.sustained for run in most(lambda count: run_of(count, 1.0))] == [False]
 

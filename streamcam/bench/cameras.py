@@ -11,7 +11,6 @@ from threading import Event
 import cv2
 import numpy as np
 
-from streamcam.bench.measure import Show
 from streamcam.config import RunConfig, SourceConfig
 from streamcam.live import assemble, run
 from streamcam.metrics import Summary
@@ -99,7 +98,9 @@ def camera_config(camera: Path, count: int, *, seconds: float, device: str, prec
     return RunConfig.model_validate({"sources": sources, **options})
 
 
-def most(attempt: Callable[[int], CameraRun], *, between: int = 2) -> list[CameraRun]:
+def most(
+    attempt: Callable[[int], CameraRun], *, between: int = 2, enough: Callable[[], bool] = lambda: False
+) -> list[CameraRun]:
     """Twice as many cameras each time, until it is too much; then look `between` times halfway.
 
     What fails is tried once more: a machine may have been busy with something else.
@@ -107,6 +108,7 @@ def most(attempt: Callable[[int], CameraRun], *, between: int = 2) -> list[Camer
     Args:
         attempt: runs so many cameras.
         between: how many times to halve the gap that is left.
+        enough: whether the time is up: then there are no more runs after the first.
 
     Returns:
         All runs, those that failed too, by the number of cameras.
@@ -115,25 +117,28 @@ def most(attempt: Callable[[int], CameraRun], *, between: int = 2) -> list[Camer
 
     def holds(count: int) -> bool:
         first = attempt(count)
-        runs.append(first if first.sustained else min(first, attempt(count), key=lambda r: r.missing))
+        again = first if first.sustained or enough() else attempt(count)
+        runs.append(min(first, again, key=lambda r: r.missing))
         return runs[-1].sustained
 
     good, count = 0, 1
-    while count <= MAX_CAMERAS and holds(count):
+    while holds(count):
         good, count = count, 2 * count
-    bad = count
+        if count > MAX_CAMERAS or enough():
+            break
+    bad = runs[-1].cameras  # if that held, there is no gap to look into
     for _ in range(between):
         middle = (good + bad) // 2
-        if middle in (good, bad) or bad > MAX_CAMERAS:
+        if middle in (good, bad) or enough():
             break
         good, bad = (middle, bad) if holds(middle) else (good, middle)
     return sorted(runs, key=lambda r: r.cameras)
 
 
 def find_most(
-    model: CamModel, *, fps: float, seconds: float, device: str, precision: str, show: Show
+    model: CamModel, *, fps: float, seconds: float, device: str, precision: str, enough: Callable[[], bool]
 ) -> list[CameraRun]:
-    """Try numbers of cameras, each for so many seconds from its first heat on; `show` is called after each."""
+    """Try numbers of cameras, each for so many seconds from its first heat on; `enough` is asked after each."""
     clip_format = model.spec.clip_format
     seconds += clip_format.length / clip_format.fps
     with tempfile.TemporaryDirectory(prefix="streamcam-") as folder:
@@ -142,11 +147,9 @@ def find_most(
 
         def attempt(count: int) -> CameraRun:
             config = camera_config(camera, count, seconds=seconds, device=device, precision=precision)
-            done = run_cameras(model, config, fps=fps)
-            show(0, 0)
-            return done
+            return run_cameras(model, config, fps=fps)
 
-        return most(attempt)
+        return most(attempt, enough=enough)
 
 
 def _memory_mb() -> float:

@@ -55,7 +55,8 @@ class EngineTurn:
         self._count = 1
         if isinstance(engine, StreamEngine):
             self._count = -(-engine.span.stride // hop)
-            self._take(-(-engine.span.receptive_field // hop))  # from then on, every layer has something to do
+            # From when the first slice is complete, every layer has something to do.
+            self._take(-(-(engine.span.last + engine.span.stride) // hop))
 
     def __call__(self) -> float:
         """Milliseconds a frame."""

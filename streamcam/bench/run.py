@@ -11,7 +11,7 @@ import torch
 
 from streamcam.bench.cameras import CameraRun, find_most
 from streamcam.bench.engines import EngineTurn, engine_turns, matmul_turn
-from streamcam.bench.measure import Show, Spread, alternate, ratios
+from streamcam.bench.measure import MIN_ROUNDS, Show, Spread, alternate, ratios
 from streamcam.engines.device import PRECISIONS
 from streamcam.models import CamModel, load_model
 
@@ -76,15 +76,22 @@ def bench(
     """
     begin_s = time.perf_counter()
 
-    def shown(_done: float, _total: float) -> None:
-        gone_s = time.perf_counter() - begin_s
-        show(gone_s, max(seconds, gone_s))
+    def gone_s() -> float:
+        return min(time.perf_counter() - begin_s, seconds)
+
+    def enough() -> bool:
+        show(gone_s(), seconds)
+        return gone_s() >= seconds
 
     model = load_model(name, weights=weights)
     turns = engine_turns(model, device=device, precision=precision)
     runner = turns["window"].runner
-    costs, ratio = engine_costs(model, turns, seconds=seconds * SHARE_FOR_ENGINES, show=shown)
-    runs = find_most(model, fps=FPS, seconds=seconds * SHARE_FOR_A_RUN, device=device, precision=precision, show=shown)
+    costs, ratio = engine_costs(
+        model, turns, seconds=seconds * SHARE_FOR_ENGINES, show=lambda _done, _total: show(gone_s(), seconds)
+    )
+    runs = find_most(
+        model, fps=FPS, seconds=seconds * SHARE_FOR_A_RUN, device=device, precision=precision, enough=enough
+    )
     return Report(
         model=runner.context.model,
         device=str(runner.device),
@@ -100,13 +107,18 @@ def bench(
 
 
 def engine_costs(
-    model: CamModel, turns: Mapping[str, EngineTurn], *, seconds: float, show: Show
+    model: CamModel,
+    turns: Mapping[str, EngineTurn],
+    *,
+    seconds: float,
+    min_rounds: int = MIN_ROUNDS,
+    show: Show = lambda _done, _total: None,
 ) -> tuple[dict[str, EngineCost], Spread | None]:
     """Let engines and a matrix product take turns; what each engine costs, and `window` over `stream`."""
     runner = turns["window"].runner
     can_multiply = isinstance(runner.device, torch.device) and runner.precision in PRECISIONS
     product = {"matmul": matmul_turn(runner.device, runner.precision)} if can_multiply else {}
-    taken = alternate({**turns, **product}, seconds=seconds, show=show)
+    taken = alternate({**turns, **product}, seconds=seconds, min_rounds=min_rounds, show=show)
     # Operations are counted where the counter can see them, and are the same everywhere.
     gflop = {name: turn.gflop() for name, turn in engine_turns(model, device="cpu", precision="fp32").items()}
     costs = {
