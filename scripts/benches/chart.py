@@ -9,11 +9,12 @@ import matplotlib as mpl
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import ScalarFormatter
 
 from streamcam.sheet import PALETTE
 
 BLUE, RED, GREEN, PINK, ORANGE, SKY = (tuple(c / 255 for c in colour) for colour in PALETTE)
-GREY = (0.62, 0.62, 0.65)
+GREY, INK = (0.62, 0.62, 0.65), (0.2, 0.2, 0.2)
 TOOLS = {"streamcam": BLUE, "imagezmq": ORANGE, "vidgear NetGear": GREY}
 
 
@@ -31,27 +32,28 @@ def draw(results: dict[str, Any], path: Path) -> None:
         for axis in axes.flat[len(there) :]:
             axis.set_axis_off()
         machine = results["machine"]
-        figure.suptitle(f"{machine['processor']}, {machine['cores']} cores; medians, with quartiles", fontsize=13)
+        figure.suptitle(
+            f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads; medians with quartiles",
+            fontsize=13,
+        )
         figure.tight_layout(rect=(0, 0, 1, 0.98), h_pad=2.5, w_pad=2.5)
         figure.savefig(path, dpi=110)
         plt.close(figure)
 
 
 def _bars(
-    axis: Axes, names: Sequence[str], spreads: Sequence[dict[str, float]], colours: Sequence[Any], form: str
+    axis: Axes, names: Sequence[str], spreads: Sequence[dict[str, float]], colours: Sequence[Any], notes: Sequence[str]
 ) -> None:
-    """Bars from left to right, each with its quartiles and its value written behind it."""
+    """Bars from left to right, each with its quartiles and a note behind it."""
     medians = [s["median"] for s in spreads]
     errors = [[s["median"] - s["low"] for s in spreads], [s["high"] - s["median"] for s in spreads]]
     at = range(len(names))
-    axis.barh(
-        at, medians, color=colours, xerr=errors, error_kw={"ecolor": (0.2, 0.2, 0.2), "elinewidth": 1}, height=0.7
-    )
+    axis.barh(at, medians, color=colours, xerr=errors, error_kw={"ecolor": INK, "elinewidth": 1}, height=0.7)
     axis.set_yticks(at, names)
     axis.invert_yaxis()
-    for y, s in zip(at, spreads, strict=True):
-        axis.annotate(form.format(s["median"]), (s["high"], y), (5, 0), textcoords="offset points", va="center")
-    axis.margins(x=0.14)
+    for y, s, note in zip(at, spreads, notes, strict=True):
+        axis.annotate(note, (s["high"], y), (5, 0), textcoords="offset points", va="center")
+    axis.set_xlim(right=1.2 * max(s["high"] for s in spreads))
 
 
 def loop(axis: Axes, figures: dict[str, Any]) -> None:
@@ -59,14 +61,11 @@ def loop(axis: Axes, figures: dict[str, Any]) -> None:
     names = list(figures["ms"])
     rates = [{k: 1e3 / figures["ms"][n][v] for k, v in RATE_OF.items()} for n in names]
     colours = [GREY if n.startswith("by hand") else BLUE if "window" in n else GREEN for n in names]
-    short = [
-        n.replace("by hand: OpenCV, deque, grad-cam", "by hand with grad-cam").replace(", hop 1", "") for n in names
-    ]
-    _bars(axis, short, rates, colours, "{:.1f}")
-    axis.set_xscale("log")
-    axis.set_xlabel("overlays a second (logarithmic)")
-    axis.set_title("r3d_18, every frame explained: the loop by hand, and streamcam")
-    axis.set_xlim(right=max(r["high"] for r in rates) * 2.2)
+    short = [n.replace("OpenCV, deque, grad-cam", "grad-cam").replace(", hop 1", "") for n in names]
+    times = [f" ({figures['ratio'][n]['median']:.1f}×)" if n in figures["ratio"] else "" for n in names]
+    _bars(axis, short, rates, colours, [f"{r['median']:.1f}{t}" for r, t in zip(rates, times, strict=True)])
+    axis.set_xlabel("overlays a second; window sees what the loop sees, stream computes each frame once")
+    axis.set_title("Every frame explained, r3d_18: the loop by hand, and streamcam")
 
 
 RATE_OF = {"median": "median", "low": "high", "high": "low"}
@@ -78,7 +77,8 @@ def cam(axis: Axes, figures: dict[str, Any]) -> None:
     one = {"median": 1.0, "low": 1.0, "high": 1.0}
     names = ["the bare forward", *figures["forwards"]]
     colours = [BLUE if n.startswith("streamcam") else SKY if n.startswith("the bare") else GREY for n in names]
-    _bars(axis, names, [figures["forwards"].get(n, one) for n in names], colours, "{:.2f}")
+    spreads = [figures["forwards"].get(n, one) for n in names]
+    _bars(axis, names, spreads, colours, [f"{s['median']:.2f}" for s in spreads])
     axis.set_xlabel("times the bare forward")
     axis.set_title("What heat costs beside the bare forward (r3d_18)")
 
@@ -102,6 +102,7 @@ def stream(axis: Axes, figures: dict[str, Any]) -> None:
     axis.set_xticks(sorted({row["hop"] for row in rows}), [f"{hop}" for hop in sorted({row["hop"] for row in rows})])
     axis.set_xlim(left=0.75)
     axis.set_xlabel("hop: frames between windows")
+    axis.yaxis.set_major_formatter(ScalarFormatter())
     axis.set_ylabel("times as fast (logarithmic)")
     title = "Each frame once, against windows computed anew (r3d_18)"
     if peer := figures["continual"]["ratio"]:
@@ -115,14 +116,15 @@ def limit(axis: Axes, figures: dict[str, Any]) -> None:
     rows = [row for row in figures["rows"] if row["share"]]
     names = [f"{row['model']}, {row['precision']}, {row['engine']}" for row in rows]
     shares = [{k: 100 * v for k, v in row["share"].items()} for row in rows]
-    _bars(axis, names, shares, [BLUE if row["engine"] == "window" else GREEN for row in rows], "{:.0f} %")
+    colours = [BLUE if row["engine"] == "window" else GREEN for row in rows]
+    _bars(axis, names, shares, colours, [f"{share['median']:.0f} %" for share in shares])
     axis.axvline(100, color=GREY, linestyle=":", linewidth=1)
     axis.set_xlabel("% of the operations a second of a plain matrix product in the same precision")
     axis.set_title("Share of the machine's limit")
 
 
 def transport(axis: Axes, figures: dict[str, Any]) -> None:
-    """Frames a second that arrive."""
+    """Frames a second that arrive, and how old they are then."""
     rows = figures["flows"]
     cases = list(dict.fromkeys((tuple(row["size"]), row["subscribers"]) for row in rows))
     tools = [tool for tool in TOOLS if any(row["tool"] == tool for row in rows)]
@@ -134,11 +136,13 @@ def transport(axis: Axes, figures: dict[str, Any]) -> None:
             x, value = j + (i - (len(tools) - 1) / 2) * 0.27, own[case]["received_fps"]
             error = [[value["median"] - value["low"]], [value["high"] - value["median"]]]
             axis.bar(x, value["median"], 0.25, yerr=error, color=TOOLS[tool], label=tool if j == 0 else None)
-            axis.annotate(f"{value['median']:.0f}", (x, value["high"]), (0, 3), textcoords="offset points", ha="center")
+            note = f"{value['median']:.0f}\n{own[case]['flat_ages_ms'][0]:.0f} ms"
+            axis.annotate(note, (x, value["high"]), (0, 3), textcoords="offset points", ha="center", fontsize=9)
     labels = [f"{size[0]}×{size[1]}\n{n} subscriber{'s' if n > 1 else ''}" for size, n in cases]
     axis.set_xticks(range(len(cases)), labels)
     axis.set_ylabel("frames/s that reach each")
-    axis.set_title("JPEG pictures to other processes, as fast as it goes")
+    axis.margins(y=0.18)
+    axis.set_title("JPEG to other processes, as fast as it goes: what arrives, and its age")
     axis.legend(frameon=False)
 
 
