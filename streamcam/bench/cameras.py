@@ -63,23 +63,39 @@ def write_camera(path: Path, fps: float) -> None:
                 due_s += 1 / fps
 
 
-def run_cameras(model: CamModel, config: RunConfig, *, fps: float) -> CameraRun:
-    """Run a config's cameras for its seconds."""
-    assert config.seconds is not None
+def run_cameras(
+    model: CamModel, camera: Path, count: int, *, fps: float, seconds: float, device: str, precision: str
+) -> CameraRun:
+    """Run so many cameras, published where nobody listens.
+
+    Args:
+        model: what to run.
+        camera: the file that each of them plays; the socket is put beside it.
+        count: how many.
+        fps: the file's frames a second.
+        seconds: how long, from when the first window is full.
+        device: as for `make_engine`.
+        precision: as for `make_engine`.
+    """
+    clip_format = model.spec.clip_format
+    seconds += clip_format.length / clip_format.fps
+    sources = [SourceConfig(uri=str(camera), name=f"cam{i + 1}") for i in range(count)]
+    options = {"device": device, "precision": precision, "bind": f"ipc://{camera.parent}/bench"}
+    config = RunConfig.model_validate({"sources": sources, "loop": True, "seconds": seconds, **options})
     with ExitStack() as stack:
         live = assemble(config, stack, model=model)
         start_s, cpu_s = time.perf_counter(), time.process_time()
         summary = run(live)
         cores = (time.process_time() - cpu_s) / (time.perf_counter() - start_s)
-        expected = len(config.sources) * config.seconds * fps
-        return CameraRun(
-            cameras=len(config.sources),
-            missing=missing_of(summary, expected_frames=expected),
-            p50_ms=summary.latency_ms["capture_to_result"].get("p50"),
-            p95_ms=summary.latency_ms["capture_to_result"].get("p95"),
-            cores=cores,
-            memory_mb=_memory_mb(),
-        )
+    latency = summary.latency_ms["capture_to_result"]
+    return CameraRun(
+        cameras=count,
+        missing=missing_of(summary, expected_frames=count * seconds * fps),
+        p50_ms=latency.get("p50"),
+        p95_ms=latency.get("p95"),
+        cores=cores,
+        memory_mb=_memory_mb(),
+    )
 
 
 def missing_of(summary: Summary, *, expected_frames: float) -> float:
@@ -88,14 +104,6 @@ def missing_of(summary: Summary, *, expected_frames: float) -> float:
     # A camera has its first frame at once and its last just before the end; two frames either way are nobody's fault.
     unread = (expected_frames - summary.frames) / expected_frames - 2 * len(summary.sources) / expected_frames
     return float(np.clip(max(dropped, unread, 0.0 if summary.results else 1.0), 0.0, 1.0))
-
-
-def camera_config(camera: Path, count: int, *, seconds: float, device: str, precision: str) -> RunConfig:
-    """So many cameras that play one file, published where nobody listens."""
-    sources = [SourceConfig(uri=str(camera), name=f"cam{i + 1}") for i in range(count)]
-    endpoint = f"ipc://{camera.parent}/bench"
-    options = {"device": device, "precision": precision, "bind": endpoint, "loop": True, "seconds": seconds}
-    return RunConfig.model_validate({"sources": sources, **options})
 
 
 def most(
@@ -138,18 +146,12 @@ def most(
 def find_most(
     model: CamModel, *, fps: float, seconds: float, device: str, precision: str, enough: Callable[[], bool]
 ) -> list[CameraRun]:
-    """Try numbers of cameras, each for so many seconds from its first heat on; `enough` is asked after each."""
-    clip_format = model.spec.clip_format
-    seconds += clip_format.length / clip_format.fps
+    """Try numbers of cameras, each for so many seconds, in this process; `enough` is asked after each."""
     with tempfile.TemporaryDirectory(prefix="streamcam-") as folder:
         camera = Path(folder) / "camera.mp4"
         write_camera(camera, fps)
-
-        def attempt(count: int) -> CameraRun:
-            config = camera_config(camera, count, seconds=seconds, device=device, precision=precision)
-            return run_cameras(model, config, fps=fps)
-
-        return most(attempt, enough=enough)
+        options = {"device": device, "precision": precision}
+        return most(lambda count: run_cameras(model, camera, count, fps=fps, seconds=seconds, **options), enough=enough)
 
 
 def _memory_mb() -> float:
