@@ -73,7 +73,8 @@ def markdown(figures: dict[str, Any]) -> str:
             ]
             for run in rate["runs"]
         ]
-        line = f"At {rate['fps']:g} frames/s: {rate['cameras']} without loss"
+        more = "" if rate["runs"][-1]["cameras"] > rate["cameras"] else "at least "
+        line = f"At {rate['fps']:g} frames/s: {more}{rate['cameras']} without loss"
         if cost := rate["per_camera"]:
             line += f"; each takes {cost['cores']:.3f} of a core ({1 / cost['cores']:.0f} cameras a core)"
             line += f" and {cost['memory_mb']:.0f} MB"
