@@ -49,9 +49,12 @@ ALLOWED = {
         *("records", "errors", "files", "localise", "clips", "cam", "models", "engines", "sources", "render", "sheet"),
         "pictures",
     },
+    "bench": {
+        *("records", "errors", "config", "clips", "sources", "models", "engines", "metrics", "live", "recorder"),
+    },
     "doctor": {"errors", "engines", "models", "viewer"},
     "demo": {"errors", "viewer"},
-    "console": {"records", "metrics", "models", "pipeline", "live", "doctor", "explain", "evaluate", "train"},
+    "console": {"records", "metrics", "models", "pipeline", "live", "doctor", "explain", "evaluate", "train", "bench"},
 }
 ANYTHING = {"cli", "__init__", "__main__"}
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from streamcam.cli import about, live, recorded, training
+from streamcam.cli import about, bench, live, recorded, training
 from streamcam.errors import StreamcamError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": training.train,
     "models": about.models,
     "doctor": about.doctor,
+    "bench": bench.bench,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)
