@@ -202,7 +202,7 @@ class CamModel(nn.Module):
 
     def normalise(self, frames: Tensor) -> Tensor:
         """uint8 [N,L,3,h,w] → float [N,3,L,h,w] in the network's units and precision."""
-        dtype = next(self.features.parameters()).dtype
+        dtype = next(self.features.parameters(), self.mean).dtype  # there are none where another runtime has them
         return ((frames.transpose(1, 2).float() - self.mean) / self.std).to(dtype)
 
     def feature_maps(self, x: Tensor) -> tuple[Tensor, ...]:
