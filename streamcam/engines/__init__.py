@@ -61,11 +61,18 @@ def make_runner(model: CamModel, *, device: str = "auto", precision: str = "auto
     Raises:
         StreamcamError: no such device or precision, or not for this model.
     """
+    device = _where(model, device, precision)
     require_device(device)
     if device == openvino.NAME:
-        return OpenVinoRunner(model, pick_openvino_precision(precision))
+        return OpenVinoRunner(model, pick_openvino_precision(precision, model))
     chosen = pick_device(device)
     return Runner(model, chosen, pick_precision(precision, chosen))
+
+
+def _where(model: CamModel, device: str, precision: str) -> str:
+    """`auto` → openvino, for a model that has been quantised for it and is not asked for in another precision."""
+    quantized = model.int8 is not None and precision in ("auto", "int8")
+    return openvino.NAME if device == "auto" and quantized else device
 
 
 def make_engine(
@@ -82,14 +89,15 @@ def make_engine(
     Args:
         model: it is copied, not changed.
         name: `window`, `stream`, or `auto`: stream where it gives window's answers for less.
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `openvino`.
-        precision: `auto`, `fp32`, `fp16` or `bf16`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `openvino`; auto is openvino for a model in int8.
+        precision: `auto`, `fp32`, `fp16`, `bf16` or `int8`.
         top_k: how many classes' heat each result carries, where `classes` does not say which.
         classes: indices of the classes whose heat each result carries.
 
     Raises:
         StreamcamError: no such engine, device or precision, or not for this model.
     """
+    device = _where(model, device, precision)
     whole_clips = device == openvino.NAME and not model.spec.framewise
     if name == "auto":
         name = "stream" if not whole_clips and answers_as_window(model) else "window"

@@ -8,18 +8,19 @@ import sys
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from streamcam.engines.device import Runner, cpu_has_bf16
 from streamcam.errors import StreamcamError
-from streamcam.models.base import CamModel
+from streamcam.models.base import CamModel, ModelSpec
 
 NAME = "openvino"
 """What `--device` calls it."""
 
-HINTS = {"fp32": "f32", "bf16": "bf16"}
-"""A precision, and what OpenVINO calls it."""
+HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+"""A precision, and what OpenVINO computes in where the network says nothing else."""
 
 
 def require_openvino() -> None:
@@ -45,16 +46,21 @@ def import_openvino() -> Any:
     return openvino
 
 
-def pick_openvino_precision(name: str) -> str:
-    """`auto` → the fastest that the processor computes natively; others as they are.
+def pick_openvino_precision(name: str, model: CamModel) -> str:
+    """`auto` → the fastest that the model has and the processor computes natively; others as they are.
 
     Raises:
-        StreamcamError: no such precision.
+        StreamcamError: no such precision, or the model has not been quantised.
     """
     if name == "auto":
-        return "bf16" if cpu_has_bf16() else "fp32"
+        return "int8" if model.int8 is not None else "bf16" if cpu_has_bf16() else "fp32"
     if name not in HINTS:
         raise StreamcamError(f"no such precision on openvino: {name} (use auto, {', '.join(HINTS)})")
+    if name == "int8" and model.int8 is None:
+        raise StreamcamError(
+            f"{model.spec.name} is not quantised: streamcam quantize SOURCE --model {model.spec.name} -o FILE makes a "
+            "checkpoint that is"
+        )
     return name
 
 
@@ -71,14 +77,8 @@ class OpenVinoRunner(Runner):
         self.device_name = NAME
 
     def _made_ready(self, features: nn.Module) -> nn.Module:
-        converted = convert(features, self.spec.name, self._example(), framewise=self.spec.framewise)
+        converted = read_int8(self.model) if self.precision == "int8" else convert(features, self.spec)
         return OpenVinoFeatures(converted, precision=self.precision, one_by_one=not self.spec.framewise)
-
-    def _example(self) -> Tensor:
-        """Two pictures, of which torch.export learns that their number varies; or a clip."""
-        clip_format = self.spec.clip_format
-        lead = (2, 3) if self.spec.framewise else (1, 3, clip_format.length)
-        return torch.zeros(*lead, *clip_format.crop)
 
 
 class OpenVinoFeatures(nn.Module):
@@ -107,20 +107,42 @@ class OpenVinoFeatures(nn.Module):
         return [torch.from_numpy(values) for values in results.values()]
 
 
-def convert(features: nn.Module, name: str, example: Tensor, *, framewise: bool) -> Any:
+def convert(features: nn.Module, spec: ModelSpec) -> Any:
     """Features → an OpenVINO model: of any number of pictures, or of one clip.
 
     Raises:
         StreamcamError: they cannot be converted; the message says why.
     """
     openvino = import_openvino()
-    varying = ({0: torch.export.Dim("pictures")},) if framewise else None
+    # Of two pictures, torch.export learns that their number varies.
+    lead = (2, 3) if spec.framewise else (1, 3, spec.clip_format.length)
+    varying = ({0: torch.export.Dim("pictures")},) if spec.framewise else None
     try:
         # In a module of its own, since torch.export takes a traced network apart with its arguments frozen.
+        example = torch.zeros(*lead, *spec.clip_format.crop)
         exported = torch.export.export(nn.Sequential(features), (example,), dynamic_shapes=varying)
-        converted = openvino.convert_model(exported)
-        converted.reshape(openvino.PartialShape([-1 if framewise else 1, *example.shape[1:]]))
+        return _shaped(openvino.convert_model(exported), spec)
     except Exception as e:  # whatever two converters stumble over in a stranger's network
         reason = (str(e).splitlines() or [type(e).__name__])[0]
-        raise StreamcamError(f"{name} cannot be converted for OpenVINO ({reason}): use --device cpu") from e
+        raise StreamcamError(f"{spec.name} cannot be converted for OpenVINO ({reason}): use --device cpu") from e
+
+
+def read_int8(model: CamModel) -> Any:
+    """The features of a quantised model.
+
+    Raises:
+        StreamcamError: they cannot be read, or not for clips of this length.
+    """
+    assert model.int8 is not None
+    openvino = import_openvino()
+    weights = openvino.Tensor(np.frombuffer(model.int8.weights, np.uint8))
+    try:
+        return _shaped(openvino.Core().read_model(model.int8.graph, weights), model.spec)
+    except RuntimeError as e:
+        raise StreamcamError(f"{model.spec.name} cannot be used in int8 as it is: quantize it again") from e
+
+
+def _shaped(converted: Any, spec: ModelSpec) -> Any:
+    lead = (-1, 3) if spec.framewise else (1, 3, spec.clip_format.length)
+    converted.reshape([*lead, *spec.clip_format.crop])
     return converted
