@@ -192,7 +192,9 @@ def test_every_command_says_so_before_anything_is_loaded(arguments: list[str], t
     code = WITHOUT.format(arguments=[*arguments, "--device", "openvino", "--model", "r3d_18"])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "streamcam: --device openvino needs OpenVINO: pip install 'streamcam[openvino]'\n"
+    assert (
+        done.stderr == "streamcam: OpenVINO is not installed: pip install 'streamcam[openvino]', or use --device cpu\n"
+    )
     assert [p.name for p in tmp_path.iterdir()] == ["picture.png"]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from streamcam.cli.options import one_thread_for_pictures, option
-from streamcam.config import TrainConfig, make_train_config
+from streamcam.config import RunConfig, TrainConfig, make_train_config
 
 
 def _train_option(key: str, *names: str) -> Any:
@@ -80,7 +80,7 @@ def quantize(
         str, typer.Argument(help="0 or /dev/video0 (a webcam), rtsp://…, http://…, or a file", show_default=False)
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="the checkpoint to write: NAME.safetensors")],
-    model: Annotated[str, option("model")] = "imagenet",
+    model: Annotated[str, typer.Option(help=RunConfig.model_fields["model"].description, show_default=False)],
     weights: Annotated[str | None, option("weights")] = None,
     clips: Annotated[int, typer.Option(min=1, max=1000, help="learn from so many clips; a file may be shorter")] = 48,
     force: Annotated[bool, typer.Option("--force", help="replace a checkpoint of that name")] = False,

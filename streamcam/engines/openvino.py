@@ -30,7 +30,7 @@ def require_openvino() -> None:
         StreamcamError: it is not.
     """
     if find_spec("openvino") is None:
-        raise StreamcamError("--device openvino needs OpenVINO: pip install 'streamcam[openvino]'")
+        raise StreamcamError("OpenVINO is not installed: pip install 'streamcam[openvino]', or use --device cpu")
 
 
 def import_openvino() -> Any:
