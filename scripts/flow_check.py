@@ -26,7 +26,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from streamcam.clips import SlidingWindow, transform_of
-from streamcam.engines import make_engine
+from streamcam.engines import make_engine, require_device
 from streamcam.engines.stream import StreamEngine
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
@@ -193,6 +193,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Check all videos; what goes into the JSON."""
+    require_device(options.device)
     videos = find_videos(options.path)
     require_writable(options.json, ".json")
     require_writable(options.sheet, ".png", ".jpg", ".jpeg")

@@ -33,8 +33,10 @@ class RunConfig(_Strict):
     model: str = Field("motion", description="one of `streamcam models`, or a checkpoint (.safetensors)")
     weights: str | None = Field(None, description="DEFAULT (published), none (random, for measuring) or a file")
     engine: Literal["auto", "window", "stream"] = Field("auto", description="how clips are computed")
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
-    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field("auto", description="auto is the fastest native one")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or openvino")
+    precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = Field(
+        "auto", description="auto is the fastest native one; int8 is for what streamcam quantize made"
+    )
     window: int | None = Field(None, ge=1, le=1024, description="frames in a clip; by default the model's own")
     hop: int | None = Field(
         None, ge=1, le=100_000, description="frames between windows; by default a heat slice's worth"

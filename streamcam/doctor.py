@@ -11,6 +11,7 @@ import av.codec
 import torch
 
 from streamcam.engines.device import cpu_has_bf16
+from streamcam.engines.openvino import require_openvino
 from streamcam.errors import StreamcamError
 from streamcam.models.imagenet import packaged_weights
 from streamcam.viewer import require_display
@@ -31,7 +32,7 @@ class Finding:
 def examine() -> Iterator[Finding]:
     """Look at everything, one after the other."""
     yield Finding("Python and torch", True, f"Python {platform.python_version()}, torch {torch.__version__}")
-    for check in (_gpu, _cpu, _cameras, _decoders, _encoder, _display, _weights):
+    for check in (_gpu, _cpu, _openvino, _cameras, _decoders, _encoder, _display, _weights):
         yield check()
 
 
@@ -45,6 +46,10 @@ def _gpu() -> Finding:
 def _cpu() -> Finding:
     native = "bf16 in hardware" if cpu_has_bf16() else "no bf16 in hardware: fp32 is used"
     return Finding("CPU", True, f"{torch.get_num_threads()} threads, {native}")
+
+
+def _openvino() -> Finding:
+    return _tried("OpenVINO", require_openvino, "--device openvino can be used, and streamcam quantize")
 
 
 def _cameras() -> Finding:

@@ -5,7 +5,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from streamcam.align import Aligned
 from streamcam.clips import SlidingWindow
 from streamcam.config import RunConfig
-from streamcam.engines import make_engine
+from streamcam.engines import make_engine, require_device
 from streamcam.engines.device import a_core_left_free
 from streamcam.engines.stream import StreamEngine
 from streamcam.engines.window import WindowEngine
@@ -50,7 +50,7 @@ class Live:
             model=runner.context.model,
             model_hash=runner.context.model_hash,
             engine=self.engine.name,
-            device=str(runner.device),
+            device=runner.device_name,
             precision=runner.precision,
         )
 
@@ -69,6 +69,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     Raises:
         StreamcamError: something cannot be had; nothing is left open or half-written.
     """
+    require_device(config.device)
     spec = model.spec if model is not None else find_spec(config.model)
     classes = find_classes(spec, config.classes)
     _require_outputs_apart(config)
@@ -78,14 +79,15 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         require_display()
     for source in config.sources:
         parse_address(source.uri)
-    engine = make_engine(
-        _fitted(model or load_model(config.model, weights=config.weights), config),
-        name=config.engine,
-        device=config.device,
-        precision=config.precision,
-        top_k=config.top_k,
-        classes=classes,
-    )
+    with _cores(config):  # OpenVINO is told with how many threads when it compiles
+        engine = make_engine(
+            _fitted(model or load_model(config.model, weights=config.weights), config),
+            name=config.engine,
+            device=config.device,
+            precision=config.precision,
+            top_k=config.top_k,
+            classes=classes,
+        )
     # Not before: what a camera sends while a network is being loaded would only be late.
     sources = _open_sources(config, stack)
     metrics = Metrics()
@@ -145,7 +147,7 @@ def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary
 
     on_cpu = live.engine.runner.device.type == "cpu"
     try:
-        with a_core_left_free() if on_cpu and not config.as_fast_as_possible else nullcontext():
+        with _cores(config) if on_cpu else nullcontext():
             pipeline.run(wait=wait)
     except KeyboardInterrupt:
         pass
@@ -156,6 +158,11 @@ def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary
     if config.summary_json is not None:
         write_json(config.summary_json, asdict(summary))
     return summary
+
+
+def _cores(config: RunConfig) -> AbstractContextManager[None]:
+    """How many a network gets: where cameras wait for nobody, one is left for them."""
+    return nullcontext() if config.as_fast_as_possible else a_core_left_free()
 
 
 class _LiveCaption:

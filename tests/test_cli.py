@@ -104,6 +104,26 @@ def test_a_3d_network_runs_without_weights(tmp_path: Path) -> None:
         assert saved["cube"].shape == (2, 5, 2, 7, 7)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "sample", "--model", "nothing"),
+        ("explain", "sample", "-o", "out", "--model", "nothing"),
+        ("image", "a.png", "-o", "out", "--model", "nothing"),
+        ("eval", ".", "--model", "nothing"),
+    ],
+    ids=lambda a: a[0],
+)
+def test_opencv_leaves_the_cores_to_the_network(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    code = (
+        "import atexit, cv2, sys; from streamcam.cli import main; cv2.setNumThreads(2)\n"
+        f"atexit.register(lambda: print(cv2.getNumThreads())); sys.argv[1:] = {arguments}; main()"
+    )
+    (tmp_path / "a.png").touch()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "1\n"), done.stderr
+
+
 def test_a_pipe_is_a_source() -> None:
     sample = Path(__file__).parents[1] / "streamcam" / "data" / "sample.mp4"
     with sample.open("rb") as stdin:

@@ -45,7 +45,7 @@ def test_a_source_is_a_uri_or_a_uri_with_a_name() -> None:
         ({"sources": [{"url": "x"}]}, "unknown key 'sources.0.url' (did you mean 'uri'?)"),
         ({**SAMPLE, "hop": 0}, "hop: Input should be greater than or equal to 1"),
         ({**SAMPLE, "top_k": "many"}, "top_k: Input should be a valid integer"),
-        ({**SAMPLE, "precision": "fp8"}, "precision: Input should be 'auto', 'fp32', 'fp16' or 'bf16'"),
+        ({**SAMPLE, "precision": "fp8"}, "precision: Input should be 'auto', 'fp32', 'fp16', 'bf16' or 'int8'"),
         ({**SAMPLE, "classes": " , "}, "classes: List should have at least 1 item"),
         ({}, "no source: give a camera number"),
         ({"sources": []}, "sources: List should have at least 1 item"),

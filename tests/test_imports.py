@@ -52,9 +52,13 @@ ALLOWED = {
     "bench": {
         *("records", "errors", "config", "clips", "sources", "models", "engines", "metrics", "live", "recorder"),
     },
+    "quantize": {"errors", "cam", "clips", "sources", "models", "engines"},
     "doctor": {"errors", "engines", "models", "viewer"},
     "demo": {"errors", "viewer"},
-    "console": {"records", "metrics", "models", "pipeline", "live", "doctor", "explain", "evaluate", "train", "bench"},
+    "console": {
+        *("records", "metrics", "models", "pipeline", "live", "doctor", "explain", "evaluate", "train", "bench"),
+        "quantize",
+    },
 }
 ANYTHING = {"cli", "__init__", "__main__"}
 

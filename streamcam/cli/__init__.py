@@ -27,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "eval": recorded.evaluate,
     "record": training.record,
     "train": training.train,
+    "quantize": training.quantize,
     "models": about.models,
     "doctor": about.doctor,
     "bench": bench.bench,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from streamcam.cli.options import option
+from streamcam.cli.options import one_thread_for_pictures, option
 from streamcam.config import DEFAULT_ENDPOINT, make_config
 
 _DEMO = typer.Option("--demo", help="fill in what is not given: the webcam or the sample; a window or demo.mp4")
@@ -57,6 +57,7 @@ def run(
     from streamcam.live import assemble
     from streamcam.live import run as run_live
 
+    one_thread_for_pictures()
     with ExitStack() as stack:
         status = StatusLine()
         live = assemble(checked, stack, sinks=[status])

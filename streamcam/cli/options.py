@@ -8,6 +8,16 @@ from pydantic import BaseModel
 from streamcam.config import RunConfig
 
 
+def one_thread_for_pictures() -> None:
+    """Keep OpenCV to the thread that calls it: its pool gains nothing on small pictures, and takes the network's cores.
+
+    It holds for the whole process, which is why only the command line does it.
+    """
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
 def option(key: str, *names: str, of: type[BaseModel] = RunConfig, default: str | None = None) -> Any:
     """An option for a key of a configuration, with its description; `default` where the command has another one."""
     field = of.model_fields[key]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from streamcam.cli.options import option
+from streamcam.cli.options import one_thread_for_pictures, option
 from streamcam.config import MAX_CLASSES
 
 _OUT = typer.Option("-o", "--out", help="the folder for the outputs; a new one, or an empty one", show_default=False)
@@ -52,6 +52,7 @@ def explain(
     from streamcam.explain.film import seconds_of
     from streamcam.models import find_spec
 
+    one_thread_for_pictures()
     with Progress("explain", unit="s") as progress:
         done = explain_file(
             file,
@@ -95,6 +96,7 @@ def image(
     from streamcam.console.recorded import print_stills
     from streamcam.explain.stills import explain_pictures
 
+    one_thread_for_pictures()
     with Progress("image", unit="pictures") as progress:
         done = explain_pictures(
             paths,
@@ -134,6 +136,7 @@ def evaluate(
     from streamcam.console.recorded import print_report
     from streamcam.evaluate.run import evaluate_folder
 
+    one_thread_for_pictures()
     with Progress("eval", unit="clips") as progress:
         report = evaluate_folder(
             data,

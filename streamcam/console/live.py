@@ -68,7 +68,7 @@ def print_start(live: Live) -> None:
     """What runs, and how to watch it."""
     runner = live.engine.runner
     print(
-        f"{runner.context.model} on {runner.device} in {runner.precision}, engine {live.engine.name}: "
+        f"{runner.context.model} on {runner.device_name} in {runner.precision}, engine {live.engine.name}: "
         + ", ".join(source.shown for source in live.sources),
         file=sys.stderr,
     )

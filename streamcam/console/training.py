@@ -11,6 +11,7 @@ from rich.live import Live as LiveDisplay
 from rich.text import Text
 
 from streamcam.console.progress import Progress
+from streamcam.quantize import Fidelity
 from streamcam.train.collect import Moment
 from streamcam.train.loop import Epoch
 
@@ -84,4 +85,13 @@ class Recording:
 def print_trained(checkpoint: Path, *, score: float, epochs: int) -> None:
     """What training came to, and what to do with it."""
     print(f"{epochs} epochs, best score {score:.3f}: {checkpoint.parent / 'heat.png'} shows what was learnt")
+    print(f"see it live: streamcam run 0 --model {checkpoint}")
+
+
+def print_quantized(checkpoint: Path, fidelity: Fidelity) -> None:
+    """How far int8 is from float32, and what to do with it."""
+    print(
+        f"int8 against float32 on {fidelity.clips} other clips: the same class in {fidelity.top1_agreement:.0%}, heat "
+        f"alike to {fidelity.heat_cosine:.3f} (cosine), logits off by {fidelity.logit_error:.1%} of the largest at most"
+    )
     print(f"see it live: streamcam run 0 --model {checkpoint}")

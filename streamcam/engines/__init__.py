@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from streamcam.engines import openvino
 from streamcam.engines.device import Runner, pick_device, pick_precision
+from streamcam.engines.openvino import OpenVinoRunner, pick_openvino_precision, require_openvino
 from streamcam.engines.stream import StreamEngine, answers_as_window
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
@@ -41,6 +43,38 @@ class Engine(Protocol):
         ...
 
 
+def require_device(name: str) -> None:
+    """Find out before anything slow that a device is not there.
+
+    Raises:
+        StreamcamError: it is not; the message says what to do.
+    """
+    if name == openvino.NAME:
+        require_openvino()
+    else:
+        pick_device(name)
+
+
+def make_runner(model: CamModel, *, device: str = "auto", precision: str = "auto") -> Runner:
+    """Put a model on a device; `make_engine` has the arguments.
+
+    Raises:
+        StreamcamError: no such device or precision, or not for this model.
+    """
+    device = _where(model, device, precision)
+    require_device(device)
+    if device == openvino.NAME:
+        return OpenVinoRunner(model, pick_openvino_precision(precision, model))
+    chosen = pick_device(device)
+    return Runner(model, chosen, pick_precision(precision, chosen))
+
+
+def _where(model: CamModel, device: str, precision: str) -> str:
+    """`auto` → openvino, for a model that has been quantised for it and is not asked for in another precision."""
+    quantized = model.int8 is not None and precision in ("auto", "int8")
+    return openvino.NAME if device == "auto" and quantized else device
+
+
 def make_engine(
     model: CamModel,
     *,
@@ -55,17 +89,22 @@ def make_engine(
     Args:
         model: it is copied, not changed.
         name: `window`, `stream`, or `auto`: stream where it gives window's answers for less.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        precision: `auto`, `fp32`, `fp16` or `bf16`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `openvino`; auto is openvino for a model in int8.
+        precision: `auto`, `fp32`, `fp16`, `bf16` or `int8`.
         top_k: how many classes' heat each result carries, where `classes` does not say which.
         classes: indices of the classes whose heat each result carries.
 
     Raises:
         StreamcamError: no such engine, device or precision, or not for this model.
     """
+    device = _where(model, device, precision)
+    whole_clips = device == openvino.NAME and not model.spec.framewise
     if name == "auto":
-        name = "stream" if answers_as_window(model) else "window"
+        name = "stream" if not whole_clips and answers_as_window(model) else "window"
     if name not in ENGINES:
         raise StreamcamError(f"no such engine: {name} (use auto, {', '.join(ENGINES)})")
-    chosen = pick_device(device)
-    return ENGINES[name](Runner(model, chosen, pick_precision(precision, chosen)), top_k=top_k, classes=classes)
+    if name == "stream" and whole_clips:
+        raise StreamcamError(
+            f"on openvino, {model.spec.name} takes whole clips: use --engine window, or --device cpu to stream it"
+        )
+    return ENGINES[name](make_runner(model, device=device, precision=precision), top_k=top_k, classes=classes)

@@ -54,6 +54,8 @@ def pick_precision(name: str, device: torch.device) -> str:
         if device.type == "cuda":
             return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
         return "bf16" if cpu_has_bf16() else "fp32"
+    if name == "int8":
+        raise StreamcamError("int8 needs --device openvino, and a model that streamcam quantize has made")
     if name not in PRECISIONS:
         raise StreamcamError(f"no such precision: {name} (use auto, {', '.join(PRECISIONS)})")
     return name
@@ -111,15 +113,20 @@ class Runner:
 
     def __init__(self, model: CamModel, device: torch.device, precision: str) -> None:
         self.device, self.precision = device, precision
+        self.device_name = str(device)
+        """What computes, for people."""
         self.spec, self.context = model.spec, model.heat_context
-        layout = torch.channels_last if model.spec.framewise else torch.channels_last_3d
         self.model = copy.deepcopy(model).to(device)
         """The copy, its batch norms folded."""
-        self.model.features = fold_batch_norm(self.model.features)
-        self.model.features.to(dtype=PRECISIONS[precision], memory_format=layout)  # type: ignore[call-overload]
+        self.model.features = self._made_ready(fold_batch_norm(self.model.features))
         self._staging = _PinnedRing(device) if device.type == "cuda" else None
         # A GPU has room for many clips at once; on a CPU a batch only helps where one frame is little work.
         self.max_batch = 16 if device.type == "cuda" else 4 if model.spec.framewise else 1
+
+    def _made_ready(self, features: nn.Module) -> nn.Module:
+        layout = torch.channels_last if self.spec.framewise else torch.channels_last_3d
+        features.to(dtype=PRECISIONS[self.precision], memory_format=layout)  # type: ignore[call-overload]
+        return features
 
     @torch.inference_mode()
     def run(self, clips: Sequence[npt.NDArray[np.uint8]]) -> CamOutput:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from streamcam.engines.device import Runner, pick_device, pick_precision
+from streamcam.engines import make_runner
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.evaluate.assess import Case, Verdict, assess
@@ -73,8 +73,8 @@ def evaluate(
     Args:
         data: the folder; docs/evaluation.md has the format.
         model: the network.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        precision: `auto`, `fp32`, `fp16` or `bf16`.
+        device: as for `make_engine`.
+        precision: as for `make_engine`.
         extra: contenders besides those that are in every report.
         erase_steps: of insertion and deletion; 0 not to.
         limit: only so many clips, evenly spread over the set.
@@ -89,10 +89,9 @@ def evaluate(
     if not labels:
         raise StreamcamError(f"no truth in {data}: expected a folder for each class, masks, or truth.csv")
     indices = find_indices(labels, read_names(data), model.classes)
-    chosen = pick_device(device)
-    runner = Runner(model, chosen, pick_precision(precision, chosen))
+    runner = make_runner(model, device=device, precision=precision)
     engine = WindowEngine(runner, classes=sorted({i for known in indices.values() for i in known}))
-    model = copy.deepcopy(model).to(chosen).requires_grad_(False)
+    model = copy.deepcopy(model).to(runner.device).requires_grad_(False)
     cases: list[Case] = []
     verdicts: list[Verdict] = []
     for done, item in enumerate(items):
@@ -109,7 +108,7 @@ def evaluate(
         "slices": sum(case.slices for case in cases),
         "model": runner.context.model,
         "model_hash": runner.context.model_hash,
-        "device": str(runner.device),
+        "device": runner.device_name,
         "precision": runner.precision,
         "classes": {label: [model.classes[i] for i in known] for label, known in indices.items()},
     }

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from streamcam.engines import require_device
 from streamcam.errors import StreamcamError
 from streamcam.evaluate.dataset import find_items
 from streamcam.evaluate.report import Report, Show, evaluate
@@ -32,6 +33,7 @@ def evaluate_folder(
     Raises:
         StreamcamError: something cannot be had, read or written.
     """
+    require_device(device)
     find_items(data)
     require_writable(json, ".json")
     require_writable(sheet, ".png", ".jpg", ".jpeg")

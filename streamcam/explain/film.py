@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 
 from streamcam.clips import SlidingWindow
-from streamcam.engines import make_engine
+from streamcam.engines import make_engine, require_device
 from streamcam.engines.stream import StreamEngine
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
@@ -112,6 +112,7 @@ def explain(
         StreamcamError: something cannot be had or written.
     """
     begin_s = time.monotonic()
+    require_device(device)
     require_fresh(folder, force=force)
     _require_file(uri, folder, start_s, end_s)
     spec = find_spec(model) if isinstance(model, str) else model.spec
@@ -301,6 +302,6 @@ def _heat_name(kind: str, engine: WindowEngine | StreamEngine, *, frames: float,
 def _row_bytes(engine: WindowEngine | StreamEngine, classes: int) -> int:
     """What one frame's heat takes, in bytes, found out on a black clip."""
     clip_format = engine.runner.spec.clip_format
-    output = engine.runner.run([np.zeros((1, 3, *clip_format.crop), np.uint8)])
+    output = engine.runner.run([np.zeros((clip_format.length, 3, *clip_format.crop), np.uint8)])
     cells = output.cube[0, 0, 0].numel()
     return 2 * (classes + 1) * cells + 4 * output.logits.shape[1] + 12 * classes + 40

@@ -12,7 +12,8 @@ import torch
 
 from streamcam.cam import to_heat
 from streamcam.clips import prepare, transform_of
-from streamcam.engines.device import Runner, pick_device, pick_precision
+from streamcam.engines import make_runner, require_device
+from streamcam.engines.device import Runner
 from streamcam.errors import StreamcamError
 from streamcam.explain.findings import COLUMNS, Finding, find, painted, strongest
 from streamcam.files import require_fresh, staged
@@ -87,8 +88,8 @@ def explain_pictures(
         weights: as for `load_model`.
         classes: paint the strongest of these; by default each picture's strongest of all.
         top_k: how many classes are told of for each picture.
-        device: as for `pick_device`.
-        precision: as for `pick_precision`.
+        device: as for `make_engine`.
+        precision: as for `make_engine`.
         force: write into a folder that is not empty, and replace earlier outputs.
         show: called with the number of pictures that are done.
 
@@ -97,6 +98,7 @@ def explain_pictures(
             cannot be written.
     """
     begin_s = time.monotonic()
+    require_device(device)
     require_fresh(folder, force=force)
     if any(path.resolve().parent == folder.resolve() for path in paths):
         raise StreamcamError(f"outputs would lie among the pictures in {folder}: give another folder")
@@ -104,8 +106,7 @@ def explain_pictures(
     _require_framewise(spec)
     always = find_classes(spec, classes) or []
     loaded = load_model(model, weights=weights) if isinstance(model, str) else model
-    chosen = pick_device(device)
-    runner = Runner(loaded, chosen, pick_precision(precision, chosen))
+    runner = make_runner(loaded, device=device, precision=precision)
     names = overlay_names(paths)
     skipped: list[Path] = []
     with staged(folder) as hidden, closing(_Outputs(hidden, f"As {spec.name} sees them", count=len(paths))) as outputs:

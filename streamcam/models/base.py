@@ -23,6 +23,15 @@ PICTURES_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Int8:
+    """A model's features in int8, as OpenVINO stores a network."""
+
+    graph: bytes
+    """XML."""
+    weights: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """What can be said of a model without loading its weights."""
 
@@ -95,6 +104,8 @@ class CamModel(nn.Module):
         """
         super().__init__()
         self.spec, self.features, self.head, self.windows = spec, features, head, windows
+        self.int8: Int8 | None = None
+        """The features once more, where they have been quantised."""
         for name in ("mean", "std"):
             value = torch.tensor(getattr(spec.clip_format, name)).view(3, 1, 1, 1)
             self.register_buffer(name, value, persistent=False)
@@ -146,7 +157,9 @@ class CamModel(nn.Module):
     def with_spec(self, spec: ModelSpec) -> "CamModel":
         """The same network for another spec; with a new classifier, not trained yet, where its classes are others."""
         head = self.head if spec.classes == self.classes else self.head.with_classes(len(spec.classes))
-        return CamModel(spec, self.features, head, windows=self.windows)
+        model = CamModel(spec, self.features, head, windows=self.windows)
+        model.int8 = self.int8
+        return model
 
     @torch.no_grad()
     def _checked(self, module: nn.Module) -> "CamModel":
@@ -202,15 +215,20 @@ class CamModel(nn.Module):
 
     def normalise(self, frames: Tensor) -> Tensor:
         """uint8 [N,L,3,h,w] → float [N,3,L,h,w] in the network's units and precision."""
-        dtype = next(self.features.parameters()).dtype
+        dtype = next(self.features.parameters(), self.mean).dtype  # there are none where another runtime has them
         return ((frames.transpose(1, 2).float() - self.mean) / self.std).to(dtype)
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Float [N,3,L,H,W] → what the features take: the same, or the pictures [N·L,3,H,W] of a framewise network."""
+        if not self.spec.framewise:
+            return x
+        return x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
 
     def feature_maps(self, x: Tensor) -> tuple[Tensor, ...]:
         """Float [N,3,L,H,W] → the feature maps that are pooled, each [N,K,L',h,w], weighted by how positions count."""
         n, _, length, *_ = x.shape
         if self.spec.framewise:
-            pictures = x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-            parts = [_as_tuple(self.features(part)) for part in pictures.split(PICTURES_AT_ONCE)]
+            parts = [_as_tuple(self.features(part)) for part in self.inputs(x).split(PICTURES_AT_ONCE)]
             whole = [torch.cat(pieces) for pieces in zip(*parts, strict=True)]
             maps = tuple(m.reshape(n, length, *m.shape[1:]).transpose(1, 2) for m in whole)
         else:

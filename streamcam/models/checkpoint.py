@@ -9,12 +9,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from safetensors.torch import save
+from torch import Tensor
 
 from streamcam.errors import StreamcamError
 from streamcam.files import complete_or_absent, write_json
-from streamcam.models.base import CamModel, ModelSpec
+from streamcam.models.base import CamModel, Int8, ModelSpec
 from streamcam.models.weights import load_state
 from streamcam.records import ClipFormat
 
@@ -123,6 +125,10 @@ def spec_of(path: Path, card: Card, architecture: ModelSpec) -> ModelSpec:
     )
 
 
+INT8_GRAPH, INT8_WEIGHTS = "int8.graph", "int8.weights"
+"""What a quantised model has beside its tensors: an OpenVINO network, as bytes."""
+
+
 def fill_from(model: CamModel, path: Path, card: Card) -> None:
     """Load a checkpoint's weights.
 
@@ -131,20 +137,24 @@ def fill_from(model: CamModel, path: Path, card: Card) -> None:
     """
     if _sha256(path) != card.weights_sha256:
         raise StreamcamError(f"{path} is not the file that {card_path(path).name} speaks of: copy both again")
+    state = load_state(str(path))
+    int8 = [state.pop(name).numpy().tobytes() for name in (INT8_GRAPH, INT8_WEIGHTS) if name in state]
     try:
-        model.load_state_dict(load_state(str(path)))
+        model.load_state_dict(state)
     except RuntimeError as e:
         raise StreamcamError(
             f"the weights in {path} are not those of {card.architecture}: names or shapes differ"
         ) from e
+    model.int8 = Int8(*int8) if int8 else None
 
 
-def save_checkpoint(model: CamModel, path: Path, **said: Any) -> Card:
+def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **said: Any) -> Card:
     """Write a model's weights and its card.
 
     Args:
         model: one of `streamcam models`, or made from one by `with_spec`.
         path: ends in .safetensors; the card is written beside it.
+        int8: its features once more, quantised.
         said: more keys of `Card`: metrics, data_hash, licence, about.
 
     Raises:
@@ -153,6 +163,8 @@ def save_checkpoint(model: CamModel, path: Path, **said: Any) -> Card:
     spec = model.spec
     scale = model.heat_context.scale
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    if int8 is not None:
+        tensors |= {INT8_GRAPH: _as_tensor(int8.graph), INT8_WEIGHTS: _as_tensor(int8.weights)}
     with complete_or_absent(path) as partial:
         partial.write_bytes(save(tensors))
         card = Card(
@@ -167,6 +179,10 @@ def save_checkpoint(model: CamModel, path: Path, **said: Any) -> Card:
         )
     write_json(card_path(path), card.model_dump(mode="json"))
     return card
+
+
+def _as_tensor(content: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8)
 
 
 def _sha256(path: Path) -> str:

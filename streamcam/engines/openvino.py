@@ -1,0 +1,148 @@
+"""OpenVINO: on processors, faster than PyTorch at the same network. It computes the features, and nothing else.
+
+Normalising, the classifier's weights and the mean over positions stay PyTorch's, in float32. So in every precision the
+logits are those of the heat cube that is shown: what bf16 and int8 change is the features that both are made of.
+"""
+
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from streamcam.engines.device import Runner, cpu_has_bf16
+from streamcam.errors import StreamcamError
+from streamcam.models.base import CamModel, ModelSpec
+
+NAME = "openvino"
+"""What `--device` calls it."""
+
+HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+"""A precision, and what OpenVINO computes in where the network says nothing else."""
+
+
+def require_openvino() -> None:
+    """Find out whether it is installed, without loading it.
+
+    Raises:
+        StreamcamError: it is not.
+    """
+    if find_spec("openvino") is None:
+        raise StreamcamError("OpenVINO is not installed: pip install 'streamcam[openvino]', or use --device cpu")
+
+
+def import_openvino() -> Any:
+    """The module, which tells nobody of its use.
+
+    Its converter and NNCF report to their makers what they are used for, wherever this package lets them; it comes with
+    them, and both do without it.
+    """
+    require_openvino()
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    import openvino
+
+    return openvino
+
+
+def pick_openvino_precision(name: str, model: CamModel) -> str:
+    """`auto` → the fastest that the model has and the processor computes natively; others as they are.
+
+    Raises:
+        StreamcamError: no such precision, or the model has not been quantised.
+    """
+    if name == "auto":
+        return "int8" if model.int8 is not None else "bf16" if cpu_has_bf16() else "fp32"
+    if name not in HINTS:
+        raise StreamcamError(f"no such precision on openvino: {name} (use auto, {', '.join(HINTS)})")
+    if name == "int8" and model.int8 is None:
+        raise StreamcamError(
+            f"{model.spec.name} is not quantised: streamcam quantize SOURCE --model {model.spec.name} -o FILE makes a "
+            "checkpoint that is"
+        )
+    return name
+
+
+class OpenVinoRunner(Runner):
+    """A model whose features OpenVINO computes, with as many threads as PyTorch has when it is made."""
+
+    def __init__(self, model: CamModel, precision: str) -> None:
+        """Convert the model, which takes seconds.
+
+        Raises:
+            StreamcamError: it cannot be converted.
+        """
+        super().__init__(model, torch.device("cpu"), precision)
+        self.device_name = NAME
+
+    def _made_ready(self, features: nn.Module) -> nn.Module:
+        converted = read_int8(self.model) if self.precision == "int8" else convert(features, self.spec)
+        return OpenVinoFeatures(converted, precision=self.precision, one_by_one=not self.spec.framewise)
+
+
+class OpenVinoFeatures(nn.Module):
+    """Normalised pictures [N,3,H,W] or clips [N,3,L,H,W] → feature maps [N,K,h,w] or [N,K,L',h,w], all float32."""
+
+    def __init__(self, converted: Any, *, precision: str, one_by_one: bool) -> None:
+        super().__init__()
+        options = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
+        }
+        compiled = import_openvino().compile_model(converted, "CPU", options)
+        self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
+        self._request = compiled.create_infer_request()
+        self._one_by_one = one_by_one
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Clips go one after the other: on a processor, a batch of them gains nothing."""
+        parts = [self._infer(part) for part in (x.split(1) if self._one_by_one else (x,))]
+        maps = tuple(torch.cat(pieces) if len(pieces) > 1 else pieces[0] for pieces in zip(*parts, strict=True))
+        return maps if len(maps) > 1 else maps[0]
+
+    def _infer(self, x: Tensor) -> list[Tensor]:
+        results = self._request.infer([x.contiguous().numpy()], share_inputs=True)
+        return [torch.from_numpy(values) for values in results.values()]
+
+
+def convert(features: nn.Module, spec: ModelSpec) -> Any:
+    """Features → an OpenVINO model: of any number of pictures, or of one clip.
+
+    Raises:
+        StreamcamError: they cannot be converted; the message says why.
+    """
+    openvino = import_openvino()
+    # Of two pictures, torch.export learns that their number varies.
+    lead = (2, 3) if spec.framewise else (1, 3, spec.clip_format.length)
+    varying = ({0: torch.export.Dim("pictures")},) if spec.framewise else None
+    try:
+        # In a module of its own, since torch.export takes a traced network apart with its arguments frozen.
+        example = torch.zeros(*lead, *spec.clip_format.crop)
+        exported = torch.export.export(nn.Sequential(features), (example,), dynamic_shapes=varying)
+        return _shaped(openvino.convert_model(exported), spec)
+    except Exception as e:  # whatever two converters stumble over in a stranger's network
+        reason = (str(e).splitlines() or [type(e).__name__])[0]
+        raise StreamcamError(f"{spec.name} cannot be converted for OpenVINO ({reason}): use --device cpu") from e
+
+
+def read_int8(model: CamModel) -> Any:
+    """The features of a quantised model.
+
+    Raises:
+        StreamcamError: they cannot be read, or not for clips of this length.
+    """
+    assert model.int8 is not None
+    openvino = import_openvino()
+    weights = openvino.Tensor(np.frombuffer(model.int8.weights, np.uint8))
+    try:
+        return _shaped(openvino.Core().read_model(model.int8.graph, weights), model.spec)
+    except RuntimeError as e:
+        raise StreamcamError(f"{model.spec.name} cannot be used in int8 as it is: quantize it again") from e
+
+
+def _shaped(converted: Any, spec: ModelSpec) -> Any:
+    lead = (-1, 3) if spec.framewise else (1, 3, spec.clip_format.length)
+    converted.reshape([*lead, *spec.clip_format.crop])
+    return converted
