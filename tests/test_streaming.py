@@ -18,15 +18,34 @@ from streamcam.models import CamModel, ModelSpec, load_model
 from streamcam.models.head import Head
 from streamcam.records import Heat
 
-NAMES = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d")
+NAMES = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d", "motion", "own")
 FRAMES = 48
+
+
+class Own(nn.Module):
+    """What the named networks do not do: dilation in time, a stride beside a stride, a step over slices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv3d(3, 8, 3, 1, (2, 1, 1), dilation=(2, 1, 1))
+        self.conv, self.pool = nn.Conv3d(8, 6, 3, (2, 2, 2), 1), nn.MaxPool3d(3, 2, 1)
+        self.step, self.norm = nn.Conv3d(14, 5, 1, (2, 1, 1)), nn.BatchNorm3d(5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.stem(x))
+        return torch.relu(self.norm(self.step(torch.cat([self.conv(x), self.pool(x)], dim=1))))
+
+
+def own() -> CamModel:
+    spec = ModelSpec("own", "a test", ("red", "green"), TINY_FORMAT, framewise=False, temporal_stride=4)
+    return CamModel(spec, Own(), Head([nn.Linear(5, 2)]))
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def model(request: pytest.FixtureRequest) -> CamModel:
-    """A torchvision network with statistics of its own, as if it had been trained."""
+    """A network that can be converted, with statistics of its own, as if it had been trained."""
     torch.manual_seed(0)
-    model = load_model(request.param, weights="none")
+    model = own() if request.param == "own" else load_model(request.param, weights="none")
     for module in model.features.modules():
         if isinstance(module, nn.BatchNorm3d):
             nn.init.normal_(module.running_mean, 0, 0.1)  # type: ignore[arg-type]
@@ -56,15 +75,38 @@ def assert_close(got: Tensor, expected: Tensor) -> None:
 def test_a_video_in_pieces_gives_what_it_gives_whole(model: CamModel) -> None:
     video = torch.randn(1, 3, FRAMES, 32, 32, generator=torch.Generator().manual_seed(1))
     expected, network = whole(model.features, video), StreamNetwork(model.features)
-    for chunks in ((1,) * FRAMES, (3,) * 16, (8,) * 6, (5, 1, 20, 7, 15)):
+    borders = np.sort(np.random.default_rng(3).choice(np.arange(1, FRAMES), 6, replace=False))
+    random = np.diff([0, *borders, FRAMES]).tolist()
+    for chunks in ((1,) * FRAMES, (3,) * 16, (8,) * 6, random):
         assert_close(pushed(network, video, chunks), expected)
+
+
+def test_what_is_kept_stays_where_it_is(model: CamModel) -> None:
+    """So that a CUDA graph, which knows nothing but addresses, could hold a push."""
+    network = StreamNetwork(model.features)
+    stream, frames = network.start(), torch.randn(1, 3, model.spec.temporal_stride, 32, 32)
+
+    def kept() -> list[tuple[int, torch.Size]]:
+        return [(t.data_ptr(), t.shape) for step in stream.kept for t in step if t is not None]
+
+    while network.push(stream, frames) is None:
+        pass
+    network.push(stream, frames)
+    before, first = kept(), network.push(stream, frames)
+    second = network.push(stream, 2 * frames)
+    assert kept() == before
+    assert first is not None
+    assert second is not None
+    assert first.shape == second.shape
 
 
 def test_dense_gives_the_slices_between_as_well(model: CamModel) -> None:
     video = torch.randn(1, 3, FRAMES, 32, 32, generator=torch.Generator().manual_seed(2))
     dense = pushed(StreamNetwork(model.features, dense=True), video, (7, 1, 24, 16))
     stride = model.spec.temporal_stride
-    assert FRAMES - stride < dense.shape[2] <= FRAMES  # S3D pools over two frames without padding
+    assert (
+        FRAMES - stride < dense.shape[2] + model.spec.temporal_context <= FRAMES
+    )  # S3D pools over two frames without padding
     assert_close(dense[:, :, ::stride], whole(model.features, video))
     if stride > 1:  # the network began a frame later is another phase, but for what it sees before the video's start
         span = StreamNetwork(model.features).span
