@@ -202,6 +202,30 @@ class Heat:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class HeatSlice:
+    """What a network sees of one source around one moment, in logit units: a slice of a heat cube."""
+
+    cube: Floats
+    """float32 [C,h,w]: the heat of all classes."""
+    logits: Floats
+    """float32 [C]: `bias + mean of cube`. A window's logits are the mean over its slices'."""
+    pts_s: float
+    """The time in seconds that it speaks of: the centre of its temporal receptive field."""
+    seen_pts_s: tuple[float, float]
+    """The times in seconds of the first and the last frame that it has seen."""
+    source: str
+    """The camera's name."""
+    session: int
+    """Of the source; goes up at every reconnect."""
+
+    def __post_init__(self) -> None:
+        _expect(self.cube.ndim == 3 and self.cube.size > 0, "cube [C,h,w], not empty", list(self.cube.shape))
+        _expect(self.logits.shape == self.cube.shape[:1], "one logit a class", list(self.logits.shape))
+
+    __repr__ = _show
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Result:
     """A frame together with the newest heat that is known of its source."""
 

@@ -7,7 +7,7 @@ from torch import nn
 from streamcam.clips import SlidingWindow
 from streamcam.engines import make_engine
 from streamcam.engines.device import Runner, fold_batch_norm, pick_device, pick_precision
-from streamcam.engines.stream import EachFrame, _Source
+from streamcam.engines.ring import Ring, Slices
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel, load_model
 from streamcam.records import Clip, Heat
@@ -111,17 +111,22 @@ def test_stream_computes_each_frame_once(tiny_framewise: CamModel) -> None:
     assert seen == [1] * 30
 
 
-def test_a_million_slices_later_the_logits_are_still_the_mean_of_the_last_ones(tiny_framewise: CamModel) -> None:
-    network = EachFrame(tiny_framewise)
-    source = _Source(network, slices=16, session=0)
-    rng = torch.Generator().manual_seed(0)
+def test_a_million_slices_later_a_window_is_still_the_mean_over_its_own() -> None:
+    ring, rng = Ring(16), torch.Generator().manual_seed(0)
     for i in range(1000):  # huge numbers come by: a sum that is kept up to date would not forget them
-        source.add(torch.randn(1000, 3, 2, 2, generator=rng) * (1e8 if i < 999 else 1))
-    for size in (1, 3, 16, 40):
-        source.add(last := torch.randn(size, 3, 2, 2, generator=rng))
-    expected = last[-16:].double().mean((0, 2, 3))
-    torch.testing.assert_close(source.pooled[source.order()].mean(0).double(), expected, atol=1e-6, rtol=0)
-    assert torch.equal(source.cube[source.order()], last[-16:])
+        ring.add(slices(torch.randn(1000, 3, 2, 2, generator=rng) * 1e8, i * 1000))
+    for i in range(40):
+        last = torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(i))
+        ring.add(slices(last, 1_000_000 + i))
+    expected = torch.cat([torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(i)) for i in range(24, 40)])
+    assert torch.equal(ring.cube[ring.order()], expected)
+    mean = ring.pooled[ring.order()].mean(0).double()
+    torch.testing.assert_close(mean, expected.double().mean((0, 2, 3)), atol=1e-6, rtol=0)
+    assert ring.times_s()[:, 1].tolist() == list(range(1_000_024, 1_000_040))
+
+
+def slices(cube: torch.Tensor, first: int) -> Slices:
+    return Slices(cube, np.repeat(np.arange(first, first + len(cube), dtype=float)[:, None], 3, axis=1))
 
 
 def test_a_network_that_pads_in_time_is_streamed_only_when_asked_to(tiny: CamModel) -> None:

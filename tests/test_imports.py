@@ -20,7 +20,7 @@ ALLOWED = {
     "clips": {"records"},
     "cam": {"records", "errors"},
     "models": {"records", "errors", "files", "clips", "cam"},
-    "engines": {"records", "errors", "models", "cam"},
+    "engines": {"records", "errors", "clips", "models", "cam"},
     "localise": {"records"},
     "render": {"records", "localise"},
     "sheet": {"records"},
