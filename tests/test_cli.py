@@ -104,6 +104,22 @@ def test_a_3d_network_runs_without_weights(tmp_path: Path) -> None:
         assert saved["cube"].shape == (2, 5, 2, 7, 7)
 
 
+@pytest.mark.parametrize(
+    ("options", "slices", "hop"), [(["--chunk", "16"], 2, 16), (["--dense", "--chunk", "4"], 16, 4)]
+)
+def test_dense_and_chunk_reach_the_stream(tmp_path: Path, options: list[str], slices: int, hop: int) -> None:
+    heat = tmp_path / "h.npz"
+    stream = ["--model", "r3d_18", "--weights", "none", "--engine", "stream", *options]
+    done = streamcam("run", "sample", *FAST, *stream, "--fps", "30", "--max-frames", "80", "--save-heat", str(heat))
+    assert done.returncode == 0, done.stderr
+    assert "engine stream" in done.stderr
+    with np.load(heat) as saved:
+        times_s = saved["slice_pts_s"]
+        assert times_s.shape[1] == slices
+        assert np.diff(times_s, axis=1) == pytest.approx(16 / slices / 30, abs=0.01)
+        assert np.diff(times_s[:, 0]) == pytest.approx(hop / 30, abs=0.01)
+
+
 def test_a_pipe_is_a_source() -> None:
     sample = Path(__file__).parents[1] / "streamcam" / "data" / "sample.mp4"
     with sample.open("rb") as stdin:
@@ -150,6 +166,15 @@ def test_ctrl_c_ends_a_run_within_a_second_with_the_summary_and_the_recording(
         (["sample", "--device", "cuda:99"], "no such device: cuda:99"),
         (["sample", "--precision", "fp8"], "precision: Input should be"),
         (["sample", "--engine", "stream", "--model", "swin3d_t", "--weights", "none"], "swin3d_t cannot be streamed"),
+        (["sample", "--engine", "window", "--dense"], "dense is for the stream engine: leave out engine window"),
+        (
+            ["sample", "--model", "r3d_18", "--weights", "none", "--chunk", "8"],
+            "r3d_18 runs in window: use --engine st",
+        ),
+        (
+            ["sample", "--engine", "stream", "--model", "mc3_18", "--weights", "none", "--chunk", "20"],
+            "a hop (or chunk) of 20 leaves frames out of windows of 16, and mc3_18 as a stream needs every one",
+        ),
         (["sample", "--bind", "tcp://0.0.0.0:5555"], "other machines could watch"),
         (["sample", "--bind", "5555"], "not an endpoint"),
         (["sample", "--record", "/no/such/folder/o.mp4"], "there is no folder /no/such/folder"),

@@ -191,6 +191,10 @@ def test_without_padding_in_time_stream_is_window(unpadded: CamModel, hop: int) 
 def test_auto_streams_what_it_can_without_another_answer(unpadded: CamModel, tiny: CamModel) -> None:
     assert make_engine(unpadded, device="cpu").name == "stream"
     assert make_engine(tiny, device="cpu").name == "window"
+    assert make_engine(unpadded, device="cpu", chunk=4, dense=True).name == "stream"
+    for asked in ({"dense": True}, {"chunk": 4}):  # would be other answers: not without being told to
+        with pytest.raises(StreamcamError, match=r"is for the stream engine, and tiny runs in window: use --engine st"):
+            make_engine(tiny, device="cpu", **asked)  # type: ignore[arg-type]
 
 
 def test_cameras_that_are_not_as_far_are_as_good_as_each_alone(unpadded: CamModel) -> None:

@@ -32,6 +32,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def hop(self) -> int:
+        """Frames between two heat slices: a clip that comes sooner has no new one."""
+        ...
+
+    @property
     def lookahead_s(self) -> float:
         """How far the last heat slice of a clip is behind its newest frame, in seconds."""
         ...
@@ -49,6 +54,8 @@ def make_engine(
     precision: str = "auto",
     top_k: int = 5,
     classes: Sequence[int] | None = None,
+    dense: bool = False,
+    chunk: int | None = None,
 ) -> WindowEngine | StreamEngine:
     """Put a model on a device.
 
@@ -59,6 +66,8 @@ def make_engine(
         precision: `auto`, `fp32`, `fp16` or `bf16`.
         top_k: how many classes' heat each result carries, where `classes` does not say which.
         classes: indices of the classes whose heat each result carries.
+        dense: of `stream`: a heat slice for every frame, where the network strides over frames.
+        chunk: of `stream`: how many frames of a source go through the network at a time, at most.
 
     Raises:
         StreamcamError: no such engine, device or precision, or not for this model.
@@ -67,5 +76,13 @@ def make_engine(
         name = "stream" if answers_as_window(model) else "window"
     if name not in ENGINES:
         raise StreamcamError(f"no such engine: {name} (use auto, {', '.join(ENGINES)})")
+    asked = "dense" if dense else "chunk" if chunk is not None else None
+    if name == "window" and asked is not None:
+        raise StreamcamError(
+            f"{asked} is for the stream engine, and {model.spec.name} runs in window: use --engine stream"
+        )
     chosen = pick_device(device)
-    return ENGINES[name](Runner(model, chosen, pick_precision(precision, chosen)), top_k=top_k, classes=classes)
+    runner = Runner(model, chosen, pick_precision(precision, chosen))
+    if name == "window":
+        return WindowEngine(runner, top_k=top_k, classes=classes)
+    return StreamEngine(runner, top_k=top_k, classes=classes, dense=dense, chunk=chunk)

@@ -133,6 +133,11 @@ class StreamEngine:
         """What a heat slice sees, and how far apart they are."""
         return self._network.span
 
+    @property
+    def needs_every_frame(self) -> bool:
+        """Whether frames that are left out would be missed beyond the clips that they are not in."""
+        return self._network.pads_time
+
     @torch.inference_mode()
     def push(self, frames: Sequence[Frame]) -> list[HeatSlice]:
         """Take the next frames of one or several sources, and give the heat slices that they complete.
