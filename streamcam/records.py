@@ -177,6 +177,9 @@ class Heat:
     """The model's name."""
     model_hash: str
     """Hash of its weights."""
+    lookahead_s: float = 0.0
+    """How long after the moment that it speaks of a slice comes at the earliest, by the source's clock: the network
+    waits for so much. Show pictures so much later, and the newest slice speaks of the picture that is shown."""
 
     def __post_init__(self) -> None:
         _expect(self.cube.ndim == 4 and self.cube.size > 0, "cube [K,L',h,w], not empty", list(self.cube.shape))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines import make_engine
+from streamcam.engines.stream import streaming
 from streamcam.engines.streaming import StreamNetwork
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel, ModelSpec, load_model
@@ -118,7 +119,13 @@ def test_dense_gives_the_slices_between_as_well(model: CamModel) -> None:
 
 @pytest.mark.parametrize(
     ("name", "receptive_field", "stride", "lookahead"),
-    [("r3d_18", 109, 8, 54), ("mc3_18", 11, 1, 5), ("r2plus1d_18", 109, 8, 54), ("s3d", 99, 8, 49)],
+    [
+        ("r3d_18", 109, 8, 54),
+        ("mc3_18", 11, 1, 5),
+        ("r2plus1d_18", 109, 8, 54),
+        ("s3d", 99, 8, 49),
+        ("motion", 17, 1, 8),
+    ],
 )
 def test_a_slice_sees_and_waits_for_so_many_frames(
     name: str, receptive_field: int, stride: int, lookahead: int
@@ -127,6 +134,18 @@ def test_a_slice_sees_and_waits_for_so_many_frames(
     span = StreamNetwork(spec.features).span
     assert (span.receptive_field, span.stride, span.lookahead) == (receptive_field, stride, lookahead)
     assert span.centre == spec.spec.temporal_offset
+    assert spec.spec.temporal_receptive_field == receptive_field
+    assert spec.spec.stream_lookahead_s == lookahead / 15
+
+
+@pytest.mark.parametrize("name", ["imagenet", "resnet18", "googlenet", "mobilenet_v3_small", "convnext_tiny"])
+def test_a_picture_networks_spec_says_whether_it_can_be_streamed(name: str) -> None:
+    model = load_model(name, weights="none")
+    if model.spec.stream_lookahead_s is None:
+        with pytest.raises(StreamcamError, match=f"{name} cannot be streamed: its head is not linear"):
+            streaming(model)
+    else:
+        assert streaming(model).span.lookahead == model.spec.stream_lookahead_s == 0
 
 
 def test_a_slice_comes_as_soon_as_its_last_frame_is_there(model: CamModel) -> None:
@@ -186,6 +205,8 @@ def test_without_padding_in_time_stream_is_window(unpadded: CamModel, hop: int) 
         np.testing.assert_allclose(a.common, b.common, atol=1e-5)
         np.testing.assert_allclose(a.pts_s, b.pts_s)
         assert a.clip_pts_s == pytest.approx(b.clip_pts_s)
+        assert a.lookahead_s == pytest.approx(b.lookahead_s)
+        assert a.lookahead_s == pytest.approx(0.2)
 
 
 def test_auto_streams_what_it_can_without_another_answer(unpadded: CamModel, tiny: CamModel) -> None:
@@ -229,6 +250,8 @@ def test_a_padded_networks_slices_are_those_of_the_whole_video_at_their_own_time
     # Two convolutions over three frames each: the last slice waits for two frames.
     assert last.pts_s[-1] == pytest.approx(1.7)
     assert last.clip_pts_s[1] == pytest.approx(1.9)
+    assert last.lookahead_s == pytest.approx(0.2)
+    assert run("window", tiny)[0].lookahead_s == 0
 
 
 def clip_of(model: CamModel, i: int) -> np.ndarray:

@@ -248,7 +248,12 @@ class StreamEngine:
             slice_frames=np.zeros(self._slices),
         )
         times_s = ring.times_s()
-        return replace(heat, pts_s=times_s[:, 1], clip_pts_s=(float(times_s[0, 0]), heat.clip_pts_s[1]))
+        return replace(
+            heat,
+            pts_s=times_s[:, 1],
+            clip_pts_s=(float(times_s[0, 0]), heat.clip_pts_s[1]),
+            lookahead_s=self.lookahead_s,
+        )
 
 
 _Fresh = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]

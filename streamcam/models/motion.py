@@ -90,6 +90,7 @@ SPEC = ModelSpec(
     framewise=False,
     temporal_offset=CONFIG.context / 2,
     temporal_context=CONFIG.context,
+    temporal_receptive_field=CONFIG.context + 1,
     multi_label=True,
     heat_scale=tuple(
         UNPAINTED if name in WHOLE_PICTURE else scale for name, scale in zip(LABELS, HEAT_SCALE, strict=True)
