@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from streamcam.demo import demo_options
+from streamcam.models import load_model, save_checkpoint
 
 FAST = ["--model", "imagenet", "--bind", "none", "--as-fast-as-possible"]
 
@@ -265,6 +267,32 @@ def test_models_lists_every_model() -> None:
     assert done.returncode == 0
     for name in ("imagenet", "r3d_18", "mc3_18", "r2plus1d_18"):
         assert name in done.stdout
+
+
+def test_models_looks_into_a_model_or_a_checkpoint(tmp_path: Path) -> None:
+    model, path = load_model("motion"), tmp_path / "mine.safetensors"
+    save_checkpoint(
+        model.with_spec(
+            replace(model.spec, name="mine", architecture="motion", classes=("a", "b"), heat_scale=(1.0, 1.0))
+        ),
+        path,
+    )
+    done = streamcam("models", "--analyze", str(path))
+    assert done.returncode == 0, done.stderr
+    for words in ("mine", "17 frames, 1.13 s", "8 frames, 0.53 s", "yes: there is no padding in time"):
+        assert words in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--analyze", "r3d_1"], "no such model: r3d_1 (did you mean r3d_18?)"),
+        (["--analyze", "mobilenet_v3_small", "--weights", "none"], "its head is not linear (use --engine window)"),
+        (["--weights", "none"], "--weights is for --analyze NAME"),
+    ],
+)
+def test_mistakes_in_looking_into_a_model_end_in_one_line(arguments: list[str], message: str) -> None:
+    assert message in complaint("models", *arguments)
 
 
 def test_doctor_looks_at_everything() -> None:

@@ -49,9 +49,21 @@ ALLOWED = {
         *("records", "errors", "files", "localise", "clips", "cam", "models", "engines", "sources", "render", "sheet"),
         "pictures",
     },
+    "analyze": {"records", "errors", "clips", "sources", "models", "engines"},
     "doctor": {"errors", "engines", "models", "viewer"},
     "demo": {"errors", "viewer"},
-    "console": {"records", "metrics", "models", "pipeline", "live", "doctor", "explain", "evaluate", "train"},
+    "console": {
+        "records",
+        "metrics",
+        "models",
+        "pipeline",
+        "live",
+        "doctor",
+        "analyze",
+        "explain",
+        "evaluate",
+        "train",
+    },
 }
 ANYTHING = {"cli", "__init__", "__main__"}
 

@@ -84,6 +84,8 @@ class StreamNetwork:
         self._steps, (self._output,) = builder.steps, builder.outputs
         self.span = builder.values[self._output].span
         """What a slice of the feature map sees."""
+        self.seen = builder.seen
+        """What a slice that comes out of each layer sees, by the layer's name; of those that look at several slices."""
         self.pads_time = builder.pads_time
         """Whether slices at the ends of a video see padding."""
 
@@ -124,6 +126,7 @@ class _Builder:
         self.values = [Value(Span())]
         self.outputs: tuple[int, ...] = ()
         self.pads_time = False
+        self.seen: dict[str, Span] = {}
         self._modules, self._dense = dict(traced.named_modules()), dense
         numbers: dict[fx.Node, int] = {}
         for node in traced.graph.nodes:
@@ -164,6 +167,7 @@ class _Builder:
             window, spread = replace(window.spread(spread), stride=1), spread * window.stride
         layer = _without_padding_in_time(module, window)
         value = Value(before.span.through(window), spread)
+        self.seen[name] = value.span
         if window.reach == window.stride == 1 and window.padding == 0:
             return alone(layer), value
         fill = -torch.inf if isinstance(module, nn.MaxPool3d) else 0.0
