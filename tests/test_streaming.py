@@ -280,6 +280,40 @@ class GloballyGated(nn.Module):
         return x * torch.sigmoid(self.pool(x))
 
 
+class SqueezeExcite(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.gate = nn.Conv3d(3, 6, 3, padding=1), nn.Conv3d(6, 6, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return x * torch.sigmoid(self.gate(x.mean((2, 3, 4), keepdim=True)))
+
+
+class Attending(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attention(x, x, x)[0]
+
+
+class JoinedOverTime(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, torch.relu(x)], dim=2)
+
+
+class Weighed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.add(x, torch.relu(x), alpha=2)
+
+
+class Twice(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, x], dim=1)
+
+
 class MeanOverTime(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x - x.mean(2, keepdim=True)
@@ -293,8 +327,14 @@ class OddCrop(nn.Module):
 @pytest.mark.parametrize(
     ("module", "culprit"),
     [
-        (GloballyGated(), "AdaptiveAvgPool3d"),
+        (GloballyGated(), r"0\.pool \(AdaptiveAvgPool3d\)"),
+        (SqueezeExcite(), "mean"),
+        (Attending(), r"0\.attention \(MultiheadAttention\)"),
         (MeanOverTime(), "mean"),
+        (JoinedOverTime(), "cat"),
+        (Weighed(), "add"),
+        (Twice(), "cat"),
+        (nn.Conv3d(3, 3, 3, padding="same"), "0 pads or steps in a way of its own"),
         (OddCrop(), "getitem"),
         (nn.AvgPool3d(3, 1, 1), "pads or steps in a way of its own"),
         (nn.Conv3d(3, 3, 3, padding=1, padding_mode="replicate"), "pads or steps in a way of its own"),

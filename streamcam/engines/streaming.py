@@ -147,13 +147,12 @@ class _Builder:
             run, value = alone(module), before[0]
         elif node.target in POINTWISE_FUNCTIONS and len(inputs) == 1:
             run, value = alone(_with_arguments(node)), before[0]
-        elif (node.target in ADDITIONS and len(inputs) == 2) or node.target in CONCATENATIONS:
+        elif _joins(node, len(inputs)):
             run, value = Joined(_combination(node)), _meeting(before)
         elif node.target is operator.getitem and (cropped := _crop_in_time(node)) is not None:
             run, value = crop(*cropped, before[0])
         else:
-            what = type(module).__name__ if module is not None else getattr(node.target, "__name__", str(node.target))
-            raise StreamcamError(f"cannot be streamed: {what} may mix all of time (use --engine window)")
+            raise StreamcamError(f"cannot be streamed: {_what(node, module)} may mix all of time (use --engine window)")
         self.steps.append(_Step(run, inputs))
         self.values.append(value)
 
@@ -180,15 +179,15 @@ def _window_of(module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str) -> Wi
     Raises:
         StreamcamError: in a way that cannot be told from slices that have come.
     """
-    dilation = 1 if isinstance(module, nn.AvgPool3d) else _first(module.dilation)
-    window = Window(_first(module.kernel_size), _first(module.stride), _first(module.padding), dilation)
+    padding = None if isinstance(module.padding, str) else _first(module.padding)
     if isinstance(module, nn.Conv3d):
-        ok = type(module).forward is nn.Conv3d.forward and (window.padding == 0 or module.padding_mode == "zeros")
+        ok = type(module).forward is nn.Conv3d.forward and (padding == 0 or module.padding_mode == "zeros")
     else:
-        ok = not module.ceil_mode and (isinstance(module, nn.MaxPool3d) or window.padding == 0)
-    if not ok:
+        ok = not module.ceil_mode and (isinstance(module, nn.MaxPool3d) or padding == 0)
+    if padding is None or not ok:
         raise StreamcamError(f"cannot be streamed: {name} pads or steps in a way of its own (use --engine window)")
-    return window
+    dilation = 1 if isinstance(module, nn.AvgPool3d) else _first(module.dilation)
+    return Window(_first(module.kernel_size), _first(module.stride), padding, dilation)
 
 
 def _without_padding_in_time(
@@ -220,6 +219,23 @@ def _convolution(conv: nn.Conv3d) -> Callable[[Tensor], Tensor]:
         return torch.mkldnn_convolution(x, conv.weight, conv.bias, padding, conv.stride, conv.dilation, conv.groups)
 
     return run
+
+
+def _what(node: fx.Node, module: nn.Module | None) -> str:
+    """An operation, for people."""
+    if module is None:
+        return getattr(node.target, "__name__", str(node.target))
+    return f"{node.target} ({type(module).__name__})"
+
+
+def _joins(node: fx.Node, branches: int) -> bool:
+    """Whether a node adds two branches as they are, or concatenates several by their channels."""
+    if node.target in ADDITIONS:
+        return branches == 2 and not node.kwargs
+    if node.target not in CONCATENATIONS:
+        return False
+    parts, axis = node.args[0], node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
+    return isinstance(parts, list | tuple) and len(parts) == branches and axis in (1, -4)
 
 
 def _crop_in_time(node: fx.Node) -> tuple[int, int] | None:
