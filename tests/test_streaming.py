@@ -209,6 +209,21 @@ def test_without_padding_in_time_stream_is_window(unpadded: CamModel, hop: int) 
         assert a.lookahead_s == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize("name", ["motion", "imagenet"])
+def test_what_auto_streams_is_window_to_a_hundred_thousandth(name: str) -> None:
+    model = load_model(name)
+    clip_format = replace(model.spec.clip_format, resize=(36, 48), crop=(32, 32))
+    model = model.with_spec(replace(model.spec, clip_format=clip_format))
+    count = clip_format.length + 9
+    for hop in (1, 3, 8):
+        streamed, windowed = run("auto", model, hop=hop, count=count), run("window", model, hop=hop, count=count)
+        assert len(streamed) == len(windowed) > 1
+        for a, b in zip(streamed, windowed, strict=True):
+            assert a.classes.tolist() == b.classes.tolist()
+            for got, expected in ((a.logits, b.logits), (a.cube, b.cube), (a.common, b.common)):
+                assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
 def test_auto_streams_what_it_can_without_another_answer(unpadded: CamModel, tiny: CamModel) -> None:
     assert make_engine(unpadded, device="cpu").name == "stream"
     assert make_engine(tiny, device="cpu").name == "window"
@@ -346,5 +361,6 @@ def test_what_mixes_all_of_time_is_refused_by_name(module: nn.Module, culprit: s
 
 
 def test_the_user_is_told_which_network_cannot_be_streamed() -> None:
-    with pytest.raises(StreamcamError, match="swin3d_t cannot be streamed"):
+    told = r"swin3d_t cannot be streamed: shifted_window_attention_3d may mix all of time \(use --engine window\)"
+    with pytest.raises(StreamcamError, match=told):
         make_engine(load_model("swin3d_t", weights="none"), name="stream", device="cpu")

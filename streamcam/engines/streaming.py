@@ -127,7 +127,7 @@ class _Builder:
         self.outputs: tuple[int, ...] = ()
         self.pads_time = False
         self.seen: dict[str, Span] = {}
-        self._modules, self._dense = dict(traced.named_modules()), dense
+        self._modules, self._dense, self._graph = dict(traced.named_modules()), dense, traced.graph
         numbers: dict[fx.Node, int] = {}
         for node in traced.graph.nodes:
             if node.op == "placeholder":
@@ -152,9 +152,20 @@ class _Builder:
         elif node.target is operator.getitem and (cropped := _crop_in_time(node)) is not None:
             run, value = crop(*cropped, before[0])
         else:
-            raise StreamcamError(f"cannot be streamed: {_what(node, module)} may mix all of time (use --engine window)")
+            raise StreamcamError(f"cannot be streamed: {self._culprit(node)} may mix all of time (use --engine window)")
         self.steps.append(_Step(run, inputs))
         self.values.append(value)
+
+    def _culprit(self, node: fx.Node) -> str:
+        """The name of what cannot be streamed: attention, where there is some, for what stands before it says less."""
+        calls = [self._name(other) for other in self._graph.nodes if other.op in ("call_module", "call_function")]
+        return next((name for name in calls if "attention" in name.lower()), self._name(node))
+
+    def _name(self, node: fx.Node) -> str:
+        module = self._modules.get(str(node.target)) if node.op == "call_module" else None
+        if module is None:
+            return getattr(node.target, "__name__", str(node.target))
+        return f"{node.target} ({type(module).__name__})"
 
     def _window(self, module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str, before: Value) -> tuple[Run, Value]:
         """A layer that looks at several slices, its padding in time left to us."""
@@ -219,13 +230,6 @@ def _convolution(conv: nn.Conv3d) -> Callable[[Tensor], Tensor]:
         return torch.mkldnn_convolution(x, conv.weight, conv.bias, padding, conv.stride, conv.dilation, conv.groups)
 
     return run
-
-
-def _what(node: fx.Node, module: nn.Module | None) -> str:
-    """An operation, for people."""
-    if module is None:
-        return getattr(node.target, "__name__", str(node.target))
-    return f"{node.target} ({type(module).__name__})"
 
 
 def _joins(node: fx.Node, branches: int) -> bool:
