@@ -11,7 +11,7 @@ from streamcam.models import load_model
 
 def analyze_and_print(name: str, *, weights: str | None) -> None:
     """Load a model, look into it, and say what was found."""
-    with Console(stderr=True).status(f"measuring {name}: some seconds, or a minute…"):
+    with Console(stderr=True).status(f"measuring {name}: up to a few minutes…"):
         analysis = analyze(load_model(name, weights=weights))
     console = Console()
     table = Table(title=analysis.spec.name, title_justify="left", show_header=False)
