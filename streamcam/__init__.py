@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from streamcam.api import stream
     from streamcam.errors import StreamcamError
     from streamcam.models import CamModel, load_model
-    from streamcam.records import Frame, Heat, Result
+    from streamcam.records import Frame, Heat, HeatSlice, Result
     from streamcam.transport import Subscriber
 
 _HOMES = {
     "CamModel": "models",
     "Frame": "records",
     "Heat": "records",
+    "HeatSlice": "records",
     "Result": "records",
     "StreamcamError": "errors",
     "Subscriber": "transport",
@@ -24,7 +25,7 @@ _HOMES = {
     "stream": "api",
 }
 
-__all__ = ["CamModel", "Frame", "Heat", "Result", "StreamcamError", "Subscriber", "load_model", "stream"]
+__all__ = ["CamModel", "Frame", "Heat", "HeatSlice", "Result", "StreamcamError", "Subscriber", "load_model", "stream"]
 
 
 def __getattr__(name: str) -> Any:

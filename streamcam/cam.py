@@ -114,6 +114,7 @@ def to_heat(
     indices = classes.cpu().numpy()
     # A sigmoid does notice what is added to every class: no part of its heat is undetermined.
     common = torch.zeros_like(common) if context.multi_label else common
+    pts_s = np.interp(slice_frames, np.arange(len(clip.pts_s)), clip.pts_s)
     return Heat(
         cube=cube.cpu().numpy(),
         common=common.cpu().numpy(),
@@ -122,9 +123,10 @@ def to_heat(
         scores=context.scores(logits)[classes].cpu().numpy(),
         logits=logits.cpu().numpy(),
         scale=None if context.scale is None else context.scale[indices],
-        pts_s=np.interp(slice_frames, np.arange(len(clip.pts_s)), clip.pts_s),
+        pts_s=pts_s,
         clip_pts_s=(float(clip.pts_s[0]), float(clip.pts_s[-1])),
         transform=clip.transform,
         model=context.model,
         model_hash=context.model_hash,
+        lookahead_s=float(clip.pts_s[-1] - pts_s[-1]),
     )

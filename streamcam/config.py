@@ -39,7 +39,13 @@ class RunConfig(_Strict):
     )
     window: int | None = Field(None, ge=1, le=1024, description="frames in a clip; by default the model's own")
     hop: int | None = Field(
-        None, ge=1, le=100_000, description="frames between windows; by default a heat slice's worth"
+        None, ge=1, le=100_000, description="frames between windows; by default a chunk, or a heat slice's worth"
+    )
+    chunk: int | None = Field(
+        None, ge=1, le=1024, description="engine stream: frames of a source that the network takes at a time, at most"
+    )
+    dense: bool = Field(
+        False, description="engine stream: a heat slice for every frame, where the network strides over frames"
     )
     fps: float | None = Field(None, gt=0, le=1000, description="frames a second the model sees; by default its own")
     classes: list[str] | None = Field(None, min_length=1, max_length=MAX_CLASSES, description="show only these classes")
@@ -78,6 +84,10 @@ class RunConfig(_Strict):
         names = [source.name for source in self.sources if source.name]
         if len(names) != len(set(names)):
             raise ValueError("two sources have the same name")
+        if self.engine == "window" and (self.dense or self.chunk):
+            raise ValueError(f"{'dense' if self.dense else 'chunk'} is for the stream engine: leave out engine window")
+        if self.hop and self.chunk and self.hop % self.chunk:
+            raise ValueError(f"hop {self.hop} is not made of chunks of {self.chunk}: leave one of them out")
         if self.view and self.bind is None:
             raise ValueError("view needs an endpoint to look at: leave bind out, or give one")
         return self

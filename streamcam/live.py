@@ -87,7 +87,11 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
             precision=config.precision,
             top_k=config.top_k,
             classes=classes,
+            dense=config.dense,
+            chunk=config.chunk,
         )
+    hop = config.hop or config.chunk or engine.hop
+    _require_every_frame(engine, hop)
     # Not before: what a camera sends while a network is being loaded would only be late.
     sources = _open_sources(config, stack)
     metrics = Metrics()
@@ -98,7 +102,6 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     videos, heats = _recorders(config, sources, painter, spec.classes, stack)
     aligned = stack.enter_context(Aligned([*overlays, *videos], delay_s=engine.lookahead_s))
     clip_format = engine.runner.spec.clip_format
-    hop = config.hop or engine.runner.spec.temporal_stride
     pipeline = Pipeline(
         sources,
         engine,
@@ -193,6 +196,16 @@ def _require_outputs_apart(config: RunConfig) -> None:
         if path.resolve() in taken:
             raise StreamcamError(f"{key}: {path} is taken by {taken[path.resolve()]}: give another name")
         taken[path.resolve()] = key
+
+
+def _require_every_frame(engine: WindowEngine | StreamEngine, hop: int) -> None:
+    """A padded network as a stream would begin again, and say nothing, after every frame that is in no window."""
+    spec = engine.runner.spec
+    if isinstance(engine, StreamEngine) and engine.needs_every_frame and hop > spec.clip_format.length:
+        raise StreamcamError(
+            f"a hop (or chunk) of {hop} leaves frames out of windows of {spec.clip_format.length}, and {spec.name} as "
+            "a stream needs every one: give a smaller one, or a longer --window"
+        )
 
 
 def _open_sources(config: RunConfig, stack: ExitStack) -> list[VideoSource]:

@@ -177,6 +177,9 @@ class Heat:
     """The model's name."""
     model_hash: str
     """Hash of its weights."""
+    lookahead_s: float = 0.0
+    """How long after the moment that it speaks of a slice comes at the earliest, by the source's clock: the network
+    waits for so much. Show pictures so much later, and the newest slice speaks of the picture that is shown."""
 
     def __post_init__(self) -> None:
         _expect(self.cube.ndim == 4 and self.cube.size > 0, "cube [K,L',h,w], not empty", list(self.cube.shape))
@@ -197,6 +200,30 @@ class Heat:
     def contrast(self) -> Floats:
         """float32 [K,L',h,w]: `cube − common`, which (under softmax) pools to the logit minus the mean logit."""
         return self.cube - self.common
+
+    __repr__ = _show
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class HeatSlice:
+    """What a network sees of one source around one moment, in logit units: a slice of a heat cube."""
+
+    cube: Floats
+    """float32 [C,h,w]: the heat of all classes."""
+    logits: Floats
+    """float32 [C]: `bias + mean of cube`. A window's logits are the mean over its slices'."""
+    pts_s: float
+    """The time in seconds that it speaks of: the centre of its temporal receptive field."""
+    seen_pts_s: tuple[float, float]
+    """The times in seconds of the first and the last frame that it has seen."""
+    source: str
+    """The camera's name."""
+    session: int
+    """Of the source; goes up at every reconnect."""
+
+    def __post_init__(self) -> None:
+        _expect(self.cube.ndim == 3 and self.cube.size > 0, "cube [C,h,w], not empty", list(self.cube.shape))
+        _expect(self.logits.shape == self.cube.shape[:1], "one logit a class", list(self.logits.shape))
 
     __repr__ = _show
 

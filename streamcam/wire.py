@@ -80,6 +80,7 @@ class HeatHeader(msgspec.Struct, frozen=True):
     pts_s: list[float]
     clip_pts_s: tuple[float, float]
     transform: tuple[float, float, float, float]
+    lookahead_s: float = 0.0
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -256,6 +257,7 @@ def _heat_header(heat: Heat) -> HeatHeader:
         pts_s=heat.pts_s.tolist(),
         clip_pts_s=heat.clip_pts_s,
         transform=(heat.transform.left, heat.transform.top, heat.transform.right, heat.transform.bottom),
+        lookahead_s=round(heat.lookahead_s, 6),
     )
 
 
@@ -350,4 +352,5 @@ def _heat(header: HeatHeader | None, values: Mapping[str, npt.NDArray[Any]]) -> 
         transform=Transform(*header.transform),
         model=header.model,
         model_hash=header.model_hash,
+        lookahead_s=header.lookahead_s,
     )

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from streamcam.demo import demo_options
+from streamcam.models import load_model, save_checkpoint
 
 FAST = ["--model", "imagenet", "--bind", "none", "--as-fast-as-possible"]
 
@@ -124,6 +126,22 @@ def test_opencv_leaves_the_cores_to_the_network(arguments: tuple[str, ...], tmp_
     assert (done.returncode, done.stdout) == (2, "1\n"), done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "slices", "hop"), [(["--chunk", "16"], 2, 16), (["--dense", "--chunk", "4"], 16, 4)]
+)
+def test_dense_and_chunk_reach_the_stream(tmp_path: Path, options: list[str], slices: int, hop: int) -> None:
+    heat = tmp_path / "h.npz"
+    stream = ["--model", "r3d_18", "--weights", "none", "--engine", "stream", *options]
+    done = streamcam("run", "sample", *FAST, *stream, "--fps", "30", "--max-frames", "80", "--save-heat", str(heat))
+    assert done.returncode == 0, done.stderr
+    assert "engine stream" in done.stderr
+    with np.load(heat) as saved:
+        times_s = saved["slice_pts_s"]
+        assert times_s.shape[1] == slices
+        assert np.diff(times_s, axis=1) == pytest.approx(16 / slices / 30, abs=0.01)
+        assert np.diff(times_s[:, 0]) == pytest.approx(hop / 30, abs=0.01)
+
+
 def test_a_pipe_is_a_source() -> None:
     sample = Path(__file__).parents[1] / "streamcam" / "data" / "sample.mp4"
     with sample.open("rb") as stdin:
@@ -170,6 +188,15 @@ def test_ctrl_c_ends_a_run_within_a_second_with_the_summary_and_the_recording(
         (["sample", "--device", "cuda:99"], "no such device: cuda:99"),
         (["sample", "--precision", "fp8"], "precision: Input should be"),
         (["sample", "--engine", "stream", "--model", "swin3d_t", "--weights", "none"], "swin3d_t cannot be streamed"),
+        (["sample", "--engine", "window", "--dense"], "dense is for the stream engine: leave out engine window"),
+        (
+            ["sample", "--model", "r3d_18", "--weights", "none", "--chunk", "8"],
+            "r3d_18 runs in window: use --engine st",
+        ),
+        (
+            ["sample", "--engine", "stream", "--model", "mc3_18", "--weights", "none", "--chunk", "20"],
+            "a hop (or chunk) of 20 leaves frames out of windows of 16, and mc3_18 as a stream needs every one",
+        ),
         (["sample", "--bind", "tcp://0.0.0.0:5555"], "other machines could watch"),
         (["sample", "--bind", "5555"], "not an endpoint"),
         (["sample", "--record", "/no/such/folder/o.mp4"], "there is no folder /no/such/folder"),
@@ -260,6 +287,32 @@ def test_models_lists_every_model() -> None:
     assert done.returncode == 0
     for name in ("imagenet", "r3d_18", "mc3_18", "r2plus1d_18"):
         assert name in done.stdout
+
+
+def test_models_looks_into_a_model_or_a_checkpoint(tmp_path: Path) -> None:
+    model, path = load_model("motion"), tmp_path / "mine.safetensors"
+    save_checkpoint(
+        model.with_spec(
+            replace(model.spec, name="mine", architecture="motion", classes=("a", "b"), heat_scale=(1.0, 1.0))
+        ),
+        path,
+    )
+    done = streamcam("models", "--analyze", str(path))
+    assert done.returncode == 0, done.stderr
+    for words in ("mine", "17 frames, 1.13 s", "8 frames, 0.53 s", "yes: there is no padding in time"):
+        assert words in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--analyze", "r3d_1"], "no such model: r3d_1 (did you mean r3d_18?)"),
+        (["--analyze", "mobilenet_v3_small", "--weights", "none"], "its head is not linear (use --engine window)"),
+        (["--weights", "none"], "--weights is for --analyze NAME"),
+    ],
+)
+def test_mistakes_in_looking_into_a_model_end_in_one_line(arguments: list[str], message: str) -> None:
+    assert message in complaint("models", *arguments)
 
 
 def test_doctor_looks_at_everything() -> None:

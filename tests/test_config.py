@@ -52,6 +52,9 @@ def test_a_source_is_a_uri_or_a_uri_with_a_name() -> None:
         ({"sources": [{"uri": "a", "name": "x"}, {"uri": "b", "name": "x"}]}, "two sources have the same name"),
         ({"sources": [{"uri": "a", "name": "a/b"}]}, "sources.0.name: String should match pattern"),
         ({**SAMPLE, "view": True, "bind": "none"}, "view needs an endpoint"),
+        ({**SAMPLE, "engine": "window", "dense": True}, "dense is for the stream engine: leave out engine window"),
+        ({**SAMPLE, "engine": "window", "chunk": 8}, "chunk is for the stream engine: leave out engine window"),
+        ({**SAMPLE, "hop": 4, "chunk": 8}, "hop 4 is not made of chunks of 8"),
     ],
 )
 def test_a_mistake_is_one_clear_line(keys: dict[str, object], message: str) -> None:

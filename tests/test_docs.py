@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from streamcam.wire import decode
@@ -63,6 +64,17 @@ def test_the_readmes_loop_runs_on_the_sample(capsys: pytest.CaptureFixture[str])
     lines = capsys.readouterr().out.strip().splitlines()
     assert "Egyptian cat" in lines[0]
     assert "espresso" in lines[-1]
+
+
+def test_the_readmes_frames_become_slices(capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    names = {"pictures": rng.integers(0, 255, (20, 112, 144, 3), dtype=np.uint8)}
+    exec(blocks(ROOT / "README.md", "python")[3], names)
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith(f"{8 / 15} ")
+    assert lines[0].endswith("(15, 28, 36)")
+    assert names["last"] == []
 
 
 def test_the_message_in_the_wire_format_is_one() -> None:

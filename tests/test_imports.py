@@ -20,7 +20,7 @@ ALLOWED = {
     "clips": {"records"},
     "cam": {"records", "errors"},
     "models": {"records", "errors", "files", "clips", "cam"},
-    "engines": {"records", "errors", "models", "cam"},
+    "engines": {"records", "errors", "clips", "models", "cam"},
     "localise": {"records"},
     "render": {"records", "localise"},
     "sheet": {"records"},
@@ -53,11 +53,12 @@ ALLOWED = {
         *("records", "errors", "config", "clips", "sources", "models", "engines", "metrics", "live", "recorder"),
     },
     "quantize": {"errors", "cam", "clips", "sources", "models", "engines"},
+    "analyze": {"records", "errors", "clips", "sources", "models", "engines"},
     "doctor": {"errors", "engines", "models", "viewer"},
     "demo": {"errors", "viewer"},
     "console": {
         *("records", "metrics", "models", "pipeline", "live", "doctor", "explain", "evaluate", "train", "bench"),
-        "quantize",
+        *("quantize", "analyze"),
     },
 }
 ANYTHING = {"cli", "__init__", "__main__"}

@@ -12,21 +12,41 @@ from torch import Tensor, nn
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines import make_engine
+from streamcam.engines.stream import streaming
 from streamcam.engines.streaming import StreamNetwork
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel, ModelSpec, load_model
 from streamcam.models.head import Head
 from streamcam.records import Heat
 
-NAMES = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d")
+NAMES = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d", "motion", "own")
 FRAMES = 48
+
+
+class Own(nn.Module):
+    """What the named networks do not do: dilation in time, a stride beside a stride, a step over slices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv3d(3, 8, 3, 1, (2, 1, 1), dilation=(2, 1, 1))
+        self.conv, self.pool = nn.Conv3d(8, 6, 3, (2, 2, 2), 1), nn.MaxPool3d(3, 2, 1)
+        self.step, self.norm = nn.Conv3d(14, 5, 1, (2, 1, 1)), nn.BatchNorm3d(5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.stem(x))
+        return torch.relu(self.norm(self.step(torch.cat([self.conv(x), self.pool(x)], dim=1))))
+
+
+def own() -> CamModel:
+    spec = ModelSpec("own", "a test", ("red", "green"), TINY_FORMAT, framewise=False, temporal_stride=4)
+    return CamModel(spec, Own(), Head([nn.Linear(5, 2)]))
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def model(request: pytest.FixtureRequest) -> CamModel:
-    """A torchvision network with statistics of its own, as if it had been trained."""
+    """A network that can be converted, with statistics of its own, as if it had been trained."""
     torch.manual_seed(0)
-    model = load_model(request.param, weights="none")
+    model = own() if request.param == "own" else load_model(request.param, weights="none")
     for module in model.features.modules():
         if isinstance(module, nn.BatchNorm3d):
             nn.init.normal_(module.running_mean, 0, 0.1)  # type: ignore[arg-type]
@@ -56,15 +76,38 @@ def assert_close(got: Tensor, expected: Tensor) -> None:
 def test_a_video_in_pieces_gives_what_it_gives_whole(model: CamModel) -> None:
     video = torch.randn(1, 3, FRAMES, 32, 32, generator=torch.Generator().manual_seed(1))
     expected, network = whole(model.features, video), StreamNetwork(model.features)
-    for chunks in ((1,) * FRAMES, (3,) * 16, (8,) * 6, (5, 1, 20, 7, 15)):
+    borders = np.sort(np.random.default_rng(3).choice(np.arange(1, FRAMES), 6, replace=False))
+    random = np.diff([0, *borders, FRAMES]).tolist()
+    for chunks in ((1,) * FRAMES, (3,) * 16, (8,) * 6, random):
         assert_close(pushed(network, video, chunks), expected)
+
+
+def test_what_is_kept_stays_where_it_is(model: CamModel) -> None:
+    """So that a CUDA graph, which knows nothing but addresses, could hold a push."""
+    network = StreamNetwork(model.features)
+    stream, frames = network.start(), torch.randn(1, 3, model.spec.temporal_stride, 32, 32)
+
+    def kept() -> list[tuple[int, torch.Size]]:
+        return [(t.data_ptr(), t.shape) for step in stream.kept for t in step if t is not None]
+
+    while network.push(stream, frames) is None:
+        pass
+    network.push(stream, frames)
+    before, first = kept(), network.push(stream, frames)
+    second = network.push(stream, 2 * frames)
+    assert kept() == before
+    assert first is not None
+    assert second is not None
+    assert first.shape == second.shape
 
 
 def test_dense_gives_the_slices_between_as_well(model: CamModel) -> None:
     video = torch.randn(1, 3, FRAMES, 32, 32, generator=torch.Generator().manual_seed(2))
     dense = pushed(StreamNetwork(model.features, dense=True), video, (7, 1, 24, 16))
     stride = model.spec.temporal_stride
-    assert FRAMES - stride < dense.shape[2] <= FRAMES  # S3D pools over two frames without padding
+    assert (
+        FRAMES - stride < dense.shape[2] + model.spec.temporal_context <= FRAMES
+    )  # S3D pools over two frames without padding
     assert_close(dense[:, :, ::stride], whole(model.features, video))
     if stride > 1:  # the network began a frame later is another phase, but for what it sees before the video's start
         span = StreamNetwork(model.features).span
@@ -76,7 +119,13 @@ def test_dense_gives_the_slices_between_as_well(model: CamModel) -> None:
 
 @pytest.mark.parametrize(
     ("name", "receptive_field", "stride", "lookahead"),
-    [("r3d_18", 109, 8, 54), ("mc3_18", 11, 1, 5), ("r2plus1d_18", 109, 8, 54), ("s3d", 99, 8, 49)],
+    [
+        ("r3d_18", 109, 8, 54),
+        ("mc3_18", 11, 1, 5),
+        ("r2plus1d_18", 109, 8, 54),
+        ("s3d", 99, 8, 49),
+        ("motion", 17, 1, 8),
+    ],
 )
 def test_a_slice_sees_and_waits_for_so_many_frames(
     name: str, receptive_field: int, stride: int, lookahead: int
@@ -85,6 +134,18 @@ def test_a_slice_sees_and_waits_for_so_many_frames(
     span = StreamNetwork(spec.features).span
     assert (span.receptive_field, span.stride, span.lookahead) == (receptive_field, stride, lookahead)
     assert span.centre == spec.spec.temporal_offset
+    assert spec.spec.temporal_receptive_field == receptive_field
+    assert spec.spec.stream_lookahead_s == lookahead / 15
+
+
+@pytest.mark.parametrize("name", ["imagenet", "resnet18", "googlenet", "mobilenet_v3_small", "convnext_tiny"])
+def test_a_picture_networks_spec_says_whether_it_can_be_streamed(name: str) -> None:
+    model = load_model(name, weights="none")
+    if model.spec.stream_lookahead_s is None:
+        with pytest.raises(StreamcamError, match=f"{name} cannot be streamed: its head is not linear"):
+            streaming(model)
+    else:
+        assert streaming(model).span.lookahead == model.spec.stream_lookahead_s == 0
 
 
 def test_a_slice_comes_as_soon_as_its_last_frame_is_there(model: CamModel) -> None:
@@ -144,11 +205,32 @@ def test_without_padding_in_time_stream_is_window(unpadded: CamModel, hop: int) 
         np.testing.assert_allclose(a.common, b.common, atol=1e-5)
         np.testing.assert_allclose(a.pts_s, b.pts_s)
         assert a.clip_pts_s == pytest.approx(b.clip_pts_s)
+        assert a.lookahead_s == pytest.approx(b.lookahead_s)
+        assert a.lookahead_s == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("name", ["motion", "imagenet"])
+def test_what_auto_streams_is_window_to_a_hundred_thousandth(name: str) -> None:
+    model = load_model(name)
+    clip_format = replace(model.spec.clip_format, resize=(36, 48), crop=(32, 32))
+    model = model.with_spec(replace(model.spec, clip_format=clip_format))
+    count = clip_format.length + 9
+    for hop in (1, 3, 8):
+        streamed, windowed = run("auto", model, hop=hop, count=count), run("window", model, hop=hop, count=count)
+        assert len(streamed) == len(windowed) > 1
+        for a, b in zip(streamed, windowed, strict=True):
+            assert a.classes.tolist() == b.classes.tolist()
+            for got, expected in ((a.logits, b.logits), (a.cube, b.cube), (a.common, b.common)):
+                assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 def test_auto_streams_what_it_can_without_another_answer(unpadded: CamModel, tiny: CamModel) -> None:
     assert make_engine(unpadded, device="cpu").name == "stream"
     assert make_engine(tiny, device="cpu").name == "window"
+    assert make_engine(unpadded, device="cpu", chunk=4, dense=True).name == "stream"
+    for asked in ({"dense": True}, {"chunk": 4}):  # would be other answers: not without being told to
+        with pytest.raises(StreamcamError, match=r"is for the stream engine, and tiny runs in window: use --engine st"):
+            make_engine(tiny, device="cpu", **asked)  # type: ignore[arg-type]
 
 
 def test_cameras_that_are_not_as_far_are_as_good_as_each_alone(unpadded: CamModel) -> None:
@@ -183,6 +265,8 @@ def test_a_padded_networks_slices_are_those_of_the_whole_video_at_their_own_time
     # Two convolutions over three frames each: the last slice waits for two frames.
     assert last.pts_s[-1] == pytest.approx(1.7)
     assert last.clip_pts_s[1] == pytest.approx(1.9)
+    assert last.lookahead_s == pytest.approx(0.2)
+    assert run("window", tiny)[0].lookahead_s == 0
 
 
 def clip_of(model: CamModel, i: int) -> np.ndarray:
@@ -211,6 +295,40 @@ class GloballyGated(nn.Module):
         return x * torch.sigmoid(self.pool(x))
 
 
+class SqueezeExcite(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.gate = nn.Conv3d(3, 6, 3, padding=1), nn.Conv3d(6, 6, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return x * torch.sigmoid(self.gate(x.mean((2, 3, 4), keepdim=True)))
+
+
+class Attending(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attention(x, x, x)[0]
+
+
+class JoinedOverTime(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, torch.relu(x)], dim=2)
+
+
+class Weighed(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.add(x, torch.relu(x), alpha=2)
+
+
+class Twice(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, x], dim=1)
+
+
 class MeanOverTime(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x - x.mean(2, keepdim=True)
@@ -224,8 +342,14 @@ class OddCrop(nn.Module):
 @pytest.mark.parametrize(
     ("module", "culprit"),
     [
-        (GloballyGated(), "AdaptiveAvgPool3d"),
+        (GloballyGated(), r"0\.pool \(AdaptiveAvgPool3d\)"),
+        (SqueezeExcite(), "mean"),
+        (Attending(), r"0\.attention \(MultiheadAttention\)"),
         (MeanOverTime(), "mean"),
+        (JoinedOverTime(), "cat"),
+        (Weighed(), "add"),
+        (Twice(), "cat"),
+        (nn.Conv3d(3, 3, 3, padding="same"), "0 pads or steps in a way of its own"),
         (OddCrop(), "getitem"),
         (nn.AvgPool3d(3, 1, 1), "pads or steps in a way of its own"),
         (nn.Conv3d(3, 3, 3, padding=1, padding_mode="replicate"), "pads or steps in a way of its own"),
@@ -237,5 +361,6 @@ def test_what_mixes_all_of_time_is_refused_by_name(module: nn.Module, culprit: s
 
 
 def test_the_user_is_told_which_network_cannot_be_streamed() -> None:
-    with pytest.raises(StreamcamError, match="swin3d_t cannot be streamed"):
+    told = r"swin3d_t cannot be streamed: shifted_window_attention_3d may mix all of time \(use --engine window\)"
+    with pytest.raises(StreamcamError, match=told):
         make_engine(load_model("swin3d_t", weights="none"), name="stream", device="cpu")

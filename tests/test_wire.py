@@ -44,6 +44,7 @@ def a_heat(*, scaled: bool = True, classes: int = 3) -> Heat:
         transform=Transform(0.1, 0.0, 0.9, 0.75),
         model="tiny",
         model_hash="0a1b",
+        lookahead_s=0.4,
     )
 
 
@@ -98,7 +99,7 @@ def test_what_heat_speaks_of_comes_back() -> None:
     np.testing.assert_allclose(got.scores, sent.scores, rtol=1e-6)
     assert got.labels == sent.labels
     assert (got.clip_pts_s, got.transform) == (sent.clip_pts_s, sent.transform)
-    assert (got.model, got.model_hash) == (sent.model, sent.model_hash)
+    assert (got.model, got.model_hash, got.lookahead_s) == (sent.model, sent.model_hash, sent.lookahead_s)
 
 
 def test_the_contrast_scale_comes_back_or_stays_unknown() -> None:
@@ -457,3 +458,13 @@ def test_integers_of_any_length_never_raise_anything_but_wire_error(field: str, 
     message = a_message()
     message[1] = re.sub(f'"{field}":[0-9]+'.encode(), f'"{field}":'.encode() + b"9" * digits, message[1], count=1)
     survives(message)
+
+
+def test_heat_of_a_publisher_that_does_not_know_its_lookahead_has_none() -> None:
+    topic_, header, *parts = encode_result(a_result(), STAMP)
+    older = json.loads(header)
+    del older["heat"]["lookahead_s"]
+    result = decode([topic_, json.dumps(older).encode(), *parts]).result
+    assert result is not None
+    assert result.heat is not None
+    assert result.heat.lookahead_s == 0

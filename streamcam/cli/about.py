@@ -1,8 +1,27 @@
 """Commands that tell what there is: models, doctor."""
 
+from typing import Annotated
 
-def models() -> None:
-    """List the models."""
+import typer
+
+from streamcam.cli.options import option
+from streamcam.errors import StreamcamError
+
+
+def models(
+    analyze: Annotated[
+        str | None, typer.Option(metavar="NAME", help="measure what streaming brings to a model or checkpoint")
+    ] = None,
+    weights: Annotated[str | None, option("weights")] = None,
+) -> None:
+    """List the models, or look into one."""
+    if analyze is not None:
+        from streamcam.console.analysis import analyze_and_print
+
+        analyze_and_print(analyze, weights=weights)
+        return
+    if weights is not None:
+        raise StreamcamError("--weights is for --analyze NAME")
     from streamcam.console.about import print_models
     from streamcam.models import SPECS
 

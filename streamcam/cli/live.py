@@ -29,6 +29,8 @@ def run(
     precision: Annotated[str | None, option("precision")] = None,
     window: Annotated[int | None, option("window")] = None,
     hop: Annotated[int | None, option("hop")] = None,
+    chunk: Annotated[int | None, option("chunk")] = None,
+    dense: Annotated[bool | None, option("dense", "--dense")] = None,
     fps: Annotated[float | None, option("fps")] = None,
     classes: Annotated[str | None, option("classes")] = None,
     top_k: Annotated[int | None, option("top_k")] = None,

@@ -34,6 +34,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def hop(self) -> int:
+        """Frames between two heat slices: a clip that comes sooner has no new one."""
+        ...
+
+    @property
     def lookahead_s(self) -> float:
         """How far the last heat slice of a clip is behind its newest frame, in seconds."""
         ...
@@ -83,6 +88,8 @@ def make_engine(
     precision: str = "auto",
     top_k: int = 5,
     classes: Sequence[int] | None = None,
+    dense: bool = False,
+    chunk: int | None = None,
 ) -> WindowEngine | StreamEngine:
     """Put a model on a device.
 
@@ -93,18 +100,33 @@ def make_engine(
         precision: `auto`, `fp32`, `fp16`, `bf16` or `int8`.
         top_k: how many classes' heat each result carries, where `classes` does not say which.
         classes: indices of the classes whose heat each result carries.
+        dense: of `stream`: a heat slice for every frame, where the network strides over frames.
+        chunk: of `stream`: how many frames of a source go through the network at a time, at most.
 
     Raises:
         StreamcamError: no such engine, device or precision, or not for this model.
     """
     device = _where(model, device, precision)
-    whole_clips = device == openvino.NAME and not model.spec.framewise
+    name = _engine_name(name, model, whole_clips=device == openvino.NAME and not model.spec.framewise)
+    asked = "dense" if dense else "chunk" if chunk is not None else None
+    if name == "window" and asked is not None:
+        raise StreamcamError(
+            f"{asked} is for the stream engine, and {model.spec.name} runs in window: use --engine stream"
+        )
+    runner = make_runner(model, device=device, precision=precision)
+    if name == "window":
+        return WindowEngine(runner, top_k=top_k, classes=classes)
+    return StreamEngine(runner, top_k=top_k, classes=classes, dense=dense, chunk=chunk)
+
+
+def _engine_name(name: str, model: CamModel, *, whole_clips: bool) -> str:
+    """`auto` → stream where it gives window's answers for less; `whole_clips`: the device takes no others."""
     if name == "auto":
-        name = "stream" if not whole_clips and answers_as_window(model) else "window"
+        return "stream" if not whole_clips and answers_as_window(model) else "window"
     if name not in ENGINES:
         raise StreamcamError(f"no such engine: {name} (use auto, {', '.join(ENGINES)})")
     if name == "stream" and whole_clips:
         raise StreamcamError(
             f"on openvino, {model.spec.name} takes whole clips: use --engine window, or --device cpu to stream it"
         )
-    return ENGINES[name](make_runner(model, device=device, precision=precision), top_k=top_k, classes=classes)
+    return name

@@ -106,19 +106,24 @@ class Windowed:
 
     def __call__(self, inputs: list[Tensor | None], kept: Kept, last: bool) -> Tensor | None:
         """Put new slices behind what was kept, and give what can be said of all of these."""
-        window, waiting, x = self._window, kept[0], inputs[0]
-        if x is not None:
-            before = self._padding(x, self._lead + window.padding) if waiting is None else waiting
-            waiting = torch.cat([before, x], dim=2)
-        if last and waiting is not None:
-            waiting = torch.cat([waiting, self._padding(waiting, window.padding)], dim=2)
-        kept[0] = waiting
-        reach = self._lead + window.reach
-        if waiting is None or waiting.shape[2] < reach:
+        waiting = self._waiting(inputs[0], kept[0], last=last)
+        if waiting is None:
             return None
-        count = (waiting.shape[2] - reach) // window.stride + 1
-        kept[0] = waiting[:, :, count * window.stride :]
+        window, reach = self._window, self._lead + self._window.reach
+        count = max(0, (waiting.shape[2] - reach) // window.stride + 1)
+        remember(kept, 0, waiting[:, :, count * window.stride :])
+        if count == 0:
+            return None
         return self._layer(waiting[:, :, self._lead : (count - 1) * window.stride + reach])
+
+    def _waiting(self, x: Tensor | None, kept: Tensor | None, *, last: bool) -> Tensor | None:
+        """All slices that an output may still see, padded at a video's ends; None where there is nothing new."""
+        if x is not None:
+            before = self._padding(x, self._lead + self._window.padding) if kept is None else kept
+            kept = torch.cat([before, x], dim=2)
+        if last and kept is not None:
+            return torch.cat([kept, self._padding(kept, self._window.padding)], dim=2)
+        return None if x is None else kept
 
     def _padding(self, like: Tensor, count: int) -> Tensor:
         return like.new_full((*like.shape[:2], count, *like.shape[3:]), self._fill)
@@ -132,13 +137,28 @@ class Joined:
 
     def __call__(self, inputs: list[Tensor | None], kept: Kept, last: bool) -> Tensor | None:  # noqa: ARG002
         """Give as much as all branches have."""
-        for i, x in enumerate(inputs):
-            if x is not None:
-                queued = kept[i]
-                kept[i] = x if queued is None else torch.cat([queued, x], dim=2)
-        waiting = [queued for queued in kept if queued is not None]
-        count = min(queued.shape[2] for queued in waiting) if len(waiting) == len(inputs) else 0
-        if count == 0:
-            return None
-        kept[:] = [queued[:, :, count:] for queued in waiting]
-        return self._combine([queued[:, :, :count] for queued in waiting])
+        queues = [_behind(queue, x) for queue, x in zip(kept, inputs, strict=True)]
+        there = [queue for queue in queues if queue is not None]
+        count = min(queue.shape[2] for queue in there) if len(there) == len(queues) else 0
+        for i, queue in enumerate(queues):
+            if queue is not None:
+                remember(kept, i, queue[:, :, count:])
+        return self._combine([queue[:, :, :count] for queue in there]) if count > 0 else None
+
+
+def _behind(queue: Tensor | None, x: Tensor | None) -> Tensor | None:
+    if queue is None or x is None:
+        return x if queue is None else queue
+    return torch.cat([queue, x], dim=2)
+
+
+def remember(kept: Kept, i: int, slices: Tensor) -> None:
+    """Keep slices: where as many were kept before, in their place, so that a CUDA graph finds them there again.
+
+    They are copied, so that what is kept does not hold on to all that it was cut from.
+    """
+    before = kept[i]
+    if before is not None and before.shape == slices.shape:
+        before.copy_(slices)
+    else:
+        kept[i] = slices.clone()

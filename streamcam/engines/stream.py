@@ -1,6 +1,6 @@
 """Each frame once: a network takes new frames only, and a window is a mean over its last heat slices."""
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from streamcam.cam import choose, heat_cube, to_heat
+from streamcam.clips import prepare
 from streamcam.engines.device import Runner
+from streamcam.engines.ring import Calendar, Ring, Slices
 from streamcam.engines.steps import Span
 from streamcam.engines.streaming import Stream, StreamNetwork
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.models.split import position_weights
-from streamcam.records import Clip, Heat
+from streamcam.records import Clip, ClipFormat, Frame, Heat, HeatSlice
 
 
 class Network(Protocol):
@@ -32,6 +34,10 @@ class Network(Protocol):
 
     def push(self, stream: Stream, frames: Tensor) -> Tensor | None:
         """The next frames, float [N,3,t,H,W] → the slices [N,K,t',h,w] that they complete, if any."""
+        ...
+
+    def flush(self, stream: Stream) -> Tensor | None:
+        """The end of a video: the slices that were waiting for what will not come any more."""
         ...
 
 
@@ -51,6 +57,9 @@ class EachFrame:
     def push(self, _stream: Stream, frames: Tensor) -> Tensor | None:
         """Float [N,3,t,H,W] → [N,K,t,h,w]."""
         return self._model.feature_maps(frames)[0]
+
+    def flush(self, _stream: Stream) -> None:
+        """Nothing waits."""
 
 
 def streaming(model: CamModel, *, dense: bool = False) -> Network:
@@ -78,10 +87,10 @@ def answers_as_window(model: CamModel) -> bool:
 
 
 class StreamEngine:
-    """Clips → heat, one forward for each frame.
+    """Frames → heat slices, and clips → heat: one forward for each frame.
 
-    It keeps the heat slices of each source's last L frames. Two clips of a session share all frames but those between
-    their indices, so only these are computed, also when clips in between were dropped.
+    A clip's heat is that of its last L' slices, which are kept for each source. Two clips of a session share all frames
+    but those between their indices, so only these are computed, also when clips in between were dropped.
 
     Without padding in time, the answers are those of `WindowEngine`, to rounding. A padded network sees a cut clip's
     ends as black there, and what really comes next here: its slices are those of one pass over the whole video, and
@@ -92,21 +101,70 @@ class StreamEngine:
     head_start = True
 
     def __init__(
-        self, runner: Runner, *, top_k: int = 5, classes: Sequence[int] | None = None, dense: bool = False
+        self,
+        runner: Runner,
+        *,
+        top_k: int = 5,
+        classes: Sequence[int] | None = None,
+        dense: bool = False,
+        chunk: int | None = None,
     ) -> None:
-        self.runner, self._top_k, self._classes = runner, top_k, classes
+        """Convert a model.
+
+        Args:
+            runner: the model, on its device.
+            top_k: how many classes' heat each clip's carries, where `classes` does not say which.
+            classes: indices of the classes whose heat each clip's carries.
+            dense: give a slice for every frame where the network strides over frames.
+            chunk: how many frames of a source go through the network at a time, at most; by default all that are new.
+        """
+        self.runner, self._top_k, self._classes, self._chunk = runner, top_k, classes, chunk
         self.max_batch = runner.max_batch
         self._network = streaming(runner.model, dense=dense)
         spec = runner.spec
-        self.lookahead_s = self._network.span.lookahead / spec.clip_format.fps
+        self.lookahead_s, self.hop = self.span.lookahead / spec.clip_format.fps, self.span.stride
         self._slices = spec.clip_format.length - spec.temporal_context if dense else spec.slices
         self._sources: dict[str, _Source] = {}
-        self._push([_Source(self._network, self._slices, -1)], [np.zeros((1, 3, *spec.clip_format.crop), np.uint8)])
+        warm_up = np.zeros((1, 3, *spec.clip_format.crop), np.uint8)
+        self._advance([_Source(self._network, self._slices, 0)], [(warm_up, np.zeros(1))])
 
     @property
     def span(self) -> Span:
         """What a heat slice sees, and how far apart they are."""
         return self._network.span
+
+    @property
+    def needs_every_frame(self) -> bool:
+        """Whether frames that are left out would be missed beyond the clips that they are not in."""
+        return self._network.pads_time
+
+    @torch.inference_mode()
+    def push(self, frames: Sequence[Frame]) -> list[HeatSlice]:
+        """Take the next frames of one or several sources, and give the heat slices that they complete.
+
+        They are taken one by one, whatever their times: those of a source should lie 1/fps of the clip format apart, as
+        `SlidingWindow` samples them. A new session starts afresh. Either `push` or `infer` is for a source, not both.
+        """
+        together: defaultdict[tuple[str, int], list[Frame]] = defaultdict(list)
+        for frame in frames:
+            together[frame.source, frame.session].append(frame)
+        sources = [self._source(*key) for key in together]
+        new = self._advance(sources, [_prepared(own, self.runner.spec.clip_format) for own in together.values()])
+        keyed = zip(together, new, strict=True)
+        return [record for key, parts in keyed for part in parts for record in self._records(*key, part)]
+
+    @torch.inference_mode()
+    def flush(self, source: str) -> list[HeatSlice]:
+        """The end of a source: the slices that were waiting for frames that will not come; it is forgotten then."""
+        known = self._sources.pop(source, None)
+        features = None if known is None else self._network.flush(known.stream)
+        if known is None or features is None:
+            return []
+        return self._records(source, known.session, known.dated(self._cubes(features)[0]))
+
+    def reset(self, source: str) -> None:
+        """Forget a source."""
+        self._sources.pop(source, None)
 
     @torch.inference_mode()
     def infer(self, clips: Sequence[Clip]) -> list[Heat | None]:
@@ -116,116 +174,126 @@ class StreamEngine:
         """
         if len({clip.last.source for clip in clips}) < len(clips):  # each has to know what the one before it brought
             return [heat for clip in clips for heat in self.infer([clip])]
-        sources = [self._source(clip) for clip in clips]
-        fresh = [source.take(clip) for source, clip in zip(sources, clips, strict=True)]
-        for together in _alike(sources, fresh):
-            self._push([sources[i] for i in together], [fresh[i] for i in together])
-        return [self._heat(source, clip) for source, clip in zip(sources, clips, strict=True)]
+        for clip in clips:
+            known = self._sources.get(clip.last.source)
+            if known is not None and not known.goes_on_with(clip):  # after a gap
+                self.reset(clip.last.source)
+        sources = [self._source(clip.last.source, clip.last.session) for clip in clips]
+        new = self._advance(sources, [source.fresh(clip) for source, clip in zip(sources, clips, strict=True)])
+        for source, parts in zip(sources, new, strict=True):
+            for part in parts:
+                source.ring.add(part)
+        return [self._heat(source.ring, clip) for source, clip in zip(sources, clips, strict=True)]
 
-    def reset(self, source: str) -> None:
-        """Forget a source."""
-        self._sources.pop(source, None)
-
-    def _source(self, clip: Clip) -> "_Source":
-        """What is known of a clip's source; nothing any more, after a reconnect or a gap."""
-        name = clip.last.source
+    def _source(self, name: str, session: int) -> "_Source":
+        """What is known of a source; nothing any more, after a reconnect."""
         known = self._sources.get(name)
-        if known is None or not known.goes_on_with(clip):
-            known = self._sources[name] = _Source(self._network, self._slices, clip.last.session)
+        if known is None or known.session != session:
+            known = self._sources[name] = _Source(self._network, self._slices, session)
         return known
 
-    def _push(self, sources: "Sequence[_Source]", fresh: Sequence[npt.NDArray[np.uint8]]) -> None:
-        """Put as many new frames of each of some sources, all as far, through the network."""
+    def _advance(self, sources: "Sequence[_Source]", fresh: "Sequence[_Fresh]") -> list[list[Slices]]:
+        """Put new frames of each of some sources through the network, a chunk at a time → their new slices."""
+        new: list[list[Slices]] = [[] for _ in sources]
+        longest = max((len(frames) for frames, _ in fresh), default=0)
+        step = self._chunk or max(1, longest)
+        for at in range(0, longest, step):
+            pieces = [(frames[at : at + step], pts_s[at : at + step]) for frames, pts_s in fresh]
+            for alike in _alike(sources, pieces):
+                slices = self._step([sources[i] for i in alike], [pieces[i] for i in alike])
+                for i, part in zip(alike, slices, strict=False):
+                    new[i].append(part)
+        return new
+
+    def _step(self, sources: "Sequence[_Source]", pieces: "Sequence[_Fresh]") -> list[Slices]:
+        """As many frames of sources that are all as far → the new slices of each; nothing where none are complete."""
         stream = Stream.together([source.stream for source in sources])
-        features = self._network.push(stream, self.runner.upload(fresh))
-        for source, own in zip(sources, stream.apart(len(sources)), strict=True):
+        features = self._network.push(stream, self.runner.upload([frames for frames, _ in pieces]))
+        for source, own, (_, pts_s) in zip(sources, stream.apart(len(sources)), pieces, strict=True):
             source.stream = own
+            source.calendar.take(pts_s)
         if features is None:
-            return
+            return []
+        return [source.dated(cube) for source, cube in zip(sources, self._cubes(features), strict=True)]
+
+    def _cubes(self, features: Tensor) -> Tensor:
+        """Slices of the feature map [N,K,t,h,w] → heat slices, float32 [N,t,C,h,w]."""
         model = self.runner.model
         if model.windows:
             features = features * position_weights(features.shape[3:], model.windows[1:]).to(features)
-        cubes = heat_cube(features, model.head.classifier.weight)
-        for source, cube in zip(sources, cubes, strict=True):
-            source.add(cube.transpose(0, 1))
+        return heat_cube(features, model.head.classifier.weight).transpose(1, 2)
 
-    def _heat(self, source: "_Source", clip: Clip) -> Heat | None:
-        if not source.is_full:
+    def _records(self, source: str, session: int, slices: Slices) -> list[HeatSlice]:
+        logits = (slices.cube.mean((2, 3)) + self.runner.model.head.bias).cpu().numpy()
+        cubes = slices.cube.cpu().numpy()
+        return [
+            HeatSlice(cube, own, float(centre_s), (float(first_s), float(last_s)), source, session)
+            for cube, own, (first_s, centre_s, last_s) in zip(cubes, logits, slices.times_s, strict=True)
+        ]
+
+    def _heat(self, ring: Ring, clip: Clip) -> Heat | None:
+        if not ring.is_full:
             return None
-        model, order = self.runner.model, source.order()
-        weights = position_weights((self._slices,), model.windows[:1] or (1,)).to(source.cube)
-        logits = (source.pooled[order] * weights[:, None]).mean(0) + model.head.bias
+        model, order = self.runner.model, ring.order()
+        weights = position_weights((self._slices,), model.windows[:1] or (1,)).to(ring.cube)
+        logits = (ring.pooled[order] * weights[:, None]).mean(0) + model.head.bias
         chosen = choose(logits, top_k=self._top_k, classes=self._classes)
         heat = to_heat(
             logits,
-            (source.cube[order[:, None], chosen] * weights[:, None, None, None]).transpose(0, 1),
-            source.common[order] * weights[:, None, None],
+            (ring.cube[order[:, None], chosen] * weights[:, None, None, None]).transpose(0, 1),
+            ring.common[order] * weights[:, None, None],
             chosen,
             clip=clip,
             context=self.runner.context,
             slice_frames=np.zeros(self._slices),
         )
-        first_s, centres_s = source.times(self.span)
-        return replace(heat, pts_s=centres_s, clip_pts_s=(first_s, heat.clip_pts_s[1]))
+        times_s = ring.times_s()
+        return replace(
+            heat,
+            pts_s=times_s[:, 1],
+            clip_pts_s=(float(times_s[0, 0]), heat.clip_pts_s[1]),
+            lookahead_s=self.lookahead_s,
+        )
 
 
-def _alike(sources: "Sequence[_Source]", fresh: Sequence[npt.NDArray[np.uint8]]) -> list[list[int]]:
+_Fresh = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]
+"""New frames of a source, uint8 [t,3,h,w], and their times in seconds, float64 [t]."""
+
+
+def _prepared(frames: Sequence[Frame], clip_format: ClipFormat) -> _Fresh:
+    pictures = np.stack([prepare(frame.pixels, clip_format) for frame in frames])
+    return pictures, np.array([frame.pts_s for frame in frames])
+
+
+def _alike(sources: "Sequence[_Source]", pieces: Sequence[_Fresh]) -> list[list[int]]:
     """Which sources can be one batch: those that have as many new frames and are all as far."""
     groups: dict[object, list[int]] = defaultdict(list)
-    for i, (source, frames) in enumerate(zip(sources, fresh, strict=True)):
+    for i, (source, (frames, _)) in enumerate(zip(sources, pieces, strict=True)):
         if len(frames):
             groups[len(frames), source.stream.phase].append(i)
     return list(groups.values())
 
 
 class _Source:
-    """What is known of one source: where the network is in it, and a ring of its last heat slices."""
+    """What is known of one source: where the network is in it, and its last heat slices."""
 
     def __init__(self, network: Network, slices: int, session: int) -> None:
-        self.stream = network.start()
-        self._session, self._index = session, -1
-        self._slices, self._added = slices, 0
-        span = network.span
-        self._pts_s: deque[float] = deque(maxlen=span.receptive_field + (slices + 1) * span.stride + 1)
-        self._taken = 0
+        self.stream, self.session = network.start(), session
+        self.calendar, self.ring = Calendar(network.span), Ring(slices)
+        self._index = -1
 
     def goes_on_with(self, clip: Clip) -> bool:
         """Whether a clip brings the very next frames."""
         missing = clip.index - self._index - len(clip.frames)
-        return self._index < 0 or (self._session == clip.last.session and clip.index >= self._index and missing <= 0)
+        return self._index < 0 or (clip.index >= self._index and missing <= 0)
 
-    def take(self, clip: Clip) -> npt.NDArray[np.uint8]:
-        """The clip's frames [n,3,h,w] that were not taken before."""
+    def fresh(self, clip: Clip) -> _Fresh:
+        """The clip's frames that were not taken before."""
         new = len(clip.frames) if self._index < 0 else clip.index - self._index
         first = len(clip.frames) - new
-        self._index, self._taken = clip.index, self._taken + new
-        self._pts_s.extend(clip.pts_s[first:])
-        return clip.frames[first:]
+        self._index = clip.index
+        return clip.frames[first:], clip.pts_s[first:]
 
-    def add(self, new: Tensor) -> None:
-        """Write slices [n,C,h,w]."""
-        if self._added == 0:
-            self.cube = new.new_empty(self._slices, *new.shape[1:])
-            self.pooled = new.new_empty(self._slices, new.shape[1])
-            self.common = new.new_empty(self._slices, *new.shape[2:])
-        self._added += len(new)
-        new = new[-self._slices :]
-        at = (torch.arange(len(new), device=new.device) + self._added - len(new)) % self._slices
-        self.cube[at], self.pooled[at], self.common[at] = new, new.mean((2, 3)), new.mean(1)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether there are enough slices for a window."""
-        return self._added >= self._slices
-
-    def order(self) -> Tensor:
-        """int64 [L']: where the slices lie in the ring, the oldest first."""
-        return (torch.arange(self._slices, device=self.cube.device) + self._added) % self._slices
-
-    def times(self, span: Span) -> tuple[float, npt.NDArray[np.float64]]:
-        """When what the slices in the ring have seen begins, and on which time each is centred, in seconds."""
-        known = np.arange(self._taken - len(self._pts_s), self._taken)
-        numbers = np.arange(self._added - self._slices, self._added)
-        centres = np.interp(span.centre + numbers * span.stride, known, self._pts_s)
-        first = np.interp(span.first + numbers[0] * span.stride, known, self._pts_s)
-        return float(first), centres
+    def dated(self, cube: Tensor) -> Slices:
+        """The next slices [n,C,h,w], with their times."""
+        return Slices(cube, self.calendar.date(len(cube)))

@@ -84,6 +84,8 @@ class StreamNetwork:
         self._steps, (self._output,) = builder.steps, builder.outputs
         self.span = builder.values[self._output].span
         """What a slice of the feature map sees."""
+        self.seen = builder.seen
+        """What a slice that comes out of each layer sees, by the layer's name; of those that look at several slices."""
         self.pads_time = builder.pads_time
         """Whether slices at the ends of a video see padding."""
 
@@ -124,7 +126,8 @@ class _Builder:
         self.values = [Value(Span())]
         self.outputs: tuple[int, ...] = ()
         self.pads_time = False
-        self._modules, self._dense = dict(traced.named_modules()), dense
+        self.seen: dict[str, Span] = {}
+        self._modules, self._dense, self._graph = dict(traced.named_modules()), dense, traced.graph
         numbers: dict[fx.Node, int] = {}
         for node in traced.graph.nodes:
             if node.op == "placeholder":
@@ -144,15 +147,25 @@ class _Builder:
             run, value = alone(module), before[0]
         elif node.target in POINTWISE_FUNCTIONS and len(inputs) == 1:
             run, value = alone(_with_arguments(node)), before[0]
-        elif (node.target in ADDITIONS and len(inputs) == 2) or node.target in CONCATENATIONS:
+        elif _joins(node, len(inputs)):
             run, value = Joined(_combination(node)), _meeting(before)
         elif node.target is operator.getitem and (cropped := _crop_in_time(node)) is not None:
             run, value = crop(*cropped, before[0])
         else:
-            what = type(module).__name__ if module is not None else getattr(node.target, "__name__", str(node.target))
-            raise StreamcamError(f"cannot be streamed: {what} may mix all of time (use --engine window)")
+            raise StreamcamError(f"cannot be streamed: {self._culprit(node)} may mix all of time (use --engine window)")
         self.steps.append(_Step(run, inputs))
         self.values.append(value)
+
+    def _culprit(self, node: fx.Node) -> str:
+        """The name of what cannot be streamed: attention, where there is some, for what stands before it says less."""
+        calls = [self._name(other) for other in self._graph.nodes if other.op in ("call_module", "call_function")]
+        return next((name for name in calls if "attention" in name.lower()), self._name(node))
+
+    def _name(self, node: fx.Node) -> str:
+        module = self._modules.get(str(node.target)) if node.op == "call_module" else None
+        if module is None:
+            return getattr(node.target, "__name__", str(node.target))
+        return f"{node.target} ({type(module).__name__})"
 
     def _window(self, module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str, before: Value) -> tuple[Run, Value]:
         """A layer that looks at several slices, its padding in time left to us."""
@@ -164,6 +177,7 @@ class _Builder:
             window, spread = replace(window.spread(spread), stride=1), spread * window.stride
         layer = _without_padding_in_time(module, window)
         value = Value(before.span.through(window), spread)
+        self.seen[name] = value.span
         if window.reach == window.stride == 1 and window.padding == 0:
             return alone(layer), value
         fill = -torch.inf if isinstance(module, nn.MaxPool3d) else 0.0
@@ -176,15 +190,15 @@ def _window_of(module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str) -> Wi
     Raises:
         StreamcamError: in a way that cannot be told from slices that have come.
     """
-    dilation = 1 if isinstance(module, nn.AvgPool3d) else _first(module.dilation)
-    window = Window(_first(module.kernel_size), _first(module.stride), _first(module.padding), dilation)
+    padding = None if isinstance(module.padding, str) else _first(module.padding)
     if isinstance(module, nn.Conv3d):
-        ok = type(module).forward is nn.Conv3d.forward and (window.padding == 0 or module.padding_mode == "zeros")
+        ok = type(module).forward is nn.Conv3d.forward and (padding == 0 or module.padding_mode == "zeros")
     else:
-        ok = not module.ceil_mode and (isinstance(module, nn.MaxPool3d) or window.padding == 0)
-    if not ok:
+        ok = not module.ceil_mode and (isinstance(module, nn.MaxPool3d) or padding == 0)
+    if padding is None or not ok:
         raise StreamcamError(f"cannot be streamed: {name} pads or steps in a way of its own (use --engine window)")
-    return window
+    dilation = 1 if isinstance(module, nn.AvgPool3d) else _first(module.dilation)
+    return Window(_first(module.kernel_size), _first(module.stride), padding, dilation)
 
 
 def _without_padding_in_time(
@@ -196,8 +210,36 @@ def _without_padding_in_time(
     layer.padding = (0, *_triple(layer.padding)[1:])
     if not isinstance(module, nn.AvgPool3d):
         layer.dilation = (window.dilation, *_triple(layer.dilation)[1:])
-    layer_: Callable[[Tensor], Tensor] = layer
-    return layer_
+    return _convolution(layer) if isinstance(layer, nn.Conv3d) else layer
+
+
+def _convolution(conv: nn.Conv3d) -> Callable[[Tensor], Tensor]:
+    """A convolution of few slices at a time.
+
+    PyTorch leaves float32 convolutions of small inputs, which slices are, to a routine of its own that takes two to
+    four times as long as oneDNN. So oneDNN is called by its name.
+    """
+    if conv.padding_mode != "zeros" or not torch.backends.mkldnn.is_available():
+        return conv
+
+    padding = _triple(conv.padding)
+
+    def run(x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or x.dtype != torch.float32:
+            return conv(x)  # type: ignore[no-any-return]
+        return torch.mkldnn_convolution(x, conv.weight, conv.bias, padding, conv.stride, conv.dilation, conv.groups)
+
+    return run
+
+
+def _joins(node: fx.Node, branches: int) -> bool:
+    """Whether a node adds two branches as they are, or concatenates several by their channels."""
+    if node.target in ADDITIONS:
+        return branches == 2 and not node.kwargs
+    if node.target not in CONCATENATIONS:
+        return False
+    parts, axis = node.args[0], node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
+    return isinstance(parts, list | tuple) and len(parts) == branches and axis in (1, -4)
 
 
 def _crop_in_time(node: fx.Node) -> tuple[int, int] | None:

@@ -18,9 +18,9 @@ class WindowEngine:
 
     def __init__(self, runner: Runner, *, top_k: int = 5, classes: Sequence[int] | None = None) -> None:
         self.runner, self._top_k, self._classes = runner, top_k, classes
-        self.max_batch = runner.max_batch
-        clip_format, spec = runner.spec.clip_format, runner.spec
-        self.lookahead_s = float(clip_format.length - 1 - spec.slice_frames(spec.slices)[-1]) / clip_format.fps
+        self.max_batch, self.hop = runner.max_batch, runner.spec.temporal_stride
+        clip_format = runner.spec.clip_format
+        self.lookahead_s = runner.spec.window_lookahead_s
         runner.run([np.zeros((clip_format.length, 3, *clip_format.crop), np.uint8)])  # warm up
 
     @torch.inference_mode()

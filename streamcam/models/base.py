@@ -49,6 +49,8 @@ class ModelSpec:
     temporal_context: int = 0
     """Frames of the clip that give no slice of their own: R − 1 for a network without temporal padding, R being its
     temporal receptive field."""
+    temporal_receptive_field: int | None = None
+    """R, the frames that a heat slice sees; None for a network that cannot be streamed, or of which it is not known."""
     multi_label: bool = False
     """Whether each class is a question of its own (sigmoid), rather than all of them one (softmax)."""
     heat_scale: float | tuple[float, ...] | None = None
@@ -72,6 +74,17 @@ class ModelSpec:
     def slices(self) -> int:
         """L', the number of heat slices for one clip."""
         return -(-(self.clip_format.length - self.temporal_context) // self.temporal_stride)
+
+    @property
+    def window_lookahead_s(self) -> float:
+        """How far the last slice of a clip that is computed whole is behind the newest frame, in seconds."""
+        return float(self.clip_format.length - 1 - self.slice_frames(self.slices)[-1]) / self.clip_format.fps
+
+    @property
+    def stream_lookahead_s(self) -> float | None:
+        """How far a slice is behind the newest frame where each frame is computed once; None where none can be."""
+        seen = self.temporal_receptive_field
+        return None if seen is None else (seen - 1) / 2 / self.clip_format.fps
 
     def slice_frames(self, slices: int) -> npt.NDArray[np.float64]:
         """The frame of the clip on which each of `slices` slices is centred, float64 [L'].

