@@ -16,6 +16,9 @@ from streamcam.evaluate.scores import FIGURES
 ROOT = Path(__file__).parents[1]
 
 
+EVAL = ("eval", "--model", "imagenet")
+
+
 def streamcam(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "streamcam", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=100, **options)  # type: ignore[call-overload,no-any-return]
@@ -31,7 +34,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_heat_beats_the_baselines_on_the_rendered_set(rendered: Path, tmp_path: Path) -> None:
     outputs: Sequence[str | Path] = ("--json", tmp_path / "out.json", "--sheet", tmp_path / "out.png")
-    done = streamcam("eval", rendered, "--limit", "3", *outputs)
+    done = streamcam(*EVAL, rendered, "--limit", "3", *outputs)
     assert done.returncode == 0, done.stderr
     shown = done.stdout
     assert all(word in shown for word in ("contrast", "raw", "random", "centre", "top-1"))
@@ -62,7 +65,7 @@ def pictures(rendered: Path) -> Path:
 def test_grad_cam_and_insertion_may_be_asked_for(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     options = ("--limit", "1", "--contender", "grad-cam", "--insertion", "2")
-    assert streamcam("eval", pictures, *options, "--json", out).returncode == 0
+    assert streamcam(*EVAL, pictures, *options, "--json", out).returncode == 0
     by = json.loads(out.read_text())["contenders"]
     assert by["grad-cam"]["points"] == by["raw"]["points"] == 1.0
     assert by["contrast"]["deletion"] < by["random"]["deletion"]
@@ -72,7 +75,7 @@ def test_grad_cam_and_insertion_may_be_asked_for(pictures: Path, tmp_path: Path)
 def test_two_runs_agree(pictures: Path, tmp_path: Path) -> None:
     outs = [tmp_path / "1.json", tmp_path / "2.json"]
     for out in outs:
-        assert streamcam("eval", pictures, "--limit", "1", "--json", out).returncode == 0
+        assert streamcam(*EVAL, pictures, "--limit", "1", "--json", out).returncode == 0
     assert outs[0].read_text() == outs[1].read_text()
 
 
@@ -87,7 +90,7 @@ def test_a_clip_that_is_shorter_than_a_window_is_held(rendered: Path, tmp_path: 
     np.savez(tmp_path / "cat" / "a.npz", masks=np.load(rendered / "pictures" / "picture00.npz")["masks"][0])
     (tmp_path / "classes.yaml").write_text("cat: Egyptian cat\n")
     out = tmp_path / "out.json"
-    assert streamcam("eval", tmp_path, "--json", out).returncode == 0
+    assert streamcam(*EVAL, tmp_path, "--json", out).returncode == 0
     report = json.loads(out.read_text())
     assert (report["windows"], report["slices"]) == (1, 16)
     assert report["contenders"]["contrast"]["energy"] > 1.5 * report["chance"]
@@ -112,7 +115,7 @@ def test_what_cannot_be_is_one_line_and_code_2(
     tmp_path: Path,
 ) -> None:
     given = [argument.replace("SET", str(rendered)) for argument in arguments]
-    done = streamcam("eval", *given, cwd=tmp_path)
+    done = streamcam(*EVAL, *given, cwd=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert words in done.stderr
