@@ -22,10 +22,11 @@ from streamcam.models import CamModel, ModelSpec, load_model
 from streamcam.models.head import Head
 from streamcam.records import ClipFormat
 from streamcam.train.augment import Augment, frames_needed, mirrored
-from streamcam.train.clips import InOrder, Order, read_frames
+from streamcam.train.clips import Clips, InOrder, Order, read_frames
 from streamcam.train.dataset import LabelledClip, read_dataset
 from streamcam.train.fit import BEST, STATE, Trained, explain, train
 from streamcam.train.loop import Epoch, average_precision, score_of
+from streamcam.train.optimizer import BACKBONE_RATE, WEIGHT_DECAY, feature_scale, new_optimizer
 
 FORMAT = ClipFormat(length=4, fps=10, resize=(36, 48), crop=(32, 32), mean=(127.0,) * 3, std=(64.0,) * 3)
 COLOURS = {"red": (230, 30, 30), "blue": (30, 30, 230)}
@@ -361,3 +362,21 @@ def test_two_processes_train_together_and_one_of_them_speaks(data: Path, tmp_pat
     assert done.stdout.count("see it live") == 1
     assert done.stderr.count("epoch 1 of 1") == 1
     assert load_model(str(tmp_path / "run" / BEST)).classes == ("blue", "red")
+
+
+def test_a_classifier_learns_in_proportion_to_what_it_reads(data: Path) -> None:
+    dataset = read_dataset(data, need_s=0.3, val_share=0.25, multi_label=False)
+    clips = Clips(dataset.val, 2, FORMAT, frames=FORMAT.length)
+    model = build_small("none")
+    loud = feature_scale(model, clips)
+    with torch.no_grad():
+        for parameter in model.features[-2].parameters():  # type: ignore[index]
+            parameter *= 0.01
+    assert feature_scale(model, clips) == pytest.approx(0.01 * loud, rel=1e-4)
+    weight, bias, features = new_optimizer(model, clips, pretrained=True, learning_rate=1e-3).param_groups
+    assert weight["params"] == [model.head.classifier.weight]
+    assert weight["rate"] == pytest.approx(100 / loud, rel=1e-4)
+    assert weight["rate"] * weight["weight_decay"] == pytest.approx(WEIGHT_DECAY)
+    assert (bias["rate"], features["rate"]) == (1.0, BACKBONE_RATE)
+    fresh = new_optimizer(model, clips, pretrained=False, learning_rate=1e-3).param_groups
+    assert [group["rate"] for group in fresh] == [1.0, 1.0, 1.0]

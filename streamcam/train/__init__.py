@@ -4,6 +4,7 @@ collect   camera → labelled clips
 dataset   folder or CSV → clips, some of them for validation
 clips     clips → batches, decoded by workers
 augment   batches → more of them, on the device
+optimizer how fast each part of a network learns
 loop      batches → weights
 report    what came out, for people
 fit       a config → all of these, one after the other

@@ -122,6 +122,13 @@ def read_frames(
     return frames
 
 
+def centred(frames: Tensor, clip_format: ClipFormat) -> Tensor:
+    """uint8 [N,L,3,H,W] → [N,L,3,h,w]: what is cropped when the network is used."""
+    (height, width), (h, w) = clip_format.resize, clip_format.crop
+    top, left = round((height - h) / 2), round((width - w) / 2)
+    return frames[..., top : top + h, left : left + w]
+
+
 def loader(clips: Clips, order: Sampler[list[Key]], *, workers: int) -> "DataLoader[Batch | None]":
     """Batches, decoded by `workers` processes; what cannot be decoded is left out of them."""
     return DataLoader(

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +19,14 @@ from streamcam.errors import StreamcamError
 from streamcam.files import complete_or_absent
 from streamcam.models import CamModel
 from streamcam.train.augment import Augment, frames_needed, mirrored
-from streamcam.train.clips import Batch, Clips, InOrder, Order, loader
+from streamcam.train.clips import Batch, Clips, InOrder, Order, centred, loader
 from streamcam.train.dataset import Dataset
+from streamcam.train.optimizer import new_optimizer
 
 SAVE_EVERY_S = 60.0
 WARM_UP = 0.05
 """The share of all steps in which the learning rate rises."""
 
-BACKBONE_RATE = 0.1
-"""How fast a pretrained backbone learns, compared with the new classifier."""
-
-WEIGHT_DECAY = 0.05
 STATE_FORMAT = 1
 
 
@@ -114,16 +111,9 @@ class Trainer:
         self._augment = Augment(clip_format, mirrored(dataset.classes))
         if config.freeze:
             model.features.requires_grad_(False)
-        self._net, self._optimizer = fabric.setup(Logits(model), self._new_optimizer())
+        optimizer = new_optimizer(model, val, pretrained=config.weights != "none", learning_rate=config.learning_rate)
+        self._net, self._optimizer = fabric.setup(Logits(model), optimizer)
         self.total_steps = config.epochs * len(self._order)
-
-    def _new_optimizer(self) -> torch.optim.Optimizer:
-        pretrained = self.config.weights != "none"
-        groups: list[dict[str, Any]] = [{"params": list(self.model.head.parameters()), "rate": 1.0}]
-        backbone = [p for p in self.model.features.parameters() if p.requires_grad]
-        if backbone:
-            groups.append({"params": backbone, "rate": BACKBONE_RATE if pretrained else 1.0})
-        return torch.optim.AdamW(groups, lr=self.config.learning_rate, weight_decay=WEIGHT_DECAY)
 
     def epochs(self, state: Path, show: Show) -> Iterator[tuple[Validation, bool]]:
         """Train to the end; after each epoch, what it says of the validation clips, and whether it is the best so far.
@@ -196,7 +186,9 @@ class Trainer:
         logits, targets = [], []
         for batch in self._val:
             if batch is not None:
-                logits.append(self._net(self._centre(batch.frames.to(self.fabric.device))).float().cpu())
+                logits.append(
+                    self._net(centred(batch.frames.to(self.fabric.device), self.model.spec.clip_format)).float().cpu()
+                )
                 targets.append(batch.targets)
         if not logits:
             raise StreamcamError("not one validation clip can be decoded any more")
@@ -205,12 +197,6 @@ class Trainer:
         loss = float(loss_of(all_logits, all_targets, multi_label=multi_label))
         score = score_of(all_logits.numpy(), all_targets.numpy(), multi_label=multi_label)
         return Validation(loss, score, all_logits.numpy(), all_targets.numpy())
-
-    def _centre(self, frames: Tensor) -> Tensor:
-        """uint8 [N,L,3,H,W] → [N,L,3,h,w]: what is cropped when the network is used."""
-        (height, width), (h, w) = self.model.spec.clip_format.resize, self.model.spec.clip_format.crop
-        top, left = round((height - h) / 2), round((width - w) / 2)
-        return frames[..., top : top + h, left : left + w]
 
     def _gather(self, values: Tensor) -> Tensor:
         """The rows of all ranks."""
