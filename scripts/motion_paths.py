@@ -96,7 +96,7 @@ def _unsteady(stage: Stage, rng: Rng) -> Array:
 def move(path: Path2D, stage: Stage, rng: Rng, heading: float) -> None:
     """In a straight or slightly bent line; some bob, roll or grow a little meanwhile."""
     on = activity(stage, rng)
-    spread = 0.3 if rng.random() < 0.8 else 0.8
+    spread = 0.3 if rng.random() < 0.6 else 0.9
     angle = heading + rng.uniform(-spread, spread) + rng.normal(0, 0.01) * (stage.t - stage.frames / 2)
     speed = log_uniform(rng, 0.25, 6) * on * _unsteady(stage, rng)
     path.x += integral(speed * np.cos(angle), stage)
@@ -231,8 +231,9 @@ def _strengths(path: Path2D, frames: Array) -> dict[str, Array]:
     r = _radius(path, frames)
     speed, rim, edge = np.hypot(vx, vy) + 1e-6, spin * r, growth * r
     swift = np.maximum(np.maximum(np.abs(rim), np.abs(edge)) * 0.5, 0.2)
+    # Within 53° of a direction it goes that way; beyond 60° it does not, however plainly a long edge moves sideways.
     strengths = {
-        label: np.minimum(part / swift, part / speed / 0.6)
+        label: np.minimum(part / swift, 0.5 + (part / speed - 0.5) * 5)
         for label, part in zip(DIRECTIONS, (-vx, vx, -vy, vy), strict=True)
     }
     for (plus, minus), part, least in ((TOWARDS, edge, 0.12), (TURNS, rim, 0.25)):
