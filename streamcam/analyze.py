@@ -4,7 +4,6 @@ import copy
 import itertools
 import math
 import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from streamcam.bench.engines import engine_turns
+from streamcam.bench.measure import alternate
 from streamcam.clips import SlidingWindow, prepare
-from streamcam.engines.device import Runner, a_core_left_free, pick_device, pick_precision
+from streamcam.engines.device import Runner, a_core_left_free, pick_device
 from streamcam.engines.steps import Span
 from streamcam.engines.stream import StreamEngine, streaming
 from streamcam.engines.streaming import StreamNetwork
@@ -30,9 +31,6 @@ WINDOWS_A_CLIP = 4
 
 CHUNK = 16
 """Frames at a time where nothing is timed, so that a long video does not take memory in proportion."""
-
-ROUNDS = 3
-"""Of timing; the engines take turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +140,12 @@ def layers_of(model: CamModel) -> list[Layer]:
 
 def measure_speed(model: CamModel) -> Speed:
     """Time both engines, as `streamcam run` would use them, one frame at a time."""
-    device = pick_device()
-    runner = Runner(model, device, pick_precision("auto", device))
-    engine, clip_format = StreamEngine(runner, chunk=CHUNK), model.spec.clip_format
-    frames = drifting(clip_format, seed=0)
-    clip = _prepared(list(itertools.islice(frames, clip_format.length)), clip_format)
-    engine.push(list(itertools.islice(frames, engine.span.receptive_field)))  # from here on, all layers have work
-    group = max(8, engine.span.stride)  # frames cost unequally within a stride
-    window_ms, stream_ms = [], []
+    turns = engine_turns(model, device="auto", precision="auto")
     with a_core_left_free():
-        for _ in range(ROUNDS):
-            window_ms.append(_took_ms(lambda: runner.run([clip]).logits.cpu()))
-            stream_ms.append(_took_ms(lambda: [engine.push([next(frames)]) for _ in range(group)]) / group)
-    return Speed(str(device), runner.precision, statistics.median(window_ms), statistics.median(stream_ms))
+        taken = alternate(turns, seconds=0)
+    runner = turns["window"].runner
+    window_ms, stream_ms = (statistics.median(taken[name]) for name in ("window", "stream"))
+    return Speed(runner.device_name, runner.precision, window_ms, stream_ms)
 
 
 def measure_agreement(model: CamModel, clips: Sequence[Sequence[Frame]]) -> Agreement:
@@ -225,9 +216,3 @@ def drifting(clip_format: ClipFormat, *, seed: int) -> Iterator[Frame]:
 
 def _prepared(frames: Sequence[Frame], clip_format: ClipFormat) -> np.ndarray:
     return np.stack([prepare(frame.pixels, clip_format) for frame in frames])
-
-
-def _took_ms(work: Callable[[], object]) -> float:
-    start_s = time.perf_counter()
-    work()
-    return (time.perf_counter() - start_s) * 1e3

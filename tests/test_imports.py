@@ -53,7 +53,7 @@ ALLOWED = {
         *("records", "errors", "config", "clips", "sources", "models", "engines", "metrics", "live", "recorder"),
     },
     "quantize": {"errors", "cam", "clips", "sources", "models", "engines"},
-    "analyze": {"records", "errors", "clips", "sources", "models", "engines"},
+    "analyze": {"records", "errors", "clips", "sources", "models", "engines", "bench"},
     "doctor": {"errors", "engines", "models", "viewer"},
     "demo": {"errors", "viewer"},
     "console": {

@@ -94,7 +94,7 @@ def bench(
     )
     return Report(
         model=runner.context.model,
-        device=str(runner.device),
+        device=runner.device_name,
         precision=runner.precision,
         processor=processor(),
         cores=len(os.sched_getaffinity(0)),
