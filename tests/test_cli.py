@@ -184,7 +184,7 @@ def test_ctrl_c_ends_a_run_within_a_second_with_the_summary_and_the_recording(
         (["rtsp://u:hunter2@127.0.0.1:9/x"], "nobody listens there"),
         (["gopher://x/y"], "cannot read gopher://x/y"),
         (["sample", "--model", "r3d_17"], "no such model: r3d_17 (did you mean r3d_18?)"),
-        (["sample", "--classes", "tabbi"], "has no class 'tabbi' (did you mean tabby"),
+        (["sample", "--model", "imagenet", "--classes", "tabbi"], "has no class 'tabbi' (did you mean tabby"),
         (["sample", "--device", "cuda:99"], "no such device: cuda:99"),
         (["sample", "--precision", "fp8"], "precision: Input should be"),
         (["sample", "--engine", "stream", "--model", "swin3d_t", "--weights", "none"], "swin3d_t cannot be streamed"),

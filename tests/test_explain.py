@@ -426,7 +426,7 @@ def test_earlier_outputs_are_replaced_only_by_force(tiny: CamModel, tmp_path: Pa
         ("sample", {"classes": ["tabbi"]}, "has no class 'tabbi'"),
         ("sample", {"start_s": 9.0}, "ends after 8.00 s: there is nothing from 0:09 on"),
         ("sample", {"start_s": 3.0, "end_s": 2.0}, "an end after the start"),
-        ("sample", {"every": 17}, "--every 17 would leave frames out"),
+        ("sample", {"model": "imagenet", "every": 17}, "--every 17 would leave frames out"),
         ("sample", {"heat": "h5"}, "no such heat"),
         ("lavfi:testsrc2=size=320x240:rate=30", {}, "has no end: give --end"),
     ],

@@ -23,7 +23,8 @@ def test_the_clip_is_small() -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_heat_follows_the_thing_that_is_named(renderer: ModuleType, precision: str) -> None:
     inside = []
-    for result in streamcam.stream("sample", as_fast_as_possible=True, precision=precision, device="cpu"):
+    options = {"as_fast_as_possible": True, "precision": precision, "device": "cpu"}
+    for result in streamcam.stream("sample", model="imagenet", **options):
         heat = result.heat
         assert heat is not None
         hot = np.clip(contrast_at(heat, 0, result.frame.pts_s), 0, None)
