@@ -4,8 +4,9 @@
     streamcam eval DIR/single --model motion        # one thing that does one thing, in each of the classes
     streamcam eval DIR/pairs --model motion         # two things, each doing another
 
-Textures, shapes and seeds are others than in training. What a thing does at each of the 16 moments that the heat
-speaks of, and where it is then, goes into the truth; things fill 1 to 40 % of the picture while they do it.
+Textures, shapes and seeds are others than in training (with --part train, the seeds alone are). What a thing does at
+each of the 16 moments that the heat speaks of, and where it is then, goes into the truth; things fill 1 to 40 % of the
+picture while they do it.
 """
 
 import argparse
@@ -27,6 +28,9 @@ from streamcam.models.motion import LABELS
 
 FPS = 15
 SINGLE_SEED, PAIR_SEED = 9 * 10**8, 95 * 10**7
+BEFORE = {"held-out": 0, "train": 2 * 10**8}
+"""How far below these the seeds of a part begin."""
+
 SEEDS_EACH = 10**5
 LEAST, MOST = 0.01, 0.4
 """Share of the picture that each thing covers, on average, while it does what it is named for."""
@@ -97,14 +101,19 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--clips", type=int, default=20, help="of each class")
     parser.add_argument("--pairs", type=int, default=60)
+    parser.add_argument(
+        "--labels", nargs="+", metavar="LABEL", choices=LABELS, default=LABELS, help="of the clips with one thing"
+    )
+    parser.add_argument("--part", choices=BEFORE, default="held-out", help="whose textures")
     args = parser.parse_args()
-    studio = Studio("held-out", fmt=Format())
-    for k, label in enumerate(track(LABELS, description="single")):
-        source = clips(studio, [label], SINGLE_SEED + k * SEEDS_EACH)
+    studio = Studio(args.part, fmt=Format())
+    for label in track(args.labels, description="single"):
+        first_seed = SINGLE_SEED - BEFORE[args.part] + LABELS.index(label) * SEEDS_EACH
+        source = clips(studio, [label], first_seed)
         for i in range(args.clips):
             write(args.folder / "single" / label / f"{i:03d}.mp4", studio, *next(source), [label])
     for i, both in enumerate(track(pairs(args.pairs), description="pairs")):
-        source = clips(studio, both, PAIR_SEED + i * SEEDS_EACH)
+        source = clips(studio, both, PAIR_SEED - BEFORE[args.part] + i * SEEDS_EACH)
         write(args.folder / "pairs" / f"{i:03d} {both[0]} + {both[1]}.mp4", studio, *next(source), both)
 
 
