@@ -21,7 +21,7 @@ def new_optimizer(model: CamModel, clips: Clips, *, pretrained: bool, learning_r
     """AdamW (Loshchilov & Hutter, ICLR 2019), whose steps are as large as the rate says, whatever the gradients.
 
     So the classifier's are taken in proportion to what it reads. A thing on one percent of the picture leaves little of
-    its features in their mean: those of `motion`, silent elsewhere, are a hundredth of those of a network of pictures.
+    its features in their mean, where a network is silent elsewhere: 0.23 of `motion` on rendered clips, 0.86 of r3d_18.
 
     Args:
         model: what is to be trained.
