@@ -29,7 +29,12 @@ POINTWISE = (
     *(nn.Identity, nn.Dropout, nn.Dropout3d),
 )
 POINTWISE_FUNCTIONS = frozenset((F.relu, torch.relu, F.relu6, F.gelu, F.silu, F.hardswish, torch.sigmoid, torch.tanh))
-ADDITIONS = frozenset((operator.add, operator.iadd, torch.add))
+ARITHMETIC = frozenset(
+    (
+        *(operator.add, operator.iadd, operator.sub, operator.mul, operator.imul, operator.truediv),
+        *(torch.add, torch.sub, torch.mul, torch.div),
+    )
+)
 CONCATENATIONS = frozenset((torch.cat, torch.concat))
 
 
@@ -143,12 +148,12 @@ class _Builder:
         before = [self.values[i] for i in inputs]
         if isinstance(module, nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d):
             run, value = self._window(module, str(node.target), before[0])
-        elif isinstance(module, POINTWISE):
+        elif isinstance(module, POINTWISE) or (isinstance(module, nn.AdaptiveAvgPool3d) and not _mixes_time(module)):
             run, value = alone(module), before[0]
-        elif node.target in POINTWISE_FUNCTIONS and len(inputs) == 1:
-            run, value = alone(_with_arguments(node)), before[0]
+        elif node.target in POINTWISE_FUNCTIONS | ARITHMETIC and len(inputs) == 1:
+            run, value = alone(lambda x: _outcome(node, [x])), before[0]
         elif _joins(node, len(inputs)):
-            run, value = Joined(_combination(node)), _meeting(before)
+            run, value = Joined(lambda parts: _outcome(node, parts)), _meeting(before)
         elif node.target is operator.getitem and (cropped := _crop_in_time(node)) is not None:
             run, value = crop(*cropped, before[0])
         else:
@@ -232,10 +237,15 @@ def _convolution(conv: nn.Conv3d) -> Callable[[Tensor], Tensor]:
     return run
 
 
+def _mixes_time(pool: nn.AdaptiveAvgPool3d) -> bool:
+    size: Any = pool.output_size
+    return not isinstance(size, tuple) or size[0] is not None
+
+
 def _joins(node: fx.Node, branches: int) -> bool:
-    """Whether a node adds two branches as they are, or concatenates several by their channels."""
-    if node.target in ADDITIONS:
-        return branches == 2 and not node.kwargs
+    """Whether a node adds, multiplies, … two branches, or concatenates several by their channels."""
+    if node.target in ARITHMETIC:
+        return branches == 2
     if node.target not in CONCATENATIONS:
         return False
     parts, axis = node.args[0], node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
@@ -255,17 +265,12 @@ def _crop_in_time(node: fx.Node) -> tuple[int, int] | None:
     return (skip, hold) if isinstance(skip, int) and skip >= 0 and hold >= 0 else None
 
 
-def _with_arguments(node: fx.Node) -> Callable[[Tensor], Tensor]:
-    """A function of one tensor, with the other arguments that the network gives it."""
+def _outcome(node: fx.Node, values: list[Tensor]) -> Tensor:
+    """What a function of the network gives for the values of the nodes that it takes, in their order."""
+    given = dict(zip(node.all_input_nodes, values, strict=True))
     function: Any = node.target
-    rest, named = node.args[1:], dict(node.kwargs)
-    return lambda x: function(x, *rest, **named)
-
-
-def _combination(node: fx.Node) -> Callable[[list[Tensor]], Tensor]:
-    if node.target in ADDITIONS:
-        return lambda parts: parts[0] + parts[1]
-    return lambda parts: torch.cat(parts, dim=1)
+    outcome: Tensor = function(*fx.map_arg(node.args, given.__getitem__), **fx.map_arg(node.kwargs, given.__getitem__))
+    return outcome
 
 
 def _meeting(branches: Sequence[Value]) -> Value:
