@@ -112,6 +112,7 @@ class StreamEngine:
         self,
         runner: Runner,
         *,
+        network: Network | None = None,
         top_k: int = 5,
         classes: Sequence[int] | None = None,
         dense: bool = False,
@@ -121,6 +122,7 @@ class StreamEngine:
 
         Args:
             runner: the model, on its device.
+            network: the model's features, where not PyTorch computes them; as dense as `dense` says.
             top_k: how many classes' heat each clip's carries, where `classes` does not say which.
             classes: indices of the classes whose heat each clip's carries.
             dense: give a slice for every frame where the network strides over frames.
@@ -128,7 +130,7 @@ class StreamEngine:
         """
         self.runner, self._top_k, self._classes, self._chunk = runner, top_k, classes, chunk
         self.max_batch = runner.max_batch
-        self._network = streaming(runner.model, dense=dense)
+        self._network = network or streaming(runner.model, dense=dense)
         spec = runner.spec
         self.lookahead_s, self.hop = self.span.lookahead / spec.clip_format.fps, self.span.stride
         self._slices = spec.clip_format.length - spec.temporal_context if dense else spec.slices
