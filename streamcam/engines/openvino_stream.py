@@ -1,8 +1,8 @@
 """OpenVINO, each frame once: a settled stream is a network with a memory of its own, one for each camera.
 
 Before a network has seen enough for its first slice, each push is another one; and so is the end of a video. These are
-PyTorch's, in float32. In between, OpenVINO takes as many frames at a time as lie between two slices, and what it keeps
-stays with it, in the precision and the layout in which it computes.
+PyTorch's, in float32. In between, OpenVINO takes frames by periods, from one slice to the next, and what it keeps stays
+with it, in the precision and the layout in which it computes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -77,17 +77,17 @@ class OpenVinoStream:
         self._network.forget(stream)
 
     def _push(self, stream: Stream, frames: Tensor) -> Tensor | None:
-        parts: list[Tensor | None] = []
+        first = None
         if stream not in self._settled:
             missing = self._network.settled - stream.phase
-            parts.append(self._network.push([stream], frames[:, :, :missing]))
+            first = self._network.push([stream], frames[:, :, :missing])
             if stream.phase < self._network.settled:
-                return parts[0]
+                return first
             self._settled[stream] = self._taken_over(stream)
             frames = frames[:, :, missing:]
-        parts += self._settled[stream].push(frames, self._network.period)
+        rest = self._settled[stream].push(frames, self._network.period)
         stream.phase = self._network.after(stream.phase, frames.shape[2])
-        there = [part for part in parts if part is not None]
+        there = [part for part in (first, rest) if part is not None]
         return torch.cat(there, dim=2) if there else None
 
     def _taken_over(self, stream: Stream) -> "_Settled":
@@ -104,13 +104,15 @@ class _Settled:
             self._states[_variable(i)].state = import_openvino().Tensor(slices.contiguous().numpy())
         self.waiting = torch.empty(0)
 
-    def push(self, frames: Tensor, period: int) -> Iterator[Tensor]:
+    def push(self, frames: Tensor, period: int) -> Tensor | None:
         """The slices that come of new frames [1,3,t,H,W]."""
-        self.waiting = torch.cat([self.waiting, frames], dim=2) if self.waiting.numel() else frames
-        while self.waiting.shape[2] >= period:
-            results = self._request.infer([self.waiting[:, :, :period].contiguous().numpy()], share_inputs=True)
-            self.waiting = self.waiting[:, :, period:]
-            yield torch.from_numpy(results[0])
+        frames = torch.cat([self.waiting, frames], dim=2) if self.waiting.numel() else frames
+        whole = frames.shape[2] // period * period
+        self.waiting = frames[:, :, whole:]
+        if whole == 0:
+            return None
+        results = self._request.infer([frames[:, :, :whole].contiguous().numpy()], share_inputs=True)
+        return torch.from_numpy(results[0])
 
     def kept(self) -> Iterator[tuple[int, Tensor]]:
         """What the stream keeps: the number of each slot, and its slices."""
@@ -145,7 +147,7 @@ class _Period(nn.Module):
 
 
 def stateful(network: StreamNetwork, slots: Sequence[Slot], spec: ModelSpec) -> Any:
-    """A settled network → an OpenVINO model of a period's frames, which keeps what has to be kept as its state."""
+    """A settled network → an OpenVINO model of the frames of any periods, which keeps the rest as its state."""
     openvino = import_openvino()
     from openvino._offline_transformations import apply_make_stateful_transformation
 
@@ -161,6 +163,12 @@ def stateful(network: StreamNetwork, slots: Sequence[Slot], spec: ModelSpec) -> 
         model.inputs[1 + i].get_tensor().set_names({_given(i)})
         model.outputs[1 + i].get_tensor().set_names({_left(i)})
     apply_make_stateful_transformation(model, {_given(i): _left(i) for i in range(len(slots))})
+    shapes = {_variable(i): openvino.PartialShape(list(slices.shape)) for i, slices in enumerate(kept)}
+    for variable in model.get_variables():  # a state of no known shape is taken for an empty one
+        info = variable.get_info()
+        info.data_shape = shapes[info.variable_id]
+        variable.update(info)
+    model.reshape({model.inputs[0]: openvino.PartialShape([1, 3, -1, *spec.clip_format.crop])})
     return model
 
 
