@@ -1,6 +1,5 @@
 import itertools
 import re
-import select
 import signal
 import string
 import struct
@@ -8,8 +7,8 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,58 +20,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import mjpeg_server as mjpeg
+from support.cameras import camera, rtsp_server, stop_after
 from support.mjpeg_server import mjpeg_server
 
 from streamcam.errors import StreamcamError, redact
 from streamcam.records import Frame
 from streamcam.sources import SourceState, open_source
 from streamcam.sources.address import parse_address
-from streamcam.sources.state import Backoff
 from streamcam.sources.times import MAX_LATE_S, LiveTimes
 from streamcam.sources.video import VideoSource
 
-RTSP_SERVER = Path(__file__).parent / "support" / "rtsp_server.py"
 USER, PASSWORD = "warden", "se#same"
 LOGIN = ("--user", USER, "--password", PASSWORD)
 S = 1_000_000_000
-
-
-@contextmanager
-def rtsp_server(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A camera at rtsp://127.0.0.1:PORT/live that is listening."""
-    command = ["/usr/bin/python3", str(RTSP_SERVER), str(port), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            answered, _, _ = select.select([server.stdout], [], [], 20)
-            if not answered or server.stdout.readline() != "ready\n":
-                pytest.fail("the RTSP server did not start (its message is below): scripts/test installs what it needs")
-            yield server
-        finally:
-            server.kill()
-
-
-@contextmanager
-def stop_after(seconds: float) -> Iterator[Event]:
-    stop = Event()
-    timer = Timer(seconds, stop.set)
-    timer.start()
-    try:
-        yield stop
-    finally:
-        timer.cancel()
-        timer.join()
 
 
 def read(uri: str | Path, count: int | None = None, *, paced: bool = True, loop: bool = False) -> list[Frame]:
     """The first `count` frames, or all, within 10 seconds."""
     with stop_after(10) as stop, closing(open_source(str(uri), paced=paced, loop=loop)) as source:
         return list(itertools.islice(source.frames(stop), count))
-
-
-def camera(uri: str, *, retry_s: float) -> VideoSource:
-    """A source that always waits so long before it is tried again."""
-    return VideoSource(parse_address(uri), backoff=Backoff((retry_s,)))
 
 
 def times_of(frames: list[Frame]) -> list[float]:

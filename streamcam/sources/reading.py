@@ -80,19 +80,19 @@ class Reader:
                 stop.wait(POLL_S)
                 packet = None
             except StopIteration:
-                self.reason = "the stream ended" if self._live else None
+                self.reason = self._silence() or ("the stream ended" if self._live else None)
                 return
             except (*FAILURES, IndexError) as e:  # IndexError: PyAV, of a stream that turned up on the way
                 self.reason = self._silence() or why_not(e)
                 self._drops["corrupt"] += not self._live
                 return
+            if silence := self._silence():  # what comes now is what FFmpeg held back
+                self.reason = silence
+                return
             if packet is not None and packet.stream is self._stream:
                 self._waiting_since_s = None
                 yield packet
                 self._packet_s = time.monotonic()
-            elif self._live and (silence := self._silence()):
-                self.reason = silence
-                return
 
     def _demux(self) -> "Iterator[Packet[Any]]":
         return self._container.demux() if self._live else self._container.demux(self._stream)
