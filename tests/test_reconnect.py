@@ -237,12 +237,12 @@ def test_a_stop_is_obeyed_in_every_state_and_leaves_nothing(way: Proxy, fault: C
     assert held() == before
 
 
-def test_fifty_reconnects_leave_nothing_behind_and_mix_nothing_up(way: Proxy) -> None:
+def test_reconnects_leave_nothing_behind_and_mix_nothing_up(way: Proxy) -> None:
     """`STREAMCAM_TEST_RECONNECTS=500` makes it a long one."""
     process = psutil.Process()
-    clip_format = ClipFormat(length=4, fps=15, resize=(36, 48), crop=(32, 32), mean=(0.0,) * 3, std=(1.0,) * 3)
+    clip_format = ClipFormat(length=3, fps=30, resize=(36, 48), crop=(32, 32), mean=(0.0,) * 3, std=(1.0,) * 3)
     window, clips, last = SlidingWindow(clip_format), 0, None
-    warm: tuple[int, tuple[int, int, int]] | None = None
+    measured: list[tuple[int, tuple[int, int, int]]] = []
     with stop_after(RECONNECTS * 3 + 30) as stop, closing(camera(url(way.port), retry_s=0.02)) as source:
         seen = 0
         for frame in source.frames(stop):
@@ -254,19 +254,19 @@ def test_fifty_reconnects_leave_nothing_behind_and_mix_nothing_up(way: Proxy) ->
                 clips += 1
                 assert clip.pts_s[0] >= 0
                 assert seen >= len(set(clip.pts_s))  # no more frames than the session has
-            if seen == 12:
-                if frame.session == 10:
-                    warm = process.memory_info().rss, held()
+            if seen == 6:
+                if frame.session in (10, RECONNECTS):
+                    time.sleep(0.3)  # the proxy's other end closes a little later
+                    measured.append((process.memory_info().rss, held()))
                 if frame.session == RECONNECTS:
                     break
                 way.cut()
-        assert warm is not None
-        memory, holding = process.memory_info().rss, held()
     assert last is not None
     assert last.session == RECONNECTS
     assert clips >= RECONNECTS
-    assert holding == warm[1]
-    assert memory - warm[0] <= 5e6
+    (memory, holding), (memory_then, holding_then) = measured
+    assert holding_then == holding
+    assert memory_then - memory <= 5e6
 
 
 def test_a_slow_line_is_late_and_is_no_mix_up(way: Proxy) -> None:
@@ -306,8 +306,11 @@ def test_damaged_packets_cost_pictures_and_nothing_else(
     way: Proxy, tamper: Callable[[int], Callable[[bytes], bytes]]
 ) -> None:
     before = held()
-    with stop_after(20) as stop, closing(camera(url(way.port), retry_s=0.1)) as source:
-        coming = source.frames(stop)
+    with (
+        stop_after(20) as stop,
+        closing(camera(url(way.port), retry_s=0.1)) as source,
+        closing(source.frames(stop)) as coming,
+    ):
         frames = list(itertools.islice(coming, 5))
         way.edit = tamper(1)
         ends_s = time.monotonic() + 2
@@ -343,8 +346,10 @@ def test_a_camera_that_sets_its_clock_goes_on_and_never_back(way: Proxy, jump_s:
     assert in_order(frames)
 
 
-@pytest.mark.parametrize("form", ["640x480@30", "320x240@15"])
-def test_a_camera_that_changes_its_pictures_begins_a_new_session(free_port: int, form: str) -> None:
+@pytest.mark.parametrize(("form", "shape"), [("640x480@30", (480, 640, 3)), ("320x240@15", (240, 320, 3))])
+def test_a_camera_that_changes_size_or_rate_begins_a_new_session(
+    free_port: int, form: str, shape: tuple[int, ...]
+) -> None:
     with (
         rtsp_server(free_port) as server,
         stop_after(20) as stop,
@@ -352,13 +357,11 @@ def test_a_camera_that_changes_its_pictures_begins_a_new_session(free_port: int,
         states_of(source) as states,
     ):
         coming = source.frames(stop)
-        frames = list(itertools.islice(coming, 10))
+        frames = list(itertools.islice(coming, 30))
         assert server.stdin is not None
         print(form, file=server.stdin, flush=True)
-        frames += itertools.takewhile(lambda frame: frame.session == 0, coming)
-        frames += itertools.islice(coming, 9)
-    height, width = (int(n) for n in reversed(form.split("@")[0].split("x")))
+        frames += itertools.islice(itertools.dropwhile(lambda frame: frame.session == 0, coming), 10)
     assert {f.pixels.shape for f in frames if f.session == 0} == {(240, 320, 3)}
-    assert {f.pixels.shape for f in frames if f.session == 1} == {(height, width, 3)}
-    assert [state.kind for state in states] == ["connecting", "live", "live"]
-    assert [state.session for state in states] == [0, 0, 1]
+    assert {f.pixels.shape for f in frames if f.session == 1} == {shape}
+    assert [f.session for f in frames[-10:]] == [1] * 10
+    assert [(state.kind, state.session) for state in states] == [("connecting", 0), ("live", 0), ("live", 1)]

@@ -27,7 +27,7 @@ from streamcam.errors import StreamcamError, redact
 from streamcam.records import Frame
 from streamcam.sources import SourceState, open_source
 from streamcam.sources.address import parse_address
-from streamcam.sources.times import MAX_LATE_S, LiveTimes
+from streamcam.sources.times import MAX_LATE_S, LiveTimes, Rate, RateLimit
 from streamcam.sources.video import VideoSource
 
 USER, PASSWORD = "warden", "se#same"
@@ -49,14 +49,14 @@ def increases(values: list[float]) -> bool:
     return all(a < b for a, b in itertools.pairwise(values))
 
 
-def write_clip(path: Path, frames: int = 30, *, key_every: int = 10) -> Path:
-    """A clip of 96×64 pixels at 30 fps whose every picture is different."""
+def write_clip(path: Path, frames: int = 30, *, key_every: int = 10, width: int = 96) -> Path:
+    """A clip 64 pixels high whose every picture is different."""
     with av.open(str(path), "w") as container:
         options = {"preset": "ultrafast", "bf": "0", "g": str(key_every)}
         stream = container.add_stream("libx264", rate=30, options=options)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = width, 64, "yuv420p"
         for i in range(frames):
-            tiles = np.random.default_rng(i).integers(0, 255, (8, 12, 3), np.uint8)
+            tiles = np.random.default_rng(i).integers(0, 255, (8, width // 8, 3), np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.kron(tiles, np.ones((8, 8, 1), np.uint8)))))
         container.mux(stream.encode(None))
     return path
@@ -435,12 +435,22 @@ def test_a_damaged_timestamp_does_not_hold_up_a_paced_file(tmp_path: Path) -> No
     assert time.monotonic() - started < 8
 
 
-def test_a_file_whose_time_starts_again_is_paced_to_its_end(tmp_path: Path) -> None:
+def test_a_file_whose_time_starts_again_is_paced_to_its_end_in_two_sessions(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.ts")
     path.write_bytes(path.read_bytes() * 2)
     started = time.monotonic()
-    assert len(read(path)) == 60
+    frames = read(path)
+    assert len(frames) == 60
     assert time.monotonic() - started > 1.8
+    assert [f.session for f in frames] == [0] * 30 + [1] * 30
+    captured_ns = [f.captured_ns for f in frames]
+    assert captured_ns == sorted(captured_ns)
+
+
+def test_another_size_on_the_way_is_a_new_session(tmp_path: Path) -> None:
+    first, second = write_clip(tmp_path / "1.h264"), write_clip(tmp_path / "2.h264", width=128)
+    (path := tmp_path / "clip.h264").write_bytes(first.read_bytes() + second.read_bytes())
+    assert [f.session for f in read(path, paced=False)] == [0] * 30 + [1] * 30
 
 
 def arrive(times: LiveTimes, stream_s: float | None, now_s: float) -> tuple[float, float, float]:
@@ -509,6 +519,22 @@ def test_a_way_that_has_become_longer_for_good_is_accepted() -> None:
         arrives_s = 100 + i / 30 + (1.0 if i >= 100 else 0.0)
         dropped += times.read(i / 30, int(arrives_s * 1e9))[2] > 0.5
     assert 20 <= dropped <= 60  # until two seconds after the last frame in time it might be a queue
+
+
+@pytest.mark.parametrize(("fps", "becomes", "changed"), [(30, 15, True), (15, 30, True), (30, 25, False)])
+def test_another_frame_rate_is_noticed_and_unsteady_frames_are_not(fps: int, becomes: int, changed: bool) -> None:
+    rate, random = Rate(), np.random.default_rng(0)
+    times_s = random.uniform(-0.01, 0.01, 200) + np.cumsum([1 / fps] * 100 + [1 / becomes] * 100)
+    seen = [rate.changes(pts_s) for pts_s in times_s]
+    assert not any(seen[:100])
+    assert any(seen[100:110]) == changed
+
+
+def test_more_frames_than_anybody_can_look_at_are_dropped_but_not_a_burst() -> None:
+    limit = RateLimit(max_fps=100)
+    assert all(limit.allows(S) for _ in range(100))
+    passed = sum(limit.allows(S + i * S // 1000) for i in range(1, 5001))  # five seconds of 1000 fps
+    assert 499 <= passed <= 501
 
 
 def test_a_wall_clock_that_is_set_neither_drops_nor_holds_up_frames(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
-from fractions import Fraction
 from threading import Event
 from typing import Any
 
@@ -17,8 +16,8 @@ from streamcam.sources.state import DEAD_AFTER_S, STALLED_AFTER_S
 NO_PICTURE_AFTER_S = 15.0
 """A live source whose packets have given no picture for so long is lost; key pictures may be ten seconds apart."""
 
-Look = tuple[int, int, str, Fraction | None]
-"""Width and height in pixels, the codec, and the frame rate that it declares: constant within a session."""
+Look = tuple[int, int, str]
+"""Width and height in pixels, and the codec: constant within a session."""
 
 POLL_S = 0.005
 """How often a webcam is asked, which otherwise could hold up the end of the program."""
@@ -65,8 +64,7 @@ class Reader:
 
     def look_of(self, picture: VideoFrame) -> Look:
         """What must not change within a session, of the picture that came last."""
-        codec = self._stream.codec_context
-        return picture.width, picture.height, codec.name, codec.framerate
+        return picture.width, picture.height, self._stream.codec_context.name
 
     def _packets(self, stop: Event) -> "Iterator[Packet[Any]]":
         """The video's packets. Others are seen as well, if it is live: sound alone is no sign of life."""

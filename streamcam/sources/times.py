@@ -1,7 +1,9 @@
 """When frames were due: live ones by the delay of those that did not wait, those of files by their own times."""
 
 import time
+from collections import deque
 from collections.abc import Callable
+from statistics import median
 from threading import Event
 
 MAX_LATE_S = 0.5
@@ -13,6 +15,10 @@ MAX_JUMP_S = 10.0
 
 DRIFT = 1e-3
 """How much faster or slower than ours a camera's clock may run."""
+
+RATE_FRAMES = 15
+RATE_CHANGE = 1.5
+"""Over so many frames, half of them must come so many times as often or as seldom for the rate to have changed."""
 
 MAX_FPS = 240
 """A live source may give so many frames in a second, and no more: the rest are dropped and counted."""
@@ -55,6 +61,27 @@ class LiveTimes:
         if self._offset_s is None or not 0 <= stream_s - self._offset_s - last_s <= since_last_s + MAX_JUMP_S:
             self._offset_s, self._delay_s = stream_s - last_s - since_last_s, float("inf")
         return stream_s - self._offset_s
+
+
+class Rate:
+    """Notices when a stream's frames begin to come much more or less often, by their own times."""
+
+    def __init__(self) -> None:
+        self._last_s: float | None = None
+        self._intervals_s: deque[float] = deque(maxlen=RATE_FRAMES)
+        self._usual_s: float | None = None
+
+    def changes(self, pts_s: float) -> bool:
+        """Whether the frame rate is another one than it was in the beginning, as of the frame with this time."""
+        if self._last_s is not None:
+            self._intervals_s.append(pts_s - self._last_s)
+        self._last_s = pts_s
+        if len(self._intervals_s) < RATE_FRAMES:
+            return False
+        now_s = median(self._intervals_s)
+        if self._usual_s is None:
+            self._usual_s = now_s
+        return not self._usual_s / RATE_CHANGE <= now_s <= self._usual_s * RATE_CHANGE
 
 
 class RateLimit:

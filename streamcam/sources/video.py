@@ -19,7 +19,7 @@ from streamcam.sources.opening import open_video
 from streamcam.sources.reading import Look, Reader
 from streamcam.sources.seek import begin_of, seek
 from streamcam.sources.state import Backoff, SourceState
-from streamcam.sources.times import MAX_LATE_S, LiveTimes, Pace, RateLimit
+from streamcam.sources.times import MAX_LATE_S, LiveTimes, Pace, Rate, RateLimit
 
 NO_OWN_TIMES = frozenset({"mpjpeg", "mjpeg"})
 """Formats in which FFmpeg makes timestamps up."""
@@ -217,16 +217,16 @@ class VideoSource:
 
     def _live_frames(self, reader: Reader, stop: Event) -> Iterator[Frame]:
         by_arrival = self.open().format.name in NO_OWN_TIMES
-        times, limit = LiveTimes(by_arrival), RateLimit()
-        last: Look | None = None
+        limit, last = RateLimit(), None
+        times, rate = LiveTimes(by_arrival), Rate()
         for picture in reader.pictures(stop):
-            look = reader.look_of(picture)
-            if look != last:
+            look, now_ns = reader.look_of(picture), time.monotonic_ns()
+            pts_s, due_ns, late_s = times.read(picture.time, now_ns)
+            if look != last or (not by_arrival and rate.changes(pts_s)):
                 self._begin_session()
                 self._backoff.reset()
-                times, last = LiveTimes(by_arrival), look
-            now_ns = time.monotonic_ns()
-            pts_s, due_ns, late_s = times.read(picture.time, now_ns)
+                times, rate, last = LiveTimes(by_arrival), Rate(), look
+                pts_s, due_ns, late_s = times.read(picture.time, now_ns)
             if stop.is_set():
                 return
             if late_s > MAX_LATE_S:

@@ -2,8 +2,8 @@
 
     /usr/bin/python3 rtsp_server.py PORT [--user USER --password PASSWORD]
 
-A line WIDTHxHEIGHT@FPS on its standard input changes what it sends, in the middle of the stream. It runs in the system's
-Python, for which GStreamer's RTSP server is packaged.
+A line WIDTHxHEIGHT@FPS on its standard input changes what it sends, in the middle of the stream. It runs in the
+system's Python, for which GStreamer's RTSP server is packaged.
 """
 
 import argparse
