@@ -27,9 +27,11 @@ class SourceConfig(_Strict):
         repr=False, description="camera number, /dev/video0, rtsp://…, http://…, file, -, lavfi:… or sample"
     )
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9.-]{1,48}$", description="what results call it")
-    username: str | None = Field(None, min_length=1, repr=False, description="whom a network camera knows")
-    password_file: Path | None = Field(None, description="the file with the password, alone on its first line")
-    password_env: str | None = Field(None, min_length=1, description="the environment variable with the password")
+    username: str | None = Field(default=None, min_length=1, repr=False, description="whom a network camera knows")
+    password_file: Path | None = Field(default=None, description="the file with the password, alone on its first line")
+    password_env: str | None = Field(
+        default=None, min_length=1, description="the environment variable with the password"
+    )
 
     @model_validator(mode="after")
     def _one_login(self) -> "SourceConfig":

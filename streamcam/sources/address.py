@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from streamcam.errors import StreamcamError, redact
+from streamcam.errors import StreamcamError, redact, redact_uri
 
 SAMPLE = "sample"
 NETWORK_TIMEOUT_S = 3
@@ -70,9 +70,9 @@ def _network(uri: str, scheme: str) -> Address:
     }
     options |= {"rtsps": options["rtsp"], "https": options["http"]}
     if scheme not in options:
-        raise StreamcamError(f"cannot read {redact(uri)}: use a camera number, {', '.join(options)} or a file")
+        raise StreamcamError(f"cannot read {redact_uri(uri)}: use a camera number, {', '.join(options)} or a file")
     host = _host(uri)
-    return Address(redact(uri), _name(host), uri, live=True, options=options[scheme], host=host)
+    return Address(redact_uri(uri), _name(host), uri, live=True, options=options[scheme], host=host)
 
 
 def _host(uri: str) -> str:
@@ -82,7 +82,7 @@ def _host(uri: str) -> str:
     except ValueError:
         host = None
     if not host:
-        raise StreamcamError(f"not a URL with a host: {redact(uri)} (in a password, write / as %2F and @ as %40)")
+        raise StreamcamError(f"not a URL with a host: {redact_uri(uri)} (in a password, write / as %2F and @ as %40)")
     return host
 
 

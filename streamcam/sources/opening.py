@@ -36,13 +36,9 @@ def open_video(address: Address) -> InputContainer:
         raise StreamcamError(
             f"no such camera: {address.url} (is it plugged in? `streamcam doctor` lists what there is)"
         )
-    begin_s = time.monotonic()
-    try:
-        container = _open_container(address)
-    except FAILURES as e:
-        waited = time.monotonic() - begin_s > 0.9 * NETWORK_TIMEOUT_S  # FFmpeg calls that invalid data
-        why = "no answer in time" if address.live and waited else why_not(e)
-        raise StreamcamError(f"cannot open {address.shown}: {why}") from None  # the cause may hold the password
+    container = _container_or_reason(address)
+    if isinstance(container, str):  # raised here, and not where the cause would be its context, with the password
+        raise StreamcamError(f"cannot open {address.shown}: {container}")
     try:
         _prepare(container, address.shown)
     except BaseException:
@@ -68,6 +64,15 @@ def _require_known(host: str, shown: str) -> None:
         raise StreamcamError(f"cannot reach {shown}: the name server does not answer")
     if errors:
         raise StreamcamError(f"cannot reach {shown}: unknown host {host!r}")
+
+
+def _container_or_reason(address: Address) -> InputContainer | str:
+    begin_s = time.monotonic()
+    try:
+        return _open_container(address)
+    except FAILURES as e:
+        waited = time.monotonic() - begin_s > 0.9 * NETWORK_TIMEOUT_S  # FFmpeg calls that invalid data
+        return "no answer in time" if address.live and waited else why_not(e)
 
 
 def _open_container(address: Address) -> InputContainer:
