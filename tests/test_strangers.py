@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 
 import av
 import cv2
@@ -75,9 +76,21 @@ def test_a_header_with_pictures_that_are_too_large_is_refused_at_once(tmp_path: 
     path.write_bytes(data.replace(struct.pack("<II", 96, 64), struct.pack("<II", side, side)))
     started_s = time.monotonic()
     with pytest.raises(StreamcamError) as e:
-        open_source(str(path))
-    assert f"its pictures of {side}×{side} are larger than 67 million pixels" in str(e.value)
+        list(open_source(str(path), paced=False).frames(Event()))
+    assert "cannot decode a single picture" in str(e.value)
+    assert "more than 67 million pixels" in str(e.value)
     assert time.monotonic() - started_s < 5
+
+
+def test_a_real_stream_of_pictures_that_are_too_large_is_refused_when_it_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 8256, 8192, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame(8256, 8192, "yuv420p")))
+        container.mux(stream.encode(None))
+    with pytest.raises(StreamcamError, match="its pictures of 8256×8192 are larger than 67 million pixels"):
+        open_source(str(path))
 
 
 @pytest.mark.parametrize("seconds", [1e15, 1e-3, -5.0, float("nan"), float("inf")])

@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame, Image
 from streamcam.sources.address import Address
-from streamcam.sources.opening import open_video
+from streamcam.sources.opening import MAX_PIXELS, open_video
 from streamcam.sources.reading import Look, Reader
 from streamcam.sources.seek import begin_of, seek
 from streamcam.sources.state import Backoff, SourceState
@@ -140,7 +140,7 @@ class VideoSource:
             why = (
                 "an MP4 with its index at the end? Give the file itself"
                 if self._address.url == "pipe:0"
-                else "damaged, or too large"
+                else f"damaged, or of more than {MAX_PIXELS / 1e6:.0f} million pixels"
             )
             raise StreamcamError(f"cannot decode a single picture of {self.shown} ({why})")
 
