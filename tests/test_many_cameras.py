@@ -19,7 +19,7 @@ from streamcam.models import CamModel
 from streamcam.pipeline import Pipeline, Sink
 from streamcam.records import Result
 
-SECONDS = 6.0
+SECONDS = 4.0
 FPS = 30
 
 
