@@ -58,7 +58,7 @@ ALLOWED = {
     "demo": {"errors", "viewer"},
     "console": {
         *("records", "metrics", "models", "pipeline", "live", "doctor", "explain", "evaluate", "train", "bench"),
-        *("quantize", "analyze"),
+        *("quantize", "analyze", "sources"),
     },
 }
 ANYTHING = {"cli", "__init__", "__main__"}
