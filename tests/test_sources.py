@@ -1,6 +1,5 @@
 import itertools
 import re
-import select
 import signal
 import string
 import struct
@@ -8,8 +7,8 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,45 +20,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import mjpeg_server as mjpeg
+from support.cameras import camera, rtsp_server, stop_after
 from support.mjpeg_server import mjpeg_server
 
 from streamcam.errors import StreamcamError, redact
 from streamcam.records import Frame
-from streamcam.sources import open_source
+from streamcam.sources import SourceState, open_source
 from streamcam.sources.address import parse_address
-from streamcam.sources.video import MAX_LATE_S, VideoSource, _Times
+from streamcam.sources.times import MAX_LATE_S, LiveTimes
+from streamcam.sources.video import VideoSource
 
-RTSP_SERVER = Path(__file__).parent / "support" / "rtsp_server.py"
 USER, PASSWORD = "warden", "se#same"
 LOGIN = ("--user", USER, "--password", PASSWORD)
 S = 1_000_000_000
-
-
-@contextmanager
-def rtsp_server(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A camera at rtsp://127.0.0.1:PORT/live that is listening."""
-    command = ["/usr/bin/python3", str(RTSP_SERVER), str(port), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            answered, _, _ = select.select([server.stdout], [], [], 20)
-            if not answered or server.stdout.readline() != "ready\n":
-                pytest.fail("the RTSP server did not start (its message is below): scripts/test installs what it needs")
-            yield server
-        finally:
-            server.kill()
-
-
-@contextmanager
-def stop_after(seconds: float) -> Iterator[Event]:
-    stop = Event()
-    timer = Timer(seconds, stop.set)
-    timer.start()
-    try:
-        yield stop
-    finally:
-        timer.cancel()
-        timer.join()
 
 
 def read(uri: str | Path, count: int | None = None, *, paced: bool = True, loop: bool = False) -> list[Frame]:
@@ -142,7 +115,7 @@ def test_secret_parameters_are_redacted_and_others_kept(parameter: str) -> None:
 )
 def test_an_address_that_cannot_be_right_is_explained_without_its_password(uri: str, words: str) -> None:
     with pytest.raises(StreamcamError, match=re.escape(words)) as e:
-        open_source(uri)
+        open_source(uri).open()
     assert "warden" not in str(e.value)
     assert "sesame" not in str(e.value)
 
@@ -176,7 +149,7 @@ def test_an_rtsp_camera_with_digest_login_gives_frames_with_their_times(free_por
 @pytest.mark.parametrize(("user", "password"), [(USER, "open-barley"), ("stranger", "se%23same")])
 def test_a_wrong_login_is_refused_in_words_that_do_not_repeat_it(free_port: int, user: str, password: str) -> None:
     with rtsp_server(free_port, *LOGIN), pytest.raises(StreamcamError, match="wrong or missing user name") as e:
-        open_source(f"rtsp://{user}:{password}@127.0.0.1:{free_port}/live")
+        open_source(f"rtsp://{user}:{password}@127.0.0.1:{free_port}/live").open()
     shown = f"{e.value} {e.value!r} {e.value.__cause__} {''.join(traceback.format_exception(e.value))}"
     assert not any(secret in shown for secret in (user, password, password.replace("%23", "#")))
     assert f"127.0.0.1:{free_port}" in str(e.value)
@@ -185,58 +158,53 @@ def test_a_wrong_login_is_refused_in_words_that_do_not_repeat_it(free_port: int,
 def test_a_missing_login_and_a_missing_stream_are_told_apart(free_port: int) -> None:
     with rtsp_server(free_port, *LOGIN):
         with pytest.raises(StreamcamError, match="missing user name or password"):
-            open_source(f"rtsp://127.0.0.1:{free_port}/live")
+            open_source(f"rtsp://127.0.0.1:{free_port}/live").open()
         with pytest.raises(StreamcamError, match="no such stream"):
-            open_source(f"rtsp://127.0.0.1:{free_port}/elsewhere")
+            open_source(f"rtsp://127.0.0.1:{free_port}/elsewhere").open()
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
-def test_a_camera_where_nobody_listens_is_an_error_and_not_a_wait(free_port: int, scheme: str) -> None:
+def test_a_camera_where_nobody_listens_is_an_error_for_who_does_not_want_to_wait(free_port: int, scheme: str) -> None:
     with pytest.raises(StreamcamError, match="nobody listens there"):
-        open_source(f"{scheme}://127.0.0.1:{free_port}/live")
+        open_source(f"{scheme}://127.0.0.1:{free_port}/live").open()
 
 
 def test_a_restarted_camera_is_a_new_session_and_the_index_runs_on(
-    free_port: int, monkeypatch: pytest.MonkeyPatch
+    free_port: int,
 ) -> None:
-    monkeypatch.setattr("streamcam.sources.video.RETRY_DELAYS_S", (0.1,))
     with stop_after(20) as stop:
         with rtsp_server(free_port):
-            source = open_source(f"rtsp://127.0.0.1:{free_port}/live")
+            source = camera(f"rtsp://127.0.0.1:{free_port}/live", retry_s=0.1)
             coming = source.frames(stop)
             frames = list(itertools.islice(coming, 5))
         with rtsp_server(free_port), closing(source):
             frames += itertools.takewhile(lambda frame: frame.session == 0, coming)
             again = list(itertools.islice(coming, 5))
+            assert source.status == SourceState("live", session=1)
     assert [f.session for f in again] == [1] * 5
     assert [f.index for f in again] == list(range(again[0].index, again[0].index + 5))
     assert again[0].index == frames[-1].index + 2  # takewhile took one
     assert again[0].pts_s < 1
     assert increases(times_of(again))
-    assert source.state == "live"
 
 
-def test_a_camera_that_falls_silent_is_lost_and_comes_back(free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamcam.sources.video.RETRY_DELAYS_S", (0.1,))
-    monkeypatch.setattr("streamcam.sources.address.NETWORK_TIMEOUT_S", 1)
+def test_a_camera_that_falls_silent_is_lost_and_comes_back(free_port: int) -> None:
     with (
         rtsp_server(free_port) as server,
         stop_after(20) as stop,
-        closing(open_source(f"rtsp://127.0.0.1:{free_port}/live")) as source,
+        closing(camera(f"rtsp://127.0.0.1:{free_port}/live", retry_s=0.1)) as source,
     ):
         coming = source.frames(stop)
         next(coming)
         server.send_signal(signal.SIGSTOP)
-        revival = Timer(2.5, server.send_signal, [signal.SIGCONT])
+        revival = Timer(3.5, server.send_signal, [signal.SIGCONT])
         revival.start()
         assert next(frame.session for frame in coming if frame.session > 0) == 1
         revival.join()
 
 
-def test_stop_ends_the_wait_for_a_lost_camera(free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamcam.sources.video.RETRY_DELAYS_S", (60.0,))
-    with rtsp_server(free_port):
-        source = open_source(f"rtsp://127.0.0.1:{free_port}/live")
+def test_stop_ends_the_wait_for_a_lost_camera(free_port: int) -> None:
+    source = camera(f"rtsp://127.0.0.1:{free_port}/live", retry_s=60)
     with closing(source), stop_after(0.5) as stop:
         started = time.monotonic()
         list(source.frames(stop))
@@ -275,7 +243,7 @@ def test_an_http_login_is_used_and_never_shown() -> None:
     with mjpeg_server(login="warden:sesame") as host:
         assert len(read(f"http://warden:sesame@{host}/video", 2)) == 2
         with pytest.raises(StreamcamError, match="wrong or missing user name or password") as e:
-            open_source(f"http://warden:wrongpass@{host}/video?token=abc123")
+            open_source(f"http://warden:wrongpass@{host}/video?token=abc123").open()
     assert not any(secret in repr(e.value) for secret in ("warden", "wrongpass", "abc123"))
 
 
@@ -475,14 +443,14 @@ def test_a_file_whose_time_starts_again_is_paced_to_its_end(tmp_path: Path) -> N
     assert time.monotonic() - started > 1.8
 
 
-def arrive(times: _Times, stream_s: float | None, now_s: float) -> tuple[float, float, float]:
+def arrive(times: LiveTimes, stream_s: float | None, now_s: float) -> tuple[float, float, float]:
     pts_s, captured_ns, late_s = times.read(stream_s, int(now_s * S))
     return pts_s, captured_ns / S, late_s
 
 
-def running(delay_s: float = 0.2, *, at_s: float = 500.0) -> _Times:
+def running(delay_s: float = 0.2, *, at_s: float = 500.0) -> LiveTimes:
     """Three seconds into a stream at 30 fps whose frames take `delay_s` to get here, from second `at_s` of ours."""
-    times = _Times(by_arrival=False)
+    times = LiveTimes(by_arrival=False)
     for i in range(90):
         arrive(times, 40 + i / 30, at_s + i / 30 + delay_s)
     return times
@@ -498,21 +466,21 @@ def test_a_frame_held_up_on_the_way_is_late_by_that_and_was_due_before() -> None
 
 
 def test_a_late_first_frame_does_not_make_the_others_early() -> None:
-    times = _Times(by_arrival=False)
+    times = LiveTimes(by_arrival=False)
     arrive(times, 40.0, 502.0)
     assert arrive(times, 41.0, 501.2 + 1.0) == pytest.approx((1.0, 502.2, 0.0), abs=0.005)
 
 
 @pytest.mark.parametrize("speed", [1 - 5e-4, 1 + 5e-4])
 def test_a_camera_clock_that_runs_slow_or_fast_never_makes_frames_late(speed: float) -> None:
-    times = _Times(by_arrival=False)
+    times = LiveTimes(by_arrival=False)
     late_s = [arrive(times, i * speed, 500.0 + i)[2] for i in range(3600)]
     assert max(late_s) < 0.01
 
 
 @pytest.mark.parametrize(("by_arrival", "stream_s"), [(True, 7.0), (False, None)])
 def test_a_stream_without_times_of_its_own_is_timed_by_arrival(by_arrival: bool, stream_s: float | None) -> None:
-    times = _Times(by_arrival)
+    times = LiveTimes(by_arrival)
     arrivals_s = [500.0, 500.05, 500.3, 502.0]
     read_s = [arrive(times, stream_s, now_s) for now_s in arrivals_s]
     assert [pts_s for pts_s, _, _ in read_s] == pytest.approx([0.0, 0.05, 0.3, 2.0])
@@ -535,7 +503,7 @@ def test_one_frame_with_a_wild_time_does_not_silence_the_rest() -> None:
 
 
 def test_a_way_that_has_become_longer_for_good_is_accepted() -> None:
-    times = _Times(False)
+    times = LiveTimes(False)
     dropped = 0
     for i in range(300):
         arrives_s = 100 + i / 30 + (1.0 if i >= 100 else 0.0)
@@ -558,7 +526,7 @@ def test_a_wall_clock_that_is_set_neither_drops_nor_holds_up_frames(tmp_path: Pa
 def test_a_source_can_be_closed_while_another_thread_reads_from_a_camera_that_stalls() -> None:
     code = """
 import socket, sys, threading, time
-from streamcam.sources import open_source
+from streamcam.sources import SourceState, open_source
 source, stop = open_source(sys.argv[1]), threading.Event()
 frames = source.frames(stop)
 next(frames)
