@@ -1,0 +1,87 @@
+"""The soak: its verdict on samples whose truth is known, and half a minute of the real thing."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from soaking.sample import Sample
+from soaking.verdict import judged
+
+SOAK = Path(__file__).parents[1] / "scripts" / "soak.py"
+GOOD: dict[str, Any] = {
+    "exit_code": 0,
+    "faults": 2,
+    "back_s": [1.0, 3.0],
+    "disordered": 0,
+    "malformed": 0,
+    "leaks": 0,
+    "restarts": "3 of 3",
+    "restarts_ok": True,
+}
+
+
+def samples(*, mb_h: float = 0.0, minutes: int = 20) -> list[Sample]:
+    """A run with two cameras whose memory grows by so much, and wavers by some MB for a while at a time."""
+    rng, waver, made = np.random.default_rng(0), 0.0, []
+    for i in range(60 * minutes):
+        waver = 0.9 * waver + rng.normal(0, 0.3)
+        made.append(Sample(float(i), 500 + mb_h * i / 3600 + waver, 20, 9, 2, {"a": 15, "b": 15}, 20.0, 30.0, 0))
+    return made
+
+
+def broken(made: list[Sample], **changed: Any) -> list[str]:
+    return [check.what for check in judged(made, GOOD | changed, cameras=2) if not check.ok]
+
+
+def test_a_good_run_is_good() -> None:
+    assert broken(samples()) == []
+
+
+def test_memory_that_grows_is_found() -> None:
+    (found,) = broken(samples(mb_h=40))
+    assert "memory" in found
+
+
+def test_of_a_short_run_nothing_is_said_about_memory() -> None:
+    checks = judged(samples(mb_h=40, minutes=2), GOOD, cameras=2)
+    assert not any("memory" in check.what for check in checks)
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"exit_code": 1}, "ended"),
+        ({"back_s": [1.0]}, "came back"),
+        ({"back_s": [1.0, 60.0]}, "came back"),
+        ({"disordered": 1}, "out of order"),
+        ({"malformed": 1}, "malformed"),
+        ({"leaks": 1}, "password"),
+        ({"restarts_ok": False}, "subscriber"),
+    ],
+)
+def test_every_promise_can_be_broken(changed: dict[str, Any], word: str) -> None:
+    (found,) = broken(samples(), **changed)
+    assert word in found
+
+
+@pytest.mark.parametrize("name", ["fds", "threads"])
+def test_what_is_left_open_is_found(name: str) -> None:
+    made = samples()
+    made[-400:] = [replace(s, **{name: getattr(s, name) + 1}) for s in made[-400:]]
+    assert len(broken(made)) == 1
+
+
+def test_half_a_minute_of_the_real_thing(tmp_path: Path) -> None:
+    command = [sys.executable, str(SOAK), "--minutes", "0.6", "--cameras", "1", "--seed", "3"]
+    command += ["--json", str(tmp_path / "soak.json"), "--chart", str(tmp_path / "soak.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / "soak.json").read_text())
+    assert len(found["faults"]) >= 1
+    assert sum(sample["results"]["cam1"] for sample in found["samples"]) > 50
+    assert (tmp_path / "soak.png").stat().st_size > 10_000
