@@ -8,9 +8,10 @@ from conftest import TINY_FORMAT, FakeSource, make_frame
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines import make_engine
+from streamcam.engines.pending import Done
 from streamcam.models import CamModel
 from streamcam.pipeline import Pipeline, Sink
-from streamcam.records import Clip, Frame, Heat, Result
+from streamcam.records import Clip, Frame, Result
 
 
 class Log(Sink):
@@ -36,20 +37,20 @@ class Log(Sink):
 class SlowEngine:
     """Takes its time, and says nothing."""
 
-    name, max_batch, head_start = "slow", 8, False
+    name, max_batch, in_flight, head_start = "slow", 8, 1, False
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.batches: list[list[str]] = []
 
-    def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
+    def submit(self, clips: Sequence[Clip]) -> Done:
         self.batches.append([clip.last.source for clip in clips])
         time.sleep(self.seconds)
-        return [None for _ in clips]
+        return Done([None for _ in clips])
 
 
 def pipeline(sources: Sequence[FakeSource], engine: object, *sinks: Sink, **options: object) -> Pipeline:
-    return Pipeline(sources, engine, sinks, window=lambda: SlidingWindow(TINY_FORMAT), **options)  # type: ignore[arg-type]
+    return Pipeline(sources, [engine], sinks, window=lambda: SlidingWindow(TINY_FORMAT), **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +139,7 @@ class BrokenSink(Sink):
 
 
 class BrokenEngine(SlowEngine):
-    def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
+    def submit(self, clips: Sequence[Clip]) -> Done:
         raise OSError("the device is lost")
 
 

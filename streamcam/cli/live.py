@@ -35,6 +35,7 @@ def run(
     classes: Annotated[str | None, option("classes")] = None,
     top_k: Annotated[int | None, option("top_k")] = None,
     bind: Annotated[str | None, option("bind")] = None,
+    max_wait_ms: Annotated[float | None, option("max_wait_ms")] = None,
     record: Annotated[Path | None, option("record")] = None,
     save_heat: Annotated[Path | None, option("save_heat")] = None,
     max_frames: Annotated[int | None, option("max_frames")] = None,

@@ -13,6 +13,7 @@ from torch import Tensor
 from streamcam.cam import choose, heat_cube, to_heat
 from streamcam.clips import prepare
 from streamcam.engines.device import Runner
+from streamcam.engines.pending import Done
 from streamcam.engines.ring import Calendar, Ring, Slices
 from streamcam.engines.steps import Span
 from streamcam.engines.streaming import Stream, StreamNetwork
@@ -99,6 +100,7 @@ class StreamEngine:
 
     name = "stream"
     head_start = True
+    in_flight = 1
 
     def __init__(
         self,
@@ -165,6 +167,10 @@ class StreamEngine:
     def reset(self, source: str) -> None:
         """Forget a source."""
         self._sources.pop(source, None)
+
+    def submit(self, clips: Sequence[Clip]) -> Done:
+        """`infer`, as something to wait for."""
+        return Done(self.infer(clips))
 
     @torch.inference_mode()
     def infer(self, clips: Sequence[Clip]) -> list[Heat | None]:
