@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from streamcam.cli.leave import leaving_if_stuck
 from streamcam.cli.options import one_thread_for_pictures, option
 from streamcam.config import DEFAULT_ENDPOINT, make_config
 
@@ -56,7 +57,7 @@ def run(
 
         options = demo_options(options, configured=config is not None, headless=headless)
     checked = make_config(options, file=config)
-    from streamcam.console.live import StatusLine, print_start, print_summary
+    from streamcam.console.live import StatusLine, print_left_behind, print_start, print_summary
     from streamcam.live import assemble
     from streamcam.live import run as run_live
 
@@ -65,8 +66,11 @@ def run(
         status = StatusLine()
         live = assemble(checked, stack, sinks=[status])
         print_start(live)
-        with status:
-            summary = run_live(live, show=status.show)
+        with leaving_if_stuck(), status:
+            try:
+                summary = run_live(live, show=status.show)
+            finally:
+                print_left_behind(live)
     print_summary(summary)
 
 

@@ -82,6 +82,12 @@ def print_start(live: Live) -> None:
         print(f"watch it from another terminal: streamcam view {live.endpoint}", file=sys.stderr)
 
 
+def print_left_behind(live: Live) -> None:
+    """Which threads could not be ended, if any."""
+    if left := live.pipeline.left_behind:
+        print(f"did not end when told to, and was left behind: {', '.join(left)}", file=sys.stderr)
+
+
 def print_summary(summary: Summary) -> None:
     """What a run did, as a few lines."""
     drops = ", ".join(f"{stage} {count}" for stage, count in summary.drops.items()) or "none"
