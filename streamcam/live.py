@@ -220,7 +220,7 @@ def _require_outputs_apart(config: RunConfig) -> None:
 
 
 def _require_every_frame(engine: WindowEngine | StreamEngine, hop: int) -> None:
-    """A padded network as a stream would begin again, and say nothing, after every frame that is in no window."""
+    """A padded network as a stream would begin again after every frame that is in no window: with window's answers."""
     spec = engine.runner.spec
     if isinstance(engine, StreamEngine) and engine.needs_every_frame and hop > spec.clip_format.length:
         raise StreamcamError(

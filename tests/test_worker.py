@@ -1,18 +1,24 @@
 """Workers in their pipeline: batches, several under way, several devices, and more work than fits."""
 
 import gc
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
 
 import numpy as np
 import pytest
+import torch
 from conftest import TINY_FORMAT, FakeSource, make_frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.late_engine import Late, LateEngine
 
 from streamcam.clips import SlidingWindow
+from streamcam.engines.device import Runner
+from streamcam.engines.pending import Pending
+from streamcam.engines.stream import StreamEngine
+from streamcam.models import CamModel
 from streamcam.pipeline import Pipeline, Sink
 from streamcam.records import Clip, Result
 from streamcam.worker import Worker, Workers
@@ -137,6 +143,28 @@ def test_twice_the_work_that_fits_widens_the_hop_and_latency_does_not_creep() ->
     third = len(log.ages) // 3
     early, late = (float(np.percentile(ages, 95)) for ages in (log.ages[:third], log.ages[-third:]))
     assert late <= early + 2  # windows: creeping, it would be 150
+
+
+class SlowStream(StreamEngine):
+    """Its device takes far longer for a clip than until the next one, whatever is new in it."""
+
+    def submit(self, clips: Sequence[Clip]) -> Pending:
+        time.sleep(0.03)
+        return super().submit(clips)
+
+
+def test_an_overloaded_stream_that_needs_every_frame_goes_on_answering(tiny: CamModel) -> None:
+    engine = SlowStream(Runner(tiny, torch.device("cpu"), "fp32"))
+    assert engine.needs_every_frame
+    log = Log()
+    frames = [source("cam", 300, pause_s=0.003)]  # ten a batch: more than a clip of four holds
+    run = Pipeline(frames, [engine], [log], window=lambda: SlidingWindow(TINY_FORMAT, head_start=True))
+    run.run()
+    computed = run.metrics.windows["cam"] - run.metrics.drops("cam")["window"]
+    assert len(log.windows) >= computed - 2  # the first may wait for what comes next
+    assert len(log.windows) > 10
+    late = log.windows[len(log.windows) // 2 :]
+    assert np.median([result.hop_s for result in late if result.hop_s]) > TINY_FORMAT.length / TINY_FORMAT.fps
 
 
 def test_where_all_windows_come_the_hop_is_as_asked_and_nothing_is_said_of_it() -> None:
