@@ -179,6 +179,40 @@ def test_ctrl_c_ends_a_run_and_wakes_everybody() -> None:
     assert time.monotonic() - start_s < 1.2
 
 
+class BlockedReader(FakeSource):
+    """Sits in a read that `stop` cannot interrupt, as FFmpeg does."""
+
+    def __init__(self, seconds: float, *, name: str) -> None:
+        super().__init__([make_frame(0, source=name)], name=name)
+        self._seconds, self.let_go = seconds, Event()
+
+    def frames(self, stop: Event) -> Iterator[Frame]:
+        yield from super().frames(stop)
+        stop.wait()
+        self.let_go.wait(self._seconds)
+
+
+def test_a_reader_that_takes_seconds_to_end_is_waited_for_and_no_longer() -> None:
+    run = pipeline([BlockedReader(2.0, name="a"), BlockedReader(0.0, name="b")], SlowEngine(0), Log())
+    threading.Timer(0.2, run.stop.set).start()
+    start_s = time.monotonic()
+    run.run()
+    assert run.left_behind == ()
+    assert 2.0 < time.monotonic() - start_s < 4
+
+
+def test_a_run_ends_within_five_seconds_from_every_state_and_names_what_it_leaves() -> None:
+    for_ever = BlockedReader(60.0, name="dead")
+    broken = BrokenSource([make_frame(i, source="broken") for i in range(3)], name="broken", pause_s=0.1)
+    run = pipeline([for_ever, broken], SlowEngine(0), Log())
+    start_s = time.monotonic()
+    with pytest.raises(OSError, match="the cable is out"):
+        run.run()
+    assert time.monotonic() - start_s < 5.5
+    assert run.left_behind == ("dead",)
+    for_ever.let_go.set()
+
+
 def test_max_frames_ends_each_source() -> None:
     log = Log()
     sources = [FakeSource([make_frame(i, source=n) for i in range(50)], name=n) for n in "ab"]
