@@ -7,6 +7,7 @@ is busy, and not at all where there is little to do.
 """
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -67,7 +68,7 @@ class Batcher(Generic[T]):
 
     def take(self, limit: int) -> list[T]:
         """The next batch."""
-        return [self._waiting.pop(source).item for source in list(self._waiting)[:limit]]
+        return [self._waiting.pop(source).item for source in list(islice(self._waiting, limit))]
 
     def _expected(self, now_s: float) -> bool:
         """Whether a camera is alive that has nothing waiting."""

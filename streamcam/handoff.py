@@ -79,7 +79,8 @@ class Batches(Generic[T]):
             if self._closed:
                 return False
             lost = self._batcher.put(source, item, time.monotonic())
-            self._changed.notify_all()
+            if not lost:  # a newer item in an older one's place closes no batch
+                self._changed.notify_all()
             return lost
 
     def leave(self, source: str) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,9 +16,12 @@ from hypothesis import strategies as st
 from support.late_engine import Late, LateEngine
 
 from streamcam.clips import SlidingWindow
+from streamcam.console.live import StatusLine
 from streamcam.engines.device import Runner
 from streamcam.engines.pending import Pending
 from streamcam.engines.stream import StreamEngine
+from streamcam.live import _LiveCaption
+from streamcam.metrics import Metrics
 from streamcam.models import CamModel
 from streamcam.pipeline import Pipeline, Sink
 from streamcam.records import Clip, Result
@@ -143,6 +147,17 @@ def test_twice_the_work_that_fits_widens_the_hop_and_latency_does_not_creep() ->
     third = len(log.ages) // 3
     early, late = (float(np.percentile(ages, 95)) for ages in (log.ages[:third], log.ages[-third:]))
     assert late <= early + 2  # windows: creeping, it would be 150
+
+
+def test_overlay_and_status_line_say_that_the_device_cannot_keep_up_and_only_then() -> None:
+    metrics = Metrics()
+    live = SimpleNamespace(pipeline=SimpleNamespace(metrics=metrics), config=SimpleNamespace(as_fast_as_possible=False))
+    caption, line = _LiveCaption(metrics), StatusLine()
+    for hop_s, skipped in ((0.2, 0), (0.6, 2)):
+        metrics.result("cam", hop_s, skipped)
+        shown = [*caption(Result(make_frame(0))).notes, line._part(live, "cam", "live")]  # type: ignore[arg-type]
+        assert sum("a window every 0.40 s" in text for text in shown) == (2 if skipped else 0)
+        assert any("every" in text for text in shown) == bool(skipped)
 
 
 class SlowStream(StreamEngine):
