@@ -197,8 +197,8 @@ class Pipeline:
         if clip is not None and clip.full:
             self.metrics.windows[source] += 1
         work = Work(clip, frame if self._lossless else None, prepare_ms, self.metrics.windows[source])
-        if self._lossless:
-            self._workers.place(source, frame.session).inbox.put(source, work)
+        if self._lossless:  # on one worker from beginning to end: on another, it could overtake itself
+            self._workers.place(source, 0).inbox.put(source, work)
             return
         if self._outputs.put(source, _Output(frame)):
             self.metrics.dropped(source, "output")

@@ -13,7 +13,10 @@ FIRST_S = 120.0
 """The first piece may take so long: networks are compiled then."""
 
 SLOWER = 4.0
-"""What takes long each time is given so many times what it has taken before."""
+"""What takes long each time is given so many times what it has taken at the longest, lately."""
+
+KEEP = 0.999
+"""How much of that is still remembered at the next piece."""
 
 MAX_TICK_S = 1.0
 """No more than this is counted between two looks: a process that was stopped, or a machine that slept, is not stuck."""
@@ -70,10 +73,12 @@ class _Watch:
     def is_stuck(self, passed_s: float) -> bool:
         """Another so many seconds have passed."""
         pieces, busy = self._pulse.pieces, self._pulse.busy
-        if pieces != self._pieces or not busy:
+        if pieces != self._pieces:
             if self._pieces:
-                self._longest_s = max(self._longest_s, self.still_s)
-            self._pieces, self.still_s = pieces, 0.0
-            return False
-        self.still_s += passed_s
-        return self.still_s > (max(STUCK_S, SLOWER * self._longest_s) if pieces else FIRST_S)
+                self._longest_s = max(KEEP * self._longest_s, self.still_s)
+            self._pieces = pieces
+        elif busy:
+            self.still_s += passed_s
+            return self.still_s > (max(STUCK_S, SLOWER * self._longest_s) if pieces else FIRST_S)
+        self.still_s = 0.0
+        return False

@@ -38,17 +38,21 @@ class Late:
     ready_s: float
 
     def done(self) -> bool:
-        return time.monotonic() >= self.ready_s
+        return self.engine.clock() >= self.ready_s
 
     def wait(self) -> list[Heat | None]:
         self.engine.require_own_thread()
-        time.sleep(max(0.0, self.ready_s - time.monotonic()))
+        while not self.done():
+            time.sleep(0.0005)
         self.engine.under_way -= 1
         return [heat_of(clip) if clip.full else None for clip in self.clips]
 
 
 class LateEngine:
-    """Computes one batch after the other, each for `seconds`; what comes of it can be had some `lag` after that."""
+    """Computes one batch after the other, each for `seconds`; what comes of it can be had some `lag` after that.
+
+    The clock may be another than ours: one that counts windows, say, so that a device is as slow on any machine.
+    """
 
     name, head_start, hop, lookahead_s = "late", False, 1, 0.0
 
@@ -59,7 +63,9 @@ class LateEngine:
         in_flight: int = 3,
         max_batch: int = 4,
         lag: Callable[[], float] = lambda: 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.clock = clock
         self.in_flight, self.max_batch = in_flight, max_batch
         self.batches: list[list[str]] = []
         self.under_way = self.most_under_way = 0
@@ -72,7 +78,7 @@ class LateEngine:
         self.batches.append([clip.last.source for clip in clips])
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
-        self._free_s = max(self._free_s, time.monotonic()) + self._seconds
+        self._free_s = max(self._free_s, self.clock()) + self._seconds
         return Late(self, clips, self._free_s + self._lag())
 
     def infer(self, clips: Sequence[Clip]) -> list[Heat | None]:
