@@ -1,5 +1,6 @@
 """Each frame once: a network takes new frames only, and a window is a mean over its last heat slices."""
 
+import copy
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from streamcam.cam import choose, heat_cube, to_heat
 from streamcam.clips import prepare
 from streamcam.engines.bank import Stream
 from streamcam.engines.device import Runner
+from streamcam.engines.pending import Done
 from streamcam.engines.ring import Calendar, Ring, Slices
 from streamcam.engines.steps import Span
 from streamcam.engines.streaming import StreamNetwork
@@ -107,6 +109,7 @@ class StreamEngine:
 
     name = "stream"
     head_start = True
+    in_flight = 1
 
     def __init__(
         self,
@@ -181,24 +184,51 @@ class StreamEngine:
         if known is not None:
             self._network.forget(known.stream)
 
+    def submit(self, clips: Sequence[Clip]) -> Done:
+        """`infer`, as something to wait for."""
+        return Done(self.infer(clips))
+
     @torch.inference_mode()
     def infer(self, clips: Sequence[Clip]) -> list[Heat | None]:
         """The heat of each clip, in order; the new frames of all of them, of any sources, are one batch.
 
-        None for a source of which too little has been seen; it is remembered.
+        None for a source of which too little has been seen; it is remembered. After frames that no clip brought, a
+        source begins again, with the clip that is there: a network that pads in time then answers as if the video
+        ended with each clip, as `WindowEngine` does, until it has seen enough again. So it is never silent for long,
+        however few of the clips it is given.
         """
         if len({clip.last.source for clip in clips}) < len(clips):  # each has to know what the one before it brought
             return [heat for clip in clips for heat in self.infer([clip])]
         for clip in clips:
             known = self._sources.get(clip.last.source)
             if known is not None and not known.goes_on_with(clip):  # after a gap
-                self.reset(clip.last.source)
+                self._begin_again(clip.last.source, clip.last.session)
         sources = [self._source(clip.last.source, clip.last.session) for clip in clips]
         new = self._advance(sources, [source.fresh(clip) for source, clip in zip(sources, clips, strict=True)])
         for source, parts in zip(sources, new, strict=True):
             for part in parts:
                 source.ring.add(part)
-        return [self._heat(source.ring, clip) for source, clip in zip(sources, clips, strict=True)]
+        return [self._answer(source, clip) for source, clip in zip(sources, clips, strict=True)]
+
+    def _begin_again(self, name: str, session: int) -> None:
+        """Forget a source, but that frames of it are missing, where this is not a new session anyway."""
+        if self._sources.pop(name).session == session:
+            self._source(name, session).missed = True
+
+    def _answer(self, source: "_Source", clip: Clip) -> Heat | None:
+        if source.ring.is_full:
+            source.missed = False
+        elif source.missed and clip.full:
+            source = self._ended(source)
+        return self._heat(source.ring, clip)
+
+    def _ended(self, source: "_Source") -> "_Source":
+        """What a source would be if its video ended here; the source itself goes on."""
+        ended = copy.deepcopy(source)
+        features = self._network.flush(ended.stream)
+        if features is not None:
+            ended.ring.add(ended.dated(self._cubes(features)[0]))
+        return ended
 
     def _source(self, name: str, session: int) -> "_Source":
         """What is known of a source; nothing any more, after a reconnect."""
@@ -295,6 +325,8 @@ class _Source:
     def __init__(self, network: Network, slices: int, session: int) -> None:
         self.stream, self.session = network.start(), session
         self.calendar, self.ring = Calendar(network.span), Ring(slices)
+        self.missed = False
+        """Whether it began with a clip before which frames are missing, and has not seen enough since."""
         self._index = -1
 
     def goes_on_with(self, clip: Clip) -> bool:

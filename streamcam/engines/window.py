@@ -7,6 +7,7 @@ import torch
 
 from streamcam.cam import choose, to_heat
 from streamcam.engines.device import Runner
+from streamcam.engines.pending import Done
 from streamcam.records import Clip, Heat
 
 
@@ -15,6 +16,7 @@ class WindowEngine:
 
     name = "window"
     head_start = False
+    in_flight = 1
 
     def __init__(self, runner: Runner, *, top_k: int = 5, classes: Sequence[int] | None = None) -> None:
         self.runner, self._top_k, self._classes = runner, top_k, classes
@@ -22,6 +24,10 @@ class WindowEngine:
         clip_format = runner.spec.clip_format
         self.lookahead_s = runner.spec.window_lookahead_s
         runner.run([np.zeros((clip_format.length, 3, *clip_format.crop), np.uint8)])  # warm up
+
+    def submit(self, clips: Sequence[Clip]) -> Done:
+        """The same, as something to wait for."""
+        return Done(self.infer(clips))
 
     @torch.inference_mode()
     def infer(self, clips: Sequence[Clip]) -> list[Heat]:
