@@ -6,6 +6,7 @@ from typing import Protocol
 from streamcam.engines import openvino
 from streamcam.engines.device import Runner, pick_device, pick_precision
 from streamcam.engines.openvino import OpenVinoRunner, pick_openvino_precision, require_openvino
+from streamcam.engines.pending import Pending
 from streamcam.engines.stream import StreamEngine, answers_as_window
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
@@ -25,7 +26,12 @@ class Engine(Protocol):
 
     @property
     def max_batch(self) -> int:
-        """How many clips it likes to get at once."""
+        """How many clips it takes at once; it falls where the device's memory turns out to be too small."""
+        ...
+
+    @property
+    def in_flight(self) -> int:
+        """How many batches are worth handing over before the first has come back."""
         ...
 
     @property
@@ -41,6 +47,10 @@ class Engine(Protocol):
     @property
     def lookahead_s(self) -> float:
         """How far the last heat slice of a clip is behind its newest frame, in seconds."""
+        ...
+
+    def submit(self, clips: Sequence[Clip]) -> Pending:
+        """Begin with clips, at most `max_batch`; what is asked for first comes first."""
         ...
 
     def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:

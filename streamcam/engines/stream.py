@@ -13,6 +13,7 @@ from torch import Tensor
 from streamcam.cam import choose, heat_cube, to_heat
 from streamcam.clips import prepare
 from streamcam.engines.device import Runner
+from streamcam.engines.pending import Done
 from streamcam.engines.ring import Calendar, Ring, Slices
 from streamcam.engines.steps import Span
 from streamcam.engines.streaming import Stream, StreamNetwork
@@ -99,6 +100,7 @@ class StreamEngine:
 
     name = "stream"
     head_start = True
+    in_flight = 1
 
     def __init__(
         self,
@@ -166,14 +168,18 @@ class StreamEngine:
         """Forget a source."""
         self._sources.pop(source, None)
 
-    @torch.inference_mode()
-    def infer(self, clips: Sequence[Clip]) -> list[Heat | None]:
+    def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
         """The heat of each clip, in order; the new frames of all of them, of any sources, are one batch.
 
         None for a source of which too little has been seen; it is remembered.
         """
+        return self.submit(clips).wait()
+
+    @torch.inference_mode()
+    def submit(self, clips: Sequence[Clip]) -> Done:
+        """Begin with clips; the heat of each, in order, is what is to be waited for."""
         if len({clip.last.source for clip in clips}) < len(clips):  # each has to know what the one before it brought
-            return [heat for clip in clips for heat in self.infer([clip])]
+            return Done([heat for clip in clips for heat in self.infer([clip])])
         for clip in clips:
             known = self._sources.get(clip.last.source)
             if known is not None and not known.goes_on_with(clip):  # after a gap
@@ -183,7 +189,7 @@ class StreamEngine:
         for source, parts in zip(sources, new, strict=True):
             for part in parts:
                 source.ring.add(part)
-        return [self._heat(source.ring, clip) for source, clip in zip(sources, clips, strict=True)]
+        return Done([self._heat(source.ring, clip) for source, clip in zip(sources, clips, strict=True)])
 
     def _source(self, name: str, session: int) -> "_Source":
         """What is known of a source; nothing any more, after a reconnect."""

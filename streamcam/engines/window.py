@@ -7,6 +7,7 @@ import torch
 
 from streamcam.cam import choose, to_heat
 from streamcam.engines.device import Runner
+from streamcam.engines.pending import Done
 from streamcam.records import Clip, Heat
 
 
@@ -15,6 +16,7 @@ class WindowEngine:
 
     name = "window"
     head_start = False
+    in_flight = 1
 
     def __init__(self, runner: Runner, *, top_k: int = 5, classes: Sequence[int] | None = None) -> None:
         self.runner, self._top_k, self._classes = runner, top_k, classes
@@ -23,9 +25,13 @@ class WindowEngine:
         self.lookahead_s = runner.spec.window_lookahead_s
         runner.run([np.zeros((clip_format.length, 3, *clip_format.crop), np.uint8)])  # warm up
 
-    @torch.inference_mode()
     def infer(self, clips: Sequence[Clip]) -> list[Heat]:
         """The heat of each clip, in order; the clips, of any sources, are one batch."""
+        return [heat for heat in self.submit(clips).wait() if heat is not None]
+
+    @torch.inference_mode()
+    def submit(self, clips: Sequence[Clip]) -> Done:
+        """Begin with clips; the heat of each, in order, is what is to be waited for."""
         output = self.runner.run([clip.frames for clip in clips])
         cubes, logits = output.cube, output.logits
         slice_frames = self.runner.spec.slice_frames(cubes.shape[2])
@@ -42,4 +48,4 @@ class WindowEngine:
                 slice_frames=slice_frames,
             )
             heats.append(heat)
-        return heats
+        return Done(heats)
