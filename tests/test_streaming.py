@@ -64,7 +64,7 @@ def whole(features: nn.Module, video: Tensor) -> Tensor:
 def pushed(network: StreamNetwork, video: Tensor, chunks: Sequence[int]) -> Tensor:
     """All slices of a video that comes in pieces."""
     stream = network.start()
-    parts = [network.push(stream, piece) for piece in video.split(list(chunks), dim=2)]
+    parts = [network.push([stream], piece) for piece in video.split(list(chunks), dim=2)]
     return torch.cat([part for part in (*parts, network.flush(stream)) if part is not None], dim=2)
 
 
@@ -88,13 +88,12 @@ def test_what_is_kept_stays_where_it_is(model: CamModel) -> None:
     stream, frames = network.start(), torch.randn(1, 3, model.spec.temporal_stride, 32, 32)
 
     def kept() -> list[tuple[int, torch.Size]]:
-        return [(t.data_ptr(), t.shape) for step in stream.kept for t in step if t is not None]
+        return [(t.data_ptr(), t.shape) for t in network.bank.tensors.values()]
 
-    while network.push(stream, frames) is None:
-        pass
-    network.push(stream, frames)
-    before, first = kept(), network.push(stream, frames)
-    second = network.push(stream, 2 * frames)
+    while stream.phase < network.settled:
+        network.push([stream], frames)
+    before, first = kept(), network.push([stream], frames)
+    second = network.push([stream], 2 * frames)
     assert kept() == before
     assert first is not None
     assert second is not None
@@ -152,8 +151,8 @@ def test_a_slice_comes_as_soon_as_its_last_frame_is_there(model: CamModel) -> No
     network = StreamNetwork(model.features)
     stream, span = network.start(), network.span
     video = torch.randn(1, 3, span.last + 1, 32, 32)
-    assert network.push(stream, video[:, :, :-1]) is None
-    first = network.push(stream, video[:, :, -1:])
+    assert network.push([stream], video[:, :, :-1]) is None
+    first = network.push([stream], video[:, :, -1:])
     assert first is not None
     assert first.shape[2] == 1
 

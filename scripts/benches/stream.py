@@ -87,9 +87,9 @@ def our_features() -> Turn:
     runner = make_engine(r3d_model(), name="window", device="cpu", precision="fp32").runner
     network = StreamNetwork(runner.model.features)
     stream = network.start()
-    network.push(stream, video(network.span.last + STRIDE))
+    network.push([stream], video(network.span.last + STRIDE))
     frames = video(STRIDE).split(1, dim=2)
-    return lambda: timed_ms(lambda: [network.push(stream, frame) for frame in frames], frames=STRIDE)
+    return lambda: timed_ms(lambda: [network.push([stream], frame) for frame in frames], frames=STRIDE)
 
 
 def their_features() -> Turn:

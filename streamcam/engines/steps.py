@@ -1,16 +1,11 @@
-"""Operations on a stream of slices: what each keeps of its inputs, and what it gives when new ones come."""
+"""Operations on a stream of slices: what waits of their inputs, and what they give when more of these come."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
-
-Kept = list[Tensor | None]
-"""What one step keeps of its inputs."""
-
-Run = Callable[[list[Tensor | None], Kept, bool], Tensor | None]
-"""New slices of each input, what is kept (and changed), whether the video ends → new slices; None stands for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +47,30 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How a layer looks at slices in time."""
+    """How a layer looks at slices in time; as it is, at each alone."""
 
-    kernel: int
-    stride: int
-    padding: int
-    dilation: int
+    kernel: int = 1
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
 
     @property
     def reach(self) -> int:
         """Slices that one output sees, from the first to the last."""
         return (self.kernel - 1) * self.dilation + 1
+
+    @property
+    def lead(self) -> int:
+        """Slices before these that it is given and passes over.
+
+        A window that steps over slices has some in front, so that it never has to drop what has not come yet.
+        """
+        return max(0, self.stride - self.reach)
+
+    @property
+    def front(self) -> int:
+        """Slices of padding before a video's first."""
+        return self.lead + self.padding
 
     def spread(self, by: int) -> "Window":
         """The same window over slices of which only each `by`-th belongs to what it looks at."""
@@ -78,87 +86,95 @@ class Value:
     """How many slices lie between two that belong together, where strides have become dilations."""
 
 
-def alone(layer: Callable[[Tensor], Tensor]) -> Run:
-    """What looks at each slice alone."""
+Layer = Callable[..., Tensor]
+"""Slices of each input → new slices; their padding in time is left to us."""
 
-    def run(inputs: list[Tensor | None], _kept: Kept, _last: bool) -> Tensor | None:
-        return None if inputs[0] is None else layer(inputs[0])
-
-    return run
+Slot = tuple[int, int]
+"""Where a step's input waits: the numbers of both."""
 
 
-def crop(skip: int, hold: int, before: Value) -> tuple[Run, Value]:
+class Memory(Protocol):
+    """What is kept of the streams of a batch."""
+
+    def read(self, slot: Slot, count: int) -> Tensor:
+        """What was written last, float [N,K,count,h,w]."""
+        ...
+
+    def write(self, slot: Slot, slices: Tensor) -> None:
+        """Keep slices [N,K,count,h,w]: a copy of them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An operation on streams of slices, whose inputs wait until an outcome has seen them for the last time.
+
+    How many slices come and wait is known from how many frames have come, and never read off a tensor. Lists of counts
+    are of slices since a video's beginning, by value: 0 is the frames, i the outcome of step i.
+    """
+
+    number: int
+    """That of its outcome."""
+    inputs: tuple[int, ...]
+    """Numbers of the values that it takes."""
+    layer: Layer
+    window: Window = Window()
+    """How it looks at each of its inputs."""
+    fill: float = 0.0
+    """What padding is."""
+
+    def completed(self, counts: Sequence[int], *, ended: bool = False) -> int:
+        """How many outcomes there are when so many slices have come, and maybe the video has ended."""
+        came = min(counts[i] for i in self.inputs)
+        there = self.window.front + came + (self.window.padding if ended else 0)
+        return max(0, (there - self.window.lead - self.window.reach) // self.window.stride + 1) if came else 0
+
+    def waiting(self, counts: Sequence[int]) -> dict[Slot, int]:
+        """How many slices of each input are kept then, padding included."""
+        done = counts[self.number] * self.window.stride
+        return {(self.number, i): self.window.front + counts[i] - done if counts[i] else 0 for i in self.inputs}
+
+    def run(
+        self,
+        values: Sequence[Tensor | None],
+        before: Sequence[int],
+        after: Sequence[int],
+        memory: Memory,
+        *,
+        ended: bool,
+    ) -> Tensor | None:
+        """The outcomes that new slices bring, None for none; counts are those before and after."""
+        count, window, left = after[self.number] - before[self.number], self.window, self.waiting(after)
+        if count == 0 and (ended or all(values[i] is None for i in self.inputs)):
+            return None
+        queues: dict[Slot, Tensor] = {}
+        for slot, kept in self.waiting(before).items():
+            new, begins = values[slot[1]], before[slot[1]] == 0
+            there = [memory.read(slot, kept)] if kept else []
+            there += [] if new is None else [new]
+            if there:
+                parts = self._padded(there, begins=begins, ended=ended)
+                # What is kept moves within its place, so that a step works on a copy of it.
+                queues[slot] = torch.cat(parts, dim=2) if kept or len(parts) > 1 else parts[0]
+        first, last = window.lead, window.lead + (count - 1) * window.stride + window.reach
+        outcomes = self.layer(*(queue[:, :, first:last] for queue in queues.values())) if count else None
+        for slot, queue in queues.items():
+            if left[slot] and not ended:
+                memory.write(slot, queue[:, :, -left[slot] :])
+        return outcomes
+
+    def _padded(self, parts: list[Tensor], *, begins: bool, ended: bool) -> list[Tensor]:
+        """Slices of an input, with padding where a video begins or ends."""
+        before, after = (self.window.front if begins else 0), (self.window.padding if ended else 0)
+        return [*self._padding(parts[0], before), *parts, *self._padding(parts[0], after)]
+
+    def _padding(self, like: Tensor, count: int) -> list[Tensor]:
+        return [like.new_full((*like.shape[:2], count, *like.shape[3:]), self.fill)] if count else []
+
+
+def crop(skip: int, hold: int, before: Value) -> tuple[Layer, Window, Value]:
     """`x[:, :, skip:-hold]`: the first slices are passed over, and the last ones held back for ever."""
     skip, hold = skip * before.spread, hold * before.spread
-    window = Window(skip + hold + 1, 1, 0, 1)
     shift = skip * before.span.stride
     span = replace(before.span, first=before.span.first + shift, last=before.span.last + shift)
-    return Windowed(lambda x: x[:, :, skip : x.shape[2] - hold], window, 0.0), replace(before, span=span)
-
-
-class Windowed:
-    """What looks at several slices: a convolution or pooling."""
-
-    def __init__(self, layer: Callable[[Tensor], Tensor], window: Window, fill: float) -> None:
-        self._layer, self._window, self._fill = layer, window, fill
-        # A window that steps over slices is given these in front, so that it never has to drop what has not come yet.
-        self._lead = max(0, window.stride - window.reach)
-
-    def __call__(self, inputs: list[Tensor | None], kept: Kept, last: bool) -> Tensor | None:
-        """Put new slices behind what was kept, and give what can be said of all of these."""
-        waiting = self._waiting(inputs[0], kept[0], last=last)
-        if waiting is None:
-            return None
-        window, reach = self._window, self._lead + self._window.reach
-        count = max(0, (waiting.shape[2] - reach) // window.stride + 1)
-        remember(kept, 0, waiting[:, :, count * window.stride :])
-        if count == 0:
-            return None
-        return self._layer(waiting[:, :, self._lead : (count - 1) * window.stride + reach])
-
-    def _waiting(self, x: Tensor | None, kept: Tensor | None, *, last: bool) -> Tensor | None:
-        """All slices that an output may still see, padded at a video's ends; None where there is nothing new."""
-        if x is not None:
-            before = self._padding(x, self._lead + self._window.padding) if kept is None else kept
-            kept = torch.cat([before, x], dim=2)
-        if last and kept is not None:
-            return torch.cat([kept, self._padding(kept, self._window.padding)], dim=2)
-        return None if x is None else kept
-
-    def _padding(self, like: Tensor, count: int) -> Tensor:
-        return like.new_full((*like.shape[:2], count, *like.shape[3:]), self._fill)
-
-
-class Joined:
-    """Where branches meet: the one that is ahead waits."""
-
-    def __init__(self, combine: Callable[[list[Tensor]], Tensor]) -> None:
-        self._combine = combine
-
-    def __call__(self, inputs: list[Tensor | None], kept: Kept, last: bool) -> Tensor | None:  # noqa: ARG002
-        """Give as much as all branches have."""
-        queues = [_behind(queue, x) for queue, x in zip(kept, inputs, strict=True)]
-        there = [queue for queue in queues if queue is not None]
-        count = min(queue.shape[2] for queue in there) if len(there) == len(queues) else 0
-        for i, queue in enumerate(queues):
-            if queue is not None:
-                remember(kept, i, queue[:, :, count:])
-        return self._combine([queue[:, :, :count] for queue in there]) if count > 0 else None
-
-
-def _behind(queue: Tensor | None, x: Tensor | None) -> Tensor | None:
-    if queue is None or x is None:
-        return x if queue is None else queue
-    return torch.cat([queue, x], dim=2)
-
-
-def remember(kept: Kept, i: int, slices: Tensor) -> None:
-    """Keep slices: where as many were kept before, in their place, so that a CUDA graph finds them there again.
-
-    They are copied, so that what is kept does not hold on to all that it was cut from.
-    """
-    before = kept[i]
-    if before is not None and before.shape == slices.shape:
-        before.copy_(slices)
-    else:
-        kept[i] = slices.clone()
+    return lambda x: x[:, :, skip : x.shape[2] - hold], Window(skip + hold + 1), replace(before, span=span)

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from streamcam.cam import choose, heat_cube, to_heat
 from streamcam.clips import prepare
+from streamcam.engines.bank import Stream
 from streamcam.engines.device import Runner
 from streamcam.engines.pending import Done
 from streamcam.engines.ring import Calendar, Ring, Slices
 from streamcam.engines.steps import Span
-from streamcam.engines.streaming import Stream, StreamNetwork
+from streamcam.engines.streaming import StreamNetwork
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.models.split import position_weights
@@ -30,15 +31,19 @@ class Network(Protocol):
     pads_time: bool
 
     def start(self) -> Stream:
-        """The beginning of a video."""
+        """The beginning of a video, which is kept in mind until `flush` or `forget`."""
         ...
 
-    def push(self, stream: Stream, frames: Tensor) -> Tensor | None:
-        """The next frames, float [N,3,t,H,W] → the slices [N,K,t',h,w] that they complete, if any."""
+    def push(self, streams: Sequence[Stream], frames: Tensor) -> Tensor | None:
+        """The next frames of streams of one phase, float [N,3,t,H,W] → the slices [N,K,t',h,w] that they complete."""
         ...
 
     def flush(self, stream: Stream) -> Tensor | None:
         """The end of a video: the slices that were waiting for what will not come any more."""
+        ...
+
+    def forget(self, stream: Stream) -> None:
+        """A video of which no more will be asked."""
         ...
 
 
@@ -53,14 +58,17 @@ class EachFrame:
 
     def start(self) -> Stream:
         """There is nothing to remember."""
-        return Stream([])
+        return Stream(0)
 
-    def push(self, _stream: Stream, frames: Tensor) -> Tensor | None:
+    def push(self, _streams: Sequence[Stream], frames: Tensor) -> Tensor | None:
         """Float [N,3,t,H,W] → [N,K,t,h,w]."""
         return self._model.feature_maps(frames)[0]
 
     def flush(self, _stream: Stream) -> None:
         """Nothing waits."""
+
+    def forget(self, _stream: Stream) -> None:
+        """Nothing was kept."""
 
 
 def streaming(model: CamModel, *, dense: bool = False) -> Network:
@@ -128,7 +136,8 @@ class StreamEngine:
         self._slices = spec.clip_format.length - spec.temporal_context if dense else spec.slices
         self._sources: dict[str, _Source] = {}
         warm_up = np.zeros((1, 3, *spec.clip_format.crop), np.uint8)
-        self._advance([_Source(self._network, self._slices, 0)], [(warm_up, np.zeros(1))])
+        self._advance([self._source("", 0)], [(warm_up, np.zeros(1))])
+        self.reset("")
 
     @property
     def span(self) -> Span:
@@ -150,6 +159,8 @@ class StreamEngine:
         together: defaultdict[tuple[str, int], list[Frame]] = defaultdict(list)
         for frame in frames:
             together[frame.source, frame.session].append(frame)
+        if len({source for source, _ in together}) < len(together):  # a session has to end before the next begins
+            return [record for own in together.values() for record in self.push(own)]
         sources = [self._source(*key) for key in together]
         new = self._advance(sources, [_prepared(own, self.runner.spec.clip_format) for own in together.values()])
         keyed = zip(together, new, strict=True)
@@ -166,7 +177,9 @@ class StreamEngine:
 
     def reset(self, source: str) -> None:
         """Forget a source."""
-        self._sources.pop(source, None)
+        known = self._sources.pop(source, None)
+        if known is not None:
+            self._network.forget(known.stream)
 
     def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
         """The heat of each clip, in order; the new frames of all of them, of any sources, are one batch.
@@ -195,6 +208,7 @@ class StreamEngine:
         """What is known of a source; nothing any more, after a reconnect."""
         known = self._sources.get(name)
         if known is None or known.session != session:
+            self.reset(name)
             known = self._sources[name] = _Source(self._network, self._slices, session)
         return known
 
@@ -213,10 +227,9 @@ class StreamEngine:
 
     def _step(self, sources: "Sequence[_Source]", pieces: "Sequence[_Fresh]") -> list[Slices]:
         """As many frames of sources that are all as far → the new slices of each; nothing where none are complete."""
-        stream = Stream.together([source.stream for source in sources])
-        features = self._network.push(stream, self.runner.upload([frames for frames, _ in pieces]))
-        for source, own, (_, pts_s) in zip(sources, stream.apart(len(sources)), pieces, strict=True):
-            source.stream = own
+        frames = self.runner.upload([frames for frames, _ in pieces])
+        features = self._network.push([source.stream for source in sources], frames)
+        for source, (_, pts_s) in zip(sources, pieces, strict=True):
             source.calendar.take(pts_s)
         if features is None:
             return []
@@ -272,12 +285,12 @@ def _prepared(frames: Sequence[Frame], clip_format: ClipFormat) -> _Fresh:
 
 
 def _alike(sources: "Sequence[_Source]", pieces: Sequence[_Fresh]) -> list[list[int]]:
-    """Which sources can be one batch: those that have as many new frames and are all as far."""
+    """Which sources can be one batch, by their rows: those that have as many new frames and are all as far."""
     groups: dict[object, list[int]] = defaultdict(list)
     for i, (source, (frames, _)) in enumerate(zip(sources, pieces, strict=True)):
         if len(frames):
             groups[len(frames), source.stream.phase].append(i)
-    return list(groups.values())
+    return [sorted(group, key=lambda i: sources[i].stream.row) for group in groups.values()]
 
 
 class _Source:

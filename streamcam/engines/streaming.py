@@ -11,16 +11,20 @@ pass over all of it gives, with padding at its very start and end only.
 """
 
 import copy
+import itertools
+import math
 import operator
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from streamcam.engines.steps import Joined, Kept, Run, Span, Value, Window, Windowed, alone, crop
+from streamcam.engines.bank import Bank, Stream
+from streamcam.engines.steps import Layer, Memory, Slot, Span, Step, Value, Window, crop
 from streamcam.errors import StreamcamError
 from streamcam.models.split import Tracer
 
@@ -33,36 +37,8 @@ ADDITIONS = frozenset((operator.add, operator.iadd, torch.add))
 CONCATENATIONS = frozenset((torch.cat, torch.concat))
 
 
-class Stream:
-    """What a network remembers of one video (or of a batch of them, all as far)."""
-
-    def __init__(self, kept: list[Kept]) -> None:
-        self.kept = kept
-
-    @property
-    def phase(self) -> tuple[tuple[int, ...], ...]:
-        """How much each step keeps: streams of one phase can be pushed as a batch."""
-        return tuple(tuple(-1 if t is None else t.shape[2] for t in kept) for kept in self.kept)
-
-    @staticmethod
-    def together(streams: "Sequence[Stream]") -> "Stream":
-        """Streams of one phase as a batch."""
-        if len(streams) == 1:
-            return streams[0]
-        steps = zip(*(stream.kept for stream in streams), strict=True)
-        return Stream([[_stacked(tensors) for tensors in zip(*step, strict=True)] for step in steps])
-
-    def apart(self, count: int) -> "list[Stream]":
-        """The streams of a batch."""
-        if count == 1:
-            return [self]
-        return [
-            Stream([[None if t is None else t[i : i + 1] for t in kept] for kept in self.kept]) for i in range(count)
-        ]
-
-
 class StreamNetwork:
-    """The features of a network, computed slice by slice."""
+    """The features of a network, computed slice by slice, and what it keeps of each stream."""
 
     def __init__(self, features: nn.Module, *, dense: bool = False) -> None:
         """Convert a network.
@@ -88,41 +64,80 @@ class StreamNetwork:
         """What a slice that comes out of each layer sees, by the layer's name; of those that look at several slices."""
         self.pads_time = builder.pads_time
         """Whether slices at the ends of a video see padding."""
+        self.period = math.lcm(*(value.span.stride for value in builder.values))
+        """After so many frames, a network that is settled keeps as much as before."""
+        self.settled = next(n for n in itertools.count(1) if all(self._counts(n)))
+        """After so many frames, every step has given something."""
+        self.bank = Bank(self._longest())
+        """What is kept of all streams; their pictures are of one size."""
 
     def start(self) -> Stream:
-        """The beginning of a video."""
-        return Stream([[None] * len(step.inputs) for step in self._steps])
+        """The beginning of a video, which is kept in mind until `flush` or `forget`."""
+        return self.bank.join()
 
-    def push(self, stream: Stream, frames: Tensor) -> Tensor | None:
-        """The next frames, float [N,3,t,H,W] → the slices [N,K,t',h,w] that they complete; None for none."""
-        return self._run(stream, frames, last=False)
-
-    def flush(self, stream: Stream) -> Tensor | None:
-        """The end of a video: the slices that were waiting for what will not come any more."""
-        return self._run(stream, None, last=True)
+    def forget(self, stream: Stream) -> None:
+        """A video of which no more will be asked."""
+        self.bank.leave(stream)
 
     @torch.inference_mode()
-    def _run(self, stream: Stream, frames: Tensor | None, *, last: bool) -> Tensor | None:
+    def push(self, streams: Sequence[Stream], frames: Tensor) -> Tensor | None:
+        """The next frames of streams of one phase, float [N,3,t,H,W] → the slices [N,K,t',h,w] that they complete.
+
+        None for none.
+        """
+        (phase,) = {stream.phase for stream in streams}
+        slices = self.run(phase, frames, self.bank.rows_of(streams))
+        for stream in streams:
+            stream.phase = self.after(phase, frames.shape[2])
+        return slices
+
+    @torch.inference_mode()
+    def flush(self, stream: Stream) -> Tensor | None:
+        """The end of a video, which is forgotten: the slices that were waiting for what will not come any more."""
+        slices = self.run(stream.phase, None, self.bank.rows_of([stream]))
+        self.forget(stream)
+        return slices
+
+    def after(self, phase: int, frames: int) -> int:
+        """The phase of a stream that so many frames are added to."""
+        count = phase + frames
+        return count if count < self.settled else self.settled + (count - self.settled) % self.period
+
+    def run(self, phase: int, frames: Tensor | None, memory: Memory) -> Tensor | None:
+        """The next frames, or for None the end of the video → slices, None for none.
+
+        What it does, in which shapes and where, depends on nothing but the phase and the frames' shape: memory in place
+        can be held by a CUDA graph, and a memory of arguments by an exported network.
+        """
+        ended, new = frames is None, 0 if frames is None else frames.shape[2]
+        before, after = self._counts(phase), self._counts(phase + new, ended=ended)
         values: list[Tensor | None] = [frames]
-        for step, kept in zip(self._steps, stream.kept, strict=True):
-            values.append(step.run([values[i] for i in step.inputs], kept, last))
+        for step in self._steps:
+            values.append(step.run(values, before, after, memory, ended=ended))
         return values[self._output]
 
+    def _counts(self, frames: int, *, ended: bool = False) -> list[int]:
+        """How many slices of each value there are after so many frames."""
+        counts = [frames]
+        for step in self._steps:
+            counts.append(step.completed(counts, ended=ended))
+        return counts
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One operation."""
-
-    run: Run
-    inputs: tuple[int, ...]
-    """Numbers of the values that it takes; 0 is the frames, i the outcome of step i − 1."""
+    def _longest(self) -> dict[Slot, int]:
+        """How many slices each step's inputs ever keep."""
+        longest: Counter[Slot] = Counter()
+        for phase in range(self.settled + self.period):
+            counts = self._counts(phase)
+            for step in self._steps:
+                longest |= Counter(step.waiting(counts))
+        return longest
 
 
 class _Builder:
     """Goes through a graph once, from the frames on."""
 
     def __init__(self, traced: fx.GraphModule, *, dense: bool) -> None:
-        self.steps: list[_Step] = []
+        self.steps: list[Step] = []
         self.values = [Value(Span())]
         self.outputs: tuple[int, ...] = ()
         self.pads_time = False
@@ -141,19 +156,21 @@ class _Builder:
     def _add(self, node: fx.Node, inputs: tuple[int, ...]) -> None:
         module = self._modules.get(str(node.target)) if node.op == "call_module" else None
         before = [self.values[i] for i in inputs]
+        window, fill = Window(), 0.0
         if isinstance(module, nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d):
-            run, value = self._window(module, str(node.target), before[0])
+            layer, window, value = self._window(module, str(node.target), before[0])
+            fill = -torch.inf if isinstance(module, nn.MaxPool3d) else 0.0
         elif isinstance(module, POINTWISE):
-            run, value = alone(module), before[0]
+            layer, value = module, before[0]
         elif node.target in POINTWISE_FUNCTIONS and len(inputs) == 1:
-            run, value = alone(_with_arguments(node)), before[0]
+            layer, value = _with_arguments(node), before[0]
         elif _joins(node, len(inputs)):
-            run, value = Joined(_combination(node)), _meeting(before)
+            layer, value = _combination(node), _meeting(before)
         elif node.target is operator.getitem and (cropped := _crop_in_time(node)) is not None:
-            run, value = crop(*cropped, before[0])
+            layer, window, value = crop(*cropped, before[0])
         else:
             raise StreamcamError(f"cannot be streamed: {self._culprit(node)} may mix all of time (use --engine window)")
-        self.steps.append(_Step(run, inputs))
+        self.steps.append(Step(len(self.values), inputs, layer, window, fill))
         self.values.append(value)
 
     def _culprit(self, node: fx.Node) -> str:
@@ -167,7 +184,9 @@ class _Builder:
             return getattr(node.target, "__name__", str(node.target))
         return f"{node.target} ({type(module).__name__})"
 
-    def _window(self, module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str, before: Value) -> tuple[Run, Value]:
+    def _window(
+        self, module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str, before: Value
+    ) -> tuple[Layer, Window, Value]:
         """A layer that looks at several slices, its padding in time left to us."""
         window, spread = _window_of(module, name), before.spread
         self.pads_time |= window.padding > 0
@@ -178,10 +197,7 @@ class _Builder:
         layer = _without_padding_in_time(module, window)
         value = Value(before.span.through(window), spread)
         self.seen[name] = value.span
-        if window.reach == window.stride == 1 and window.padding == 0:
-            return alone(layer), value
-        fill = -torch.inf if isinstance(module, nn.MaxPool3d) else 0.0
-        return Windowed(layer, window, fill), value
+        return layer, window, value
 
 
 def _window_of(module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str) -> Window:
@@ -201,9 +217,7 @@ def _window_of(module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str) -> Wi
     return Window(_first(module.kernel_size), _first(module.stride), padding, dilation)
 
 
-def _without_padding_in_time(
-    module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, window: Window
-) -> Callable[[Tensor], Tensor]:
+def _without_padding_in_time(module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, window: Window) -> Layer:
     """A copy of a layer that takes its padding, stride and dilation in time from `window`, and its padding from us."""
     layer: Any = copy.copy(module)
     layer.stride = (window.stride, *_triple(layer.stride)[1:])
@@ -213,7 +227,7 @@ def _without_padding_in_time(
     return _convolution(layer) if isinstance(layer, nn.Conv3d) else layer
 
 
-def _convolution(conv: nn.Conv3d) -> Callable[[Tensor], Tensor]:
+def _convolution(conv: nn.Conv3d) -> Layer:
     """A convolution of few slices at a time.
 
     PyTorch leaves float32 convolutions of small inputs, which slices are, to a routine of its own that takes two to
@@ -255,17 +269,15 @@ def _crop_in_time(node: fx.Node) -> tuple[int, int] | None:
     return (skip, hold) if isinstance(skip, int) and skip >= 0 and hold >= 0 else None
 
 
-def _with_arguments(node: fx.Node) -> Callable[[Tensor], Tensor]:
+def _with_arguments(node: fx.Node) -> Layer:
     """A function of one tensor, with the other arguments that the network gives it."""
     function: Any = node.target
     rest, named = node.args[1:], dict(node.kwargs)
     return lambda x: function(x, *rest, **named)
 
 
-def _combination(node: fx.Node) -> Callable[[list[Tensor]], Tensor]:
-    if node.target in ADDITIONS:
-        return lambda parts: parts[0] + parts[1]
-    return lambda parts: torch.cat(parts, dim=1)
+def _combination(node: fx.Node) -> Layer:
+    return operator.add if node.target in ADDITIONS else lambda *parts: torch.cat(parts, dim=1)
 
 
 def _meeting(branches: Sequence[Value]) -> Value:
@@ -273,11 +285,6 @@ def _meeting(branches: Sequence[Value]) -> Value:
     for branch in branches[1:]:
         span = span.joined(branch.span)
     return replace(branches[0], span=span)
-
-
-def _stacked(tensors: Sequence[Tensor | None]) -> Tensor | None:
-    there = [t for t in tensors if t is not None]
-    return torch.cat(there) if there else None
 
 
 def _first(value: int | tuple[int, ...] | str) -> int:
