@@ -5,9 +5,10 @@ from typing import Protocol
 
 from streamcam.engines import openvino
 from streamcam.engines.device import Runner, pick_device, pick_precision
+from streamcam.engines.networks import answers_as_window
 from streamcam.engines.openvino import OpenVinoRunner, pick_openvino_precision, require_openvino
 from streamcam.engines.pending import Pending
-from streamcam.engines.stream import StreamEngine, answers_as_window
+from streamcam.engines.stream import StreamEngine
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel
