@@ -16,7 +16,7 @@ from streamcam.engines.device import Runner
 from streamcam.engines.ferry import Arrays, Compute, Trip
 from streamcam.engines.flight import Batches, Sent
 from streamcam.engines.lanes import Event, Lane
-from streamcam.engines.networks import streaming
+from streamcam.engines.networks import Network, streaming
 from streamcam.engines.steps import Span
 from streamcam.engines.tracks import Seen, Times, Track, Tracks
 from streamcam.records import Clip, ClipFormat, Frame, Heat, HeatSlice
@@ -43,6 +43,7 @@ class StreamEngine(Batches):
         self,
         runner: Runner,
         *,
+        network: Network | None = None,
         top_k: int = 5,
         classes: Sequence[int] | None = None,
         dense: bool = False,
@@ -52,6 +53,7 @@ class StreamEngine(Batches):
 
         Args:
             runner: the model, on its device.
+            network: the model's features, where not PyTorch computes them; as dense as `dense` says.
             top_k: how many classes' heat each clip's carries, where `classes` does not say which.
             classes: indices of the classes whose heat each clip's carries.
             dense: give a slice for every frame where the network strides over frames.
@@ -59,7 +61,7 @@ class StreamEngine(Batches):
         """
         own = SOURCES_A_CLIP if runner.lanes.captures else 1
         super().__init__(runner, max_batch=own * runner.max_batch)
-        self._network, spec = streaming(runner.model, dense=dense), runner.spec
+        self._network, spec = network or streaming(runner.model, dense=dense), runner.spec
         self.lookahead_s, self.hop = self.span.lookahead / spec.clip_format.fps, self.span.stride
         slices = spec.clip_format.length - spec.temporal_context if dense else spec.slices
         self._slice_frames = np.zeros(slices)
