@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from streamcam.engines.device import Runner
 from streamcam.engines.ferry import Arrays, Ferry, Trip
-from streamcam.engines.graphs import Graphs
+from streamcam.engines.graphs import Graphs, bucket
 from streamcam.engines.lanes import SkippedError, explained, is_out_of_memory
 from streamcam.errors import StreamcamError
 from streamcam.records import Clip, Heat
@@ -94,7 +94,7 @@ class Batches(ABC):
                     f"{self.runner.device_name} has not enough memory for a single clip of {self.runner.spec.name}: "
                     "free some, or use a smaller model or precision"
                 ) from e
-            self.max_batch = min(self.max_batch, len(sent.clips) // 2)
+            self.max_batch = min(self.max_batch, bucket(len(sent.clips)) // 2)
         self._graphs.clear()
         self._forget(sent.clips)
         self.runner.lanes.release()
