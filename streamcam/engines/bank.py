@@ -61,8 +61,8 @@ class Bank:
         first, count = numbers[0], len(numbers)
         if numbers == list(range(first, first + count)):
             return Rows(self, slice(first, first + count))
-        device = next((tensor.device for tensor in self.tensors.values()), None)
-        return Rows(self, torch.tensor(numbers, device=device))
+        device = next((tensor.device for tensor in self.tensors.values()), torch.device("cpu"))
+        return Rows(self, torch.tensor(numbers).to(device, non_blocking=True))
 
     def make(self, slot: Slot, like: Tensor) -> None:
         """A slot's tensor, for slices [N,K,t,h,w] like these."""
