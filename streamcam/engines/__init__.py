@@ -5,10 +5,11 @@ from typing import Any, Protocol
 
 from streamcam.engines import openvino
 from streamcam.engines.device import Runner, pick_device, pick_precision
+from streamcam.engines.networks import answers_as_window, streaming
 from streamcam.engines.openvino import OpenVinoRunner, pick_openvino_precision, require_openvino
 from streamcam.engines.openvino_stream import OpenVinoStream, OpenVinoStreamRunner
 from streamcam.engines.pending import Pending
-from streamcam.engines.stream import StreamEngine, answers_as_window, streaming
+from streamcam.engines.stream import StreamEngine
 from streamcam.engines.streaming import StreamNetwork
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
@@ -83,7 +84,7 @@ def make_runner(model: CamModel, *, device: str = "auto", precision: str = "auto
     if device == openvino.NAME:
         return OpenVinoRunner(model, pick_openvino_precision(precision, model))
     chosen = pick_device(device)
-    return Runner(model, chosen, pick_precision(precision, chosen))
+    return Runner(model, chosen, pick_precision(precision, chosen, half=model.spec.half))
 
 
 def _where(model: CamModel, device: str, precision: str) -> str:

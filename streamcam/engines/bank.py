@@ -40,11 +40,20 @@ class Bank:
     def join(self) -> Stream:
         """A new stream. What its row held before is not looked at: at phase 0, nothing is kept."""
         if len(self._streams) == self.capacity:
-            self.capacity *= 2
             self.tensors = {slot: self._grown(old) for slot, old in self.tensors.items()}
+            self.capacity *= 2  # only now: there may have been no memory
         stream = Stream(len(self._streams))
         self._streams.append(stream)
         return stream
+
+    @torch.inference_mode()
+    def fork(self, stream: Stream) -> Stream:
+        """A new stream that is where another one is."""
+        new = self.join()
+        new.phase = stream.phase
+        for tensor in self.tensors.values():
+            tensor[new.row] = tensor[stream.row]
+        return new
 
     @torch.inference_mode()
     def leave(self, stream: Stream) -> None:
@@ -70,7 +79,7 @@ class Bank:
         self.tensors[slot] = _empty(size, like=like)
 
     def _grown(self, old: Tensor) -> Tensor:
-        new = _empty((self.capacity, *old.shape[1:]), like=old)
+        new = _empty((2 * self.capacity, *old.shape[1:]), like=old)
         new[: len(old)] = old
         return new
 

@@ -56,6 +56,8 @@ class ModelSpec:
     heat_scale: float | tuple[float, ...] | None = None
     """Contrast in logit units that is painted at full strength, for every class or each; None where none was
     measured."""
+    half: str = "bf16"
+    """The half precision for a device that has both: bf16, or fp16 where the 8 bits of bf16 are too coarse."""
     weights: str = "DEFAULT"
     """What `load_model` takes where nothing is asked for."""
     weights_source: str = ""
@@ -247,7 +249,7 @@ class CamModel(nn.Module):
         else:
             maps = _as_tuple(self.features(x))
         if self.windows:
-            maps = tuple(m * position_weights(m.shape[2:], self.windows).to(m) for m in maps)
+            maps = tuple(m * position_weights(m.shape[2:], self.windows, device=m.device).to(m) for m in maps)
         return maps
 
     def forward(self, x: Tensor) -> CamOutput:
