@@ -51,6 +51,7 @@ class RunConfig(_Strict):
     classes: list[str] | None = Field(None, min_length=1, max_length=MAX_CLASSES, description="show only these classes")
     top_k: int = Field(5, ge=1, le=MAX_CLASSES, description="show the strongest so many classes")
     bind: str | None = Field(DEFAULT_ENDPOINT, description="where to publish; none to publish nowhere")
+    keys: Path | None = Field(None, description="a folder of keys: encrypt, and let only those in whose keys it holds")
     record: Path | None = Field(None, description="write the overlay to this .mp4")
     save_heat: Path | None = Field(None, description="write the heat of every window to this .npz")
     max_frames: int | None = Field(None, ge=1, description="stop each source after so many frames")

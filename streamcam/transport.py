@@ -1,17 +1,19 @@
 """Sockets: results out to any number of processes, and in again. A slow receiver costs the sender nothing."""
 
-import ipaddress
-import socket
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import zmq
 
+from streamcam.endpoints import reason_of, require_bindable, require_resolvable
 from streamcam.errors import StreamcamError
+from streamcam.keys import ClientKeys, ServerKeys, client_keys, server_keys
 from streamcam.records import Image, Result
 from streamcam.wire import (
     DIRECTORY,
@@ -31,66 +33,116 @@ from streamcam.wire import (
     topic,
 )
 
+if TYPE_CHECKING:
+    from zmq.auth.thread import ThreadAuthenticator
+
 HIGH_WATER_MARK = 8
 """Messages per source that wait for one receiver; a high-water mark alone still queues in the kernel, hence the small
 buffers."""
 RECEIVE_HIGH_WATER_MARK = 256
 KERNEL_BUFFER_BYTES = 256 * 1024
 
+MAX_REQUEST_BYTES = 4096
+"""Longer messages from a subscriber end its connection: all that it may say is which topics it wants."""
+
+REQUESTS_AT_ONCE = 256
+"""So many of them are taken in at a time, so that nobody can keep a publisher busy with them."""
+
+HEARTBEAT_S = 2
+DEAD_AFTER_S = 6
+"""A peer that has not answered for so long (a cable was pulled, a machine went down) is disconnected."""
+
+HANDSHAKE_S = 5
+RECONNECT_S, RECONNECT_MAX_S = 0.1, 1.0
+ZAP_DOMAIN = b"streamcam"
+
 Clock = Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """A picture that nobody has wanted yet."""
+
+    kind: Literal["frame", "overlay"]
+    result: Result
+    paint: Callable[[Result], Image]
+    offered_ns: int
 
 
 class Publisher:
     """Sends results to whoever subscribes. One thread owns it: all its methods are called from there.
 
-    Pictures are wanted only while somebody subscribes to them. A late joiner is sent the last message of each other
-    topic that it subscribes to.
+    Pictures are painted and encoded only while somebody subscribes to them. A late joiner is sent the last message of
+    each topic that it subscribes to, a picture included.
     """
 
-    def __init__(self, endpoint: str, *, sources: int = 1, clock: Clock = time.time_ns) -> None:
+    def __init__(
+        self, endpoint: str, *, sources: int = 1, keys: Path | str | None = None, clock: Clock = time.time_ns
+    ) -> None:
         """Bind.
 
         Args:
-            endpoint: tcp://127.0.0.1:PORT or ipc://PATH.
+            endpoint: tcp://127.0.0.1:PORT or ipc://PATH; with keys, also what other machines can reach.
             sources: how many there are: all may have something to say at the same moment.
+            keys: the folder with the publisher's key and those of all who may watch; None encrypts nothing.
             clock: Unix time in nanoseconds.
 
         Raises:
-            StreamcamError: the endpoint is in use, malformed, or open to other machines.
+            StreamcamError: the endpoint is in use, malformed, or open to other machines without keys; or a key is
+                missing or malformed.
         """
-        require_local(endpoint)
+        folder = None if keys is None else Path(keys)
+        require_bindable(endpoint, keys=folder)
+        own = None if folder is None else server_keys(folder)
         self.id = uuid.uuid4().hex[:12]
         self._clock = clock
         self._subscriptions: set[bytes] = set()
         self._seq: Counter[bytes] = Counter()
         self._last: dict[bytes, list[bytes]] = {}
+        self._offers: dict[bytes, _Offer] = {}
+        self._owed: dict[bytes, None] = {}
         self._context = zmq.Context()
+        self._doorkeeper = None if own is None else _doorkeeper(self._context, own)
         self._socket = self._context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.LINGER, 200)
         self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
         self._socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK * (sources + 1))
         self._socket.setsockopt(zmq.SNDBUF, KERNEL_BUFFER_BYTES)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
+        _notice_the_dead(self._socket)
+        if own is not None:
+            _lock(self._socket, own)
         try:
             self._socket.bind(endpoint)
         except zmq.ZMQError as e:
             self.close()
-            raise StreamcamError(f"cannot bind {endpoint}: {_reason(e)}") from e
+            raise StreamcamError(f"cannot bind {endpoint}: {reason_of(e)}") from e
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
         """Where it is bound, with the port number where `*` was asked for."""
 
     def wants(self, source: str, kind: Kind) -> bool:
         """Whether anybody subscribes to a topic."""
-        name = topic(source, kind)
-        return any(name.startswith(prefix) for prefix in self._subscriptions)
+        return self._wanted(topic(source, kind))
 
     def send_result(self, result: Result) -> None:
         """Send heat (kind `result`)."""
         self._send(encode_result(result, self._stamp(result.frame.source, "result")))
 
-    def send_picture(self, kind: Literal["frame", "overlay"], result: Result, picture: Image) -> None:
-        """Send a picture, uint8 [H,W,3] RGB; call it only where `wants` says so."""
-        message = encode_picture(kind, result, picture, self._stamp(result.frame.source, kind))
-        self._socket.send_multipart(message, zmq.NOBLOCK)  # not kept: by the time that somebody joins it is stale
+    def offer_picture(
+        self, kind: Literal["frame", "overlay"], result: Result, paint: Callable[[Result], Image]
+    ) -> None:
+        """Send a picture if anybody wants it; otherwise keep it for the next one who does.
+
+        Args:
+            kind: `frame` (as it came) or `overlay` (painted).
+            result: what it shows.
+            paint: makes the picture, uint8 [H,W,3] RGB; called from here or from `serve`.
+        """
+        name = topic(result.frame.source, kind)
+        self._last.pop(name, None)
+        self._offers[name] = _Offer(kind, result, paint, self._clock())
+        if self._wanted(name):
+            self._keep_offer(name)
 
     def send_status(self, source: str, data: Mapping[str, Scalar]) -> None:
         """Say how a source fares (kind `status`)."""
@@ -102,19 +154,18 @@ class Publisher:
 
     def serve(self) -> None:
         """Take in subscriptions that came since the last call; send late joiners the last values. Never waits."""
-        while self._socket.poll(0):
-            event = self._socket.recv()
-            prefix = event[1:]
-            if event[:1] == b"\1":
-                self._subscriptions.add(prefix)
-                for message in [m for name, m in self._last.items() if name.startswith(prefix)]:
-                    self._socket.send_multipart(message, zmq.NOBLOCK)
-            elif event[:1] == b"\0":
-                self._subscriptions.discard(prefix)
+        for _ in range(REQUESTS_AT_ONCE):
+            if not self._socket.poll(0):
+                break
+            self._take_in(self._socket.recv())
+        if self._owed:  # one at a time: a picture takes milliseconds, and what is live has others to send
+            self._keep_offer(next(iter(self._owed)))
 
     def close(self) -> None:
         """Unbind; what is on its way has 0.2 s to leave. Closing twice is fine."""
         self._socket.close()
+        if self._doorkeeper is not None:
+            self._doorkeeper.stop()
         self._context.term()
 
     def __enter__(self) -> Self:
@@ -123,10 +174,31 @@ class Publisher:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _stamp(self, source: str, kind: Kind) -> Stamp:
+    def _wanted(self, name: bytes) -> bool:
+        return any(name[:length] in self._subscriptions for length in range(len(name) + 1))
+
+    def _take_in(self, request: bytes) -> None:
+        """A subscription (1, then a prefix of topics) or its end (0); whatever else it is says nothing."""
+        prefix = request[1:]
+        if request[:1] == b"\1":
+            self._subscriptions.add(prefix)
+            for message in [m for name, m in self._last.items() if name.startswith(prefix)]:
+                self._socket.send_multipart(message, zmq.NOBLOCK)
+            self._owed |= dict.fromkeys(name for name in self._offers if name.startswith(prefix))
+        elif request[:1] == b"\0":
+            self._subscriptions.discard(prefix)
+
+    def _keep_offer(self, name: bytes) -> None:
+        """Paint, encode and send a picture."""
+        self._owed.pop(name, None)
+        offer = self._offers.pop(name)
+        stamp = self._stamp(offer.result.frame.source, offer.kind, sent_ns=offer.offered_ns)
+        self._send(encode_picture(offer.kind, offer.result, offer.paint(offer.result), stamp))
+
+    def _stamp(self, source: str, kind: Kind, *, sent_ns: int | None = None) -> Stamp:
         name = topic(source, kind)
         self._seq[name] += 1
-        return Stamp(self.id, self._seq[name] - 1, self._clock())
+        return Stamp(self.id, self._seq[name] - 1, self._clock() if sent_ns is None else sent_ns)
 
     def _send(self, message: list[bytes]) -> None:
         self._last[message[0]] = message
@@ -150,6 +222,7 @@ class Subscriber:
         kinds: Sequence[Kind] = ("result",),
         sources: Sequence[str] | None = None,
         max_age_ms: float | None = None,
+        keys: Path | str | None = None,
         clock: Clock = time.time_ns,
     ) -> None:
         """Connect; the publisher may start later, and come back.
@@ -159,12 +232,14 @@ class Subscriber:
             kinds: `result` (heat), `overlay` (painted pictures), `frame` (pictures as they came), `status`, `event`.
             sources: only these cameras; None means all that the publisher has.
             max_age_ms: skip and count messages that were sent longer ago.
+            keys: the folder with this program's key and the publisher's public one; None for a publisher without keys.
             clock: Unix time in nanoseconds.
 
         Raises:
-            StreamcamError: the endpoint is malformed, or its host is unknown.
+            StreamcamError: the endpoint is malformed, or its host is unknown; or a key is missing or malformed.
         """
         require_resolvable(endpoint)
+        own = None if keys is None else client_keys(Path(keys))
         wanted = [topic(DIRECTORY, "status")] if sources is None else _topics(sources, kinds)
         self.skipped: Counter[str] = Counter()
         """What was not given out: `stale` (older than the newest, or than `max_age_ms`), `malformed`, and `lost` on
@@ -178,11 +253,16 @@ class Subscriber:
         self._socket.setsockopt(zmq.RCVHWM, RECEIVE_HIGH_WATER_MARK)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES)
         self._socket.setsockopt(zmq.RCVBUF, KERNEL_BUFFER_BYTES)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, round(RECONNECT_S * 1000))
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, round(RECONNECT_MAX_S * 1000))
+        _notice_the_dead(self._socket)
+        if own is not None:
+            _unlock(self._socket, own)
         try:
             self._socket.connect(endpoint)
         except zmq.ZMQError as e:
             self.close()
-            raise StreamcamError(f"cannot connect to {endpoint}: {_reason(e)}") from e
+            raise StreamcamError(f"cannot connect to {endpoint}: {reason_of(e)}") from e
         self._subscribed: set[bytes] = set()
         self._subscribe(wanted)
 
@@ -248,6 +328,8 @@ class Subscriber:
         for name in self._subscribed - wanted:
             self._subscribed.discard(name)
             self._socket.setsockopt(zmq.UNSUBSCRIBE, name)
+            self._waiting.pop(name, None)
+            self._newest.pop(name, None)
         self._subscribe(sorted(wanted))
 
     def _is_new(self, name: bytes, header: Header) -> bool:
@@ -277,66 +359,43 @@ def _topics(sources: Sequence[str], kinds: Sequence[Kind]) -> list[bytes]:
     return [topic(source, kind) for source in sources for kind in kinds]
 
 
-def require_local(endpoint: str) -> None:
-    """Let nobody bind what other machines could reach: messages are pictures, and there are no keys yet.
+class _Doorkeeper:
+    """Says who may connect, to ZeroMQ's authenticator."""
 
-    Raises:
-        StreamcamError: the endpoint is malformed, in use, or not on this machine alone.
-    """
-    scheme, address = _split(endpoint)
-    if scheme == "ipc":
-        return _require_unused(address)
-    host = address.rpartition(":")[0].strip("[]")
-    if host != "localhost" and not _is_loopback(host):
-        raise StreamcamError(
-            f"refused to bind {endpoint}: other machines could watch. Bind tcp://127.0.0.1:PORT, and let them in by an "
-            "SSH tunnel"
-        )
-    return None
+    def __init__(self, keys: ServerKeys) -> None:
+        self._keys = keys
+
+    def callback(self, _domain: str, key: bytes) -> bool:
+        """Whether the owner of a public key may."""
+        return self._keys.admits(key)
 
 
-def require_resolvable(endpoint: str) -> None:
-    """Find a mistyped host now; ZeroMQ would wait for it in silence.
+def _doorkeeper(context: "zmq.Context[zmq.Socket[bytes]]", keys: ServerKeys) -> "ThreadAuthenticator":
+    """A thread that answers for each connection whether it may be made."""
+    from zmq.auth.thread import ThreadAuthenticator  # brings asyncio along, which a viewer has no use for
 
-    Raises:
-        StreamcamError: the endpoint is malformed, or its host is unknown.
-    """
-    scheme, address = _split(endpoint)
-    if scheme == "tcp":
-        host = address.rpartition(":")[0].strip("[]")
-        try:
-            socket.getaddrinfo(host, None)
-        except (OSError, UnicodeError) as e:  # the latter: a name that cannot be one
-            raise StreamcamError(f"cannot connect to {endpoint}: unknown host {host!r}") from e
+    authenticator = ThreadAuthenticator(context)
+    authenticator.configure_curve_callback(ZAP_DOMAIN.decode(), credentials_provider=_Doorkeeper(keys))
+    authenticator.start()
+    return authenticator
 
 
-def _split(endpoint: str) -> tuple[str, str]:
-    scheme, separator, address = endpoint.partition("://")
-    host, _, port = address.rpartition(":")
-    tcp_ok = scheme == "tcp" and host and (port == "*" or (port.isdecimal() and int(port) < 65536))
-    if not separator or not (tcp_ok or (scheme == "ipc" and address)):
-        raise StreamcamError(f"not an endpoint: {endpoint} (use tcp://127.0.0.1:5555 or ipc:///tmp/streamcam)")
-    return scheme, address
+def _lock(socket: "zmq.Socket[bytes]", keys: ServerKeys) -> None:
+    socket.setsockopt(zmq.CURVE_SERVER, 1)
+    socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
+    socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
+    socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)  # where nobody answers for a client, it may not
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _unlock(socket: "zmq.Socket[bytes]", keys: ClientKeys) -> None:
+    socket.setsockopt(zmq.CURVE_SERVERKEY, keys.server)
+    socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public)
+    socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
 
 
-def _require_unused(path: str) -> None:
-    """ZeroMQ would take a Unix socket away from the program that serves it."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            return
-    raise StreamcamError(f"cannot bind ipc://{path}: another program serves it; stop that, or give another --bind")
-
-
-def _reason(error: zmq.ZMQError) -> str:
-    if error.errno == zmq.EADDRINUSE:
-        return "another program serves it; stop that, or give another --bind"
-    return error.strerror
+def _notice_the_dead(socket: "zmq.Socket[bytes]") -> None:
+    socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_S * 1000)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_S * 1000)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, DEAD_AFTER_S * 1000)
+    socket.setsockopt(zmq.HEARTBEAT_TTL, DEAD_AFTER_S * 1000)
+    socket.setsockopt(zmq.TCP_MAXRT, DEAD_AFTER_S * 1000)

@@ -167,15 +167,15 @@ def _position(heat: Heat, class_index: int | None) -> int:
     return int(found[0]) if len(found) else 0
 
 
-def show(endpoint: str, *, snapshot_folder: Path = Path()) -> None:
+def show(endpoint: str, *, keys: Path | None = None, snapshot_folder: Path = Path()) -> None:
     """Open a window on a publisher and stay until it is closed.
 
     Raises:
-        StreamcamError: there is no display, or the endpoint is malformed.
+        StreamcamError: there is no display, the endpoint is malformed, or a key is missing.
     """
     require_display()
     screen, view = Screen(endpoint), View()
-    with Subscriber(endpoint, kinds=("frame", "result", "status")) as subscriber:
+    with Subscriber(endpoint, kinds=("frame", "result", "status"), keys=keys) as subscriber:
         _open_window()
         picture, drawn_s = _draw(screen, view, subscriber), time.monotonic()
         while True:
@@ -230,18 +230,19 @@ def _save(picture: Image, path: Path) -> None:
     print(f"saved {path}" if saved else f"could not save {path}", file=sys.stderr)
 
 
-def print_results(endpoint: str, *, seconds: float | None = None) -> None:
+def print_results(endpoint: str, *, keys: Path | None = None, seconds: float | None = None) -> None:
     """Print a line for each result, for terminals.
 
     Args:
         endpoint: where the publisher is bound.
+        keys: the folder of keys, for a publisher that has them.
         seconds: stop after so long; None goes on for ever.
 
     Raises:
-        StreamcamError: the endpoint is malformed.
+        StreamcamError: the endpoint is malformed, or a key is missing.
     """
     end_s = None if seconds is None else time.monotonic() + seconds
-    with Subscriber(endpoint) as subscriber:
+    with Subscriber(endpoint, keys=keys) as subscriber:
         print(f"waiting for {endpoint}", file=sys.stderr)
         while end_s is None or time.monotonic() < end_s:
             for message in subscriber.messages(timeout_s=0.2):

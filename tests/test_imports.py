@@ -26,7 +26,9 @@ ALLOWED = {
     "sheet": {"records"},
     "pictures": {"records", "errors", "files"},
     "wire": {"records"},
-    "transport": {"records", "errors", "wire"},
+    "keys": {"errors"},
+    "endpoints": {"errors", "keys"},
+    "transport": {"records", "errors", "wire", "keys", "endpoints"},
     "pipeline": {"records", "sources", "clips", "engines", "handoff", "metrics"},
     "align": {"records", "pipeline"},
     "publish": {"records", "render", "transport", "wire", "pipeline", "metrics", "sources"},
@@ -34,7 +36,7 @@ ALLOWED = {
     "viewer": {"records", "errors", "wire", "transport", "render"},
     "live": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "transport"),
-        *("viewer", "pipeline", "metrics", "align", "publish", "recorder"),
+        *("keys", "endpoints", "viewer", "pipeline", "metrics", "align", "publish", "recorder"),
     },
     "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline"},
     "train": {
