@@ -125,12 +125,12 @@ class Screen:
             return None
         return result.heat
 
-    def picture(self, view: View, skipped: Counter[str]) -> Image:
+    def picture(self, view: View, skipped: Counter[str], refused: str | None = None) -> Image:
         """What the window shows, uint8 [H,W,3] RGB."""
         source = self.shown(view)
         if source is None:
             waiting = np.full((360, 640, 3), 24, np.uint8)
-            return panel(waiting, [f"waiting for {self._endpoint}", "", *HELP])
+            return panel(waiting, [f"waiting for {self._endpoint}", *([refused] if refused else []), "", *HELP])
         heat = self.heat(source)
         k = 0 if heat is None else _position(heat, view.class_index)
         scale = 1.0 if heat is None else self._painter.scale(source, heat, k)
@@ -204,7 +204,7 @@ def _open_window() -> None:
 
 
 def _draw(screen: Screen, view: View, subscriber: Subscriber) -> Image:
-    picture = screen.picture(view, subscriber.skipped)
+    picture = screen.picture(view, subscriber.skipped, subscriber.refused)
     cv2.imshow(WINDOW, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     return picture
 
@@ -244,7 +244,11 @@ def print_results(endpoint: str, *, keys: Path | None = None, seconds: float | N
     end_s = None if seconds is None else time.monotonic() + seconds
     with Subscriber(endpoint, keys=keys) as subscriber:
         print(f"waiting for {endpoint}", file=sys.stderr)
+        refused = None
         while end_s is None or time.monotonic() < end_s:
+            if subscriber.refused != refused:
+                refused = subscriber.refused
+                print(f"not let in: {refused}" if refused else "let in", file=sys.stderr)
             for message in subscriber.messages(timeout_s=0.2):
                 if message.result is not None:
                     print(line_of(message), flush=True)

@@ -27,8 +27,7 @@ ALLOWED = {
     "pictures": {"records", "errors", "files"},
     "wire": {"records"},
     "keys": {"errors"},
-    "endpoints": {"errors", "keys"},
-    "transport": {"records", "errors", "wire", "keys", "endpoints"},
+    "transport": {"records", "errors", "wire", "keys"},
     "pipeline": {"records", "sources", "clips", "engines", "handoff", "metrics"},
     "align": {"records", "pipeline"},
     "publish": {"records", "render", "transport", "wire", "pipeline", "metrics", "sources"},
@@ -36,7 +35,7 @@ ALLOWED = {
     "viewer": {"records", "errors", "wire", "transport", "render"},
     "live": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "transport"),
-        *("keys", "endpoints", "viewer", "pipeline", "metrics", "align", "publish", "recorder"),
+        *("keys", "viewer", "pipeline", "metrics", "align", "publish", "recorder"),
     },
     "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline"},
     "train": {
@@ -60,7 +59,7 @@ ALLOWED = {
     "demo": {"errors", "viewer"},
     "console": {
         *("records", "metrics", "models", "pipeline", "live", "doctor", "explain", "evaluate", "train", "bench"),
-        *("quantize", "analyze"),
+        *("quantize", "analyze", "keys"),
     },
 }
 ANYTHING = {"cli", "__init__", "__main__"}

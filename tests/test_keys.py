@@ -199,15 +199,42 @@ def test_what_passes_cannot_be_read_on_the_way(server: Path, laptop: Path) -> No
 
 
 def test_the_list_can_be_changed_while_it_runs(server: Path, laptop: Path) -> None:
+    """Who has been refused goes on asking, with the same object."""
     with sending(ANY_PORT, server) as publisher:
         tablet = new_client(server, "tablet", listed=False)
-        assert received(publisher.endpoint, tablet, seconds=1) == 0
-        shutil.copy(tablet / "tablet.public", server / "clients")
-        (server / "clients" / "a.public").write_text("not a key")  # which shuts nobody out
-        assert received(publisher.endpoint, tablet) == 2
+        with Subscriber(publisher.endpoint, keys=tablet, sources=["demo"]) as subscriber:
+            assert list(subscriber.messages(timeout_s=1.5)) == []
+            assert subscriber.refused is not None
+            assert "does not list your key" in subscriber.refused
+            shutil.copy(tablet / "tablet.public", server / "clients")
+            (server / "clients" / "a.public").write_text("not a key")  # which shuts nobody out
+            assert len(list(islice(subscriber.messages(timeout_s=10), 2))) == 2
+            assert subscriber.refused is None
         (server / "clients" / "tablet.public").unlink()
         assert received(publisher.endpoint, tablet, seconds=1) == 0
         assert received(publisher.endpoint, laptop) == 2
+
+
+@pytest.mark.parametrize("publisher_has_keys", [True, False])
+def test_who_has_keys_where_the_other_has_none_is_told(publisher_has_keys: bool, server: Path, laptop: Path) -> None:
+    with (
+        Publisher(ANY_PORT, keys=server if publisher_has_keys else None) as publisher,
+        Subscriber(publisher.endpoint, keys=None if publisher_has_keys else laptop) as subscriber,
+    ):
+        eventually(
+            lambda: list(subscriber.messages(timeout_s=0.05)) or "one side has keys" in str(subscriber.refused),
+            "it is said",
+        )
+
+
+def test_who_has_the_wrong_publishers_key_is_told(server: Path) -> None:
+    misled = new_client(server, "misled")
+    shutil.copy(make_keys("server", server.parent / "other")[0], misled)
+    with Publisher(ANY_PORT, keys=server) as publisher, Subscriber(publisher.endpoint, keys=misled) as subscriber:
+        eventually(
+            lambda: list(subscriber.messages(timeout_s=0.05)) or "server.public" in str(subscriber.refused),
+            "it is said",
+        )
 
 
 def test_where_nobody_answers_for_clients_none_is_let_in(server: Path, laptop: Path) -> None:
@@ -319,7 +346,7 @@ def test_a_private_key_among_the_clients_is_told_from_a_public_one(server: Path,
         b'curve\n    public-key = "' + b"~" * 40 + b'"\n',
         b'curve\n    public-key = "' + b"#" * 40 + b'"\n',
         b'    secret-key = "' + b"x" * 40 + b'"\n',
-        b'    public-key = "' + b"x" * 40 + b'"\n' * 2,
+        (b'    public-key = "' + b"x" * 40 + b'"\n') * 2,
         b'    public-key = "' + b"x" * 40 + b'"\n    secret-key = "' + b"y" * 40 + b'"\n',
         b"\xff\x00" * 50,
         b'    public-key = "' + b"x" * 40 + b'"\n' + b"#" * 5000,

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ import pytest
 import zmq
 from support.publish_demo import eventually, heat_of, image_of, publishing, result_of
 
-from streamcam.endpoints import require_bindable, require_resolvable
 from streamcam.errors import StreamcamError
-from streamcam.records import Frame, Result
+from streamcam.records import Frame, Image, Result
 from streamcam.transport import Publisher, Subscriber
+from streamcam.transport.endpoints import require_bindable, require_resolvable
 from streamcam.wire import Kind, Message, Stamp, encode_directory, encode_result, topic
 
 ANY_PORT = "tcp://127.0.0.1:*"
@@ -453,13 +453,74 @@ def test_many_sources_can_speak_at_the_same_moment(ipc: str) -> None:
     assert heard == set(names)
 
 
-def test_a_late_joiner_is_not_sent_an_old_picture(ipc: str) -> None:
-    result = Result(Frame(np.zeros((8, 8, 3), np.uint8), 0, 0.0, 0, "cam"))
-    with Publisher(ipc) as publisher:
-        publisher.send_picture("frame", result, result.frame.pixels)
-        publisher.send_status("cam", {"state": "live"})
-        with Subscriber(ipc, kinds=("frame", "status"), sources=["cam"]) as subscriber:
-            eventually(lambda: publisher.serve() or publisher.wants("cam", "status"), "the late joiner is there")
+def a_picture(index: int) -> Result:
+    return Result(Frame(np.full((8, 8, 3), 40 * index, np.uint8), index, index / 10, 0, "cam"))
+
+
+def joined(publisher: Publisher, kind: Kind) -> tuple[Message, float]:
+    """What somebody who joins now is sent first, and after how many seconds."""
+    with Subscriber(publisher.endpoint, kinds=(kind,), sources=["cam"]) as subscriber:
+        got: list[Message] = []
+        started_s = time.monotonic()
+        eventually(
+            lambda: publisher.serve() or got.extend(islice(subscriber.messages(timeout_s=0.02), 1)) or got,
+            f"the last {kind}",
+        )
+        taken_s = time.monotonic() - started_s
+    eventually(lambda: publisher.serve() or not publisher.wants("cam", kind), "it has left")
+    return got[0], taken_s
+
+
+@pytest.mark.parametrize("kind", ["frame", "overlay"])
+def test_a_late_joiner_has_the_last_picture_at_once_although_no_more_come(ipc: str, kind: Any) -> None:
+    """It is painted when it is wanted first, and not again."""
+    painted: list[int] = []
+
+    def paint(result: Result) -> Image:
+        painted.append(result.frame.index)
+        return result.frame.pixels
+
+    with Publisher(ipc, clock=iter(range(100)).__next__) as publisher:
+        for index in range(3):
+            publisher.offer_picture(kind, a_picture(index), paint)
+        assert painted == []
+        first, taken_s = joined(publisher, kind)
+        second, _ = joined(publisher, kind)
+    assert painted == [2]
+    assert taken_s < 1
+    assert indices([first, second]) == [2, 2]
+    assert (first.header.seq, first.header.sent_ns) == (0, 2)  # as old as it is
+    assert second.header == first.header
+    assert np.abs(result_in(first).frame.pixels.astype(int) - 80).max() < 4
+
+
+def test_pictures_that_joiners_are_owed_are_painted_one_at_a_time(ipc: str) -> None:
+    names = ["a", "b", "c"]
+    painted: list[str] = []
+
+    def paint(result: Result) -> Image:
+        painted.append(result.frame.source)
+        return result.frame.pixels
+
+    with Publisher(ipc) as publisher, Subscriber(ipc, kinds=("overlay",), sources=names) as subscriber:
+        for name in names:
+            publisher.offer_picture("overlay", result_of(0, source=name), paint)
+        counts = []
+        while len(painted) < 3:
             publisher.serve()
-            kinds = [message.header.kind for message in subscriber.messages(timeout_s=0.5)]
-    assert kinds == ["status"]
+            counts.append(len(painted))
+        assert {b - a for a, b in pairwise(counts)} <= {0, 1}
+        assert {message.header.source for message in take(subscriber, 3)} == set(names)
+
+
+def test_a_joiner_that_a_newer_picture_has_reached_is_not_sent_the_older_one(ipc: str) -> None:
+    with Publisher(ipc) as publisher, Subscriber(ipc, kinds=("overlay",), sources=["a", "cam"]) as subscriber:
+        publisher.offer_picture("overlay", result_of(0, source="a"), lambda r: r.frame.pixels)
+        publisher.offer_picture("overlay", a_picture(1), lambda r: r.frame.pixels)
+        eventually(lambda: publisher.wants("cam", "overlay") or publisher.serve(), "both are wanted")
+        publisher.offer_picture("overlay", a_picture(2), lambda r: r.frame.pixels)
+        for _ in range(5):
+            publisher.serve()
+        messages = [m for m in subscriber.messages(timeout_s=0.5) if m.header.source == "cam"]
+    assert indices(messages)[-1] == 2
+    assert subscriber.skipped["lost"] == 0
