@@ -11,6 +11,19 @@ from streamcam.errors import StreamcamError
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
 MAX_CLASSES = 100
+MAX_FILE_BYTES = 128 << 10
+"""A larger file is not read: PyYAML would take many seconds."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases: nine lines of them can stand for a billion values."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(
+                None, None, "aliases (*) are not for these files", self.peek_event().start_mark
+            )
+        return super().compose_node(parent, index)
 
 
 class _Strict(BaseModel):
@@ -153,7 +166,11 @@ def read_yaml(file: Path) -> dict[str, Any]:
         StreamcamError: no such file, or not a YAML mapping.
     """
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        with file.open("rb") as opened:
+            text = opened.read(MAX_FILE_BYTES + 1)
+        if len(text) > MAX_FILE_BYTES:
+            raise StreamcamError(f"{file}: expected at most {MAX_FILE_BYTES >> 10} KiB of YAML")
+        content = yaml.load(text.decode(), _Loader)
     except OSError as e:
         raise StreamcamError(f"cannot read {file}: {e.strerror}") from e
     except UnicodeDecodeError as e:
@@ -162,6 +179,10 @@ def read_yaml(file: Path) -> dict[str, Any]:
         mark = getattr(e, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise StreamcamError(f"{file}{line}: not valid YAML ({getattr(e, 'problem', 'syntax error')})") from None
+    except RecursionError as e:
+        raise StreamcamError(f"{file}: nested too deeply") from e
+    except ValueError as e:
+        raise StreamcamError(f"{file}: a number or date that cannot be one") from e
     if not isinstance(content, dict):
         raise StreamcamError(f"{file}: expected keys and values such as 'model: imagenet'")
     return content

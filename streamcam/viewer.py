@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from streamcam.errors import StreamcamError
+from streamcam.errors import StreamcamError, printable
 from streamcam.records import Heat, Image, Result
 from streamcam.render import Caption, Painter, overlay, panel
 from streamcam.transport import Subscriber
@@ -263,7 +263,7 @@ def line_of(message: Message, *, clock: Callable[[], int] = time.time_ns) -> str
         return f"{message.header.source}: {message.header.kind}"
     frame, heat = result.frame, result.heat
     top = zip(heat.labels[:3], heat.scores[:3], strict=True)
-    names = "  ".join(f"{name} {score * 100:.0f} %" for name, score in top)
+    names = "  ".join(f"{printable(name)} {score * 100:.0f} %" for name, score in top)
     latency_ms, drops = (clock() - frame.captured_ns) / 1e6, sum(result.drops.values())
     return f"{frame.source}  {frame.pts_s:8.2f} s  {names}  (latency {latency_ms:.0f} ms, {drops} dropped)"
 
