@@ -30,7 +30,7 @@ PUBLIC, SECRET = ".public", ".secret"
 MAX_FILE_BYTES = 4096
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
-_ENTRY = re.compile(rb'^\s*(public|secret)-key\s*=\s*"([^"\n]*)"\s*$', re.MULTILINE)
+_ENTRY = re.compile(rb'^[ \t]*(public|secret)-key[ \t]*=[ \t]*"([^"\n]*)"[ \t\r]*$', re.MULTILINE)
 _REMARK = {
     PUBLIC: "public: copy this file to whom you talk to",
     SECRET: "SECRET: this file stays on the machine where it was made",

@@ -298,7 +298,7 @@ def _read(part: Part, body: bytes) -> npt.NDArray[Any]:
 
 def _read_jpeg(part: Part, body: bytes) -> Image:
     # What is decoded is as large as the JPEG says: so it is asked before any memory is taken.
-    if [*_jpeg_size(body), 3] != part.shape or prod(part.shape[:2]) > MAX_PIXELS:
+    if [*_jpeg_size(body), 3] != part.shape or not 0 < prod(part.shape[:2]) <= MAX_PIXELS:
         raise WireError(f"part {part.name!r}: not a JPEG picture of shape {part.shape}")
     bgr = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
     if bgr is None or list(bgr.shape) != part.shape:
