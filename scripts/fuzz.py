@@ -13,6 +13,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 HOSTILE = [
@@ -66,10 +67,8 @@ def wire(content: bytes) -> None:
     """A message's parts, in one piece."""
     from streamcam.wire import WireError, decode
 
-    try:
+    with suppress(WireError):
         decode(unframe(content))
-    except WireError:
-        pass
 
 
 def _of_a_file(suffix: str, read: Callable[[Path], object]) -> Callable[[bytes], None]:

@@ -8,6 +8,7 @@ import time
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 import fuzz
 import msgspec
@@ -88,10 +89,8 @@ def test_no_message_takes_more_memory_than_it_says() -> None:
         for message in messages:
             before = tracemalloc.get_traced_memory()[0]
             tracemalloc.reset_peak()
-            try:
+            with suppress(WireError):
                 decode(message)
-            except WireError:
-                pass
             taken = tracemalloc.get_traced_memory()[1] - before
             assert taken < 16 * sum(map(len, message)) + 200_000
     finally:
@@ -160,13 +159,14 @@ fps: 12.5
 hop: 3
 dense: false
 """
-CARD = b"""{"format": "streamcam-checkpoint/1", "name": "gestures", "architecture": "resnet18", "classes": ["wave", "nod"],
+CARD = b"""{"format": "streamcam-checkpoint/1", "name": "gestures", "architecture": "resnet18",
+"classes": ["wave", "nod"],
 "clip": {"length": 8, "fps": 15, "resize": [72, 96], "crop": [64, 64], "mean": [1, 2, 3], "std": [1, 2, 3]},
 "heat_scale": [1.0, 2.0], "metrics": {"accuracy": 0.9}, "licence": "CC0-1.0", "about": "Made for a test.",
 "weights_sha256": "0123456789012345678901234567890123456789012345678901234567890123"}"""
 WEIGHTS = save({"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.zeros(2, dtype=torch.float16)})
 KEY = b'# made\nmetadata\n  name = "x"\ncurve\n    public-key = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"\n'
-FILES = {"config": (CONFIG, 1500), "card": (CARD, 4000), "weights": (WEIGHTS, 2500), "key": (KEY, 4000)}
+FILES = {"config": (CONFIG, 600), "card": (CARD, 2000), "weights": (WEIGHTS, 1500), "key": (KEY, 1500)}
 
 
 @pytest.mark.parametrize("kind", FILES)
