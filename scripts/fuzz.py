@@ -73,7 +73,8 @@ def wire(content: bytes) -> None:
 
 def _of_a_file(suffix: str, read: Callable[[Path], object]) -> Callable[[bytes], None]:
     """A target that reads a file, and says what is wrong with it in one line that a terminal can show."""
-    folder = Path(tempfile.mkdtemp(prefix="streamcam-fuzz-"))
+    memory = Path("/dev/shm")  # writing to a disk would take longer than all the rest
+    folder = Path(tempfile.mkdtemp(prefix="streamcam-fuzz-", dir=memory if memory.is_dir() else None))
     path = folder / f"f{suffix}"
 
     def target(content: bytes) -> None:

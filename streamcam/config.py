@@ -1,8 +1,10 @@
 """What can be configured: the same keys in YAML files, on the command line and in Python."""
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import quote
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -11,6 +13,7 @@ from streamcam.errors import StreamcamError
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
 MAX_CLASSES = 100
+NETWORK = ("rtsp", "rtsps", "http", "https")
 MAX_FILE_BYTES = 128 << 10
 """A larger file is not read: PyYAML would take many seconds."""
 
@@ -36,6 +39,37 @@ class SourceConfig(_Strict):
         repr=False, description="camera number, /dev/video0, rtsp://…, http://…, file, -, lavfi:… or sample"
     )
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9.-]{1,48}$", description="what results call it")
+    username: str | None = Field(default=None, min_length=1, repr=False, description="whom a network camera knows")
+    password_file: Path | None = Field(default=None, description="the file with the password, alone on its first line")
+    password_env: str | None = Field(
+        default=None, min_length=1, description="the environment variable with the password"
+    )
+
+    @model_validator(mode="after")
+    def _one_login(self) -> "SourceConfig":
+        if (self.username is None) != (self.password_file is None and self.password_env is None):
+            raise ValueError("a login is a username and either password_file or password_env: give both")
+        if self.password_file is not None and self.password_env is not None:
+            raise ValueError("the password is in password_file or in password_env: leave one of them out")
+        if self.username is not None:
+            scheme, separator, rest = self.uri.partition("://")
+            if scheme not in NETWORK or not separator:
+                raise ValueError(f"username is for network cameras ({', '.join(NETWORK)})")
+            if "@" in rest.partition("/")[0]:
+                raise ValueError("there is a login in uri as well: leave one of them out")
+        return self
+
+    def uri_with_login(self) -> str:
+        """What to open, the password in it: keep it to yourself.
+
+        Raises:
+            StreamcamError: there is no password where it should be.
+        """
+        if self.username is None:
+            return self.uri
+        password = _password_in(self.password_file) if self.password_file else _password_of(self.password_env or "")
+        scheme, _, rest = self.uri.partition("://")
+        return f"{scheme}://{quote(self.username, safe='')}:{quote(password, safe='')}@{rest}"
 
 
 class RunConfig(_Strict):
@@ -129,6 +163,26 @@ class TrainConfig(_Strict):
     seed: int = Field(0, ge=0, lt=2**31, description="of all that is random")
     resume: bool = Field(False, description="go on where a run with this folder and these options was ended")
     force: bool = Field(False, description="start again, over what the folder holds from a run before")
+
+
+def _password_in(file: Path) -> str:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError as e:
+        raise StreamcamError(f"cannot read password_file {file}: {e.strerror}") from None
+    except UnicodeDecodeError:
+        raise StreamcamError(f"cannot read password_file {file}: it is not text") from None
+    if len(lines) != 1 or not lines[0]:
+        raise StreamcamError(f"password_file {file} should hold one line, the password; it has {len(lines)}")
+    return lines[0]
+
+
+def _password_of(variable: str) -> str:
+    password = os.environ.get(variable)
+    if not password:
+        state = "is not set" if password is None else "is empty"
+        raise StreamcamError(f"password_env: the environment variable {variable} {state}")
+    return password
 
 
 Config = TypeVar("Config", RunConfig, TrainConfig)

@@ -5,7 +5,10 @@ import re
 # Up to the last @ of the host's part; and, for a password with a slash in it or an address whose scheme is missing or
 # misspelt, up to the last @ of the word wherever something with a colon comes first: too much rather than too little.
 _USERINFO = re.compile(r"(\w+://?|(?<!\S)(?=[^\s/:@]+:[^\s/]))(?:[^/\s]*|[^/\s:]+:\S*)@")
-_SECRET_PARAMETER = re.compile(r"([?&][^=&\s]*(?:pass|pwd|token|key|auth|secret|sig)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
+# Some cameras have them in the path: /user=admin_password=…_channel=1.sdp
+_SECRET_PARAMETER = re.compile(
+    r"([?&;/_][^=&;/\s]*(?:pass|pwd|psw|token|key|auth|secret|sig)[^=&;/\s]*=)[^&\s]*", re.IGNORECASE
+)
 
 
 def redact(text: str) -> str:
@@ -25,6 +28,19 @@ def printable(text: str) -> str:
     """
     shown = (c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
     return "".join(shown)
+
+
+def redact_uri(uri: str) -> str:
+    """The same for a text that is a URL and nothing else, whatever stands in its password.
+
+    >>> redact_uri("rtsp://admin:hunt er/2@10.0.0.7/live")
+    'rtsp://***@10.0.0.7/live'
+    """
+    before, at, after = uri.rpartition("@")
+    scheme = re.match(r"\w+:/{0,2}", before)
+    hidden = f"{scheme[0] if scheme else ''}***@{after}" if at else uri
+    begin, sign, query = hidden.partition("?")
+    return redact(begin + sign + re.sub(r"\s", "_", query))
 
 
 class StreamcamError(Exception):

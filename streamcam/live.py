@@ -84,7 +84,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         if config.keys is not None:
             client_keys(config.keys)
     for source in config.sources:
-        parse_address(source.uri)
+        parse_address(source.uri_with_login())
     with _cores(config):  # OpenVINO is told with how many threads when it compiles
         engine = make_engine(
             _fitted(model or load_model(config.model, weights=config.weights), config),
@@ -98,7 +98,6 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         )
     hop = config.hop or config.chunk or engine.hop
     _require_every_frame(engine, hop)
-    # Not before: what a camera sends while a network is being loaded would only be late.
     sources = _open_sources(config, stack)
     metrics = Metrics()
     painter = Painter(None if config.as_fast_as_possible else _LiveCaption(metrics))
@@ -215,20 +214,23 @@ def _require_every_frame(engine: WindowEngine | StreamEngine, hop: int) -> None:
 
 
 def _open_sources(config: RunConfig, stack: ExitStack) -> list[VideoSource]:
-    """Open all; two with the same default name become cam and cam-2."""
+    """All of them, files open; two with the same default name become cam and cam-2."""
     sources: list[VideoSource] = []
     seen: Counter[str] = Counter()
     given = {source.name for source in config.sources}
     for source in config.sources:
-        opened = open_source(source.uri, name=source.name, paced=not config.as_fast_as_possible, loop=config.loop)
+        uri = source.uri_with_login()
+        opened = open_source(uri, name=source.name, paced=not config.as_fast_as_possible, loop=config.loop)
         stack.enter_context(closing(opened))
         base = opened.name
         while source.name is None and (opened.name in seen or opened.name in given):
             seen[base] += 1
             opened.name = f"{base}-{seen[base]}"
         seen[opened.name] += 1
-        if opened.live and config.as_fast_as_possible:
-            raise StreamcamError(f"--as-fast-as-possible is for files; {opened.shown} is live")
+        if config.as_fast_as_possible:
+            opened.open()  # only then it is known what comes over HTTP
+            if opened.live:
+                raise StreamcamError(f"--as-fast-as-possible is for files; {opened.shown} is live")
         sources.append(opened)
     return sources
 

@@ -1,11 +1,13 @@
 """Picture files: which are meant, what is in them, and how they are written."""
 
 import glob
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 
 from streamcam.errors import StreamcamError
 from streamcam.files import complete_or_absent
@@ -42,12 +44,28 @@ def _paths(name: str) -> list[Path]:
 
 
 def read_picture(path: Path) -> Image | None:
-    """uint8 [H,W,3], RGB, turned as its EXIF says; None where it cannot be read. Grey and 16-bit ones are converted."""
+    """uint8 [H,W,3], RGB, turned as its EXIF says; None where it cannot be read, or has over 179 million pixels.
+
+    Grey and 16-bit ones are converted.
+    """
+    if not _is_sane(path):
+        return None
     try:
         decoded = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error):  # no permission; empty, or too large
         return None
     return None if decoded is None else np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _is_sane(path: Path) -> bool:
+    """Whether its header is a picture's, and not that of a decompression bomb, as Pillow judges; nothing is decoded."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+        try:
+            PIL.Image.open(path).close()
+        except Exception:  # whatever a hostile file makes of Pillow's many readers
+            return False
+    return True
 
 
 def save_picture(path: Path, image: Image) -> None:

@@ -67,8 +67,11 @@ def _as_it_came(result: Result) -> Image:
 
 def status_of(source: Source, metrics: Metrics) -> dict[str, str | int | float | bool | None]:
     """How a source fares, for a `status` message."""
+    status = source.status
     return {
-        "state": source.state,
+        "state": status.kind,
+        "reason": status.reason,
+        "next_try_s": status.next_try_s,
         "fps": round(metrics.fps(source.name), 2),
         "frames": metrics.frames[source.name],
         "windows": metrics.windows[source.name],

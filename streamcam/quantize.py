@@ -75,6 +75,7 @@ def quantize_source(uri: str, path: Path, *, model: str, weights: str | None, co
     parse_address(uri)
     loaded = load_model(model, weights=weights)
     with closing(open_source(uri, paced=False)) as source:
+        source.open()
         learnt, held = gather(source, loaded, count=count, show=show)
     loaded.int8 = quantize(loaded, learnt, show=show)
     fidelity = compare(loaded, held)

@@ -15,6 +15,7 @@ from torch import nn
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.head import Head
 from streamcam.records import ClipFormat, Frame
+from streamcam.sources import SourceState
 
 # A shell ignores SIGINT for what it runs in the background, and so would the processes that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -85,6 +86,7 @@ class FakeSource:
 
     def __init__(self, frames: list[Frame], *, name: str = "cam", live: bool = False, pause_s: float = 0.0) -> None:
         self.name, self.live, self.state = name, live, "live"
+        self.status = SourceState("live")
         self.drops: Counter[str] = Counter()
         self.closed = False
         self._frames, self._pause_s = frames, pause_s

@@ -179,9 +179,7 @@ def test_ctrl_c_ends_a_run_within_a_second_with_the_summary_and_the_recording(
     ("arguments", "words"),
     [
         (["no-such-file.mp4"], "no such file: no-such-file.mp4"),
-        (["7"], "no such camera: /dev/video7"),
-        (["rtsp://u:hunter2@no-such-host.invalid/x"], "unknown host 'no-such-host.invalid'"),
-        (["rtsp://u:hunter2@127.0.0.1:9/x"], "nobody listens there"),
+        (["rtsp://u:hunter2@/x"], "not a URL with a host"),
         (["gopher://x/y"], "cannot read gopher://x/y"),
         (["sample", "--model", "r3d_17"], "no such model: r3d_17 (did you mean r3d_18?)"),
         (["sample", "--model", "imagenet", "--classes", "tabbi"], "has no class 'tabbi' (did you mean tabby"),
@@ -352,6 +350,24 @@ def test_the_demo_opens_a_window_on_the_webcam_where_there_are_both(
 def test_a_window_without_a_display_is_one_line(tmp_path: Path) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
     assert "no display" in complaint("run", "sample", "--view", env=environment, cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("7", "no such camera: /dev/video7"),
+        ("rtsp://u:hunter2@no-such-host.invalid/x", "unknown host 'no-such-host.invalid'"),
+        ("rtsp://u:hunter2@127.0.0.1:9/x", "nobody listens there"),
+    ],
+)
+def test_a_camera_that_is_not_there_is_waited_for_and_said_why(tmp_path: Path, source: str, words: str) -> None:
+    done = streamcam("run", source, "--model", "imagenet", "--bind", "none", "--seconds", "2.5", cwd=tmp_path)
+    assert done.returncode == 0
+    told = [line for line in done.stderr.splitlines() if words in line]
+    assert len(told) == 1, done.stderr
+    assert "; trying again after 0." in told[0]
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr + done.stdout
 
 
 def test_a_password_in_the_wrong_place_of_a_config_is_not_shown(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from typer.main import get_command
 
 from streamcam.cli import app
-from streamcam.config import RunConfig, make_config
+from streamcam.config import RunConfig, SourceConfig, make_config
 from streamcam.errors import StreamcamError
 from streamcam.models import SPECS
 
@@ -38,9 +39,18 @@ def test_a_source_is_a_uri_or_a_uri_with_a_name() -> None:
     assert [(s.uri, s.name) for s in config.sources] == [("0", None), ("a.mp4", None), ("b.mp4", "b")]
 
 
+DOOR = {"uri": "rtsp://10.0.0.7/live", "username": "warden"}
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
+        ({"sources": [DOOR]}, "sources.0: a login is a username and either password_file or password_env"),
+        ({"sources": [{"uri": "rtsp://cam/x", "password_env": "X"}]}, "a login is a username and"),
+        ({"sources": [DOOR | {"password_env": "X", "password_file": "x"}]}, "leave one of them out"),
+        ({"sources": [DOOR | {"password_env": "X", "uri": "rtsp://a:b@cam/x"}]}, "there is a login in uri as well"),
+        ({"sources": [DOOR | {"password_env": "X", "uri": "clip.mp4"}]}, "username is for network cameras"),
+        ({"sources": [DOOR | {"pasword_file": "x"}]}, "'sources.0.pasword_file' (did you mean 'password_file'?)"),
         ({**SAMPLE, "modle": "x"}, "unknown key 'modle' (did you mean 'model'?)"),
         ({"sources": [{"url": "x"}]}, "unknown key 'sources.0.url' (did you mean 'uri'?)"),
         ({**SAMPLE, "hop": 0}, "hop: Input should be greater than or equal to 1"),
@@ -120,3 +130,51 @@ def test_yaml_keys_are_the_options_names(tmp_path: Path) -> None:
     config = make_config({}, file=file)
     assert config.as_fast_as_possible
     assert config.save_heat == Path("h.npz")
+
+
+def door(**login: object) -> SourceConfig:
+    return make_config({"sources": [DOOR | login]}).sources[0]
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+def test_a_password_may_lie_in_a_file_of_its_own(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "door").write_bytes("se@sä me/%41:#?".encode() + ending.encode())
+    source = door(password_file=tmp_path / "door")
+    parts = urlsplit(source.uri_with_login())
+    assert (parts.hostname, parts.path, parts.username) == ("10.0.0.7", "/live", "warden")
+    assert unquote(parts.password or "") == "se@sä me/%41:#?"
+    assert "warden" not in repr(source)
+
+
+def test_a_password_may_be_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOOR_PASSWORD", "sesame")
+    assert door(password_env="DOOR_PASSWORD").uri_with_login() == "rtsp://warden:sesame@10.0.0.7/live"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No such file"),
+        (b"", "it has 0"),
+        (b"\n", "should hold one line"),
+        (b"a\nb\n", "it has 2"),
+        (b"\xff", "not text"),
+    ],
+)
+def test_a_password_file_without_a_password_is_one_clear_line(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / "door").write_bytes(content)
+    with pytest.raises(StreamcamError, match=message) as e:
+        door(password_file=tmp_path / "door").uri_with_login()
+    assert str(tmp_path / "door") in str(e.value)
+
+
+def test_a_password_that_is_not_in_the_environment_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOOR_PASSWORD", raising=False)
+    with pytest.raises(StreamcamError, match="the environment variable DOOR_PASSWORD is not set"):
+        door(password_env="DOOR_PASSWORD").uri_with_login()
+    monkeypatch.setenv("DOOR_PASSWORD", "")
+    with pytest.raises(StreamcamError, match="DOOR_PASSWORD is empty"):
+        door(password_env="DOOR_PASSWORD").uri_with_login()

@@ -59,7 +59,7 @@ ALLOWED = {
     "demo": {"errors", "viewer"},
     "console": {
         *("records", "metrics", "models", "pipeline", "live", "doctor", "explain", "evaluate", "train", "bench"),
-        *("quantize", "analyze", "keys"),
+        *("quantize", "analyze", "keys", "sources"),
     },
 }
 ANYTHING = {"cli", "__init__", "__main__"}

@@ -1,6 +1,5 @@
 import itertools
 import re
-import select
 import signal
 import string
 import struct
@@ -8,8 +7,9 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,45 +21,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import mjpeg_server as mjpeg
+from support.cameras import camera, rtsp_server, stop_after
 from support.mjpeg_server import mjpeg_server
 
 from streamcam.errors import StreamcamError, redact
 from streamcam.records import Frame
-from streamcam.sources import open_source
+from streamcam.sources import SourceState, open_source
 from streamcam.sources.address import parse_address
-from streamcam.sources.video import MAX_LATE_S, VideoSource, _Times
+from streamcam.sources.reading import Reader
+from streamcam.sources.times import MAX_LATE_S, LiveTimes, Rate, RateLimit
+from streamcam.sources.video import VideoSource
 
-RTSP_SERVER = Path(__file__).parent / "support" / "rtsp_server.py"
 USER, PASSWORD = "warden", "se#same"
 LOGIN = ("--user", USER, "--password", PASSWORD)
 S = 1_000_000_000
-
-
-@contextmanager
-def rtsp_server(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A camera at rtsp://127.0.0.1:PORT/live that is listening."""
-    command = ["/usr/bin/python3", str(RTSP_SERVER), str(port), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            answered, _, _ = select.select([server.stdout], [], [], 20)
-            if not answered or server.stdout.readline() != "ready\n":
-                pytest.fail("the RTSP server did not start (its message is below): scripts/test installs what it needs")
-            yield server
-        finally:
-            server.kill()
-
-
-@contextmanager
-def stop_after(seconds: float) -> Iterator[Event]:
-    stop = Event()
-    timer = Timer(seconds, stop.set)
-    timer.start()
-    try:
-        yield stop
-    finally:
-        timer.cancel()
-        timer.join()
 
 
 def read(uri: str | Path, count: int | None = None, *, paced: bool = True, loop: bool = False) -> list[Frame]:
@@ -76,14 +51,14 @@ def increases(values: list[float]) -> bool:
     return all(a < b for a, b in itertools.pairwise(values))
 
 
-def write_clip(path: Path, frames: int = 30, *, key_every: int = 10) -> Path:
-    """A clip of 96×64 pixels at 30 fps whose every picture is different."""
+def write_clip(path: Path, frames: int = 30, *, key_every: int = 10, width: int = 96) -> Path:
+    """A clip 64 pixels high whose every picture is different."""
     with av.open(str(path), "w") as container:
         options = {"preset": "ultrafast", "bf": "0", "g": str(key_every)}
         stream = container.add_stream("libx264", rate=30, options=options)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = width, 64, "yuv420p"
         for i in range(frames):
-            tiles = np.random.default_rng(i).integers(0, 255, (8, 12, 3), np.uint8)
+            tiles = np.random.default_rng(i).integers(0, 255, (8, width // 8, 3), np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.kron(tiles, np.ones((8, 8, 1), np.uint8)))))
         container.mux(stream.encode(None))
     return path
@@ -142,7 +117,7 @@ def test_secret_parameters_are_redacted_and_others_kept(parameter: str) -> None:
 )
 def test_an_address_that_cannot_be_right_is_explained_without_its_password(uri: str, words: str) -> None:
     with pytest.raises(StreamcamError, match=re.escape(words)) as e:
-        open_source(uri)
+        open_source(uri).open()
     assert "warden" not in str(e.value)
     assert "sesame" not in str(e.value)
 
@@ -176,7 +151,7 @@ def test_an_rtsp_camera_with_digest_login_gives_frames_with_their_times(free_por
 @pytest.mark.parametrize(("user", "password"), [(USER, "open-barley"), ("stranger", "se%23same")])
 def test_a_wrong_login_is_refused_in_words_that_do_not_repeat_it(free_port: int, user: str, password: str) -> None:
     with rtsp_server(free_port, *LOGIN), pytest.raises(StreamcamError, match="wrong or missing user name") as e:
-        open_source(f"rtsp://{user}:{password}@127.0.0.1:{free_port}/live")
+        open_source(f"rtsp://{user}:{password}@127.0.0.1:{free_port}/live").open()
     shown = f"{e.value} {e.value!r} {e.value.__cause__} {''.join(traceback.format_exception(e.value))}"
     assert not any(secret in shown for secret in (user, password, password.replace("%23", "#")))
     assert f"127.0.0.1:{free_port}" in str(e.value)
@@ -185,58 +160,53 @@ def test_a_wrong_login_is_refused_in_words_that_do_not_repeat_it(free_port: int,
 def test_a_missing_login_and_a_missing_stream_are_told_apart(free_port: int) -> None:
     with rtsp_server(free_port, *LOGIN):
         with pytest.raises(StreamcamError, match="missing user name or password"):
-            open_source(f"rtsp://127.0.0.1:{free_port}/live")
+            open_source(f"rtsp://127.0.0.1:{free_port}/live").open()
         with pytest.raises(StreamcamError, match="no such stream"):
-            open_source(f"rtsp://127.0.0.1:{free_port}/elsewhere")
+            open_source(f"rtsp://127.0.0.1:{free_port}/elsewhere").open()
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
-def test_a_camera_where_nobody_listens_is_an_error_and_not_a_wait(free_port: int, scheme: str) -> None:
+def test_a_camera_where_nobody_listens_is_an_error_for_who_does_not_want_to_wait(free_port: int, scheme: str) -> None:
     with pytest.raises(StreamcamError, match="nobody listens there"):
-        open_source(f"{scheme}://127.0.0.1:{free_port}/live")
+        open_source(f"{scheme}://127.0.0.1:{free_port}/live").open()
 
 
 def test_a_restarted_camera_is_a_new_session_and_the_index_runs_on(
-    free_port: int, monkeypatch: pytest.MonkeyPatch
+    free_port: int,
 ) -> None:
-    monkeypatch.setattr("streamcam.sources.video.RETRY_DELAYS_S", (0.1,))
     with stop_after(20) as stop:
         with rtsp_server(free_port):
-            source = open_source(f"rtsp://127.0.0.1:{free_port}/live")
+            source = camera(f"rtsp://127.0.0.1:{free_port}/live", retry_s=0.1)
             coming = source.frames(stop)
             frames = list(itertools.islice(coming, 5))
         with rtsp_server(free_port), closing(source):
             frames += itertools.takewhile(lambda frame: frame.session == 0, coming)
             again = list(itertools.islice(coming, 5))
+            assert source.status == SourceState("live", session=1)
     assert [f.session for f in again] == [1] * 5
     assert [f.index for f in again] == list(range(again[0].index, again[0].index + 5))
     assert again[0].index == frames[-1].index + 2  # takewhile took one
     assert again[0].pts_s < 1
     assert increases(times_of(again))
-    assert source.state == "live"
 
 
-def test_a_camera_that_falls_silent_is_lost_and_comes_back(free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamcam.sources.video.RETRY_DELAYS_S", (0.1,))
-    monkeypatch.setattr("streamcam.sources.address.NETWORK_TIMEOUT_S", 1)
+def test_a_camera_that_falls_silent_is_lost_and_comes_back(free_port: int) -> None:
     with (
         rtsp_server(free_port) as server,
         stop_after(20) as stop,
-        closing(open_source(f"rtsp://127.0.0.1:{free_port}/live")) as source,
+        closing(camera(f"rtsp://127.0.0.1:{free_port}/live", retry_s=0.1)) as source,
     ):
         coming = source.frames(stop)
         next(coming)
         server.send_signal(signal.SIGSTOP)
-        revival = Timer(2.5, server.send_signal, [signal.SIGCONT])
+        revival = Timer(3.5, server.send_signal, [signal.SIGCONT])
         revival.start()
         assert next(frame.session for frame in coming if frame.session > 0) == 1
         revival.join()
 
 
-def test_stop_ends_the_wait_for_a_lost_camera(free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamcam.sources.video.RETRY_DELAYS_S", (60.0,))
-    with rtsp_server(free_port):
-        source = open_source(f"rtsp://127.0.0.1:{free_port}/live")
+def test_stop_ends_the_wait_for_a_lost_camera(free_port: int) -> None:
+    source = camera(f"rtsp://127.0.0.1:{free_port}/live", retry_s=60)
     with closing(source), stop_after(0.5) as stop:
         started = time.monotonic()
         list(source.frames(stop))
@@ -275,7 +245,7 @@ def test_an_http_login_is_used_and_never_shown() -> None:
     with mjpeg_server(login="warden:sesame") as host:
         assert len(read(f"http://warden:sesame@{host}/video", 2)) == 2
         with pytest.raises(StreamcamError, match="wrong or missing user name or password") as e:
-            open_source(f"http://warden:wrongpass@{host}/video?token=abc123")
+            open_source(f"http://warden:wrongpass@{host}/video?token=abc123").open()
     assert not any(secret in repr(e.value) for secret in ("warden", "wrongpass", "abc123"))
 
 
@@ -439,6 +409,23 @@ def test_pictures_that_do_not_decode_are_counted_and_passed_over(tmp_path: Path)
     assert source.drops["corrupt"] == 5
 
 
+def test_pictures_that_cannot_be_converted_are_counted_and_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = itertools.count()
+
+    def convert(picture: av.VideoFrame) -> np.ndarray:
+        if next(looks) in (3, 4):
+            raise ValueError("no such pixel format")
+        return picture.to_ndarray(format="rgb24")
+
+    monkeypatch.setattr("streamcam.sources.video._to_rgb", convert)
+    with closing(open_source(str(write_clip(tmp_path / "clip.mkv")), paced=False)) as source:
+        frames = list(source.frames(Event()))
+    assert [f.index for f in frames] == list(range(28))
+    assert source.drops["corrupt"] == 2
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kind", ["mkv", "ts"])
 def test_damage_in_the_middle_does_not_end_a_file(tmp_path: Path, kind: str, seed: int) -> None:
@@ -467,22 +454,55 @@ def test_a_damaged_timestamp_does_not_hold_up_a_paced_file(tmp_path: Path) -> No
     assert time.monotonic() - started < 8
 
 
-def test_a_file_whose_time_starts_again_is_paced_to_its_end(tmp_path: Path) -> None:
+def test_a_file_whose_time_starts_again_is_paced_to_its_end_in_two_sessions(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.ts")
     path.write_bytes(path.read_bytes() * 2)
     started = time.monotonic()
-    assert len(read(path)) == 60
+    frames = read(path)
+    assert len(frames) == 60
     assert time.monotonic() - started > 1.8
+    assert [f.session for f in frames] == [0] * 30 + [1] * 30
+    captured_ns = [f.captured_ns for f in frames]
+    assert captured_ns == sorted(captured_ns)
 
 
-def arrive(times: _Times, stream_s: float | None, now_s: float) -> tuple[float, float, float]:
+def test_a_webcam_that_has_nothing_yet_is_asked_again() -> None:
+    class Waiting:
+        """A container that is not ready every other time, as FFmpeg's webcams are; none can be had for tests."""
+
+        def __init__(self, container: av.container.InputContainer) -> None:
+            self._packets, self._asked = container.demux(), 0
+            self.streams = container.streams
+
+        def demux(self) -> "Waiting":
+            return self
+
+        def __next__(self) -> av.Packet:
+            self._asked += 1
+            if self._asked % 2:
+                raise BlockingIOError
+            return next(self._packets)
+
+    with av.open("testsrc=size=64x48:rate=10:duration=1", format="lavfi") as container:
+        reader = Reader(Waiting(container), live=True, drops=Counter())  # type: ignore[arg-type]
+        assert len(list(reader.pictures(Event()))) == 10
+    assert reader.reason == "the stream ended"
+
+
+def test_another_size_on_the_way_is_a_new_session(tmp_path: Path) -> None:
+    first, second = write_clip(tmp_path / "1.h264"), write_clip(tmp_path / "2.h264", width=128)
+    (path := tmp_path / "clip.h264").write_bytes(first.read_bytes() + second.read_bytes())
+    assert [f.session for f in read(path, paced=False)] == [0] * 30 + [1] * 30
+
+
+def arrive(times: LiveTimes, stream_s: float | None, now_s: float) -> tuple[float, float, float]:
     pts_s, captured_ns, late_s = times.read(stream_s, int(now_s * S))
     return pts_s, captured_ns / S, late_s
 
 
-def running(delay_s: float = 0.2, *, at_s: float = 500.0) -> _Times:
+def running(delay_s: float = 0.2, *, at_s: float = 500.0) -> LiveTimes:
     """Three seconds into a stream at 30 fps whose frames take `delay_s` to get here, from second `at_s` of ours."""
-    times = _Times(by_arrival=False)
+    times = LiveTimes(by_arrival=False)
     for i in range(90):
         arrive(times, 40 + i / 30, at_s + i / 30 + delay_s)
     return times
@@ -498,21 +518,21 @@ def test_a_frame_held_up_on_the_way_is_late_by_that_and_was_due_before() -> None
 
 
 def test_a_late_first_frame_does_not_make_the_others_early() -> None:
-    times = _Times(by_arrival=False)
+    times = LiveTimes(by_arrival=False)
     arrive(times, 40.0, 502.0)
     assert arrive(times, 41.0, 501.2 + 1.0) == pytest.approx((1.0, 502.2, 0.0), abs=0.005)
 
 
 @pytest.mark.parametrize("speed", [1 - 5e-4, 1 + 5e-4])
 def test_a_camera_clock_that_runs_slow_or_fast_never_makes_frames_late(speed: float) -> None:
-    times = _Times(by_arrival=False)
+    times = LiveTimes(by_arrival=False)
     late_s = [arrive(times, i * speed, 500.0 + i)[2] for i in range(3600)]
     assert max(late_s) < 0.01
 
 
 @pytest.mark.parametrize(("by_arrival", "stream_s"), [(True, 7.0), (False, None)])
 def test_a_stream_without_times_of_its_own_is_timed_by_arrival(by_arrival: bool, stream_s: float | None) -> None:
-    times = _Times(by_arrival)
+    times = LiveTimes(by_arrival)
     arrivals_s = [500.0, 500.05, 500.3, 502.0]
     read_s = [arrive(times, stream_s, now_s) for now_s in arrivals_s]
     assert [pts_s for pts_s, _, _ in read_s] == pytest.approx([0.0, 0.05, 0.3, 2.0])
@@ -535,12 +555,28 @@ def test_one_frame_with_a_wild_time_does_not_silence_the_rest() -> None:
 
 
 def test_a_way_that_has_become_longer_for_good_is_accepted() -> None:
-    times = _Times(False)
+    times = LiveTimes(False)
     dropped = 0
     for i in range(300):
         arrives_s = 100 + i / 30 + (1.0 if i >= 100 else 0.0)
         dropped += times.read(i / 30, int(arrives_s * 1e9))[2] > 0.5
     assert 20 <= dropped <= 60  # until two seconds after the last frame in time it might be a queue
+
+
+@pytest.mark.parametrize(("fps", "becomes", "changed"), [(30, 15, True), (15, 30, True), (30, 25, False)])
+def test_another_frame_rate_is_noticed_and_unsteady_frames_are_not(fps: int, becomes: int, changed: bool) -> None:
+    rate, random = Rate(), np.random.default_rng(0)
+    times_s = random.uniform(-0.01, 0.01, 200) + np.cumsum([1 / fps] * 100 + [1 / becomes] * 100)
+    seen = [rate.changes(pts_s) for pts_s in times_s]
+    assert not any(seen[:100])
+    assert any(seen[100:115]) == changed
+
+
+def test_more_frames_than_anybody_can_look_at_are_dropped_but_not_a_burst() -> None:
+    limit = RateLimit(max_fps=100)
+    assert all(limit.allows(S) for _ in range(100))
+    passed = sum(limit.allows(S + i * S // 1000) for i in range(1, 5001))  # five seconds of 1000 fps
+    assert 499 <= passed <= 501
 
 
 def test_a_wall_clock_that_is_set_neither_drops_nor_holds_up_frames(tmp_path: Path) -> None:
@@ -558,7 +594,7 @@ def test_a_wall_clock_that_is_set_neither_drops_nor_holds_up_frames(tmp_path: Pa
 def test_a_source_can_be_closed_while_another_thread_reads_from_a_camera_that_stalls() -> None:
     code = """
 import socket, sys, threading, time
-from streamcam.sources import open_source
+from streamcam.sources import SourceState, open_source
 source, stop = open_source(sys.argv[1]), threading.Event()
 frames = source.frames(stop)
 next(frames)

@@ -220,7 +220,7 @@ def test_earlier_outputs_and_pictures_are_safe(pictures: Path, tiny_framewise: C
 def test_nothing_readable_is_an_error_and_leaves_nothing(
     tiny_framewise: CamModel, pictures: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(StreamcamError, match=r"not a picture that can be read: .*broken\.jpg"):
+    with pytest.raises(StreamcamError, match=r"not a picture that can be read, or too large: .*broken\.jpg"):
         explain_pictures([pictures / "broken.jpg"], tmp_path / "a" / "b", model=tiny_framewise)
     assert not list(tmp_path.iterdir())
 

@@ -11,6 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from streamcam.cli import about, bench, keys, live, recorded, training
+from streamcam.cli.title import hide_passwords
 from streamcam.errors import StreamcamError
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app.add_typer(keys.app, name="keys")
 def main() -> NoReturn:
     """Run a command; what the user can mend is said in one line, with exit code 2."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    hide_passwords()
     try:
         code = app(standalone_mode=False)  # a command gives None; Ctrl-C comes out as 130
     except (StreamcamError, TyperException) as e:

@@ -30,8 +30,10 @@ def record(
     from streamcam.train.collect import class_folder, collect
 
     folder = class_folder(out, label)
-    with closing(open_source(source)) as camera, Recording(label, count) as display:
-        paths = collect(camera, folder, count=count, seconds=seconds, pause_s=pause, show=display.show)
+    with closing(open_source(source)) as camera:
+        camera.open()
+        with Recording(label, count) as display:
+            paths = collect(camera, folder, count=count, seconds=seconds, pause_s=pause, show=display.show)
     print(f"{len(paths)} clips of {label!r} in {folder}; when there are several classes: streamcam train {out}")
 
 

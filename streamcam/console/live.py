@@ -15,6 +15,7 @@ from streamcam.live import Live
 from streamcam.metrics import Summary
 from streamcam.pipeline import Sink
 from streamcam.records import Heat, Result
+from streamcam.sources import SourceState
 
 
 class StatusLine(Sink):
@@ -25,6 +26,7 @@ class StatusLine(Sink):
         self._display = LiveDisplay(console=self._console, auto_refresh=False, transient=True)
         self._newest: dict[str, Heat] = {}
         self._latency_ms: dict[str, float] = {}
+        self._lost: dict[str, str | None] = {}
         self._due_s = time.monotonic() + PLAIN_EVERY_S
 
     def on_window(self, result: Result) -> None:
@@ -35,12 +37,22 @@ class StatusLine(Sink):
 
     def show(self, live: Live) -> None:
         """Say how it goes."""
+        for source in live.sources:
+            self._tell(source.name, source.status)
         line = "  │  ".join(self._part(live, source.name, source.state) for source in live.sources)
         if self._console.is_terminal:
             self._display.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
         elif time.monotonic() >= self._due_s:
             self._due_s = time.monotonic() + PLAIN_EVERY_S
             print(line, file=sys.stderr, flush=True)
+
+    def _tell(self, name: str, status: SourceState) -> None:
+        """A line of its own when a source is lost, and when it is there again; not for each further attempt."""
+        if status.kind == "lost" and (name not in self._lost or self._lost[name] != status.reason):
+            self._lost[name] = status.reason
+            self._console.print(f"{name} {status}", soft_wrap=True, markup=False, highlight=False)
+        elif status.kind == "live" and self._lost.pop(name, None) is not None:
+            self._console.print(f"{name} is there", soft_wrap=True, markup=False, highlight=False)
 
     def _part(self, live: Live, name: str, state: str) -> str:
         metrics = live.pipeline.metrics

@@ -118,7 +118,7 @@ def explain_pictures(
                 outputs.add(_see(runner, path, image, top_k=top_k, always=always), names[path])
             show(done)
         if len(skipped) == len(paths):
-            raise StreamcamError(f"not a picture that can be read: {', '.join(map(str, skipped[:3]))}")
+            raise StreamcamError(f"not a picture that can be read, or too large: {', '.join(map(str, skipped[:3]))}")
     return Done(len(paths) - len(skipped), tuple(skipped), time.monotonic() - begin_s)
 
 

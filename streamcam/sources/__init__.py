@@ -8,9 +8,10 @@ from typing import Protocol
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame
 from streamcam.sources.address import parse_address
+from streamcam.sources.state import SourceState
 from streamcam.sources.video import VideoSource
 
-__all__ = ["Source", "VideoSource", "open_source"]
+__all__ = ["Source", "SourceState", "VideoSource", "open_source"]
 
 
 class Source(Protocol):
@@ -18,8 +19,17 @@ class Source(Protocol):
 
     name: str
     live: bool
-    state: str
     drops: Counter[str]
+
+    @property
+    def status(self) -> SourceState:
+        """How it fares; any thread may ask."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """The same as one line for people."""
+        ...
 
     def frames(self, stop: Event) -> Iterator[Frame]:
         """Frames in order, until the source ends or `stop` is set."""
@@ -39,7 +49,7 @@ def open_source(
     start_s: float = 0.0,
     end_s: float | None = None,
 ) -> VideoSource:
-    """Open a camera, stream or file.
+    """Take note of a camera or stream, which `frames` opens, and again for ever; open a file.
 
     Args:
         uri: `0` or /dev/video0 (a webcam), rtsp://… , http://… (MJPEG), a video file, `-` (standard input),
@@ -51,7 +61,8 @@ def open_source(
         end_s: of a file, end so many seconds after its beginning.
 
     Raises:
-        StreamcamError: it cannot be opened; the message says why, without credentials.
+        StreamcamError: it is nothing of these, or a file that cannot be opened; the message says why, without
+            credentials. To hear this of a camera as well, call `open` of what is returned.
     """
     address = parse_address(uri)
     if loop and uri == "-":

@@ -1,16 +1,16 @@
 """What a source argument means."""
 
 import re
-import socket
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from streamcam.errors import StreamcamError, redact
+from streamcam.errors import StreamcamError, redact, redact_uri
 
 SAMPLE = "sample"
-NETWORK_TIMEOUT_S = 4
+NETWORK_TIMEOUT_S = 3
+"""How long a host may take for its name, for an answer, or for the next packet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,15 @@ class Address:
     """FFmpeg's input format, where it cannot be guessed."""
     options: dict[str, str] = field(default_factory=dict)
     """FFmpeg's options."""
+    host: str | None = None
+    """Whom to ask, by name or number, where it is not on this machine."""
 
 
 def parse_address(uri: str) -> Address:
     """Understand a source argument: `0`, /dev/video0, rtsp://…, http://…, file.mp4, `-`, lavfi:…, or `sample`.
 
     Raises:
-        StreamcamError: it is none of these, there is no such file, or its host is unknown.
+        StreamcamError: it is none of these, or there is no such file. (Whether a camera is there, opening it tells.)
     """
     scheme = uri.partition(":")[0].lower()
     if uri == "-":
@@ -54,9 +56,8 @@ def parse_address(uri: str) -> Address:
 
 def _camera(uri: str) -> Address:
     path = f"/dev/video{uri}" if uri.isdecimal() else uri
-    if not Path(path).exists():
-        raise StreamcamError(f"no such camera: {path} (is it plugged in? `streamcam doctor` lists what there is)")
-    options = {"framerate": "30", "video_size": "640x480"}
+    # nonblock: a camera that hangs must not hold up the end of the program.
+    options = {"framerate": "30", "video_size": "640x480", "fflags": "nonblock"}
     return Address(path, _name(Path(path).name), path, live=True, format="v4l2", options=options)
 
 
@@ -69,13 +70,9 @@ def _network(uri: str, scheme: str) -> Address:
     }
     options |= {"rtsps": options["rtsp"], "https": options["http"]}
     if scheme not in options:
-        raise StreamcamError(f"cannot read {redact(uri)}: use a camera number, {', '.join(options)} or a file")
+        raise StreamcamError(f"cannot read {redact_uri(uri)}: use a camera number, {', '.join(options)} or a file")
     host = _host(uri)
-    try:
-        socket.getaddrinfo(host, None)
-    except (OSError, UnicodeError) as e:  # the latter: a name that cannot be one
-        raise StreamcamError(f"cannot reach {redact(uri)}: unknown host {host!r}") from e
-    return Address(redact(uri), _name(host), uri, live=True, options=options[scheme])
+    return Address(redact_uri(uri), _name(host), uri, live=True, options=options[scheme], host=host)
 
 
 def _host(uri: str) -> str:
@@ -85,7 +82,7 @@ def _host(uri: str) -> str:
     except ValueError:
         host = None
     if not host:
-        raise StreamcamError(f"not a URL with a host: {redact(uri)} (in a password, write / as %2F and @ as %40)")
+        raise StreamcamError(f"not a URL with a host: {redact_uri(uri)} (in a password, write / as %2F and @ as %40)")
     return host
 
 

@@ -1,7 +1,7 @@
 """A camera for tests: JPEG pictures over HTTP, as multipart/x-mixed-replace."""
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -12,8 +12,18 @@ import numpy as np
 WIDTH, HEIGHT, FPS = 160, 120, 20
 
 
+def picture(index: int) -> bytes:
+    """A JPEG with a bright bar that moves on from picture to picture."""
+    image = np.full((HEIGHT, WIDTH, 3), 40, np.uint8)
+    x = 4 * index % WIDTH
+    image[:, x : x + 8] = 220
+    return cv2.imencode(".jpg", image)[1].tobytes()
+
+
 @contextmanager
-def mjpeg_server(*, login: str | None = None, frames: int | None = None) -> Iterator[str]:
+def mjpeg_server(
+    *, login: str | None = None, frames: int | None = None, paint: Callable[[int], bytes] = picture, fps: float = FPS
+) -> Iterator[str]:
     """Serve 20 pictures a second to whoever asks, or only to `login` (user:password); gives host:port.
 
     After `frames` pictures it stalls, with the connection open.
@@ -36,10 +46,10 @@ def mjpeg_server(*, login: str | None = None, frames: int | None = None) -> Iter
 
         def send_pictures(self) -> None:
             index = 0
-            while not stop.wait(1 / FPS):
+            while not stop.wait(1 / fps):
                 if index == frames:
                     continue
-                jpeg = picture(index)
+                jpeg = paint(index)
                 self.wfile.write(b"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg))
                 self.wfile.write(jpeg + b"\r\n")
                 index += 1
@@ -57,11 +67,3 @@ def mjpeg_server(*, login: str | None = None, frames: int | None = None) -> Iter
             stop.set()
             server.shutdown()
             thread.join()
-
-
-def picture(index: int) -> bytes:
-    """A JPEG with a bright bar that moves on from picture to picture."""
-    image = np.full((HEIGHT, WIDTH, 3), 40, np.uint8)
-    x = 4 * index % WIDTH
-    image[:, x : x + 8] = 220
-    return cv2.imencode(".jpg", image)[1].tobytes()

@@ -2,7 +2,8 @@
 
     /usr/bin/python3 rtsp_server.py PORT [--user USER --password PASSWORD]
 
-It runs in the system's Python, for which GStreamer's RTSP server is packaged.
+A line WIDTHxHEIGHT@FPS on its standard input changes what it sends, in the middle of the stream. It runs in the
+system's Python, for which GStreamer's RTSP server is packaged.
 """
 
 import argparse
@@ -19,10 +20,17 @@ except (ImportError, ValueError) as e:
     sys.exit(f"{sys.executable} lacks python3-gi or gir1.2-gst-rtsp-server-1.0 (scripts/test installs them): {e}")
 
 PIPELINE = (
-    "( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=30/1"
+    "( videotestsrc is-live=true pattern=ball ! capsfilter name=form caps={form}"
     " ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! rtph264pay name=pay0 config-interval=1 )"
 )
 ROLE = "viewer"
+
+
+def form_of(text: str) -> str:
+    """WIDTHxHEIGHT@FPS → GStreamer's name for it."""
+    size, fps = text.strip().split("@")
+    width, height = size.split("x")
+    return f"video/x-raw,width={width},height={height},framerate={fps}/1"
 
 
 def demand_digest(
@@ -49,13 +57,24 @@ def main() -> None:
     args = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer(address="127.0.0.1", service=args.port)
-    factory = GstRtspServer.RTSPMediaFactory(launch=PIPELINE, shared=True)
+    factory = GstRtspServer.RTSPMediaFactory(launch=PIPELINE.format(form=form_of("320x240@30")), shared=True)
+    media: list[GstRtspServer.RTSPMedia] = []
+    factory.connect("media-configure", lambda _factory, made: media.append(made))
     if args.user:
         demand_digest(server, factory, args.user, args.password)
     server.get_mount_points().add_factory("/live", factory)
     if not server.attach(None):
         sys.exit(f"cannot listen on port {args.port}")
     print("ready", flush=True)
+
+    def change(stdin: object, _: object) -> bool:
+        line = sys.stdin.readline()
+        if line and media:
+            form = media[-1].get_element().get_by_name("form")
+            form.set_property("caps", Gst.Caps.from_string(form_of(line)))
+        return bool(line)
+
+    GLib.io_add_watch(sys.stdin, GLib.PRIORITY_DEFAULT, GLib.IO_IN | GLib.IO_HUP, change)
     GLib.MainLoop().run()
 
 

@@ -1,0 +1,123 @@
+"""Opening what an address stands for, in bounded time and memory; and what went wrong, in words without credentials."""
+
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+
+import av
+import av.error
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from streamcam.errors import StreamcamError
+from streamcam.sources.address import NETWORK_TIMEOUT_S, Address
+from streamcam.sources.state import DEAD_AFTER_S
+
+MAX_PIXELS = 8192 * 8192
+"""In one picture. What claims more is refused before memory is taken for it; twice the area of 8K passes."""
+
+FAILURES = (av.error.FFmpegError, OSError, ValueError)
+
+
+def open_video(address: Address) -> InputContainer:
+    """Open it, with its first video stream ready to be decoded.
+
+    It takes no longer than `NETWORK_TIMEOUT_S` for the host's name, as much for the connection, and as much for the
+    stream's particulars, of which a host that does not answer uses up one.
+
+    Raises:
+        StreamcamError: it cannot be opened; the message says why, without credentials.
+    """
+    if address.host is not None:
+        _require_known(address.host, address.shown)
+    if address.format == "v4l2" and not Path(address.url).exists():
+        raise StreamcamError(
+            f"no such camera: {address.url} (is it plugged in? `streamcam doctor` lists what there is)"
+        )
+    container = _container_or_reason(address)
+    if isinstance(container, str):  # raised here, and not where the cause would be its context, with the password
+        raise StreamcamError(f"cannot open {address.shown}: {container}")
+    try:
+        _prepare(container, address.shown)
+    except BaseException:
+        container.close()
+        raise
+    return container
+
+
+def _require_known(host: str, shown: str) -> None:
+    """Look a host's name up: FFmpeg would wait for a dead name server for ever, and not tell an unknown name."""
+    errors: list[Exception] = []
+
+    def look_up() -> None:
+        try:
+            socket.getaddrinfo(host, None)
+        except (OSError, UnicodeError) as e:  # the latter: a name that cannot be one
+            errors.append(e)
+
+    thread = Thread(target=look_up, daemon=True, name="name look-up")
+    thread.start()
+    thread.join(NETWORK_TIMEOUT_S)
+    if thread.is_alive():
+        raise StreamcamError(f"cannot reach {shown}: the name server does not answer")
+    if errors:
+        raise StreamcamError(f"cannot reach {shown}: unknown host {host!r}")
+
+
+def _container_or_reason(address: Address) -> InputContainer | str:
+    begin_s = time.monotonic()
+    try:
+        return _open_container(address)
+    except FAILURES as e:
+        waited = time.monotonic() - begin_s > 0.9 * NETWORK_TIMEOUT_S  # FFmpeg calls that invalid data
+        return "no answer in time" if address.live and waited else why_not(e)
+
+
+def _open_container(address: Address) -> InputContainer:
+    # FFmpeg's own look at the first pictures obeys max_pixels, too.
+    options = {"max_pixels": str(MAX_PIXELS), **address.options}
+    timeout_s = (NETWORK_TIMEOUT_S, DEAD_AFTER_S) if address.live else None
+    if address.format == "v4l2":
+        with suppress(*FAILURES):
+            return av.open(address.url, format="v4l2", options=options, timeout=timeout_s)
+        for key in ("framerate", "video_size"):  # whatever the camera has
+            del options[key]
+    return av.open(address.url, format=address.format, options=options, timeout=timeout_s)
+
+
+def _prepare(container: InputContainer, shown: str) -> None:
+    if not container.streams.video:
+        raise StreamcamError(f"no video stream in {shown}")
+    stream: VideoStream = container.streams.video[0]
+    codec = stream.codec_context
+    if codec is None:
+        raise StreamcamError(f"cannot decode {shown}: its video codec is not supported")
+    if codec.width * codec.height > MAX_PIXELS:
+        raise StreamcamError(
+            f"cannot decode {shown}: its pictures of {codec.width}×{codec.height} are larger than "
+            f"{MAX_PIXELS / 1e6:.0f} million pixels"
+        )
+    codec.options = {"max_pixels": str(MAX_PIXELS)}  # a picture on the way may be larger than the first
+    stream.thread_type = "SLICE"  # frame threads would add a frame of delay each
+
+
+def why_not(error: Exception) -> str:
+    """FFmpeg's reason in words. Never its own text, which may repeat the URL with the password."""
+    reasons: tuple[tuple[type[Exception], str], ...] = (
+        (av.error.HTTPUnauthorizedError, "wrong or missing user name or password"),
+        (av.error.HTTPForbiddenError, "access is forbidden for this user"),
+        (av.error.HTTPNotFoundError, "the server knows no such stream"),
+        (ConnectionRefusedError, "nobody listens there (is the server running, and the port right?)"),
+        (TimeoutError, "no answer in time"),
+        (av.error.ExitError, "no answer in time"),
+        (PermissionError, "permission denied"),
+        (av.error.InvalidDataError, "not a video, or damaged at its start"),
+        (av.error.EOFError, "it is empty or ends too early"),
+        (FileNotFoundError, "no such file, or the server knows no such stream"),
+    )
+    for kind, words in reasons:
+        if isinstance(error, kind):
+            return words
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -1,0 +1,105 @@
+"""The pictures of one open container, packet by packet."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from threading import Event
+from typing import Any
+
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+
+from streamcam.sources.opening import FAILURES, why_not
+from streamcam.sources.state import DEAD_AFTER_S, STALLED_AFTER_S
+
+NO_PICTURE_AFTER_S = 15.0
+"""A live source whose packets have given no picture for so long is lost; key pictures may be ten seconds apart."""
+
+Look = tuple[int, int, str]
+"""Width and height in pixels, and the codec: constant within a session."""
+
+POLL_S = 0.005
+"""How often a webcam is asked, which otherwise could hold up the end of the program."""
+
+
+class Reader:
+    """Reads until the container ends or fails, nothing comes any more, or it is stopped; then `reason` says why."""
+
+    def __init__(self, container: InputContainer, *, live: bool, drops: Counter[str]) -> None:
+        """Get ready.
+
+        Args:
+            container: an open one.
+            live: whether silence is a failure.
+            drops: where packets that do not decode are counted, as `corrupt`.
+        """
+        self.reason: str | None = None
+        """Why there are no more pictures; None after a file's end or a stop."""
+        self._container, self._live, self._drops = container, live, drops
+        self._stream = container.streams.video[0]
+        self._waiting_since_s: float | None = None
+        self._packet_s = self._picture_s = time.monotonic()
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it has waited for a packet for a while; for other threads."""
+        since_s = self._waiting_since_s
+        return self._live and since_s is not None and time.monotonic() - since_s > STALLED_AFTER_S
+
+    def pictures(self, stop: Event) -> Iterator[VideoFrame]:
+        """All that decode, in order."""
+        for packet in self._packets(stop):
+            try:
+                pictures = self._stream.decode(packet)
+            except FAILURES:
+                self._drops["corrupt"] += 1
+                pictures = []
+            if pictures:
+                yield from pictures
+                self._picture_s = time.monotonic()
+            elif self._live and time.monotonic() - self._picture_s > NO_PICTURE_AFTER_S:
+                self.reason = f"what comes has given no picture for {NO_PICTURE_AFTER_S:g} s"
+                return
+
+    def look_of(self, picture: VideoFrame) -> Look:
+        """What must not change within a session, of the picture that came last."""
+        return picture.width, picture.height, self._stream.codec_context.name
+
+    def _packets(self, stop: Event) -> "Iterator[Packet[Any]]":
+        """The video's packets. Others are seen as well, if it is live: sound alone is no sign of life."""
+        packets = self._demux()
+        self._packet_s = time.monotonic()
+        while not stop.is_set():
+            try:
+                packet = self._next(packets)
+            except BlockingIOError:  # a webcam that has nothing yet
+                packets = self._demux()
+                stop.wait(POLL_S)
+                packet = None
+            except StopIteration:
+                self.reason = self._silence() or ("the stream ended" if self._live else None)
+                return
+            except (*FAILURES, IndexError) as e:  # IndexError: PyAV, of a stream that turned up on the way
+                self.reason = self._silence() or why_not(e)
+                self._drops["corrupt"] += not self._live
+                return
+            if silence := self._silence():  # what comes now is what FFmpeg held back
+                self.reason = silence
+                return
+            if packet is not None and packet.stream is self._stream:
+                self._waiting_since_s = None
+                yield packet
+                self._packet_s = time.monotonic()
+
+    def _demux(self) -> "Iterator[Packet[Any]]":
+        return self._container.demux() if self._live else self._container.demux(self._stream)
+
+    def _next(self, packets: "Iterator[Packet[Any]]") -> "Packet[Any]":
+        if self._waiting_since_s is None:
+            self._waiting_since_s = time.monotonic()
+        return next(packets)
+
+    def _silence(self) -> str | None:
+        silent = self._live and time.monotonic() - self._packet_s > DEAD_AFTER_S - 0.2
+        return f"nothing has come for {DEAD_AFTER_S:g} s" if silent else None

@@ -1,0 +1,49 @@
+"""Cameras for tests, and sources that watch them."""
+
+import select
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Timer
+
+import pytest
+
+from streamcam.sources.address import parse_address
+from streamcam.sources.state import RETRY_DELAYS_S, Backoff
+from streamcam.sources.video import VideoSource
+
+RTSP_SERVER = Path(__file__).parent / "rtsp_server.py"
+
+
+@contextmanager
+def rtsp_server(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A camera at rtsp://127.0.0.1:PORT/live that is listening."""
+    command = ["/usr/bin/python3", str(RTSP_SERVER), str(port), *options]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as server:
+        try:
+            assert server.stdout is not None
+            answered, _, _ = select.select([server.stdout], [], [], 20)
+            if not answered or server.stdout.readline() != "ready\n":
+                pytest.fail("the RTSP server did not start (its message is below): scripts/test installs what it needs")
+            yield server
+        finally:
+            server.kill()
+
+
+@contextmanager
+def stop_after(seconds: float) -> Iterator[Event]:
+    stop = Event()
+    timer = Timer(seconds, stop.set)
+    timer.start()
+    try:
+        yield stop
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def camera(uri: str, *, retry_s: float | None = None, name: str | None = None) -> VideoSource:
+    """A source; with `retry_s`, it always waits so long before it is tried again."""
+    delays_s = RETRY_DELAYS_S if retry_s is None else (retry_s,)
+    return VideoSource(parse_address(uri), name=name, backoff=Backoff(delays_s))
