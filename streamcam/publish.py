@@ -8,6 +8,7 @@ from streamcam.pipeline import Sink
 from streamcam.records import Image, Result
 from streamcam.render import Painter
 from streamcam.sources import Source
+from streamcam.sources.state import SourceState
 from streamcam.transport import Publisher
 
 STATUS_EVERY_S = 1.0
@@ -26,7 +27,7 @@ class PublishSink(Sink):
     ) -> None:
         self._publisher, self._sources, self._metrics = publisher, sources, metrics
         self._clock, self._due_s = clock, clock()
-        self._said: dict[str, str] = {}
+        self._said: dict[str, SourceState] = {}
 
     def on_frame(self, result: Result) -> None:
         """The camera's own picture, while somebody wants it."""
@@ -44,9 +45,9 @@ class PublishSink(Sink):
             self._due_s = self._clock() + STATUS_EVERY_S
             self._publisher.send_directory([source.name for source in self._sources])
         for source in self._sources:
-            state = source.state
-            if due or self._said.get(source.name) != state:
-                self._said[source.name] = state
+            status = source.status
+            if due or self._said.get(source.name) != status:
+                self._said[source.name] = status
                 self._publisher.send_status(source.name, status_of(source, self._metrics))
 
 

@@ -109,7 +109,8 @@ class Screen:
             self._publishers[header.source] = header.publisher
             self._heats.pop(header.source, None)
         if header.kind == "status":
-            self._states[header.source] = str(header.data.get("state", ""))
+            told = (header.data.get("state"), header.data.get("reason"))
+            self._states[header.source] = ": ".join(str(text) for text in told if text)
         elif header.kind == "result" and result is not None:
             self._heats[header.source] = result
         elif result is not None:

@@ -1,11 +1,12 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import psutil
 import pytest
 import zmq
 from support.publish_demo import eventually, heat_of, image_of, publishing, result_of
+from support.relay import Relay
 
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame, Image, Result
@@ -238,16 +240,55 @@ def test_a_slow_reader_sees_all_sources(ipc: str) -> None:
 
 
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])
-def test_a_subscriber_survives_the_publishers_restart(transport: str, ipc: str, free_port: int) -> None:
+def test_a_subscriber_survives_the_publishers_restarts_in_one_socket(transport: str, ipc: str, free_port: int) -> None:
     endpoint = f"tcp://127.0.0.1:{free_port}" if transport == "tcp" else ipc
+    process = psutil.Process()
+    seen, used = [], []
     with Subscriber(endpoint) as subscriber:
-        seen = []
-        for _ in range(2):
+        for _ in range(3):
             with publishing(endpoint):
                 seen.append(take(subscriber, 3)[-1].header)
+                used.append((process.num_fds(), process.num_threads()))
             list(subscriber.messages(timeout_s=0.1))
-    assert seen[0].publisher != seen[1].publisher
+    assert len({header.publisher for header in seen}) == 3
+    assert used[1] == used[2] == used[0]
     assert subscriber.skipped["lost"] == 0
+
+
+def test_a_subscriber_waits_through_a_stranger_at_the_publishers_port(free_port: int) -> None:
+    """Whatever it says. ZeroMQ alone would not try again."""
+    with Subscriber(f"tcp://127.0.0.1:{free_port}", sources=["demo"]) as subscriber:
+        with socket.create_server(("127.0.0.1", free_port)) as stranger:
+            stranger.settimeout(0.1)
+            for reply in (
+                b"HTTP/1.1 200 OK\r\n\r\n" * 10,
+                bytes(range(256)) * 8,
+                b"\xff" + bytes(8) + b"\x7f\x03\x01" * 99,
+            ):
+                caller = None
+                while caller is None:
+                    list(subscriber.messages(timeout_s=0.02))
+                    with suppress(TimeoutError):
+                        caller, _ = stranger.accept()
+                with caller, suppress(OSError):
+                    caller.sendall(reply)
+                    list(subscriber.messages(timeout_s=0.2))
+        with publishing(f"tcp://127.0.0.1:{free_port}"):
+            assert len(take(subscriber, 2)) == 2
+
+
+def test_both_sides_notice_that_the_connection_is_dead_though_nobody_closed_it() -> None:
+    with Publisher(ANY_PORT) as publisher, Relay(int(publisher.endpoint.rpartition(":")[2])) as relay:
+        publisher.send_result(result_of(0))
+        with Subscriber(relay.endpoint, sources=["demo"]) as subscriber:
+            eventually(lambda: publisher.serve() or publisher.wants("demo", "result"), "the subscription")
+            assert indices(take(subscriber, 1)) == [0]
+            relay.frozen.set()
+            eventually(lambda: publisher.serve() or not publisher.wants("demo", "result"), "it is gone", seconds=40)
+            relay.frozen.clear()
+            eventually(lambda: publisher.serve() or publisher.wants("demo", "result"), "it is back", seconds=40)
+            publisher.send_result(result_of(1))
+            assert indices(take(subscriber, 1)) == [1]
 
 
 def test_a_stopped_subscriber_costs_the_publisher_neither_time_nor_memory(ipc: str) -> None:
