@@ -3,7 +3,7 @@
     python scripts/bad_consumers.py [--rounds 5] [--seconds 12]
 
 With them: ten that are stopped, ten that were killed, ten that take a message a second, and one that never reads, all
-subscribed to everything. A camera of 15 frames a second is played by FFmpeg; the network is `imagenet`.
+subscribed to everything. A camera of 15 frames a second is played by FFmpeg; the network is `motion`.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def measure(seconds: float, *, misbehaving: bool) -> dict[str, float]:
     endpoint = free_endpoint()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         summary = Path(folder) / "summary.json"
-        options = ["--bind", endpoint, "--seconds", str(seconds), "--summary-json", str(summary), "--model", "imagenet"]
+        options = ["--bind", endpoint, "--seconds", str(seconds), "--summary-json", str(summary), "--model", "motion"]
         command = [sys.executable, "-m", "streamcam", "run", SOURCE, *options]
         run = stack.enter_context(subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
         memory: list[int] = []
