@@ -7,22 +7,24 @@ subscribed to everything. A camera of 15 frames a second is played by FFmpeg; th
 """
 
 import argparse
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+import psutil
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from support.bad_consumers import consumers
+
+from streamcam.transport import Subscriber
 
 SOURCE = "lavfi:testsrc2=size=640x480:rate=15"
 
@@ -43,57 +45,50 @@ def misbehave(endpoint: str, stack: ExitStack) -> None:
     os.kill(killed.pid, signal.SIGKILL)
 
 
-def measure(seconds: float, *, misbehaving: bool) -> dict[str, float]:
-    """Frames and windows a second, what was dropped, latencies, and the memory at the end, of one run."""
-    endpoint = free_endpoint()
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        summary = Path(folder) / "summary.json"
-        options = ["--bind", endpoint, "--seconds", str(seconds), "--summary-json", str(summary), "--model", "motion"]
-        command = [sys.executable, "-m", "streamcam", "run", SOURCE, *options]
-        run = stack.enter_context(subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
-        memory: list[int] = []
-        watching = threading.Thread(target=watch, args=(run, memory))
-        watching.start()
-        good = stack.enter_context(consumers(endpoint, 1, every_s=0.02))  # in both: one that reads all
-        if misbehaving:
-            misbehave(endpoint, stack)
-        run.wait()
-        watching.join()
-        good.kill()
-        said = json.loads(summary.read_text())
-    latency = said["latency_ms"]
+def measure(subscriber: Subscriber, seconds: float) -> dict[str, float]:
+    """What a subscriber that reads all notices of the pipeline: rates, and how long after its capture all is sent."""
+    end_s = time.monotonic() + seconds
+    latencies_ms: dict[str, list[float]] = {"overlay": [], "result": []}
+    for message in subscriber.messages(timeout_s=seconds):
+        header = message.header
+        if header.frame is not None:
+            latencies_ms[header.kind].append((header.sent_ns - header.frame.captured_ns) / 1e6)
+        if time.monotonic() > end_s:
+            break
     return {
-        "frames/s": said["fps"],
-        "windows/s": said["results"] / said["seconds"],
-        "dropped": sum(said["drops"].values()),
-        "frame p99 ms": latency["capture_to_frame"]["p99"],
-        "result p99 ms": latency["capture_to_result"]["p99"],
-        "memory MB": max(memory) / 1e6,
+        **{f"{kind}s/s": len(values) / seconds for kind, values in latencies_ms.items()},
+        **{f"{kind} p99 ms": float(np.percentile(values, 99)) for kind, values in latencies_ms.items()},
     }
-
-
-def watch(run: subprocess.Popen[bytes], memory: list[int]) -> None:
-    """The process's memory, while it runs."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    while run.poll() is None:
-        statm = Path(f"/proc/{run.pid}/statm").read_text().split()
-        memory.append(int(statm[1]) * page if len(statm) > 1 else 0)
-        time.sleep(0.2)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=12)
+    parser.add_argument("--seconds", type=float, default=12, help="of each turn")
     options = parser.parse_args()
-    rows: dict[bool, list[dict[str, float]]] = {False: [], True: []}
-    for _ in range(options.rounds):
-        for misbehaving, kept in rows.items():
-            kept.append(measure(options.seconds, misbehaving=misbehaving))
-            print("with   " if misbehaving else "without", {k: round(v, 2) for k, v in kept[-1].items()}, flush=True)
-    for name in rows[False][0]:
-        without, with_ = (median(row[name] for row in rows[b]) for b in (False, True))
-        print(f"{name:14} {without:8.2f} → {with_:8.2f}   ({with_ - without:+.2f}; medians of {options.rounds})")
+    rows: dict[str, list[dict[str, float]]] = {"without": [], "with": []}
+    endpoint = free_endpoint()
+    command = [sys.executable, "-m", "streamcam", "run", SOURCE, "--bind", endpoint, "--model", "motion"]
+    with (
+        subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as run,
+        Subscriber(endpoint, kinds=("overlay", "result")) as subscriber,
+    ):
+        try:
+            measure(subscriber, 20)  # the network is loaded, and has settled
+            for _ in range(options.rounds):
+                for name, kept in rows.items():
+                    with ExitStack() as stack:
+                        if name == "with":
+                            misbehave(endpoint, stack)
+                        measure(subscriber, 2)
+                        memory_mb = psutil.Process(run.pid).memory_info().rss / 1e6
+                        kept.append(measure(subscriber, options.seconds) | {"memory MB": memory_mb})
+                    print(f"{name:8}", {key: round(value, 2) for key, value in kept[-1].items()}, flush=True)
+        finally:
+            run.terminate()
+    for key in rows["with"][0]:
+        without, with_ = (median(row[key] for row in rows[name]) for name in ("without", "with"))
+        print(f"{key:15} {without:8.2f} → {with_:8.2f}   ({with_ - without:+.2f}; medians of {options.rounds})")
 
 
 if __name__ == "__main__":

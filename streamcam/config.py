@@ -17,15 +17,24 @@ NETWORK = ("rtsp", "rtsps", "http", "https")
 MAX_FILE_BYTES = 128 << 10
 """A larger file is not read: PyYAML would take many seconds."""
 
+MAX_DEPTH = 20
+
 
 class _Loader(yaml.SafeLoader):
-    """YAML without aliases: nine lines of them can stand for a billion values."""
+    """YAML without aliases, of which nine lines can stand for a billion values, and not nested deeper than is of use."""
+
+    _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise yaml.composer.ComposerError(None, None, "nested too deeply")
         if self.check_event(yaml.AliasEvent):
             mark = self.get_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases (*) are not for these files", mark)
-        return super().compose_node(parent, index)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 class _Strict(BaseModel):
@@ -232,8 +241,6 @@ def read_yaml(file: Path) -> dict[str, Any]:
         mark = getattr(e, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise StreamcamError(f"{file}{line}: not valid YAML ({getattr(e, 'problem', 'syntax error')})") from None
-    except RecursionError as e:
-        raise StreamcamError(f"{file}: nested too deeply") from e
     except ValueError as e:
         raise StreamcamError(f"{file}: a number or date that cannot be one") from e
     if not isinstance(content, dict):
