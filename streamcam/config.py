@@ -14,6 +14,27 @@ from streamcam.errors import StreamcamError
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
 MAX_CLASSES = 100
 NETWORK = ("rtsp", "rtsps", "http", "https")
+MAX_FILE_BYTES = 128 << 10
+"""A larger file is not read: PyYAML would take many seconds."""
+
+MAX_DEPTH = 20
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases, of which nine lines can stand for a billion values, and nested no deeper than is of use."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise yaml.composer.ComposerError(None, None, "nested too deeply")
+        if self.check_event(yaml.AliasEvent):
+            mark = self.get_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases (*) are not for these files", mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 class _Strict(BaseModel):
@@ -85,6 +106,7 @@ class RunConfig(_Strict):
     classes: list[str] | None = Field(None, min_length=1, max_length=MAX_CLASSES, description="show only these classes")
     top_k: int = Field(5, ge=1, le=MAX_CLASSES, description="show the strongest so many classes")
     bind: str | None = Field(DEFAULT_ENDPOINT, description="where to publish; none to publish nowhere")
+    keys: Path | None = Field(None, description="a folder of keys: encrypt, and let only those in whose keys it holds")
     record: Path | None = Field(None, description="write the overlay to this .mp4")
     save_heat: Path | None = Field(None, description="write the heat of every window to this .npz")
     max_wait_ms: float | None = Field(
@@ -221,7 +243,11 @@ def read_yaml(file: Path) -> dict[str, Any]:
         StreamcamError: no such file, or not a YAML mapping.
     """
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        with file.open("rb") as opened:
+            text = opened.read(MAX_FILE_BYTES + 1)
+        if len(text) > MAX_FILE_BYTES:
+            raise StreamcamError(f"{file}: expected at most {MAX_FILE_BYTES >> 10} KiB of YAML")
+        content = yaml.load(text.decode(), _Loader)
     except OSError as e:
         raise StreamcamError(f"cannot read {file}: {e.strerror}") from e
     except UnicodeDecodeError as e:
@@ -230,6 +256,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
         mark = getattr(e, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise StreamcamError(f"{file}{line}: not valid YAML ({getattr(e, 'problem', 'syntax error')})") from None
+    except ValueError as e:
+        raise StreamcamError(f"{file}: a number or date that cannot be one") from e
     if not isinstance(content, dict):
         raise StreamcamError(f"{file}: expected keys and values such as 'model: imagenet'")
     return content

@@ -20,6 +20,16 @@ def redact(text: str) -> str:
     return _SECRET_PARAMETER.sub(r"\1***", _USERINFO.sub(r"\1***@", text))
 
 
+def printable(text: str) -> str:
+    r"""Text as it can be shown: what would move a terminal's cursor, colour it or turn its text round is spelt out.
+
+    >>> printable("one\x1b[2Jtwo")
+    'one\\x1b[2Jtwo'
+    """
+    shown = (c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(shown)
+
+
 def redact_uri(uri: str) -> str:
     """The same for a text that is a URL and nothing else, whatever stands in its password.
 
@@ -36,11 +46,12 @@ def redact_uri(uri: str) -> str:
 class StreamcamError(Exception):
     """Something that the user can mend: the message says what was wrong and what to do.
 
-    The command line prints it as one line and exits with code 2. It never holds a password.
+    The command line prints it as one line and exits with code 2. It never holds a password, nor anything that a
+    terminal would obey.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(redact(message))
+        super().__init__(printable(redact(message)))
 
 
 class StuckError(Exception):

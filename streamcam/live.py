@@ -19,6 +19,7 @@ from streamcam.engines.stream import StreamEngine
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.files import write_json
+from streamcam.keys import client_keys, server_keys
 from streamcam.metrics import Metrics, Summary
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
 from streamcam.pipeline import Pipeline, Sink
@@ -28,7 +29,8 @@ from streamcam.records import Result
 from streamcam.render import Caption, Painter
 from streamcam.sources import VideoSource, open_source
 from streamcam.sources.address import parse_address
-from streamcam.transport import Publisher, require_local
+from streamcam.transport import Publisher
+from streamcam.transport.endpoints import require_bindable
 from streamcam.viewer import require_display
 
 
@@ -81,9 +83,13 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     classes = find_classes(spec, config.classes)
     _require_outputs_apart(config)
     if config.bind is not None:
-        require_local(config.bind)
+        require_bindable(config.bind, keys=config.keys)
+    if config.keys is not None:
+        server_keys(config.keys)
     if config.view:
         require_display()
+        if config.keys is not None:
+            client_keys(config.keys)
     for source in config.sources:
         parse_address(source.uri_with_login())
     engines = _make_engines(config, _fitted(model or load_model(config.model, weights=config.weights), config), classes)
@@ -93,7 +99,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     sources = _open_sources(config, stack)
     metrics = Metrics()
     painter = Painter(None if config.as_fast_as_possible else _LiveCaption(metrics))
-    publisher = stack.enter_context(Publisher(config.bind, sources=len(sources))) if config.bind else None
+    publisher = _publisher(config, stack)
     published: list[Sink] = [PublishSink(publisher, sources, metrics)] if publisher else []
     overlays: list[Sink] = [OverlaySink(publisher, painter)] if publisher else []
     videos, heats = _recorders(config, sources, painter, spec.classes, stack)
@@ -158,7 +164,7 @@ def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary
     """
     config, pipeline = live.config, live.pipeline
     start_s = time.monotonic()
-    viewer = _start_viewer(live.endpoint) if config.view and live.endpoint else None
+    viewer = _start_viewer(live.endpoint, config.keys) if config.view and live.endpoint else None
 
     def wait() -> None:
         show(live)
@@ -275,5 +281,12 @@ def _recorders(
     return videos, heats
 
 
-def _start_viewer(endpoint: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "streamcam", "view", endpoint])
+def _publisher(config: RunConfig, stack: ExitStack) -> Publisher | None:
+    if config.bind is None:
+        return None
+    return stack.enter_context(Publisher(config.bind, sources=len(config.sources), keys=config.keys))
+
+
+def _start_viewer(endpoint: str, keys: Path | None) -> subprocess.Popen[bytes]:
+    options = [] if keys is None else ["--keys", str(keys)]
+    return subprocess.Popen([sys.executable, "-m", "streamcam", "view", endpoint, *options])

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 
 from streamcam.metrics import Metrics
 from streamcam.pipeline import Sink
-from streamcam.records import Result
+from streamcam.records import Image, Result
 from streamcam.render import Painter
 from streamcam.sources import Source
+from streamcam.sources.state import SourceState
 from streamcam.transport import Publisher
 
 STATUS_EVERY_S = 1.0
@@ -26,23 +27,27 @@ class PublishSink(Sink):
     ) -> None:
         self._publisher, self._sources, self._metrics = publisher, sources, metrics
         self._clock, self._due_s = clock, clock()
+        self._said: dict[str, SourceState] = {}
 
     def on_frame(self, result: Result) -> None:
         """The camera's own picture, while somebody wants it."""
-        if self._publisher.wants(result.frame.source, "frame"):
-            self._publisher.send_picture("frame", result, result.frame.pixels)
+        self._publisher.offer_picture("frame", result, _as_it_came)
 
     def on_window(self, result: Result) -> None:
         """The heat, always: it is small, and late joiners are sent the last one."""
         self._publisher.send_result(result)
 
     def tick(self) -> None:
-        """Subscriptions; and the status, when it is due."""
+        """Subscriptions; and the status, when it is due or a source's state has changed."""
         self._publisher.serve()
-        if self._clock() >= self._due_s:
+        due = self._clock() >= self._due_s
+        if due:
             self._due_s = self._clock() + STATUS_EVERY_S
             self._publisher.send_directory([source.name for source in self._sources])
-            for source in self._sources:
+        for source in self._sources:
+            status = source.status
+            if due or self._said.get(source.name) != status:
+                self._said[source.name] = status
                 self._publisher.send_status(source.name, status_of(source, self._metrics))
 
 
@@ -53,15 +58,21 @@ class OverlaySink(Sink):
         self._publisher, self._painter = publisher, painter
 
     def on_frame(self, result: Result) -> None:
-        """Paint a picture and send it."""
-        if self._publisher.wants(result.frame.source, "overlay"):
-            self._publisher.send_picture("overlay", result, self._painter.overlay(result))
+        """Paint a picture and send it, or keep it for who comes next."""
+        self._publisher.offer_picture("overlay", result, self._painter.overlay)
+
+
+def _as_it_came(result: Result) -> Image:
+    return result.frame.pixels
 
 
 def status_of(source: Source, metrics: Metrics) -> dict[str, str | int | float | bool | None]:
     """How a source fares, for a `status` message."""
+    status = source.status
     return {
-        "state": source.state,
+        "state": status.kind,
+        "reason": status.reason,
+        "next_try_s": status.next_try_s,
         "fps": round(metrics.fps(source.name), 2),
         "frames": metrics.frames[source.name],
         "windows": metrics.windows[source.name],

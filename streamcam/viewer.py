@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from streamcam.errors import StreamcamError
+from streamcam.errors import StreamcamError, printable
 from streamcam.records import Heat, Image, Result
 from streamcam.render import Caption, Painter, overlay, panel
 from streamcam.transport import Subscriber
@@ -109,7 +109,8 @@ class Screen:
             self._publishers[header.source] = header.publisher
             self._heats.pop(header.source, None)
         if header.kind == "status":
-            self._states[header.source] = str(header.data.get("state", ""))
+            told = (header.data.get("state"), header.data.get("reason"))
+            self._states[header.source] = ": ".join(str(text) for text in told if text)
         elif header.kind == "result" and result is not None:
             self._heats[header.source] = result
         elif result is not None:
@@ -125,12 +126,12 @@ class Screen:
             return None
         return result.heat
 
-    def picture(self, view: View, skipped: Counter[str]) -> Image:
+    def picture(self, view: View, skipped: Counter[str], refused: str | None = None) -> Image:
         """What the window shows, uint8 [H,W,3] RGB."""
         source = self.shown(view)
         if source is None:
             waiting = np.full((360, 640, 3), 24, np.uint8)
-            return panel(waiting, [f"waiting for {self._endpoint}", "", *HELP])
+            return panel(waiting, [f"waiting for {self._endpoint}", *([refused] if refused else []), "", *HELP])
         heat = self.heat(source)
         k = 0 if heat is None else _position(heat, view.class_index)
         scale = 1.0 if heat is None else self._painter.scale(source, heat, k)
@@ -169,15 +170,15 @@ def _position(heat: Heat, class_index: int | None) -> int:
     return int(found[0]) if len(found) else 0
 
 
-def show(endpoint: str, *, snapshot_folder: Path = Path()) -> None:
+def show(endpoint: str, *, keys: Path | None = None, snapshot_folder: Path = Path()) -> None:
     """Open a window on a publisher and stay until it is closed.
 
     Raises:
-        StreamcamError: there is no display, or the endpoint is malformed.
+        StreamcamError: there is no display, the endpoint is malformed, or a key is missing.
     """
     require_display()
     screen, view = Screen(endpoint), View()
-    with Subscriber(endpoint, kinds=("frame", "result", "status")) as subscriber:
+    with Subscriber(endpoint, kinds=("frame", "result", "status"), keys=keys) as subscriber:
         _open_window()
         picture, drawn_s = _draw(screen, view, subscriber), time.monotonic()
         while True:
@@ -206,7 +207,7 @@ def _open_window() -> None:
 
 
 def _draw(screen: Screen, view: View, subscriber: Subscriber) -> Image:
-    picture = screen.picture(view, subscriber.skipped)
+    picture = screen.picture(view, subscriber.skipped, subscriber.refused)
     cv2.imshow(WINDOW, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     return picture
 
@@ -232,20 +233,25 @@ def _save(picture: Image, path: Path) -> None:
     print(f"saved {path}" if saved else f"could not save {path}", file=sys.stderr)
 
 
-def print_results(endpoint: str, *, seconds: float | None = None) -> None:
+def print_results(endpoint: str, *, keys: Path | None = None, seconds: float | None = None) -> None:
     """Print a line for each result, for terminals.
 
     Args:
         endpoint: where the publisher is bound.
+        keys: the folder of keys, for a publisher that has them.
         seconds: stop after so long; None goes on for ever.
 
     Raises:
-        StreamcamError: the endpoint is malformed.
+        StreamcamError: the endpoint is malformed, or a key is missing.
     """
     end_s = None if seconds is None else time.monotonic() + seconds
-    with Subscriber(endpoint) as subscriber:
+    with Subscriber(endpoint, keys=keys) as subscriber:
         print(f"waiting for {endpoint}", file=sys.stderr)
+        refused = None
         while end_s is None or time.monotonic() < end_s:
+            if subscriber.refused != refused:
+                refused = subscriber.refused
+                print(f"not let in: {refused}" if refused else "let in", file=sys.stderr)
             for message in subscriber.messages(timeout_s=0.2):
                 if message.result is not None:
                     print(line_of(message), flush=True)
@@ -260,7 +266,7 @@ def line_of(message: Message, *, clock: Callable[[], int] = time.time_ns) -> str
         return f"{message.header.source}: {message.header.kind}"
     frame, heat = result.frame, result.heat
     top = zip(heat.labels[:3], heat.scores[:3], strict=True)
-    names = "  ".join(f"{name} {score * 100:.0f} %" for name, score in top)
+    names = "  ".join(f"{printable(name)} {score * 100:.0f} %" for name, score in top)
     latency_ms, drops = (clock() - frame.captured_ns) / 1e6, sum(result.drops.values())
     return f"{frame.source}  {frame.pts_s:8.2f} s  {names}  (latency {latency_ms:.0f} ms, {drops} dropped)"
 

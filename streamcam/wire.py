@@ -27,12 +27,23 @@ MAX_PIXELS = 8192 * 8192
 JPEG_QUALITY = 85
 DTYPES = {"u1": "<u1", "f2": "<f2", "f4": "<f4"}
 
+PARTS: dict[str, tuple[str, ...]] = {
+    "result": ("cube", "common", "logits"),
+    "frame": ("image",),
+    "overlay": ("image",),
+}
+"""What is read of a message, by its kind; other parts are left alone."""
+
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Kind = Literal["result", "overlay", "frame", "event", "status"]
 Scalar = str | int | float | bool | None
 
 DIRECTORY = "_"
 """The source name under which a publisher's `status` lists its sources."""
+
+_JPEG_FRAMES = frozenset({0xC0, 0xC1})
+_JPEG_SEGMENTS = frozenset({0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+"""Tables, restart interval, comment, and what applications add."""
 
 _SOURCE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -102,11 +113,11 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     heat: HeatHeader | None = None
     timings_ms: dict[str, float] = {}
     drops: dict[str, Int64] = {}
-    data: dict[str, Scalar] = {}
+    data: dict[str, str | Int64 | float | bool | None] = {}
     """Of `status` and `event`: what they say."""
     sources: Annotated[list[str], msgspec.Meta(max_length=MAX_SOURCES)] = []
     """Of the directory: the names of all sources."""
-    parts: list[Part] = []
+    parts: Annotated[list[Part], msgspec.Meta(max_length=MAX_PARTS)] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +192,11 @@ def decode(message: Sequence[bytes]) -> Message:
     bodies = message[2:]
     if len(bodies) != len(header.parts):
         raise WireError(f"expected {len(header.parts)} parts, got {len(bodies)}")
+    parts = {part.name: (part, body) for part, body in zip(header.parts, bodies, strict=True)}
+    if len(parts) != len(bodies):
+        raise WireError("two parts have the same name")
     try:
-        values = {part.name: _read(part, body) for part, body in zip(header.parts, bodies, strict=True)}
+        values = {name: _read(*parts[name]) for name in PARTS.get(header.kind, ()) if name in parts}
         return Message(header, _result(header, values))
     except (ValueError, KeyError, OverflowError, cv2.error) as e:
         raise WireError(str(e)) from e
@@ -280,12 +294,15 @@ def _read(part: Part, body: bytes) -> npt.NDArray[Any]:
         raise WireError(f"part {part.name!r}: expected {part.nbytes} bytes, got {len(body)}")
     if len(part.shape) > 4 or any(n < 0 for n in part.shape):
         raise WireError(f"part {part.name!r}: expected up to 4 sizes of 0 or more, got {part.shape}")
-    return _read_jpeg(part, body) if part.media == "image/jpeg" else _read_tensor(part, body)
+    media = "image/jpeg" if part.name == "image" else "tensor"
+    if part.media != media:
+        raise WireError(f"part {part.name!r}: expected {media}, got {part.media}")
+    return _read_jpeg(part, body) if media == "image/jpeg" else _read_tensor(part, body)
 
 
 def _read_jpeg(part: Part, body: bytes) -> Image:
     # What is decoded is as large as the JPEG says: so it is asked before any memory is taken.
-    if [*_jpeg_size(body), 3] != part.shape or prod(part.shape[:2]) > MAX_PIXELS:
+    if [*_jpeg_size(body), 3] != part.shape or not 0 < prod(part.shape[:2]) <= MAX_PIXELS:
         raise WireError(f"part {part.name!r}: not a JPEG picture of shape {part.shape}")
     bgr = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
     if bgr is None or list(bgr.shape) != part.shape:
@@ -294,12 +311,18 @@ def _read_jpeg(part: Part, body: bytes) -> Image:
 
 
 def _jpeg_size(body: bytes) -> tuple[int, int]:
-    """(height, width) in a JPEG file's frame header; (0, 0) where there is none (ITU-T T.81, annex B)."""
+    """(height, width) in a JPEG file's frame header; (0, 0) where there is none (ITU-T T.81, annex B).
+
+    Pictures are sequential: a progressive one of few bytes can take minutes. Nothing but plain segments may come
+    before the header, so that the decoder cannot take another place for it than this does.
+    """
     at = 2 if body[:2] == b"\xff\xd8" else len(body)
     while at + 9 <= len(body) and body[at] == 0xFF:
         marker, length = body[at + 1], int.from_bytes(body[at + 2 : at + 4], "big")
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+        if marker in _JPEG_FRAMES:
             return int.from_bytes(body[at + 5 : at + 7], "big"), int.from_bytes(body[at + 7 : at + 9], "big")
+        if marker not in _JPEG_SEGMENTS or length < 2:
+            break
         at += 2 + length
     return 0, 0
 

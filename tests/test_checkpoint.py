@@ -1,6 +1,8 @@
 """Checkpoints: what is written comes back the same; what a stranger wrote ends in one line."""
 
+import hashlib
 import json
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +11,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch import nn
 
+from streamcam.console.analysis import analyze_and_print
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel, find_spec, load_model, save_checkpoint
 from streamcam.models.checkpoint import card_path, read_card
+from streamcam.models.weights import load_state
 
 CLASSES = ("wave", "nod", "still")
 
@@ -131,6 +136,90 @@ def test_a_card_that_is_wrong_says_where(copy: Path, keys: dict[str, object], me
         load_model(str(copy))
     assert "\n" not in str(caught.value)
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"about": "fine\n\x1b]0;title\x07"},
+        {"licence": "\u202eevil"},
+        {"name": "one\ntwo"},
+        {"architecture": "../../../etc/passwd"},
+        {"\x1b[2J": 1},
+        {"metrics": {"\x1b[31m": 1.0}},
+        {"classes": ["x" * 101, "b", "c"]},
+        {"classes": [str(i) for i in range(100_001)]},
+        {"heat_scale": [1e999, 1.0, 1.0]},
+    ],
+)
+def test_a_card_with_hostile_text_is_refused_and_none_of_it_reaches_a_terminal(
+    copy: Path, keys: dict[str, object]
+) -> None:
+    spoil(copy, **keys)
+    with pytest.raises(StreamcamError) as caught:
+        load_model(str(copy))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 600
+
+
+def test_markup_in_a_name_is_shown_and_not_obeyed(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spoil(copy, name="[/][red]wave[/red]", classes=["[bold]a", "[/]", "c"])
+    analyze_and_print(str(copy), weights=None)
+    assert "[/][red]wave[/red]" in capsys.readouterr().out
+
+
+def header(tensors: object, *, length: int | None = None, data: bytes = b"") -> bytes:
+    text = json.dumps(tensors).encode()
+    return (len(text) if length is None else length).to_bytes(8, "little") + text + data
+
+
+F32 = {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x01\x02",
+        header({"a": F32}),
+        header({"a": F32}, data=bytes(15)),
+        header({"a": F32}, data=bytes(17)),
+        header({"a": F32}, length=2**63, data=bytes(16)),
+        header({"a": F32}, length=90_000_000, data=bytes(16)),
+        header({"a": F32 | {"shape": [2**31, 2**31]}}, data=bytes(16)),
+        header({"a": F32 | {"shape": [2**62, 4], "data_offsets": [0, 2**63]}}, data=bytes(16)),
+        header({"a": F32 | {"data_offsets": [16, 0]}}, data=bytes(16)),
+        header({"a": F32 | {"dtype": "O"}}, data=bytes(16)),
+        header({"a": F32, "b": F32}, data=bytes(16)),
+        header({"\x1b[2J": F32}, data=b"\xff" * 16),
+        (9 << 20).to_bytes(8, "little") + b" " * (9 << 20),
+        b"\x40\x9c\0\0\0\0\0\0" + b"[" * 40_000,
+    ],
+)
+def test_weights_that_lie_about_themselves_are_refused_and_take_nothing(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(content)
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(StreamcamError) as caught:
+        load_state(str(path))
+    assert str(caught.value).isprintable()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 100_000
+
+
+def test_a_checkpoint_that_is_cut_off_is_refused_also_where_its_card_agrees(copy: Path) -> None:
+    copy.write_bytes(copy.read_bytes()[:-1000])
+    spoil(copy, weights_sha256=hashlib.sha256(copy.read_bytes()).hexdigest())
+    with pytest.raises(StreamcamError, match="cannot read weights"):
+        load_model(str(copy))
+
+
+def test_weights_that_are_not_finite_are_refused(copy: Path) -> None:
+    state = load_state(str(copy))
+    next(tensor for tensor in state.values() if tensor.is_floating_point()).view(-1)[0] = float("nan")
+    save_file(state, copy)
+    spoil(copy, weights_sha256=hashlib.sha256(copy.read_bytes()).hexdigest())
+    with pytest.raises(StreamcamError, match="not finite"):
+        load_model(str(copy))
 
 
 def test_a_clip_that_cannot_be_cropped(copy: Path) -> None:

@@ -1,3 +1,5 @@
+import resource
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -93,6 +95,34 @@ def test_a_file_that_is_not_there_or_not_text_is_one_clear_line(tmp_path: Path) 
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(StreamcamError, match="not text"):
         make_config({}, file=tmp_path / "b.yaml")
+
+
+BOMBS = {
+    "aliases": "a: &a [x, x]\n" + "".join(f"{c}: &{c} [*{p}, *{p}]\n" for p, c in pairwise("abcdefghijklmnopqrstuvw")),
+    "merged keys": "a: &a {k: v}\n"
+    + "".join(f"{c}: &{c} {{<<: [{', '.join([f'*{p}'] * 10)}]}}\n" for p, c in pairwise("abcdefghijkl")),
+    "nesting": "a: " + "[" * 5_000,
+    "nested keys": "".join(" " * i + f"k{i}:\n" for i in range(480)),
+    "a long number": f"hop: {'9' * 100_000}",
+    "a long sexagesimal": f"hop: {'1:' * 20_000}1",
+    "a date that cannot be": "hop: 2026-99-99",
+    "size": "#" * 200_000,
+    "an object": "hop: !!python/object/apply:os.system [true]",
+    "keys that are no text": "1: 2\n[a]: 3\n",
+    "a key for a terminal": '"\\e[2J": 1',
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_file_that_means_harm_ends_soon_in_one_line(bomb: str, tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(f"sources: [sample]\n{BOMBS[bomb]}")
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(StreamcamError) as caught:
+        make_config({}, file=file)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 100_000
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
 
 
 def test_a_password_is_in_no_repr_and_no_error() -> None:

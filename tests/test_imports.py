@@ -28,7 +28,8 @@ ALLOWED = {
     "sheet": {"records"},
     "pictures": {"records", "errors", "files"},
     "wire": {"records"},
-    "transport": {"records", "errors", "wire"},
+    "keys": {"errors"},
+    "transport": {"records", "errors", "wire", "keys"},
     "worker": {"records", "engines", "batching", "handoff", "watchdog"},
     "pipeline": {"records", "sources", "clips", "engines", "handoff", "metrics", "worker", "watchdog"},
     "align": {"records", "pipeline"},
@@ -37,7 +38,7 @@ ALLOWED = {
     "viewer": {"records", "errors", "wire", "transport", "render"},
     "live": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "transport"),
-        *("viewer", "pipeline", "metrics", "align", "publish", "recorder"),
+        *("keys", "viewer", "pipeline", "metrics", "align", "publish", "recorder"),
     },
     "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline"},
     "train": {
@@ -61,7 +62,7 @@ ALLOWED = {
     "demo": {"errors", "viewer"},
     "console": {
         *("records", "metrics", "models", "pipeline", "live", "doctor", "explain", "evaluate", "train", "bench"),
-        *("quantize", "analyze", "sources"),
+        *("quantize", "analyze", "keys", "sources"),
     },
 }
 ANYTHING = {"cli", "__init__", "__main__"}

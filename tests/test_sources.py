@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -27,6 +28,7 @@ from streamcam.errors import StreamcamError, redact
 from streamcam.records import Frame
 from streamcam.sources import SourceState, open_source
 from streamcam.sources.address import parse_address
+from streamcam.sources.reading import Reader
 from streamcam.sources.times import MAX_LATE_S, LiveTimes, Rate, RateLimit
 from streamcam.sources.video import VideoSource
 
@@ -407,6 +409,23 @@ def test_pictures_that_do_not_decode_are_counted_and_passed_over(tmp_path: Path)
     assert source.drops["corrupt"] == 5
 
 
+def test_pictures_that_cannot_be_converted_are_counted_and_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = itertools.count()
+
+    def convert(picture: av.VideoFrame) -> np.ndarray:
+        if next(looks) in (3, 4):
+            raise ValueError("no such pixel format")
+        return picture.to_ndarray(format="rgb24")
+
+    monkeypatch.setattr("streamcam.sources.video._to_rgb", convert)
+    with closing(open_source(str(write_clip(tmp_path / "clip.mkv")), paced=False)) as source:
+        frames = list(source.frames(Event()))
+    assert [f.index for f in frames] == list(range(28))
+    assert source.drops["corrupt"] == 2
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kind", ["mkv", "ts"])
 def test_damage_in_the_middle_does_not_end_a_file(tmp_path: Path, kind: str, seed: int) -> None:
@@ -445,6 +464,29 @@ def test_a_file_whose_time_starts_again_is_paced_to_its_end_in_two_sessions(tmp_
     assert [f.session for f in frames] == [0] * 30 + [1] * 30
     captured_ns = [f.captured_ns for f in frames]
     assert captured_ns == sorted(captured_ns)
+
+
+def test_a_webcam_that_has_nothing_yet_is_asked_again() -> None:
+    class Waiting:
+        """A container that is not ready every other time, as FFmpeg's webcams are; none can be had for tests."""
+
+        def __init__(self, container: av.container.InputContainer) -> None:
+            self._packets, self._asked = container.demux(), 0
+            self.streams = container.streams
+
+        def demux(self) -> "Waiting":
+            return self
+
+        def __next__(self) -> av.Packet:
+            self._asked += 1
+            if self._asked % 2:
+                raise BlockingIOError
+            return next(self._packets)
+
+    with av.open("testsrc=size=64x48:rate=10:duration=1", format="lavfi") as container:
+        reader = Reader(Waiting(container), live=True, drops=Counter())  # type: ignore[arg-type]
+        assert len(list(reader.pictures(Event()))) == 10
+    assert reader.reason == "the stream ended"
 
 
 def test_another_size_on_the_way_is_a_new_session(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def age_ms(picture: Picture, now_ns: int) -> float:
 
 
 class Streamcam:
-    """`Publisher.send_picture` and `Subscriber`."""
+    """`Publisher.offer_picture` and `Subscriber`."""
 
     def publisher(self, ports: list[int]) -> Callable[[Picture], None]:
         """A function that sends an RGB picture."""
@@ -58,8 +58,7 @@ class Streamcam:
 
         def send(picture: Picture) -> None:
             publisher.serve()
-            if publisher.wants("cam", "frame"):
-                publisher.send_picture("frame", Result(Frame(picture, 0, 0.0, time.time_ns(), "cam")), picture)
+            publisher.offer_picture("frame", Result(Frame(picture, 0, 0.0, time.time_ns(), "cam")), lambda _: picture)
 
         return send
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from streamcam.cli import about, bench, live, recorded, training
+from streamcam.cli import about, bench, keys, live, recorded, training
 from streamcam.cli.leave import STUCK_CODE, leave
 from streamcam.cli.title import hide_passwords
 from streamcam.errors import StreamcamError, StuckError
@@ -34,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> NoReturn:

@@ -37,6 +37,7 @@ def run(
     top_k: Annotated[int | None, option("top_k")] = None,
     bind: Annotated[str | None, option("bind")] = None,
     max_wait_ms: Annotated[float | None, option("max_wait_ms")] = None,
+    keys: Annotated[Path | None, option("keys")] = None,
     record: Annotated[Path | None, option("record")] = None,
     save_heat: Annotated[Path | None, option("save_heat")] = None,
     max_frames: Annotated[int | None, option("max_frames")] = None,
@@ -76,6 +77,9 @@ def run(
 
 def view(
     endpoint: Annotated[str, typer.Argument(help="where `streamcam run` publishes")] = DEFAULT_ENDPOINT,
+    keys: Annotated[
+        Path | None, typer.Option(help="the folder with your key and the publisher's public one", show_default=False)
+    ] = None,
     in_terminal: Annotated[
         bool, typer.Option("--print", help="print a line for each result, without a window")
     ] = False,
@@ -85,6 +89,6 @@ def view(
     from streamcam import viewer
 
     if in_terminal:
-        viewer.print_results(endpoint, seconds=seconds)
+        viewer.print_results(endpoint, keys=keys, seconds=seconds)
     else:
-        viewer.show(endpoint)
+        viewer.show(endpoint, keys=keys)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from streamcam.analyze import Analysis, analyze
@@ -14,7 +15,7 @@ def analyze_and_print(name: str, *, weights: str | None) -> None:
     with Console(stderr=True).status(f"measuring {name}: up to a few minutes…"):
         analysis = analyze(load_model(name, weights=weights))
     console = Console()
-    table = Table(title=analysis.spec.name, title_justify="left", show_header=False)
+    table = Table(title=escape(analysis.spec.name), title_justify="left", show_header=False)
     for row in rows(analysis, random=weights == "none"):
         table.add_row(*row)
     console.print(table, highlight=False)

@@ -1,6 +1,7 @@
 """What `streamcam bench` prints."""
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from streamcam.bench.run import Report
@@ -12,7 +13,8 @@ def print_bench(report: Report) -> None:
     console = Console()
     console = console if console.is_terminal else Console(width=PLAIN_WIDTH)
     console.print(
-        f"[bold]{report.model}[/] on {report.device} in {report.precision}: {report.processor}, {report.cores} cores",
+        f"[bold]{escape(report.model)}[/] on {report.device} in {report.precision}: "
+        f"{report.processor}, {report.cores} cores",
         highlight=False,
     )
     console.print(_engines(report), highlight=False)

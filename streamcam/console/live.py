@@ -10,6 +10,7 @@ from rich.live import Live as LiveDisplay
 from rich.text import Text
 
 from streamcam.console.progress import PLAIN_EVERY_S
+from streamcam.keys import CLIENTS, server_keys
 from streamcam.live import Live
 from streamcam.metrics import Summary
 from streamcam.pipeline import Sink
@@ -91,7 +92,16 @@ def print_start(live: Live) -> None:
     if live.config.record is not None:
         print(f"recording to {live.config.record}", file=sys.stderr)
     if live.endpoint:
-        print(f"watch it from another terminal: streamcam view {live.endpoint}", file=sys.stderr)
+        keys = live.config.keys
+        print(
+            f"watch it from another terminal: streamcam view {live.endpoint}" + (f" --keys {keys}" if keys else ""),
+            file=sys.stderr,
+        )
+        if keys:
+            admitted = (
+                ", ".join(server_keys(keys).admitted) or f"nobody yet (copy their public keys to {keys / CLIENTS})"
+            )
+            print(f"who may watch: {admitted}", file=sys.stderr)
 
 
 def print_left_behind(live: Live) -> None:

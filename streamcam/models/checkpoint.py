@@ -24,8 +24,14 @@ SUFFIX = ".safetensors"
 CARD_BYTES = 8 << 20
 """A larger card is not read."""
 
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+_CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+"""What moves a terminal's cursor, colours it, or turns its text round."""
+
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=rf"^[^\t\n{_CONTROL}]+$")]
 """One line of text, without control characters: it goes to terminals, pictures and messages."""
+
+ClassName = Annotated[Line, StringConstraints(max_length=100)]
+"""A hundred of these fit into the header of a message."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=1, le=8192)]
@@ -52,7 +58,7 @@ class Card(_Strict):
     format: Literal["streamcam-checkpoint/1"] = "streamcam-checkpoint/1"
     name: Line
     architecture: Line = Field(description="one of `streamcam models`")
-    classes: list[Line] = Field(min_length=1, max_length=100_000)
+    classes: list[ClassName] = Field(min_length=1, max_length=100_000)
     multi_label: bool = False
     clip: ClipCard
     heat_scale: list[Positive] | None = Field(
@@ -61,7 +67,12 @@ class Card(_Strict):
     metrics: dict[Line, float] = Field(default_factory=dict, description="measured on the validation clips")
     data_hash: Line | None = Field(None, description="of the clips that it was trained on")
     licence: Line | None = None
-    about: str = Field("", max_length=10_000, description="how it was made, and what it is good for and what not")
+    about: str = Field(
+        "",
+        max_length=10_000,
+        pattern=rf"^[^{_CONTROL}]*$",
+        description="how it was made, and what it is good for and what not",
+    )
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the .safetensors file")
 
     @model_validator(mode="after")

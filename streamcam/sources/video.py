@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame, Image
 from streamcam.sources.address import Address
-from streamcam.sources.opening import MAX_PIXELS, open_video
+from streamcam.sources.opening import FAILURES, MAX_PIXELS, open_video
 from streamcam.sources.reading import Look, Reader
 from streamcam.sources.seek import begin_of, seek
 from streamcam.sources.state import Backoff, SourceState
@@ -209,11 +209,16 @@ class VideoSource:
         self._session += self._index > 0
         self._state = SourceState("live", session=self._session)
 
-    def _frame(self, picture: VideoFrame, pts_s: float, captured_ns: int) -> Frame:
+    def _frames_of(self, picture: VideoFrame, pts_s: float, captured_ns: int) -> Iterator[Frame]:
+        """A picture's frame; none, where it cannot be had in RGB."""
         self._captured_ns = max(self._captured_ns, captured_ns)
-        frame = Frame(_to_rgb(picture), self._index, pts_s, self._captured_ns, self.name, session=self._session)
+        try:
+            image = _to_rgb(picture)
+        except FAILURES:
+            self.drops["corrupt"] += 1
+            return
         self._index += 1
-        return frame
+        yield Frame(image, self._index - 1, pts_s, self._captured_ns, self.name, session=self._session)
 
     def _live_frames(self, reader: Reader, stop: Event) -> Iterator[Frame]:
         by_arrival = self.open().format.name in NO_OWN_TIMES
@@ -234,7 +239,7 @@ class VideoSource:
             elif not limit.allows(now_ns):
                 self.drops["rate"] += 1
             else:
-                yield self._frame(picture, pts_s, self._clock() - (now_ns - due_ns))
+                yield from self._frames_of(picture, pts_s, self._clock() - (now_ns - due_ns))
 
     def _file_frames(self, reader: Reader, stop: Event) -> Iterator[Frame]:
         container = self.open()
@@ -254,7 +259,7 @@ class VideoSource:
             if last is None or pts_s < last[0] or look != last[1]:
                 self._begin_session()
             last = pts_s, look
-            yield self._frame(picture, pts_s, captured_ns)
+            yield from self._frames_of(picture, pts_s, captured_ns)
 
     def _file_time(self, container: InputContainer, picture: VideoFrame) -> float:
         if picture.time is not None:

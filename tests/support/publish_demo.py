@@ -1,6 +1,7 @@
 """Publishes made-up results, pictures, status and directory, as `streamcam run` would, without a network.
 
 python tests/support/publish_demo.py ENDPOINT [--seconds 60] [--fps 20] [--sources demo] [--cells 7] [--results N]
+    [--keys DIR]
 
 It says on standard output where it is bound, and whenever somebody comes to want pictures, or no longer does.
 """
@@ -65,13 +66,15 @@ def result_of(index: int, *, source: str = "demo", cells: int = 7) -> Result:
     return Result(frame, heat_of(index, cells=cells), {"infer": 1.5}, {"decode": index})
 
 
+def picture_of(result: Result) -> Image:
+    return result.frame.pixels
+
+
 def publish(publisher: Publisher, index: int, *, source: str, cells: int) -> None:
     result = result_of(index, source=source, cells=cells)
     publisher.send_result(result)
-    if publisher.wants(source, "frame"):
-        publisher.send_picture("frame", result, result.frame.pixels)
-    if publisher.wants(source, "overlay"):
-        publisher.send_picture("overlay", result, result.frame.pixels)
+    publisher.offer_picture("frame", result, picture_of)
+    publisher.offer_picture("overlay", result, picture_of)
     publisher.send_status(source, {"state": "live", "frames": index})
 
 
@@ -82,10 +85,11 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=20)
     parser.add_argument("--sources", nargs="+", default=["demo"])
     parser.add_argument("--cells", type=int, default=7, help="the heat's height and width")
+    parser.add_argument("--keys", type=Path, help="the folder of keys")
     parser.add_argument("--results", type=int, default=sys.maxsize, help="after so many, only serve late joiners")
     options = parser.parse_args()
     end_s, wanted = time.monotonic() + options.seconds, False
-    with Publisher(options.endpoint) as publisher:
+    with Publisher(options.endpoint, keys=options.keys) as publisher:
         print(f"bound {publisher.endpoint}", flush=True)
         index = 0
         while time.monotonic() < end_s:

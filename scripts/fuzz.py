@@ -1,0 +1,148 @@
+"""Feed what strangers could send to what reads it, for as long as you like: coverage-guided, by atheris.
+
+    pip install -e '.[fuzz]'
+    python scripts/fuzz.py wire -max_total_time=600
+    python scripts/fuzz.py config|card|weights|key [options of libFuzzer]
+
+It ends with a trace and the offending input at the first that raises anything but the one error that is meant for it,
+takes more than 2 GB, or hangs. `tests/test_fuzz.py` holds the same targets against mutations without guidance.
+"""
+
+import random
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+HOSTILE = [
+    *(b"NaN", b"Infinity", b"-1", b"0", b"1e999", b"1e-999", b"9" * 400, b"9" * 5000, b"18446744073709551616"),
+    *(b"null", b"true", b"{}", b"[]", b'""', b"[" * 500, b'{"a":' * 500, b'"\\u0000"', b'"\\ud800"', b'"\xff"'),
+    *(b"\x1b[2J", b"[red]", b"../../etc/passwd", b"!!python/object/apply:os.system", b"*a", b"&a [*a, *a]", b"<<: *a"),
+]
+_VALUE = re.compile(rb'-?[0-9][0-9.e+-]*|"[^"]*"|true|false|null|[A-Za-z_]+')
+LIMITS = ("-rss_limit_mb=2048", "-timeout=10")
+
+
+def frame(message: Sequence[bytes]) -> bytes:
+    """Message parts → one piece of bytes: a length in three bytes before each."""
+    return b"".join(len(part).to_bytes(3, "little") + part for part in message)
+
+
+def unframe(content: bytes) -> list[bytes]:
+    """The inverse, of any bytes."""
+    parts = []
+    while content:
+        length = int.from_bytes(content[:3], "little")
+        parts.append(content[3 : 3 + length])
+        content = content[3 + length :]
+    return parts
+
+
+def mutate(content: bytes, other: bytes, rng: random.Random) -> bytes:
+    """One change: of bits, of length, of place, of another's content, or of a value in a text."""
+    at, to = sorted((rng.randint(0, len(content)), rng.randint(0, len(content))))
+    match rng.randrange(7):
+        case 0:
+            return content[:at] + bytes(b ^ 1 << rng.randrange(8) for b in content[at : at + 1]) + content[at + 1 :]
+        case 1:
+            return content[:at]
+        case 2:
+            return content[:at] + rng.randbytes(rng.randint(1, 8)) + content[at:]
+        case 3:
+            return content[:at] + content[to:]
+        case 4:
+            return content[:to] + content[at:to] + content[to:]
+        case 5:
+            return content[:at] + other[at:]
+    values = list(_VALUE.finditer(content))
+    if not values:
+        return rng.choice(HOSTILE)
+    value = rng.choice(values)
+    return content[: value.start()] + rng.choice(HOSTILE) + content[value.end() :]
+
+
+def wire(content: bytes) -> None:
+    """A message's parts, in one piece."""
+    from streamcam.wire import WireError, decode
+
+    with suppress(WireError):
+        decode(unframe(content))
+
+
+def _of_a_file(suffix: str, read: Callable[[Path], object]) -> Callable[[bytes], None]:
+    """A target that reads a file, and says what is wrong with it in one line that a terminal can show."""
+    memory = Path("/dev/shm")  # writing to a disk would take longer than all the rest
+    folder = Path(tempfile.mkdtemp(prefix="streamcam-fuzz-", dir=memory if memory.is_dir() else None))
+    path = folder / f"f{suffix}"
+
+    def target(content: bytes) -> None:
+        from streamcam.errors import StreamcamError
+
+        path.write_bytes(content)
+        path.chmod(0o600)
+        try:
+            read(path)
+        except StreamcamError as e:
+            said = str(e).replace("\n", "").replace("\t", "")
+            if not said.isprintable() or len(said) > 2000:
+                raise AssertionError(f"not one line: {said[:200]!r}") from e
+
+    return target
+
+
+def _config(path: Path) -> object:
+    from streamcam.config import make_config
+
+    return make_config({"sources": ["sample"]}, file=path)
+
+
+def _card(path: Path) -> object:
+    from streamcam.models.checkpoint import read_card
+
+    weights = path.with_suffix(".safetensors")
+    weights.touch()
+    return read_card(weights)
+
+
+def _weights(path: Path) -> object:
+    from streamcam.models.weights import load_state
+
+    return load_state(str(path))
+
+
+def _key(path: Path) -> object:
+    from streamcam.keys import read_public
+
+    return read_public(path)
+
+
+TARGETS: dict[str, Callable[[], Callable[[bytes], None]]] = {
+    "wire": lambda: wire,
+    "config": lambda: _of_a_file(".yaml", _config),
+    "card": lambda: _of_a_file(".json", _card),
+    "weights": lambda: _of_a_file(".safetensors", _weights),
+    "key": lambda: _of_a_file(".public", _key),
+}
+
+
+def main() -> None:
+    if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
+        sys.exit(f"fuzz: expected one of {', '.join(TARGETS)}, then options of libFuzzer")
+    try:
+        import atheris
+    except ImportError:
+        sys.exit("fuzz: atheris is missing: pip install -e '.[fuzz]' (tests/test_fuzz.py needs none)")
+    with atheris.instrument_imports(include=["streamcam"]):
+        import streamcam.config
+        import streamcam.keys
+        import streamcam.models.checkpoint
+        import streamcam.wire  # noqa: F401
+    target = TARGETS[sys.argv[1]]()
+    atheris.Setup([sys.argv[0], *LIMITS, *sys.argv[2:]], target)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

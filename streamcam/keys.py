@@ -1,0 +1,224 @@
+"""Keys: who may watch over a network (CURVE, the encryption that ZeroMQ brings along).
+
+the publisher's folder        a viewer's folder
+  server.secret                 laptop.secret
+  clients/laptop.public         server.public
+  clients/…
+
+Files have the format of ZeroMQ's certificates (`zmq.auth`, czmq). What is private stays where it was made; what is
+public is copied. Who is in `clients` may watch.
+"""
+
+import os
+import re
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import zmq
+from zmq.utils import z85
+
+from streamcam.errors import StreamcamError
+
+SERVER = "server"
+"""The name of the publisher's own key."""
+
+CLIENTS = "clients"
+PUBLIC, SECRET = ".public", ".secret"
+MAX_FILE_BYTES = 4096
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
+_ENTRY = re.compile(rb'^[ \t]*(public|secret)-key[ \t]*=[ \t]*"([^"\n]*)"[ \t\r]*$', re.MULTILINE)
+_REMARK = {
+    PUBLIC: "public: copy this file to whom you talk to",
+    SECRET: "SECRET: this file stays on the machine where it was made",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerKeys:
+    """What a publisher needs."""
+
+    public: bytes
+    secret: bytes = field(repr=False)
+    clients: Path
+    """The folder of those who may watch. It is read at every connection, so that it can be changed meanwhile."""
+
+    def admits(self, public: bytes) -> bool:
+        """Whether a client may watch; a file that cannot be read admits nobody."""
+        for path in _public_files(self.clients):
+            with suppress(StreamcamError):
+                if read_public(path) == public:
+                    return True
+        return False
+
+    @property
+    def admitted(self) -> list[str]:
+        """The names of all who may watch."""
+        return [path.stem for path in _public_files(self.clients)]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientKeys:
+    """What a subscriber needs."""
+
+    public: bytes
+    secret: bytes = field(repr=False)
+    server: bytes
+    """The publisher's public key: nobody else can pass for it."""
+
+
+def default_folder() -> Path:
+    """Where a user's keys lie."""
+    configs = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(configs).expanduser() / "streamcam" / "keys"
+
+
+def make_keys(name: str, folder: Path) -> tuple[Path, Path]:
+    """Make a pair: NAME.public, and NAME.secret, which nobody but its owner could read at any moment.
+
+    Raises:
+        StreamcamError: there is one of that name already, the name cannot be one, or it cannot be written.
+    """
+    if not _NAME.fullmatch(name):
+        raise StreamcamError(f"expected a name of letters, digits, '.', '_' and '-', got {name!r}")
+    public, secret = folder / f"{name}{PUBLIC}", folder / f"{name}{SECRET}"
+    public_key, secret_key = zmq.curve_keypair()
+    written: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path, mode, keys in ((secret, 0o600, (public_key, secret_key)), (public, 0o644, (public_key,))):
+            _write_new(path, keys, mode=mode)
+            written.append(path)
+        if name == SERVER:
+            (folder / CLIENTS).mkdir(exist_ok=True, mode=0o700)
+    except OSError as e:
+        for path in written:
+            path.unlink()
+        if isinstance(e, FileExistsError):
+            raise StreamcamError(f"{e.filename} is there already: choose another name, or remove it first") from e
+        raise StreamcamError(f"cannot write {e.filename or folder}: {e.strerror}") from e
+    return public, secret
+
+
+def server_keys(folder: Path) -> ServerKeys:
+    """The publisher's own pair, and who may watch.
+
+    Raises:
+        StreamcamError: a key is missing, malformed, or open to others; the message says what to do.
+    """
+    folder = _existing(folder)
+    path = folder / f"{SERVER}{SECRET}"
+    if not path.exists():
+        raise StreamcamError(f"{folder} holds no {path.name}: streamcam keys new {SERVER} --keys {folder}")
+    public, secret = _read_secret(path)
+    clients = folder / CLIENTS
+    if clients.is_dir():
+        _require_closed(clients, 0o022, "written to", "go-w")
+    for client in _public_files(clients):
+        read_public(client)
+    return ServerKeys(public, secret, clients)
+
+
+def client_keys(folder: Path) -> ClientKeys:
+    """A subscriber's own pair, and the publisher's public key.
+
+    Raises:
+        StreamcamError: a key is missing, malformed, or open to others; the message says what to do.
+    """
+    folder = _existing(folder)
+    own = [path for path in sorted(folder.glob(f"*{SECRET}")) if path.stem != SERVER]
+    if not own:
+        raise StreamcamError(
+            f"{folder} holds no key to watch with: streamcam keys new NAME --keys {folder}, and copy NAME{PUBLIC} to "
+            f"the publisher's {CLIENTS} folder"
+        )
+    if len(own) > 1:
+        raise StreamcamError(f"{folder} holds several keys to watch with ({_names(own)}): leave one there")
+    server = folder / f"{SERVER}{PUBLIC}"
+    if not server.exists():
+        raise StreamcamError(f"{folder} holds no {server.name}: copy it from the keys folder of the publisher")
+    return ClientKeys(*_read_secret(own[0]), read_public(server))
+
+
+def read_public(path: Path) -> bytes:
+    """The public key in a file: 40 characters of Z85.
+
+    Raises:
+        StreamcamError: it cannot be read, is open to changes by others, or is no key.
+    """
+    _require_closed(path, 0o022, "written to", "go-w")
+    entries = _entries(path)
+    if "secret" in entries:
+        raise StreamcamError(
+            f"{path} holds a private key, which stays where it was made: copy its {PUBLIC} file instead"
+        )
+    return entries["public"]
+
+
+def _read_secret(path: Path) -> tuple[bytes, bytes]:
+    _require_closed(path, 0o077, "read", "go-rwx")
+    entries = _entries(path)
+    if "secret" not in entries:
+        raise StreamcamError(f"{path} holds no private key: make a pair with streamcam keys new {path.stem}")
+    if zmq.curve_public(entries["secret"]) != entries["public"]:
+        raise StreamcamError(f"{path} is damaged: its two keys are no pair")
+    return entries["public"], entries["secret"]
+
+
+def _entries(path: Path) -> dict[str, bytes]:
+    try:
+        if not path.is_file():
+            raise StreamcamError(f"{path} is not a file")
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as e:
+        raise StreamcamError(f"cannot read {path}: {e.strerror}") from e
+    found = _ENTRY.findall(content)
+    entries = {kind.decode(): key for kind, key in found}
+    whole = len(content) <= MAX_FILE_BYTES and len(found) == len(entries) and "public" in entries
+    if not whole or not all(map(_is_key, entries.values())):
+        raise StreamcamError(f"{path} is not a key file: copy it again, or make one with streamcam keys new")
+    return entries
+
+
+def _is_key(text: bytes) -> bool:
+    try:
+        return len(text) == 40 and len(z85.decode(text)) == 32
+    except (KeyError, struct.error):
+        return False
+
+
+def _write_new(path: Path, keys: Sequence[bytes], *, mode: int) -> None:
+    lines = [f'    {kind}-key = "{key.decode()}"\n' for kind, key in zip(("public", "secret"), keys, strict=False)]
+    text = "".join([f"# streamcam, {_REMARK[path.suffix]}\n", "metadata\n", "curve\n", *lines])
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="ascii") as file:
+        file.write(text)
+
+
+def _existing(folder: Path) -> Path:
+    folder = folder.expanduser()
+    if not folder.is_dir():
+        raise StreamcamError(f"no folder of keys: {folder} (make one with streamcam keys new NAME --keys {folder})")
+    _require_closed(folder, 0o022, "written to", "go-w")
+    return folder
+
+
+def _require_closed(path: Path, bits: int, what: str, remedy: str) -> None:
+    """No other user of this machine may do that to a file or folder. One that is mounted read-only is closed."""
+    try:
+        open_to_others = path.stat().st_mode & bits and (bits & 0o044 or not os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError as e:
+        raise StreamcamError(f"cannot read {path}: {e.strerror}") from e
+    if open_to_others:
+        raise StreamcamError(f"{path} can be {what} by others: chmod {remedy} {path}")
+
+
+def _public_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{PUBLIC}"))
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in paths)

@@ -1,0 +1,221 @@
+"""Results in again, from a publisher that may come and go."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from streamcam.errors import StreamcamError
+from streamcam.keys import client_keys
+from streamcam.records import Result
+from streamcam.transport.endpoints import reason_of, require_resolvable
+from streamcam.transport.sockets import KERNEL_BUFFER_BYTES, notice_the_dead, unlock
+from streamcam.wire import DIRECTORY, MAX_PART_BYTES, Header, Kind, Message, WireError, decode, decode_header, topic
+
+HIGH_WATER_MARK = 256
+RECONNECT_MS, RECONNECT_MAX_MS = 100, 1000
+
+_REFUSALS: dict[int, str] = {
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the publisher does not list your key: copy its .public file to clients there",
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "one side has keys, and the other has none: see --keys",
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "it closes the connection: is your server.public that of this publisher?",
+}
+_REFUSED = sum(_REFUSALS)
+
+
+class Subscriber:
+    """Receives results: iterate over it, in the thread that made it.
+
+    It always gives the newest: where messages of one topic have piled up, the older ones are skipped and counted.
+
+        with Subscriber("tcp://127.0.0.1:5555") as subscriber:
+            for result in subscriber:
+                print(result.frame.source, result.heat.labels[0])
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        kinds: Sequence[Kind] = ("result",),
+        sources: Sequence[str] | None = None,
+        max_age_ms: float | None = None,
+        keys: Path | str | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Connect; the publisher may start later, and come back.
+
+        Args:
+            endpoint: where the publisher is bound, such as tcp://127.0.0.1:5555 or ipc:///tmp/streamcam.
+            kinds: `result` (heat), `overlay` (painted pictures), `frame` (pictures as they came), `status`, `event`.
+            sources: only these cameras; None means all that the publisher has.
+            max_age_ms: skip and count messages that were sent longer ago.
+            keys: the folder with this program's key and the publisher's public one; None for a publisher without keys.
+            clock: Unix time in nanoseconds.
+
+        Raises:
+            StreamcamError: the endpoint is malformed, or its host is unknown; or a key is missing or malformed.
+        """
+        require_resolvable(endpoint)
+        own = None if keys is None else client_keys(Path(keys))
+        wanted = [topic(DIRECTORY, "status")] if sources is None else _topics(sources, kinds)
+        self.skipped: Counter[str] = Counter()
+        """What was not given out: `stale` (older than the newest, or than `max_age_ms`), `malformed`, and `lost` on
+        the way (known from gaps in the sequence)."""
+        self.refused: str | None = None
+        """Why the publisher does not let this program in, for people; it is tried again and again."""
+        self._kinds, self._max_age_ms, self._clock = tuple(kinds), max_age_ms, clock
+        self._newest: dict[bytes, tuple[str, int]] = {}
+        self._waiting: dict[bytes, list[bytes]] = {}
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES)
+        self._socket.setsockopt(zmq.RCVBUF, KERNEL_BUFFER_BYTES)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+        notice_the_dead(self._socket)
+        if own is not None:
+            unlock(self._socket, own)
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | _REFUSED)
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
+        self._endpoint = endpoint
+        self._again_s = float("inf")
+        try:
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as e:
+            self.close()
+            raise StreamcamError(f"cannot connect to {endpoint}: {reason_of(e)}") from e
+        self._subscribed: set[bytes] = set()
+        self._subscribe(wanted)
+
+    def __iter__(self) -> Iterator[Result]:
+        """Results for ever, as they come."""
+        return (message.result for message in self.messages() if message.result is not None)
+
+    def messages(self, *, timeout_s: float | None = None) -> Iterator[Message]:
+        """Messages as they come, until none could be given for `timeout_s`; None waits for ever."""
+        given_s = time.monotonic()
+        while True:
+            left_s = float("inf") if timeout_s is None else max(0.0, given_s + timeout_s - time.monotonic())
+            if not self._waiting and not self._await(left_s):
+                return
+            self._drain()
+            message = self._take() if self._waiting else None
+            if message is not None:
+                yield message
+                given_s = time.monotonic()
+            elif left_s == 0:
+                return
+
+    def close(self) -> None:
+        """Disconnect. Closing twice is fine."""
+        if not self._socket.closed:
+            self._socket.disable_monitor()
+        self._monitor.close()
+        self._socket.close()
+        self._context.term()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _await(self, timeout_s: float) -> bool:
+        """Wait for a message."""
+        end_s = time.monotonic() + timeout_s
+        while True:
+            self._attend()
+            now_s = time.monotonic()
+            until_s = min(end_s, self._again_s)
+            wait_ms = None if until_s == float("inf") else max(0, math.ceil((until_s - now_s) * 1000))
+            ready = dict(self._poller.poll(wait_ms))
+            if self._socket in ready:
+                return True
+            if not ready and now_s >= end_s:
+                return False
+
+    def _attend(self) -> None:
+        """Look whether the publisher lets this program in; where it does not, ZeroMQ alone would never try again."""
+        while self._monitor.poll(0):
+            event = parse_monitor_message(self._monitor.recv_multipart())["event"]
+            self.refused = _REFUSALS.get(event)
+            self._again_s = float("inf") if self.refused is None else time.monotonic() + RECONNECT_MAX_MS / 1000
+        if time.monotonic() >= self._again_s:
+            self._again_s = float("inf")
+            with suppress(zmq.ZMQError):  # it is not connected any more
+                self._socket.disconnect(self._endpoint)
+            self._socket.connect(self._endpoint)
+
+    def _subscribe(self, topics: Sequence[bytes]) -> None:
+        for name in topics:
+            if name not in self._subscribed:
+                self._subscribed.add(name)
+                self._socket.setsockopt(zmq.SUBSCRIBE, name)
+
+    def _drain(self) -> None:
+        """Take in all that has come; of each topic, keep the newest."""
+        while self._socket.poll(0):
+            message = self._socket.recv_multipart()
+            try:
+                header = decode_header(message)
+            except WireError:
+                self.skipped["malformed"] += 1
+                continue
+            if header.source == DIRECTORY:
+                self._follow(header)
+            elif self._is_new(message[0], header):
+                # A newer message takes the older one's turn, so that no topic waits for ever behind a busier one.
+                self.skipped["stale"] += message[0] in self._waiting
+                self._waiting[message[0]] = message
+
+    def _follow(self, directory: Header) -> None:
+        """Subscribe to the sources that there are now, and to no others."""
+        try:
+            wanted = {topic(DIRECTORY, "status"), *_topics(directory.sources, self._kinds)}
+        except WireError:
+            self.skipped["malformed"] += 1
+            return
+        for name in self._subscribed - wanted:
+            self._subscribed.discard(name)
+            self._socket.setsockopt(zmq.UNSUBSCRIBE, name)
+            self._waiting.pop(name, None)
+            self._newest.pop(name, None)
+        self._subscribe(sorted(wanted))
+
+    def _is_new(self, name: bytes, header: Header) -> bool:
+        publisher, seq = self._newest.get(name, ("", -1))
+        if publisher == header.publisher:
+            if header.seq <= seq:
+                return False  # sent again, for a late joiner
+            self.skipped["lost"] += header.seq - seq - 1
+        self._newest[name] = header.publisher, header.seq
+        return True
+
+    def _take(self) -> Message | None:
+        """The message that has waited longest, unless it is too old or malformed."""
+        message = self._waiting.pop(next(iter(self._waiting)))
+        try:
+            decoded = decode(message)
+        except WireError:
+            self.skipped["malformed"] += 1
+            return None
+        if self._max_age_ms is not None and self._clock() - decoded.header.sent_ns > self._max_age_ms * 1e6:
+            self.skipped["stale"] += 1
+            return None
+        return decoded
+
+
+def _topics(sources: Sequence[str], kinds: Sequence[Kind]) -> list[bytes]:
+    return [topic(source, kind) for source in sources for kind in kinds]
