@@ -79,7 +79,7 @@ def compose(
 
 
 def _choose(rng: Rng) -> list[str]:
-    kind = rng.choice(["still", "one", "some", "flicker", "camera"], p=[0.1, 0.46, 0.26, 0.08, 0.1])
+    kind = rng.choice(["still", "one", "some", "flicker", "camera"], p=[0.1, 0.44, 0.24, 0.06, 0.16])
     # What comes and goes is hardest to tell apart, and there for the shortest time.
     names = [*PROGRAMS, *("appearing", "disappearing") * 2]
     some = list(rng.choice(names, rng.integers(2, 4)))

@@ -79,14 +79,15 @@ class Network(nn.Module):
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """0–255 [N,3,T,H,W] → logits [N,C], heat / HEAT_UNIT [N,C,L,h,w] and drift [N,4,L,h,w] as `told` tells it."""
-        changes, *layers = self.features
+        changes, *layers, gate = self.features
         # In half precision a picture is rounded more coarsely than it changes: only what comes after is.
         x = changes((frames - self.mean) / self.std).contiguous(memory_format=torch.channels_last_3d)
         with torch.autocast(x.device.type, torch.bfloat16):
             for layer in layers:
                 x = layer(x)
-        heat = torch.einsum("ck,nklhw->nclhw", self.classifier.weight, x.float())
         drift = torch.einsum("ck,nklhw->nclhw", self.drift.weight, x.float()) + self.drift.bias.view(1, 4, 1, 1, 1)
+        x = gate(x.float())
+        heat = torch.einsum("ck,nklhw->nclhw", self.classifier.weight, x)
         # A smaller picture is a part of the whole one; nothing is said of the rest.
         part = x.shape[3] * x.shape[4] * CELL**2 / (WHOLE[0] * WHOLE[1])
         share = torch.tensor([1.0 if name in NO_PLACE[1:] else part for name in LABELS], device=x.device)

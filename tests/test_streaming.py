@@ -17,6 +17,7 @@ from streamcam.engines.streaming import StreamNetwork
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel, ModelSpec, load_model
 from streamcam.models.head import Head
+from streamcam.models.motion import Gate
 from streamcam.records import Heat
 
 NAMES = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d", "motion", "own")
@@ -24,17 +25,19 @@ FRAMES = 48
 
 
 class Own(nn.Module):
-    """What the named networks do not do: dilation in time, a stride beside a stride, a step over slices."""
+    """What the named networks do not do: dilation in time, a stride beside a stride, a step over slices, arithmetic."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv3d(3, 8, 3, 1, (2, 1, 1), dilation=(2, 1, 1))
         self.conv, self.pool = nn.Conv3d(8, 6, 3, (2, 2, 2), 1), nn.MaxPool3d(3, 2, 1)
         self.step, self.norm = nn.Conv3d(14, 5, 1, (2, 1, 1)), nn.BatchNorm3d(5)
+        self.whole = nn.AdaptiveAvgPool3d((None, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(self.stem(x))
-        return torch.relu(self.norm(self.step(torch.cat([self.conv(x), self.pool(x)], dim=1))))
+        x = torch.relu(self.norm(self.step(torch.cat([self.conv(x), self.pool(x)], dim=1))))
+        return torch.add(x * x, (1.5 - torch.sigmoid(self.whole(x))) * x / 2, alpha=3)
 
 
 def own() -> CamModel:
@@ -51,6 +54,8 @@ def model(request: pytest.FixtureRequest) -> CamModel:
         if isinstance(module, nn.BatchNorm3d):
             nn.init.normal_(module.running_mean, 0, 0.1)  # type: ignore[arg-type]
             nn.init.uniform_(module.running_var, 0.5, 1.5)  # type: ignore[arg-type]
+        if isinstance(module, Gate):
+            nn.init.normal_(module.excite.weight)
     return model
 
 
@@ -318,11 +323,6 @@ class JoinedOverTime(nn.Module):
         return torch.cat([x, torch.relu(x)], dim=2)
 
 
-class Weighed(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.add(x, torch.relu(x), alpha=2)
-
-
 class Twice(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([x, x], dim=1)
@@ -346,7 +346,6 @@ class OddCrop(nn.Module):
         (Attending(), r"0\.attention \(MultiheadAttention\)"),
         (MeanOverTime(), "mean"),
         (JoinedOverTime(), "cat"),
-        (Weighed(), "add"),
         (Twice(), "cat"),
         (nn.Conv3d(3, 3, 3, padding="same"), "0 pads or steps in a way of its own"),
         (OddCrop(), "getitem"),

@@ -33,7 +33,12 @@ POINTWISE = (
     *(nn.Identity, nn.Dropout, nn.Dropout3d),
 )
 POINTWISE_FUNCTIONS = frozenset((F.relu, torch.relu, F.relu6, F.gelu, F.silu, F.hardswish, torch.sigmoid, torch.tanh))
-ADDITIONS = frozenset((operator.add, operator.iadd, torch.add))
+ARITHMETIC = frozenset(
+    (
+        *(operator.add, operator.iadd, operator.sub, operator.mul, operator.imul, operator.truediv),
+        *(torch.add, torch.sub, torch.mul, torch.div),
+    )
+)
 CONCATENATIONS = frozenset((torch.cat, torch.concat))
 
 
@@ -160,12 +165,12 @@ class _Builder:
         if isinstance(module, nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d):
             layer, window, value = self._window(module, str(node.target), before[0])
             fill = -torch.inf if isinstance(module, nn.MaxPool3d) else 0.0
-        elif isinstance(module, POINTWISE):
+        elif isinstance(module, POINTWISE) or (isinstance(module, nn.AdaptiveAvgPool3d) and not _mixes_time(module)):
             layer, value = module, before[0]
-        elif node.target in POINTWISE_FUNCTIONS and len(inputs) == 1:
-            layer, value = _with_arguments(node), before[0]
+        elif node.target in POINTWISE_FUNCTIONS | ARITHMETIC and len(inputs) == 1:
+            layer, value = _applied(node), before[0]
         elif _joins(node, len(inputs)):
-            layer, value = _combination(node), _meeting(before)
+            layer, value = _applied(node), _meeting(before)
         elif node.target is operator.getitem and (cropped := _crop_in_time(node)) is not None:
             layer, window, value = crop(*cropped, before[0])
         else:
@@ -246,10 +251,15 @@ def _convolution(conv: nn.Conv3d) -> Layer:
     return run
 
 
+def _mixes_time(pool: nn.AdaptiveAvgPool3d) -> bool:
+    size: Any = pool.output_size
+    return not isinstance(size, tuple) or size[0] is not None
+
+
 def _joins(node: fx.Node, branches: int) -> bool:
-    """Whether a node adds two branches as they are, or concatenates several by their channels."""
-    if node.target in ADDITIONS:
-        return branches == 2 and not node.kwargs
+    """Whether a node adds, multiplies, … two branches, or concatenates several by their channels."""
+    if node.target in ARITHMETIC:
+        return branches == 2
     if node.target not in CONCATENATIONS:
         return False
     parts, axis = node.args[0], node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
@@ -269,15 +279,18 @@ def _crop_in_time(node: fx.Node) -> tuple[int, int] | None:
     return (skip, hold) if isinstance(skip, int) and skip >= 0 and hold >= 0 else None
 
 
-def _with_arguments(node: fx.Node) -> Layer:
-    """A function of one tensor, with the other arguments that the network gives it."""
+def _applied(node: fx.Node) -> Layer:
+    """A function of the network: the values of the nodes that it takes, in their order → what it gives."""
     function: Any = node.target
-    rest, named = node.args[1:], dict(node.kwargs)
-    return lambda x: function(x, *rest, **named)
 
+    def layer(*values: Tensor) -> Tensor:
+        given = dict(zip(node.all_input_nodes, values, strict=True))
+        args: Any = fx.map_arg(node.args, given.__getitem__)
+        named: Any = fx.map_arg(node.kwargs, given.__getitem__)
+        outcome: Tensor = function(*args, **named)
+        return outcome
 
-def _combination(node: fx.Node) -> Layer:
-    return operator.add if node.target in ADDITIONS else lambda *parts: torch.cat(parts, dim=1)
+    return layer
 
 
 def _meeting(branches: Sequence[Value]) -> Value:

@@ -1,7 +1,7 @@
 """`motion`: how things move in any scene, and where; a small 3D network without padding in time.
 
-A clip of 32 frames gives 16 heat slices of a quarter of the picture's size. What a cell says depends on 31×31 pixels
-and 17 frames around it and on nothing else, so that heat has no way to lie far from what it speaks of:
+A clip of 32 frames gives 16 heat slices of a quarter of the picture's size. What a cell has to say depends on 31×31
+pixels and 17 frames around it and on nothing else, so that heat has no way to lie far from what it speaks of:
 
     layer            channels   cells    sees, pixels × frames
     changes            3 → 7    1            1 ×  3            brightness, and how R, G, B change; fixed
@@ -13,6 +13,7 @@ and 17 frames around it and on nothing else, so that heat has no way to lie far 
     time              48 → 48   1/4         31 × 13            residual
     time              48 → 48   1/4         31 × 15            residual
     time              48 → 64   1/4         31 × 17
+    gate              64 → 64   1/4         how much each channel counts, by its mean over the picture
 
 `scripts/pretrain_motion.py` taught it, on rendered scenes alone; no video was used.
 """
@@ -60,6 +61,8 @@ class MotionConfig:
     """Channels of the 3×3×3 convolutions; the first halves the size once more."""
     time: tuple[int, ...] = (48, 48, 64)
     """Channels of the 3×1×1 convolutions, which see no further in space."""
+    gate: int = 32
+    """Numbers by which the whole picture is told."""
 
     @property
     def context(self) -> int:
@@ -114,7 +117,7 @@ class MotionFeatures(nn.Sequential):
         for channels in config.time:
             layers.append(Unit(k, channels, kernel=(3, 1, 1)))
             k = channels
-        super().__init__(*layers)
+        super().__init__(*layers, Gate(k, config.gate))
 
 
 class Unit(nn.Module):
@@ -133,6 +136,27 @@ class Unit(nn.Module):
         if self.residual:
             y = y + x[:, :, 1:-1]
         return torch.relu(y)
+
+
+class Gate(nn.Module):
+    """How much each channel counts, by what the whole picture shows in a slice: the same for all of its cells.
+
+    Whether a thing moves or the camera cannot be seen through a keyhole. Where heat lies is left to the cells: what one
+    of them does not see is not lit there.
+    """
+
+    def __init__(self, channels: int, told_by: int) -> None:
+        super().__init__()
+        self.whole = nn.AdaptiveAvgPool3d((None, 1, 1))
+        self.squeeze = nn.Conv3d(channels, told_by, 1)
+        self.excite = nn.Conv3d(told_by, channels, 1)
+        for parameter in self.excite.parameters():
+            nn.init.zeros_(parameter)  # to begin with, everything counts as it is
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N,K,T,h,w] → the same shape, each channel times a factor between 0 and 2."""
+        told = torch.relu(self.squeeze(self.whole(x)))
+        return x * (torch.sigmoid(self.excite(told)) * 2.0)
 
 
 def changes() -> nn.Conv3d:
