@@ -18,8 +18,9 @@ from streamcam.bench.engines import engine_turns
 from streamcam.bench.measure import alternate
 from streamcam.clips import SlidingWindow, prepare
 from streamcam.engines.device import Runner, a_core_left_free, pick_device
+from streamcam.engines.networks import streaming
 from streamcam.engines.steps import Span
-from streamcam.engines.stream import StreamEngine, streaming
+from streamcam.engines.stream import StreamEngine
 from streamcam.engines.streaming import StreamNetwork
 from streamcam.models import CamModel, ModelSpec
 from streamcam.models.split import position_weights

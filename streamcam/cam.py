@@ -10,7 +10,6 @@ because the sum over channels and the mean over positions commute. M is the heat
 Features for Discriminative Localization*, CVPR 2016; an image is a clip with L = 1).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,12 +76,14 @@ def pool(cube: Tensor) -> Tensor:
     return cube.mean(dim=(2, 3, 4))
 
 
-def choose(logits: Tensor, *, top_k: int, classes: Sequence[int] | None = None) -> Tensor:
-    """Which classes to show for logits [C]: int64 [K], the strongest first; only of `classes`, where given."""
+def choose(logits: Tensor, *, top_k: int, classes: Tensor | None = None) -> Tensor:
+    """Which classes to show for logits [C] or [N,C]: int64 [K] or [N,K], the strongest first.
+
+    Only of `classes`, int64 on the same device, where given.
+    """
     if classes is None:
-        return logits.topk(min(top_k, len(logits))).indices
-    given = torch.as_tensor(classes, device=logits.device)
-    return given[logits[given].argsort(descending=True)]
+        return logits.topk(min(top_k, logits.shape[-1])).indices
+    return classes[logits[..., classes].argsort(descending=True)]
 
 
 def to_heat(

@@ -103,7 +103,7 @@ ROUND = st.one_of(
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rounds=st.lists(ROUND, min_size=10, max_size=30))
 def test_each_camera_gets_what_it_gets_alone(name: str, rounds: list[dict[int, int] | tuple[int, bool]]) -> None:
     cameras = Cameras(name)

@@ -35,7 +35,7 @@ def test_choose_takes_the_strongest_of_all_or_of_those_given() -> None:
     logits = torch.tensor([0.1, 3.0, -1.0, 2.0])
     assert choose(logits, top_k=2).tolist() == [1, 3]
     assert choose(logits, top_k=9).tolist() == [1, 3, 0, 2]
-    assert choose(logits, top_k=2, classes=[2, 0, 3]).tolist() == [3, 0, 2]
+    assert choose(logits, top_k=2, classes=torch.tensor([2, 0, 3])).tolist() == [3, 0, 2]
 
 
 def clip() -> Clip:

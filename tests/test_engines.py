@@ -7,7 +7,7 @@ from torch import nn
 from streamcam.clips import SlidingWindow
 from streamcam.engines import make_engine
 from streamcam.engines.device import Runner, fold_batch_norm, pick_device, pick_precision
-from streamcam.engines.ring import Ring, Slices
+from streamcam.engines.ring import Rings
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel, load_model
 from streamcam.records import Clip, Heat
@@ -104,29 +104,27 @@ def test_stream_forgets_what_it_saw_before_the_window_started_afresh(tiny_framew
 def test_stream_computes_each_frame_once(tiny_framewise: CamModel) -> None:
     engine = make_engine(tiny_framewise, device="cpu", precision="fp32")
     seen: list[int] = []
-    upload = engine.runner.upload
-    engine.runner.upload = lambda batch: (seen.append(len(batch[0])), upload(batch))[1]  # type: ignore[method-assign]
+    normalise = engine.runner.normalise
+    engine.runner.normalise = lambda frames: (seen.append(frames.shape[1]), normalise(frames))[1]  # type: ignore[method-assign]
     for clip in clips(head_start=True):
         engine.infer([clip])
     assert seen == [1] * 30
 
 
+@torch.inference_mode()
 def test_a_million_slices_later_a_window_is_still_the_mean_over_its_own() -> None:
-    ring, rng = Ring(16), torch.Generator().manual_seed(0)
+    rings, rng = Rings(16), torch.Generator().manual_seed(0)
+    row = torch.tensor([rings.bank.join().row])
     for i in range(1000):  # huge numbers come by: a sum that is kept up to date would not forget them
-        ring.add(slices(torch.randn(1000, 3, 2, 2, generator=rng) * 1e8, i * 1000))
+        rings.add(row, torch.tensor([i * 1000]), torch.randn(1, 1000, 3, 2, 2, generator=rng) * 1e8)
     for i in range(40):
-        last = torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(i))
-        ring.add(slices(last, 1_000_000 + i))
+        last = torch.randn(1, 1, 3, 2, 2, generator=torch.Generator().manual_seed(i))
+        rings.add(row, torch.tensor([1_000_000 + i]), last)
     expected = torch.cat([torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(i)) for i in range(24, 40)])
-    assert torch.equal(ring.cube[ring.order()], expected)
-    mean = ring.pooled[ring.order()].mean(0).double()
-    torch.testing.assert_close(mean, expected.double().mean((0, 2, 3)), atol=1e-6, rtol=0)
-    assert ring.times_s()[:, 1].tolist() == list(range(1_000_024, 1_000_040))
-
-
-def slices(cube: torch.Tensor, first: int) -> Slices:
-    return Slices(cube, np.repeat(np.arange(first, first + len(cube), dtype=float)[:, None], 3, axis=1))
+    window = rings.window(row, torch.tensor([1_000_040]))
+    assert torch.equal(rings.heat(window, torch.arange(3)[None])[0], expected.transpose(0, 1))
+    torch.testing.assert_close(window.pooled[0].mean(0).double(), expected.double().mean((0, 2, 3)), atol=1e-6, rtol=0)
+    torch.testing.assert_close(window.common[0], expected.mean(1))
 
 
 def test_a_network_that_pads_in_time_is_streamed_only_when_asked_to(tiny: CamModel) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
@@ -11,14 +12,16 @@ from threading import Event
 import numpy as np
 import pytest
 import torch
-from conftest import make_frame
+from conftest import TINY_FORMAT, make_frame
 from torch import nn
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines import make_engine, make_runner, require_device
 from streamcam.engines.openvino import OpenVinoFeatures
 from streamcam.errors import StreamcamError
-from streamcam.models import CamModel, load_model
+from streamcam.models import CamModel, ModelSpec, load_model
+from streamcam.models.base import Int8
+from streamcam.models.head import Head
 from streamcam.records import Clip, Heat
 from streamcam.sources import open_source
 
@@ -101,11 +104,85 @@ def test_a_network_of_frames_is_streamed_and_answers_as_window_does(tiny_framewi
             assert_same(heat, window.infer([clip])[0])
 
 
-def test_a_network_of_clips_takes_them_whole_and_says_so() -> None:
-    motion = load_model("motion")  # streamed by `auto` on a CPU
-    assert make_engine(motion, device="openvino", precision="fp32").name == "window"
-    with pytest.raises(StreamcamError, match="use --engine window, or --device cpu to stream it"):
+def small(name: str) -> CamModel:
+    """A model on small pictures, so that a long video takes no time."""
+    torch.manual_seed(0)
+    if name == "strided":
+        layers = (nn.Conv3d(3, 6, 3, 2, 1), nn.ReLU(), nn.MaxPool3d(3, 2, 1), nn.Conv3d(6, 5, (2, 3, 3)), nn.ReLU())
+        spec = ModelSpec(name, "a test", ("red", "green"), TINY_FORMAT, framewise=False, temporal_stride=4)
+        return CamModel(spec, nn.Sequential(*layers), Head([nn.Linear(5, 2)]))
+    model = load_model(name, weights=None if name == "motion" else "none")
+    return model.with_spec(
+        replace(model.spec, clip_format=replace(model.spec.clip_format, resize=(36, 48), crop=(32, 32)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "dense", "frames"),
+    [("motion", False, 60), ("strided", False, 60), ("strided", True, 40), ("r3d_18", False, 125)],
+)
+def test_a_stream_says_on_openvino_what_it_says_on_pytorch(name: str, dense: bool, frames: int) -> None:
+    """Of two cameras, one of which comes later; in any pieces, also of the others' time, and after a new beginning."""
+    model = small(name)
+    ours, torchs = (
+        make_engine(model, name="stream", device=device, precision="fp32", dense=dense)
+        for device in ("openvino", "cpu")
+    )
+    rng, came, got, expected = np.random.default_rng(0), {"a": 0, "b": 0}, [], []
+    while min(came.values()) < frames:
+        new = [
+            make_frame(came[c] + i, source=c) for c in came for i in range(int(rng.integers(0, 10)) // (1 + (c == "b")))
+        ]
+        for frame in new:
+            came[frame.source] += 1
+        ours_now, torchs_now = ours.push(new), torchs.push(new)
+        assert [(s.source, s.pts_s) for s in ours_now] == [(s.source, s.pts_s) for s in torchs_now]
+        got, expected = got + ours_now, expected + torchs_now
+        if came["a"] > 2 * frames // 3 and came["b"] < frames // 2:
+            for engine in (ours, torchs):
+                engine.reset("b")
+            came["b"] = frames // 2
+    for source in came:
+        got, expected = got + ours.flush(source), expected + torchs.flush(source)
+    assert len(got) == len(expected) > 2 * (frames - ours.span.last) // ours.span.stride
+    size = max(float(np.abs(s.cube).max()) for s in expected)
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a.cube, b.cube, atol=1e-4 * size)
+        np.testing.assert_allclose(a.logits, b.logits, atol=1e-4 * size)
+
+
+@pytest.mark.parametrize("hop", [1, 3])
+def test_what_auto_streams_on_openvino_is_window(hop: int) -> None:
+    model = small("motion")
+    stream = make_engine(model, device="openvino", precision="fp32")
+    window = make_engine(model, name="window", device="cpu", precision="fp32")
+    assert stream.name == "stream"
+    for clip in clips(model, count=48, head_start=True)[::hop]:
+        (heat,) = stream.infer([clip])
+        if clip.full:
+            assert_same(heat, window.infer([clip])[0])
+
+
+@pytest.mark.parametrize("name", ["motion", "strided"])
+def test_in_bf16_a_streams_heat_pools_to_its_logits_and_is_not_far_off(name: str) -> None:
+    model, slices = small(name), {}
+    for device, precision in (("openvino", "bf16"), ("cpu", "fp32")):
+        engine = make_engine(model, name="stream", device=device, precision=precision)
+        slices[device] = [s for i in range(0, 63, 7) for s in engine.push([make_frame(j) for j in range(i, i + 7)])]
+        slices[device] += engine.flush("cam")
+    size = max(float(np.abs(s.logits).max()) for s in slices["cpu"])
+    for ours, torchs in zip(slices["openvino"], slices["cpu"], strict=True):
+        np.testing.assert_allclose(ours.logits, model.bias.numpy() + ours.cube.mean((1, 2)), atol=1e-4)
+        assert np.abs(ours.logits - torchs.logits).max() < 0.03 * size
+    assert not np.array_equal(slices["openvino"][-1].cube, slices["cpu"][-1].cube)
+
+
+def test_in_int8_a_network_of_clips_takes_them_whole_and_says_so() -> None:
+    motion = small("motion")
+    motion.int8 = Int8(b"", b"")
+    with pytest.raises(StreamcamError, match="use --engine window, or --precision bf16 to stream it"):
         make_engine(motion, name="stream", device="openvino")
+    assert make_engine(motion, device="openvino", precision="fp32").name == "stream"
 
 
 class TwoMaps(nn.Module):

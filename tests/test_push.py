@@ -119,8 +119,8 @@ def test_a_window_is_the_mean_over_the_slices_that_were_pushed(strided: CamModel
 def test_at_most_a_chunk_goes_through_the_network_at_a_time(strided: CamModel) -> None:
     engine, plain, frames = engine_of(strided, chunk=3), engine_of(strided), frames_of("a", range(20))
     seen: list[int] = []
-    upload = engine.runner.upload
-    engine.runner.upload = lambda batch: (seen.append(len(batch[0])), upload(batch))[1]  # type: ignore[method-assign]
+    normalise = engine.runner.normalise
+    engine.runner.normalise = lambda frames: (seen.append(frames.shape[1]), normalise(frames))[1]  # type: ignore[method-assign]
     got, expected = engine.push(frames), plain.push(frames)
     assert seen == [3] * 6 + [2]
     for a, b in zip(got, expected, strict=True):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines import make_engine
-from streamcam.engines.stream import streaming
+from streamcam.engines.networks import streaming
 from streamcam.engines.streaming import StreamNetwork
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel, ModelSpec, load_model

@@ -1,13 +1,16 @@
 """Clips → heat. An engine is one class with `infer`; list it here."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from streamcam.engines import openvino
 from streamcam.engines.device import Runner, pick_device, pick_precision
+from streamcam.engines.networks import answers_as_window, streaming
 from streamcam.engines.openvino import OpenVinoRunner, pick_openvino_precision, require_openvino
+from streamcam.engines.openvino_stream import OpenVinoStream, OpenVinoStreamRunner
 from streamcam.engines.pending import Pending
-from streamcam.engines.stream import StreamEngine, answers_as_window
+from streamcam.engines.stream import StreamEngine
+from streamcam.engines.streaming import StreamNetwork
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel
@@ -117,26 +120,40 @@ def make_engine(
         StreamcamError: no such engine, device or precision, or not for this model.
     """
     device = _where(model, device, precision)
-    name = _engine_name(name, model, whole_clips=device == openvino.NAME and not model.spec.framewise)
+    on_openvino = device == openvino.NAME and not model.spec.framewise
+    int8 = on_openvino and pick_openvino_precision(precision, model) == "int8"
+    name = _engine_name(name, model, whole_clips=int8)
     asked = "dense" if dense else "chunk" if chunk is not None else None
     if name == "window" and asked is not None:
         raise StreamcamError(
             f"{asked} is for the stream engine, and {model.spec.name} runs in window: use --engine stream"
         )
+    if name == "stream" and on_openvino:
+        return _streamed_by_openvino(model, precision, top_k=top_k, classes=classes, dense=dense, chunk=chunk)
     runner = make_runner(model, device=device, precision=precision)
     if name == "window":
         return WindowEngine(runner, top_k=top_k, classes=classes)
     return StreamEngine(runner, top_k=top_k, classes=classes, dense=dense, chunk=chunk)
 
 
+def _streamed_by_openvino(model: CamModel, precision: str, *, dense: bool, **options: Any) -> StreamEngine:
+    """A network of clips, which OpenVINO takes another way than whole clips."""
+    require_openvino()
+    runner = OpenVinoStreamRunner(model, pick_openvino_precision(precision, model))
+    network = streaming(runner.model, dense=dense)
+    assert isinstance(network, StreamNetwork)
+    computed = OpenVinoStream(network, model.spec, precision=runner.precision)
+    return StreamEngine(runner, network=computed, dense=dense, **options)
+
+
 def _engine_name(name: str, model: CamModel, *, whole_clips: bool) -> str:
-    """`auto` → stream where it gives window's answers for less; `whole_clips`: the device takes no others."""
+    """`auto` → stream where it gives window's answers for less; `whole_clips`: the precision takes no others."""
     if name == "auto":
         return "stream" if not whole_clips and answers_as_window(model) else "window"
     if name not in ENGINES:
         raise StreamcamError(f"no such engine: {name} (use auto, {', '.join(ENGINES)})")
     if name == "stream" and whole_clips:
         raise StreamcamError(
-            f"on openvino, {model.spec.name} takes whole clips: use --engine window, or --device cpu to stream it"
+            f"in int8, {model.spec.name} takes whole clips: use --engine window, or --precision bf16 to stream it"
         )
     return name

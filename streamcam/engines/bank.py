@@ -40,8 +40,8 @@ class Bank:
     def join(self) -> Stream:
         """A new stream. What its row held before is not looked at: at phase 0, nothing is kept."""
         if len(self._streams) == self.capacity:
-            self.capacity *= 2
             self.tensors = {slot: self._grown(old) for slot, old in self.tensors.items()}
+            self.capacity *= 2  # only now: there may have been no memory
         stream = Stream(len(self._streams))
         self._streams.append(stream)
         return stream
@@ -61,8 +61,8 @@ class Bank:
         first, count = numbers[0], len(numbers)
         if numbers == list(range(first, first + count)):
             return Rows(self, slice(first, first + count))
-        device = next((tensor.device for tensor in self.tensors.values()), None)
-        return Rows(self, torch.tensor(numbers, device=device))
+        device = next((tensor.device for tensor in self.tensors.values()), torch.device("cpu"))
+        return Rows(self, torch.tensor(numbers).to(device, non_blocking=True))
 
     def make(self, slot: Slot, like: Tensor) -> None:
         """A slot's tensor, for slices [N,K,t,h,w] like these."""
@@ -70,7 +70,7 @@ class Bank:
         self.tensors[slot] = _empty(size, like=like)
 
     def _grown(self, old: Tensor) -> Tensor:
-        new = _empty((self.capacity, *old.shape[1:]), like=old)
+        new = _empty((2 * self.capacity, *old.shape[1:]), like=old)
         new[: len(old)] = old
         return new
 

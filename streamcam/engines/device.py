@@ -1,4 +1,4 @@
-"""All that knows what a device is: choosing one, its precision, and moving frames to it."""
+"""Choosing a device and a precision, and a model's copy there."""
 
 import copy
 import os
@@ -14,12 +14,12 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from streamcam.cam import CamOutput
+from streamcam.engines.lanes import Lanes, lanes_of
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.models.split import Tracer
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-STAGING_SLOTS = 3
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -104,14 +104,17 @@ def fold_batch_norm(features: nn.Module) -> nn.Module:
 
 
 class Runner:
-    """A model's own copy on one device, in one precision: uint8 frames in, heat cubes out.
+    """A model's own copy on one device, in one precision: uint8 frames in, heat cubes out."""
 
-    On CUDA, frames go through a ring of pinned buffers and a copy stream, so that a copy can run under a computation;
-    a buffer is written again only once its copy has ended. Nothing here waits for the device: whoever reads the
-    results does.
-    """
+    def __init__(self, model: CamModel, device: torch.device, precision: str, *, lanes: Lanes | None = None) -> None:
+        """Copy the model to the device.
 
-    def __init__(self, model: CamModel, device: torch.device, precision: str) -> None:
+        Args:
+            model: stays as it is.
+            device: as from `pick_device`.
+            precision: one of `PRECISIONS`, in which features are computed; heat is always float32.
+            lanes: the device's, where not the usual ones.
+        """
         self.device, self.precision = device, precision
         self.device_name = str(device)
         """What computes, for people."""
@@ -119,55 +122,30 @@ class Runner:
         self.model = copy.deepcopy(model).to(device)
         """The copy, its batch norms folded."""
         self.model.features = self._made_ready(fold_batch_norm(self.model.features))
-        self._staging = _PinnedRing(device) if device.type == "cuda" else None
+        self.lanes = lanes_of(device) if lanes is None else lanes
         # A GPU has room for many clips at once; on a CPU a batch only helps where one frame is little work.
-        self.max_batch = 16 if device.type == "cuda" else 4 if model.spec.framewise else 1
+        self.max_batch = 64 if device.type == "cuda" else 4 if model.spec.framewise else 1
 
     def _made_ready(self, features: nn.Module) -> nn.Module:
         layout = torch.channels_last if self.spec.framewise else torch.channels_last_3d
         features.to(dtype=PRECISIONS[self.precision], memory_format=layout)  # type: ignore[call-overload]
         return features
 
+    def class_numbers(self, classes: Sequence[int] | None) -> Tensor | None:
+        """Indices of classes, int64 on the device."""
+        return None if classes is None else torch.tensor(classes, dtype=torch.int64, device=self.device)
+
     @torch.inference_mode()
     def run(self, clips: Sequence[npt.NDArray[np.uint8]]) -> CamOutput:
-        """N arrays uint8 [L,3,h,w] of one shape → logits and heat cubes, on the device."""
-        output: CamOutput = self.model(self.upload(clips))
+        """N arrays uint8 [L,3,h,w] of one shape → logits and heat cubes, on the device; the host waits for the copy."""
+        return self.see(torch.stack([torch.from_numpy(frames) for frames in clips]).to(self.device))
+
+    def see(self, frames: Tensor) -> CamOutput:
+        """uint8 [N,L,3,h,w], on the device → logits and heat cubes, there."""
+        output: CamOutput = self.model(self.normalise(frames))
         return output
 
-    @torch.inference_mode()
-    def upload(self, clips: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
-        """N arrays uint8 [L,3,h,w] of one shape → float [N,3,L,h,w], normalised, on the device."""
-        host = [torch.from_numpy(frames) for frames in clips]
-        if self._staging is None:
-            batch = torch.stack(host) if len(host) > 1 else host[0][None]
-        else:
-            batch = self._staging.upload(host)
-        return self.model.normalise(batch)
-
-
-class _PinnedRing:
-    """Pinned host buffers and the stream that copies them to the device."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._stream = torch.cuda.Stream(device)
-        self._buffers = [torch.empty(0, dtype=torch.uint8) for _ in range(STAGING_SLOTS)]
-        self._copied = [torch.cuda.Event() for _ in range(STAGING_SLOTS)]
-        self._next = 0
-
-    def upload(self, clips: list[Tensor]) -> Tensor:
-        """Copy clips to the device as one batch; the current stream waits for the copy, the host does not."""
-        slot, self._next = self._next, (self._next + 1) % STAGING_SLOTS
-        size = sum(clip.numel() for clip in clips)
-        self._copied[slot].synchronize()
-        if self._buffers[slot].numel() < size:
-            self._buffers[slot] = torch.empty(size, dtype=torch.uint8, pin_memory=True)
-        staged = self._buffers[slot][:size].view(len(clips), *clips[0].shape)
-        torch.stack(clips, out=staged)
-        compute = torch.cuda.current_stream(self._device)
-        with torch.cuda.stream(self._stream):
-            batch = staged.to(self._device, non_blocking=True)
-            self._copied[slot].record(self._stream)
-        compute.wait_event(self._copied[slot])
-        batch.record_stream(compute)
-        return batch
+    def normalise(self, frames: Tensor) -> Tensor:
+        """uint8 [N,L,3,h,w], on the device → float [N,3,L,h,w] in the network's precision and, on a GPU, its layout."""
+        x = self.model.normalise(frames)
+        return x.contiguous(memory_format=torch.channels_last_3d) if self.device.type == "cuda" else x

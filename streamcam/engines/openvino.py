@@ -5,6 +5,8 @@ logits are those of the heat cube that is shown: what bf16 and int8 change is th
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -86,14 +88,9 @@ class OpenVinoFeatures(nn.Module):
 
     def __init__(self, converted: Any, *, precision: str, one_by_one: bool) -> None:
         super().__init__()
-        options = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "INFERENCE_PRECISION_HINT": HINTS[precision],
-        }
-        compiled = import_openvino().compile_model(converted, "CPU", options)
-        self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
-        self._request = compiled.create_infer_request()
+        ready = compiled(converted, precision=precision)
+        self.threads = int(ready.get_property("INFERENCE_NUM_THREADS"))
+        self._request = ready.create_infer_request()
         self._one_by_one = one_by_one
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
@@ -107,6 +104,26 @@ class OpenVinoFeatures(nn.Module):
         return [torch.from_numpy(values) for values in results.values()]
 
 
+def compiled(converted: Any, *, precision: str) -> Any:
+    """An OpenVINO model, ready to run with as many threads as PyTorch has now."""
+    options = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "INFERENCE_PRECISION_HINT": HINTS[precision],
+    }
+    return import_openvino().compile_model(converted, "CPU", options)
+
+
+@contextmanager
+def converting(spec: ModelSpec) -> Iterator[None]:
+    """What two converters stumble over in a stranger's network is one clear line."""
+    try:
+        yield
+    except Exception as e:
+        reason = (str(e).splitlines() or [type(e).__name__])[0]
+        raise StreamcamError(f"{spec.name} cannot be converted for OpenVINO ({reason}): use --device cpu") from e
+
+
 def convert(features: nn.Module, spec: ModelSpec) -> Any:
     """Features → an OpenVINO model: of any number of pictures, or of one clip.
 
@@ -117,14 +134,11 @@ def convert(features: nn.Module, spec: ModelSpec) -> Any:
     # Of two pictures, torch.export learns that their number varies.
     lead = (2, 3) if spec.framewise else (1, 3, spec.clip_format.length)
     varying = ({0: torch.export.Dim("pictures")},) if spec.framewise else None
-    try:
+    with converting(spec):
         # In a module of its own, since torch.export takes a traced network apart with its arguments frozen.
         example = torch.zeros(*lead, *spec.clip_format.crop)
         exported = torch.export.export(nn.Sequential(features), (example,), dynamic_shapes=varying)
         return _shaped(openvino.convert_model(exported), spec)
-    except Exception as e:  # whatever two converters stumble over in a stranger's network
-        reason = (str(e).splitlines() or [type(e).__name__])[0]
-        raise StreamcamError(f"{spec.name} cannot be converted for OpenVINO ({reason}): use --device cpu") from e
 
 
 def read_int8(model: CamModel) -> Any:

@@ -144,7 +144,7 @@ class Step:
         ended: bool,
     ) -> Tensor | None:
         """The outcomes that new slices bring, None for none; counts are those before and after."""
-        count, window, left = after[self.number] - before[self.number], self.window, self.waiting(after)
+        count, left = after[self.number] - before[self.number], self.waiting(after)
         if count == 0 and (ended or all(values[i] is None for i in self.inputs)):
             return None
         queues: dict[Slot, Tensor] = {}
@@ -156,12 +156,16 @@ class Step:
                 parts = self._padded(there, begins=begins, ended=ended)
                 # What is kept moves within its place, so that a step works on a copy of it.
                 queues[slot] = torch.cat(parts, dim=2) if kept or len(parts) > 1 else parts[0]
-        first, last = window.lead, window.lead + (count - 1) * window.stride + window.reach
-        outcomes = self.layer(*(queue[:, :, first:last] for queue in queues.values())) if count else None
+        outcomes = self.layer(*(self._next(queue, count) for queue in queues.values())) if count else None
         for slot, queue in queues.items():
             if left[slot] and not ended:
                 memory.write(slot, queue[:, :, -left[slot] :])
         return outcomes
+
+    def _next(self, queue: Tensor, count: int) -> Tensor:
+        """What the next outcomes see; its end is counted from the queue's, which is as far away for more frames."""
+        last = self.window.lead + (count - 1) * self.window.stride + self.window.reach
+        return queue[:, :, self.window.lead : (last - queue.shape[2]) or None]
 
     def _padded(self, parts: list[Tensor], *, begins: bool, ended: bool) -> list[Tensor]:
         """Slices of an input, with padding where a video begins or ends."""
@@ -177,4 +181,4 @@ def crop(skip: int, hold: int, before: Value) -> tuple[Layer, Window, Value]:
     skip, hold = skip * before.spread, hold * before.spread
     shift = skip * before.span.stride
     span = replace(before.span, first=before.span.first + shift, last=before.span.last + shift)
-    return lambda x: x[:, :, skip : x.shape[2] - hold], Window(skip + hold + 1), replace(before, span=span)
+    return lambda x: x[:, :, skip : -hold or None], Window(skip + hold + 1), replace(before, span=span)

@@ -1,101 +1,31 @@
 """Each frame once: a network takes new frames only, and a window is a mean over its last heat slices."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from streamcam.cam import choose, heat_cube, to_heat
+from streamcam.cam import to_heat
 from streamcam.clips import prepare
-from streamcam.engines.bank import Stream
 from streamcam.engines.device import Runner
-from streamcam.engines.pending import Done
-from streamcam.engines.ring import Calendar, Ring, Slices
+from streamcam.engines.ferry import Arrays, Compute, Trip
+from streamcam.engines.flight import Batches, Sent
+from streamcam.engines.lanes import Event, Lane
+from streamcam.engines.networks import Network, streaming
 from streamcam.engines.steps import Span
-from streamcam.engines.streaming import StreamNetwork
-from streamcam.errors import StreamcamError
-from streamcam.models.base import CamModel
-from streamcam.models.split import position_weights
+from streamcam.engines.tracks import Seen, Times, Track, Tracks
 from streamcam.records import Clip, ClipFormat, Frame, Heat, HeatSlice
 
-
-class Network(Protocol):
-    """Frames in, slices of the feature map out, as they come."""
-
-    span: Span
-    pads_time: bool
-
-    def start(self) -> Stream:
-        """The beginning of a video, which is kept in mind until `flush` or `forget`."""
-        ...
-
-    def push(self, streams: Sequence[Stream], frames: Tensor) -> Tensor | None:
-        """The next frames of streams of one phase, float [N,3,t,H,W] → the slices [N,K,t',h,w] that they complete."""
-        ...
-
-    def flush(self, stream: Stream) -> Tensor | None:
-        """The end of a video: the slices that were waiting for what will not come any more."""
-        ...
-
-    def forget(self, stream: Stream) -> None:
-        """A video of which no more will be asked."""
-        ...
+SOURCES_A_CLIP = 4
+"""On a GPU, so many new frames of streams are a batch for each clip that would be one."""
 
 
-class EachFrame:
-    """A network that looks at each frame alone."""
-
-    span = Span()
-    pads_time = False
-
-    def __init__(self, model: CamModel) -> None:
-        self._model = model
-
-    def start(self) -> Stream:
-        """There is nothing to remember."""
-        return Stream(0)
-
-    def push(self, _streams: Sequence[Stream], frames: Tensor) -> Tensor | None:
-        """Float [N,3,t,H,W] → [N,K,t,h,w]."""
-        return self._model.feature_maps(frames)[0]
-
-    def flush(self, _stream: Stream) -> None:
-        """Nothing waits."""
-
-    def forget(self, _stream: Stream) -> None:
-        """Nothing was kept."""
-
-
-def streaming(model: CamModel, *, dense: bool = False) -> Network:
-    """The features of a model, to be computed slice by slice.
-
-    Raises:
-        StreamcamError: they cannot be; the message says why.
-    """
-    if not model.head.is_linear:
-        raise StreamcamError(f"{model.spec.name} cannot be streamed: its head is not linear (use --engine window)")
-    if model.spec.framewise:
-        return EachFrame(model)
-    try:
-        return StreamNetwork(model.features, dense=dense)
-    except StreamcamError as e:
-        raise StreamcamError(f"{model.spec.name} {e}") from e
-
-
-def answers_as_window(model: CamModel) -> bool:
-    """Whether `StreamEngine` gives what `WindowEngine` does: for a network that does not pad in time."""
-    try:
-        return not streaming(model).pads_time
-    except StreamcamError:
-        return False
-
-
-class StreamEngine:
+class StreamEngine(Batches):
     """Frames → heat slices, and clips → heat: one forward for each frame.
 
     A clip's heat is that of its last L' slices, which are kept for each source. Two clips of a session share all frames
@@ -108,12 +38,12 @@ class StreamEngine:
 
     name = "stream"
     head_start = True
-    in_flight = 1
 
     def __init__(
         self,
         runner: Runner,
         *,
+        network: Network | None = None,
         top_k: int = 5,
         classes: Sequence[int] | None = None,
         dense: bool = False,
@@ -123,20 +53,25 @@ class StreamEngine:
 
         Args:
             runner: the model, on its device.
+            network: the model's features, where not PyTorch computes them; as dense as `dense` says.
             top_k: how many classes' heat each clip's carries, where `classes` does not say which.
             classes: indices of the classes whose heat each clip's carries.
             dense: give a slice for every frame where the network strides over frames.
             chunk: how many frames of a source go through the network at a time, at most; by default all that are new.
         """
-        self.runner, self._top_k, self._classes, self._chunk = runner, top_k, classes, chunk
-        self.max_batch = runner.max_batch
-        self._network = streaming(runner.model, dense=dense)
-        spec = runner.spec
+        own = SOURCES_A_CLIP if runner.lanes.captures else 1
+        super().__init__(runner, max_batch=own * runner.max_batch)
+        self._network, spec = network or streaming(runner.model, dense=dense), runner.spec
         self.lookahead_s, self.hop = self.span.lookahead / spec.clip_format.fps, self.span.stride
-        self._slices = spec.clip_format.length - spec.temporal_context if dense else spec.slices
+        slices = spec.clip_format.length - spec.temporal_context if dense else spec.slices
+        self._slice_frames = np.zeros(slices)
+        self._tracks = Tracks(
+            runner, self._network, self._graphs, slices=slices, top_k=top_k, classes=classes, chunk=chunk
+        )
         self._sources: dict[str, _Source] = {}
         warm_up = np.zeros((1, 3, *spec.clip_format.crop), np.uint8)
-        self._advance([self._source("", 0)], [(warm_up, np.zeros(1))])
+        self._source("", 0)
+        self._slices([("", 0)], [(warm_up, np.zeros(1))])
         self.reset("")
 
     @property
@@ -149,37 +84,33 @@ class StreamEngine:
         """Whether frames that are left out would be missed beyond the clips that they are not in."""
         return self._network.pads_time
 
-    @torch.inference_mode()
     def push(self, frames: Sequence[Frame]) -> list[HeatSlice]:
         """Take the next frames of one or several sources, and give the heat slices that they complete.
 
         They are taken one by one, whatever their times: those of a source should lie 1/fps of the clip format apart, as
         `SlidingWindow` samples them. A new session starts afresh. Either `push` or `infer` is for a source, not both.
         """
-        together: defaultdict[tuple[str, int], list[Frame]] = defaultdict(list)
+        together: defaultdict[int, dict[str, list[Frame]]] = defaultdict(dict)
         for frame in frames:
-            together[frame.source, frame.session].append(frame)
-        if len({source for source, _ in together}) < len(together):  # a session has to end before the next begins
-            return [record for own in together.values() for record in self.push(own)]
-        sources = [self._source(*key) for key in together]
-        new = self._advance(sources, [_prepared(own, self.runner.spec.clip_format) for own in together.values()])
-        keyed = zip(together, new, strict=True)
-        return [record for key, parts in keyed for part in parts for record in self._records(*key, part)]
+            together[frame.session].setdefault(frame.source, []).append(frame)
+        new: list[HeatSlice] = []
+        for session, sources in sorted(together.items()):
+            fresh = [_prepared(own, self.runner.spec.clip_format) for own in sources.values()]
+            new += self._slices([(source, session) for source in sources], fresh)
+        return new
 
-    @torch.inference_mode()
     def flush(self, source: str) -> list[HeatSlice]:
         """The end of a source: the slices that were waiting for frames that will not come; it is forgotten then."""
         known = self._sources.pop(source, None)
-        features = None if known is None else self._network.flush(known.stream)
-        if known is None or features is None:
+        if known is None:
             return []
-        return self._records(source, known.session, known.dated(self._cubes(features)[0]))
+        return self._records([(source, known)], [], lambda _: self._tracks.flush(known.track))
 
     def reset(self, source: str) -> None:
         """Forget a source."""
         known = self._sources.pop(source, None)
         if known is not None:
-            self._network.forget(known.stream)
+            self.runner.lanes.put(Lane.COMPUTE, lambda: self._tracks.end(known.track))
 
     def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
         """The heat of each clip, in order; the new frames of all of them, of any sources, are one batch.
@@ -188,85 +119,101 @@ class StreamEngine:
         """
         return self.submit(clips).wait()
 
-    @torch.inference_mode()
-    def submit(self, clips: Sequence[Clip]) -> Done:
-        """Begin with clips; the heat of each, in order, is what is to be waited for."""
+    def _parted(self, clips: Sequence[Clip]) -> list[Sequence[Clip]]:
         if len({clip.last.source for clip in clips}) < len(clips):  # each has to know what the one before it brought
-            return Done([heat for clip in clips for heat in self.infer([clip])])
+            return [[clip] for clip in clips]
+        return super()._parted(clips)
+
+    def _send(self, clips: Sequence[Clip]) -> Sent:
+        sources = [self._source_of(clip) for clip in clips]
+        fresh = [source.fresh(clip) for source, clip in zip(sources, clips, strict=True)]
+        seen: list[Seen] = []
+
+        def advance(frames: Tensor) -> Sequence[Tensor]:
+            pieces, times_s = self._pieces(frames, fresh)
+            seen.append(self._tracks.advance([source.track for source in sources], pieces, times_s))
+            return seen[0].results
+
+        trip = self._trip(sources, fresh, advance)
+        return Sent(clips, trip, lambda arrays: self._read(clips, seen[0], arrays))
+
+    def _forget(self, clips: Sequence[Clip]) -> None:
         for clip in clips:
-            known = self._sources.get(clip.last.source)
-            if known is not None and not known.goes_on_with(clip):  # after a gap
-                self.reset(clip.last.source)
-        sources = [self._source(clip.last.source, clip.last.session) for clip in clips]
-        new = self._advance(sources, [source.fresh(clip) for source, clip in zip(sources, clips, strict=True)])
-        for source, parts in zip(sources, new, strict=True):
-            for part in parts:
-                source.ring.add(part)
-        return Done([self._heat(source.ring, clip) for source, clip in zip(sources, clips, strict=True)])
+            self.reset(clip.last.source)
+
+    def _trip(self, sources: "Sequence[_Source]", fresh: "Sequence[_Fresh]", compute: Compute) -> Trip:
+        """Send new frames of sources, to be computed when that has come to an end which was sent for them before."""
+        before = {source.computed for source in sources if source.computed is not None}
+        trip = self._ferry.send([frames for frames, _ in fresh], compute, after=list(before))
+        for source in sources:
+            source.computed = trip.computed
+        return trip
+
+    def _pieces(self, frames: Tensor, fresh: "Sequence[_Fresh]") -> tuple[Sequence[Tensor], list[Times]]:
+        """What has arrived on the device → new frames of each source, and their times."""
+        shape = (3, *self.runner.spec.clip_format.crop)
+        return frames.view(-1, *shape).split([len(own) for own, _ in fresh]), [pts_s for _, pts_s in fresh]
+
+    def _source_of(self, clip: Clip) -> "_Source":
+        """What is known of a clip's source; nothing any more, after a gap."""
+        known = self._sources.get(clip.last.source)
+        if known is not None and not known.goes_on_with(clip):
+            self.reset(clip.last.source)
+        return self._source(clip.last.source, clip.last.session)
 
     def _source(self, name: str, session: int) -> "_Source":
         """What is known of a source; nothing any more, after a reconnect."""
         known = self._sources.get(name)
         if known is None or known.session != session:
             self.reset(name)
-            known = self._sources[name] = _Source(self._network, self._slices, session)
+            known = self._sources[name] = _Source(self._tracks.new(), session)
         return known
 
-    def _advance(self, sources: "Sequence[_Source]", fresh: "Sequence[_Fresh]") -> list[list[Slices]]:
-        """Put new frames of each of some sources through the network, a chunk at a time → their new slices."""
-        new: list[list[Slices]] = [[] for _ in sources]
-        longest = max((len(frames) for frames, _ in fresh), default=0)
-        step = self._chunk or max(1, longest)
-        for at in range(0, longest, step):
-            pieces = [(frames[at : at + step], pts_s[at : at + step]) for frames, pts_s in fresh]
-            for alike in _alike(sources, pieces):
-                slices = self._step([sources[i] for i in alike], [pieces[i] for i in alike])
-                for i, part in zip(alike, slices, strict=False):
-                    new[i].append(part)
-        return new
+    def _slices(self, keys: Sequence[tuple[str, int]], fresh: "Sequence[_Fresh]") -> list[HeatSlice]:
+        """New frames of sources, by name and session → the slices that they complete, source by source."""
+        sources = [self._source(*key) for key in keys]
 
-    def _step(self, sources: "Sequence[_Source]", pieces: "Sequence[_Fresh]") -> list[Slices]:
-        """As many frames of sources that are all as far → the new slices of each; nothing where none are complete."""
-        frames = self.runner.upload([frames for frames, _ in pieces])
-        features = self._network.push([source.stream for source in sources], frames)
-        for source, (_, pts_s) in zip(sources, pieces, strict=True):
-            source.calendar.take(pts_s)
-        if features is None:
-            return []
-        return [source.dated(cube) for source, cube in zip(sources, self._cubes(features), strict=True)]
+        def push(frames: Tensor) -> list[tuple[int, Tensor, Times]]:
+            return self._tracks.slices([source.track for source in sources], *self._pieces(frames, fresh))
 
-    def _cubes(self, features: Tensor) -> Tensor:
-        """Slices of the feature map [N,K,t,h,w] → heat slices, float32 [N,t,C,h,w]."""
-        model = self.runner.model
-        if model.windows:
-            features = features * position_weights(features.shape[3:], model.windows[1:]).to(features)
-        return heat_cube(features, model.head.classifier.weight).transpose(1, 2)
+        named = [(name, source) for (name, _), source in zip(keys, sources, strict=True)]
+        return self._records(named, fresh, push)
 
-    def _records(self, source: str, session: int, slices: Slices) -> list[HeatSlice]:
-        logits = (slices.cube.mean((2, 3)) + self.runner.model.head.bias).cpu().numpy()
-        cubes = slices.cube.cpu().numpy()
-        return [
-            HeatSlice(cube, own, float(centre_s), (float(first_s), float(last_s)), source, session)
-            for cube, own, (first_s, centre_s, last_s) in zip(cubes, logits, slices.times_s, strict=True)
-        ]
+    def _records(
+        self,
+        named: "Sequence[tuple[str, _Source]]",
+        fresh: "Sequence[_Fresh]",
+        compute: Callable[[Tensor], list[tuple[int, Tensor, Times]]],
+    ) -> list[HeatSlice]:
+        """Compute slices of sources on the device, and wait for them."""
+        new: list[tuple[int, Tensor, Times]] = []
 
-    def _heat(self, ring: Ring, clip: Clip) -> Heat | None:
-        if not ring.is_full:
-            return None
-        model, order = self.runner.model, ring.order()
-        weights = position_weights((self._slices,), model.windows[:1] or (1,)).to(ring.cube)
-        logits = (ring.pooled[order] * weights[:, None]).mean(0) + model.head.bias
-        chosen = choose(logits, top_k=self._top_k, classes=self._classes)
-        heat = to_heat(
-            logits,
-            (ring.cube[order[:, None], chosen] * weights[:, None, None, None]).transpose(0, 1),
-            ring.common[order] * weights[:, None, None],
-            chosen,
-            clip=clip,
-            context=self.runner.context,
-            slice_frames=np.zeros(self._slices),
-        )
-        times_s = ring.times_s()
+        def logits_and_cubes(frames: Tensor) -> list[Tensor]:
+            new.extend(sorted(compute(frames), key=itemgetter(0)))
+            bias = self.runner.model.head.bias
+            return [result for _, cube, _ in new for result in (cube.mean((2, 3)) + bias, cube)]
+
+        arrays = self.result(self._trip([source for _, source in named], fresh, logits_and_cubes))
+        records = []
+        for (i, _, times_s), logits, cubes in zip(new, arrays[::2], arrays[1::2], strict=True):
+            name, session = named[i][0], named[i][1].session
+            for cube, own, (first_s, centre_s, last_s) in zip(cubes, logits, times_s, strict=True):
+                records.append(HeatSlice(cube, own, float(centre_s), (float(first_s), float(last_s)), name, session))
+        return records
+
+    def _read(self, clips: Sequence[Clip], seen: Seen, arrays: Arrays) -> list[Heat | None]:
+        heats: list[Heat | None] = [None] * len(clips)
+        for number, group in enumerate(seen.groups):
+            results = [torch.from_numpy(array) for array in arrays[4 * number : 4 * number + 4]]
+            for i, (logits, chosen, cube, common) in zip(group, zip(*results, strict=True), strict=True):
+                times_s = seen.times_s[i]
+                if times_s is not None:
+                    heats[i] = self._heat(clips[i], times_s, logits, chosen, cube, common)
+        return heats
+
+    def _heat(self, clip: Clip, times_s: Times, logits: Tensor, chosen: Tensor, cube: Tensor, common: Tensor) -> Heat:
+        context = self.runner.context
+        heat = to_heat(logits, cube, common, chosen, clip=clip, context=context, slice_frames=self._slice_frames)
         return replace(
             heat,
             pts_s=times_s[:, 1],
@@ -284,21 +231,13 @@ def _prepared(frames: Sequence[Frame], clip_format: ClipFormat) -> _Fresh:
     return pictures, np.array([frame.pts_s for frame in frames])
 
 
-def _alike(sources: "Sequence[_Source]", pieces: Sequence[_Fresh]) -> list[list[int]]:
-    """Which sources can be one batch, by their rows: those that have as many new frames and are all as far."""
-    groups: dict[object, list[int]] = defaultdict(list)
-    for i, (source, (frames, _)) in enumerate(zip(sources, pieces, strict=True)):
-        if len(frames):
-            groups[len(frames), source.stream.phase].append(i)
-    return [sorted(group, key=lambda i: sources[i].stream.row) for group in groups.values()]
-
-
 class _Source:
-    """What is known of one source: where the network is in it, and its last heat slices."""
+    """What has been sent of one source; its track follows on the device."""
 
-    def __init__(self, network: Network, slices: int, session: int) -> None:
-        self.stream, self.session = network.start(), session
-        self.calendar, self.ring = Calendar(network.span), Ring(slices)
+    def __init__(self, track: Track, session: int) -> None:
+        self.track, self.session = track, session
+        self.computed: Event | None = None
+        """When that is done which was sent last."""
         self._index = -1
 
     def goes_on_with(self, clip: Clip) -> bool:
@@ -312,7 +251,3 @@ class _Source:
         first = len(clip.frames) - new
         self._index = clip.index
         return clip.frames[first:], clip.pts_s[first:]
-
-    def dated(self, cube: Tensor) -> Slices:
-        """The next slices [n,C,h,w], with their times."""
-        return Slices(cube, self.calendar.date(len(cube)))

@@ -12,7 +12,6 @@ pass over all of it gives, with padding at its very start and end only.
 
 import copy
 import itertools
-import math
 import operator
 from collections import Counter
 from collections.abc import Sequence
@@ -59,6 +58,7 @@ class StreamNetwork:
             traced = fx.GraphModule(features, Tracer().trace(features))
         except Exception as e:
             raise StreamcamError(f"cannot be streamed: it cannot be traced ({e})") from e
+        traced.graph.eliminate_dead_code()
         builder = _Builder(traced, dense=dense)
         if len(builder.outputs) != 1:
             raise StreamcamError(f"cannot be streamed: it pools {len(builder.outputs)} maps (use --engine window)")
@@ -69,10 +69,10 @@ class StreamNetwork:
         """What a slice that comes out of each layer sees, by the layer's name; of those that look at several slices."""
         self.pads_time = builder.pads_time
         """Whether slices at the ends of a video see padding."""
-        self.period = math.lcm(*(value.span.stride for value in builder.values))
-        """After so many frames, a network that is settled keeps as much as before."""
-        self.settled = next(n for n in itertools.count(1) if all(self._counts(n)))
-        """After so many frames, every step has given something."""
+        self.settled = next(n for n in itertools.count(1) if self._counts(n)[self._output])
+        """After so many frames, the first slice is complete, and all that comes before it has given something."""
+        self.period = self.span.stride
+        """So many frames later, a settled network keeps as much as before."""
         self.bank = Bank(self._longest())
         """What is kept of all streams; their pictures are of one size."""
 
@@ -121,6 +121,11 @@ class StreamNetwork:
             values.append(step.run(values, before, after, memory, ended=ended))
         return values[self._output]
 
+    def kept(self, phase: int) -> Counter[Slot]:
+        """How many slices are kept at a phase, where there are any."""
+        counts = self._counts(phase)
+        return +Counter({slot: count for step in self._steps for slot, count in step.waiting(counts).items()})
+
     def _counts(self, frames: int, *, ended: bool = False) -> list[int]:
         """How many slices of each value there are after so many frames."""
         counts = [frames]
@@ -129,12 +134,9 @@ class StreamNetwork:
         return counts
 
     def _longest(self) -> dict[Slot, int]:
-        """How many slices each step's inputs ever keep."""
         longest: Counter[Slot] = Counter()
         for phase in range(self.settled + self.period):
-            counts = self._counts(phase)
-            for step in self._steps:
-                longest |= Counter(step.waiting(counts))
+            longest |= self.kept(phase)
         return longest
 
 
@@ -244,7 +246,7 @@ def _convolution(conv: nn.Conv3d) -> Layer:
     padding = _triple(conv.padding)
 
     def run(x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or x.dtype != torch.float32:
+        if x.device.type != "cpu" or x.dtype != torch.float32 or torch.compiler.is_exporting():
             return conv(x)  # type: ignore[no-any-return]
         return torch.mkldnn_convolution(x, conv.weight, conv.bias, padding, conv.stride, conv.dilation, conv.groups)
 

@@ -4,48 +4,52 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from streamcam.cam import choose, to_heat
 from streamcam.engines.device import Runner
-from streamcam.engines.pending import Done
+from streamcam.engines.ferry import Arrays
+from streamcam.engines.flight import Batches, Sent
 from streamcam.records import Clip, Heat
 
 
-class WindowEngine:
+class WindowEngine(Batches):
     """Clips → heat, one forward for each clip; right for every model."""
 
     name = "window"
     head_start = False
-    in_flight = 1
 
     def __init__(self, runner: Runner, *, top_k: int = 5, classes: Sequence[int] | None = None) -> None:
-        self.runner, self._top_k, self._classes = runner, top_k, classes
-        self.max_batch, self.hop = runner.max_batch, runner.spec.temporal_stride
+        super().__init__(runner, max_batch=runner.max_batch)
+        self._top_k, self._classes = top_k, runner.class_numbers(classes)
+        self.hop, self.lookahead_s = runner.spec.temporal_stride, runner.spec.window_lookahead_s
         clip_format = runner.spec.clip_format
-        self.lookahead_s = runner.spec.window_lookahead_s
-        runner.run([np.zeros((clip_format.length, 3, *clip_format.crop), np.uint8)])  # warm up
+        warm_up = np.zeros((clip_format.length, 3, *clip_format.crop), np.uint8)
+        self._ferry.send([warm_up], lambda frames: self._compute(frames.view(1, *warm_up.shape))).wait()
 
     def infer(self, clips: Sequence[Clip]) -> list[Heat]:
         """The heat of each clip, in order; the clips, of any sources, are one batch."""
         return [heat for heat in self.submit(clips).wait() if heat is not None]
 
-    @torch.inference_mode()
-    def submit(self, clips: Sequence[Clip]) -> Done:
-        """Begin with clips; the heat of each, in order, is what is to be waited for."""
-        output = self.runner.run([clip.frames for clip in clips])
-        cubes, logits = output.cube, output.logits
-        slice_frames = self.runner.spec.slice_frames(cubes.shape[2])
-        heats = []
-        for clip, clip_logits, cube in zip(clips, logits, cubes, strict=True):
-            chosen = choose(clip_logits, top_k=self._top_k, classes=self._classes)
-            heat = to_heat(
-                clip_logits,
-                cube[chosen],
-                cube.mean(0),
-                chosen,
-                clip=clip,
-                context=self.runner.context,
-                slice_frames=slice_frames,
-            )
-            heats.append(heat)
-        return Done(heats)
+    def _send(self, clips: Sequence[Clip]) -> Sent:
+        shape = (len(clips), *clips[0].frames.shape)
+        trip = self._ferry.send([clip.frames for clip in clips], lambda frames: self._compute(frames.view(shape)))
+        return Sent(clips, trip, lambda arrays: self._read(clips, arrays))
+
+    def _compute(self, frames: Tensor) -> Sequence[Tensor]:
+        return self._graphs.run("window", self._see, frames)
+
+    def _see(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """uint8 [N,L,3,h,w] → logits [N,C], chosen classes [N,K], their heat [N,K,L',h,w] and the mean [N,L',h,w]."""
+        output = self.runner.see(frames)
+        chosen = choose(output.logits, top_k=self._top_k, classes=self._classes)
+        rows = torch.arange(len(chosen), device=chosen.device)
+        return output.logits, chosen, output.cube[rows[:, None], chosen], output.cube.mean(1)
+
+    def _read(self, clips: Sequence[Clip], arrays: Arrays) -> list[Heat]:
+        logits, chosen, cubes, common = (torch.from_numpy(array) for array in arrays)
+        slice_frames, context = self.runner.spec.slice_frames(cubes.shape[2]), self.runner.context
+        return [
+            to_heat(logits[i], cubes[i], common[i], chosen[i], clip=clip, context=context, slice_frames=slice_frames)
+            for i, clip in enumerate(clips)
+        ]

@@ -247,7 +247,7 @@ class CamModel(nn.Module):
         else:
             maps = _as_tuple(self.features(x))
         if self.windows:
-            maps = tuple(m * position_weights(m.shape[2:], self.windows).to(m) for m in maps)
+            maps = tuple(m * position_weights(m.shape[2:], self.windows, device=m.device).to(m) for m in maps)
         return maps
 
     def forward(self, x: Tensor) -> CamOutput:

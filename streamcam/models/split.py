@@ -255,14 +255,14 @@ def _sizes(value: int | tuple[int, ...]) -> tuple[int, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def position_weights(shape: tuple[int, ...], windows: tuple[int, ...]) -> Tensor:
+def position_weights(shape: tuple[int, ...], windows: tuple[int, ...], *, device: torch.device | None = None) -> Tensor:
     """How much each position counts, float32 of `shape`, mean 1, when windows of these sizes are averaged first.
 
     Along an axis of length n, position i lies in as many of the n − w + 1 windows of size w as can contain it.
     """
-    weights = torch.ones(())
+    weights = torch.ones((), device=device)
     for n, w in zip(shape, windows, strict=True):
-        i = torch.arange(n)
-        count = torch.minimum(torch.minimum(i + 1, n - i), torch.tensor(min(w, n - w + 1)))
+        i = torch.arange(n, device=device)
+        count = torch.minimum(i + 1, n - i).clamp(max=min(w, n - w + 1))
         weights = weights[..., None] * (count * (n / (w * (n - w + 1))))
     return weights

@@ -1,0 +1,220 @@
+"""Where each source is: what a network and the rings keep of it on the device, and what new frames of it bring.
+
+All of this is work of the compute lane. It knows sources as tracks, and no clips.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from streamcam.cam import choose, heat_cube
+from streamcam.engines.bank import Rows, Stream
+from streamcam.engines.device import Runner
+from streamcam.engines.graphs import Graphs
+from streamcam.engines.networks import EachFrame, InPlace, Network
+from streamcam.engines.ring import Calendar, Rings
+from streamcam.engines.streaming import StreamNetwork
+from streamcam.models.split import position_weights
+
+Times = npt.NDArray[np.float64]
+"""float64 [n,3], seconds: when what each slice has seen begins, what it speaks of, and when what it has seen ends."""
+
+
+@dataclass(eq=False, slots=True)
+class Track:
+    """One source, from its first frame on."""
+
+    calendar: Calendar
+    times_s: deque[Times]
+    """Of the slices in its ring."""
+    added: int = 0
+    """Slices that have come to its ring."""
+    stream: Stream | None = None
+    """What the network keeps of it, once it has begun."""
+    place: Stream | None = None
+    """Its ring."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are enough slices for a window."""
+        return len(self.times_s) == self.times_s.maxlen
+
+    def take(self, times_s: Times) -> None:
+        """New slices have come to its ring."""
+        self.times_s.extend(times_s)
+        self.added += len(times_s)
+
+
+@dataclass
+class Seen:
+    """The windows of some sources as they are now."""
+
+    groups: list[list[int]] = field(default_factory=list)
+    """Sources, by their number in the batch, whose results lie together."""
+    results: list[Tensor] = field(default_factory=list)
+    """Of each group, logits [n,C], chosen classes [n,K], their heat [n,K,L',h,w] and the mean over all [n,L',h,w]."""
+    times_s: list[Times | None] = field(default_factory=list)
+    """Of each source's slices; None where they are too few."""
+
+
+class Tracks:
+    """All sources of a device."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        network: Network,
+        graphs: Graphs,
+        *,
+        slices: int,
+        top_k: int,
+        classes: Sequence[int] | None,
+        chunk: int | None,
+    ) -> None:
+        self._runner, self._network, self._graphs, self._chunk = runner, network, graphs, chunk
+        self._top_k, self._classes = top_k, runner.class_numbers(classes)
+        self._rings = Rings(slices)
+        self._in_place: InPlace | None = None
+        if runner.lanes.captures:
+            assert isinstance(network, StreamNetwork | EachFrame)
+            self._in_place = network
+            self._begin(self.new())  # row 0 is nobody's: there, graphs may compute what is behind a batch
+
+    def new(self) -> Track:
+        """A source of which nothing has come."""
+        return Track(Calendar(self._network.span), deque(maxlen=self._rings.length))
+
+    def end(self, track: Track) -> None:
+        """Nothing more is coming; a source that never began does not mind."""
+        if track.stream is not None:
+            self._network.forget(track.stream)
+        if track.place is not None:
+            self._rings.bank.leave(track.place)
+        track.stream = track.place = None
+
+    def advance(self, tracks: Sequence[Track], pieces: Sequence[Tensor], pts_s: Sequence[Times]) -> Seen:
+        """New frames of sources, uint8 [t,3,h,w] each, with their times → the windows of all of them."""
+        self._begin(*tracks)
+        seen = Seen()
+        for group, part, more in self._rounds(tracks, pieces):
+            times_s = [tracks[i].calendar.take(pts_s[i][part]) for i in group]
+            frames = torch.stack([pieces[i][part] for i in group])
+            results = self._windows([tracks[i] for i in group], frames, times_s)
+            if results and not more:
+                seen.groups.append(group)
+                seen.results += results
+        seen.times_s = [np.stack(track.times_s) if track.is_full else None for track in tracks]
+        return seen
+
+    def slices(
+        self, tracks: Sequence[Track], pieces: Sequence[Tensor], pts_s: Sequence[Times]
+    ) -> list[tuple[int, Tensor, Times]]:
+        """New frames of sources → new slices: whose, float32 [t',C,h,w], and when they are; rings are left alone."""
+        self._begin(*tracks)
+        new = []
+        for group, part, _ in self._rounds(tracks, pieces):
+            frames = torch.stack([pieces[i][part] for i in group])
+            features = self._network.push(_streams(tracks[i] for i in group), self._runner.normalise(frames))
+            times_s = [tracks[i].calendar.take(pts_s[i][part]) for i in group]
+            if features is not None:
+                new += list(zip(group, self._cubes(features), times_s, strict=True))
+        return new
+
+    def flush(self, track: Track) -> list[tuple[int, Tensor, Times]]:
+        """The end of a source: its last slices."""
+        if track.stream is None:
+            return []
+        features, track.stream = self._network.flush(track.stream), None
+        self.end(track)
+        if features is None:
+            return []
+        (cube,) = self._cubes(features)
+        return [(0, cube, track.calendar.date(len(cube)))]
+
+    def _begin(self, *tracks: Track) -> None:
+        before = self._capacity()
+        for track in tracks:
+            track.stream = track.stream or self._network.start()
+            track.place = track.place or self._rings.bank.join()
+        if self._capacity() != before:
+            self._graphs.clear()  # what they were captured with is elsewhere now
+
+    def _capacity(self) -> tuple[int, int]:
+        return self._rings.bank.capacity, self._in_place.bank.capacity if self._in_place else 0
+
+    def _rounds(self, tracks: Sequence[Track], pieces: Sequence[Tensor]) -> Iterator[tuple[list[int], slice, bool]]:
+        """Sources that can be one batch, which of their frames, and whether more of these follow.
+
+        Those that have as many frames and are all as far, by their rows, so that what lies together stays together.
+        """
+        longest = max(len(piece) for piece in pieces)
+        step = self._chunk or max(1, longest)
+        for at in range(0, max(1, longest), step):
+            groups = defaultdict(list)
+            for i, (stream, piece) in enumerate(zip(_streams(tracks), pieces, strict=True)):
+                count = len(piece[at : at + step])
+                if count or at == 0:
+                    groups[count, stream.phase, len(piece) > at + step].append((stream.row, i))
+            for (_, _, more), group in groups.items():
+                yield [i for _, i in sorted(group)], slice(at, at + step), more
+
+    def _windows(self, tracks: Sequence[Track], frames: Tensor, times_s: Sequence[Times]) -> list[Tensor]:
+        """New frames, uint8 [N,t,3,h,w], of sources of one phase → results as in `Seen`; none while no source is full.
+
+        `times_s`: those of the slices that they complete.
+        """
+        streams, places = _streams(tracks), [track.place.row for track in tracks if track.place]
+        phase = streams[0].phase
+        numbers = self._runner.lanes.numbers(
+            [[stream.row, place, track.added] for stream, place, track in zip(streams, places, tracks, strict=True)]
+        )
+        for track, new in zip(tracks, times_s, strict=True):
+            track.take(new)
+        network = self._in_place
+        if network is None:
+            features = self._network.push(streams, self._runner.normalise(frames)) if frames.shape[1] else None
+            return self._look(features, numbers, wanted=any(track.is_full for track in tracks))
+        for stream in streams:
+            stream.phase = network.after(phase, frames.shape[1])
+
+        def see(frames: Tensor, numbers: Tensor) -> list[Tensor]:
+            rows = Rows(network.bank, numbers[:, 0])
+            features = network.run(phase, self._runner.normalise(frames), rows) if frames.shape[1] else None
+            return self._look(features, numbers)
+
+        if phase < network.settled or self._rings.is_empty:
+            return see(frames, numbers)
+        return [result.clone() for result in self._graphs.run(phase, see, frames, numbers)]
+
+    def _look(self, features: Tensor | None, numbers: Tensor, *, wanted: bool = True) -> list[Tensor]:
+        """New slices of the feature map [N,K,t',h,w], which go into the rings → results as in `Seen`."""
+        places, added = numbers[:, 1], numbers[:, 2]
+        if features is not None:
+            cube = self._cubes(features)
+            self._rings.add(places, added, cube)
+            added = added + cube.shape[1]
+        if self._rings.is_empty or not wanted:
+            return []
+        window, model = self._rings.window(places, added), self._runner.model
+        weights = position_weights((self._rings.length,), model.windows[:1] or (1,), device=places.device)
+        logits = (window.pooled * weights[:, None]).mean(1) + model.head.bias
+        chosen = choose(logits, top_k=self._top_k, classes=self._classes)
+        heat = self._rings.heat(window, chosen)
+        return [logits, chosen, heat * weights[:, None, None], window.common * weights[:, None, None]]
+
+    def _cubes(self, features: Tensor) -> Tensor:
+        """Slices of the feature map [N,K,t,h,w] → heat slices, float32 [N,t,C,h,w]."""
+        model = self._runner.model
+        if model.windows:
+            weights = position_weights(features.shape[3:], model.windows[1:], device=features.device)
+            features = features * weights.to(features.dtype)
+        return heat_cube(features, model.head.classifier.weight).transpose(1, 2)
+
+
+def _streams(tracks: Iterable[Track]) -> list[Stream]:
+    return [track.stream for track in tracks if track.stream is not None]
