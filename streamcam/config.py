@@ -33,7 +33,7 @@ class RunConfig(_Strict):
     model: str = Field("motion", description="one of `streamcam models`, or a checkpoint (.safetensors)")
     weights: str | None = Field(None, description="DEFAULT (published), none (random, for measuring) or a file")
     engine: Literal["auto", "window", "stream"] = Field("auto", description="how clips are computed")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or openvino")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or openvino; of run, also several: cuda:0,cuda:1")
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = Field(
         "auto", description="auto is the fastest native one; int8 is for what streamcam quantize made"
     )
@@ -53,6 +53,13 @@ class RunConfig(_Strict):
     bind: str | None = Field(DEFAULT_ENDPOINT, description="where to publish; none to publish nowhere")
     record: Path | None = Field(None, description="write the overlay to this .mp4")
     save_heat: Path | None = Field(None, description="write the heat of every window to this .npz")
+    max_wait_ms: float | None = Field(
+        None,
+        ge=0,
+        le=1000,
+        description="how long a window may wait for those of other sources, to be computed with them; by default 5, "
+        "or 0 where a device gains nothing by it",
+    )
     max_frames: int | None = Field(None, ge=1, description="stop each source after so many frames")
     seconds: float | None = Field(None, gt=0, description="stop after so long")
     as_fast_as_possible: bool = Field(False, description="files: every window, no drops, the same result every time")
@@ -73,6 +80,14 @@ class RunConfig(_Strict):
     def _names(cls, value: object) -> object:
         """Classes may be given as one text, separated by commas."""
         return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+    @field_validator("device")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        names = [name.strip() for name in value.split(",")]
+        if not all(names):
+            raise ValueError(f"{value!r} has a comma too many: give devices as cuda:0,cuda:1")
+        return ",".join(names)
 
     @field_validator("bind", mode="before")
     @classmethod

@@ -25,3 +25,7 @@ class StreamcamError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(redact(message))
+
+
+class StuckError(Exception):
+    """A thread hangs where nobody can wake it: only a new process helps. The command line exits with code 70."""

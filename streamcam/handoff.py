@@ -1,8 +1,11 @@
 """How threads hand things on: by the newest where pictures are live, by every one where they are on file."""
 
+import time
 from collections import deque
 from threading import Condition
 from typing import Generic, TypeVar
+
+from streamcam.batching import Batcher
 
 T = TypeVar("T")
 
@@ -59,4 +62,65 @@ class Handoff(Generic[T]):
             self._closed = True
             if discard:
                 self._queues.clear()
+            self._changed.notify_all()
+
+
+class Batches(Generic[T]):
+    """The newest item of each source, handed on in batches: a `Batcher` between threads."""
+
+    def __init__(self) -> None:
+        self._batcher: Batcher[T] = Batcher()
+        self._changed = Condition()
+        self._closed = False
+
+    def put(self, source: str, item: T) -> bool:
+        """Queue an item; true if an older one was lost for it. After `close`, nothing is queued."""
+        with self._changed:
+            if self._closed:
+                return False
+            lost = self._batcher.put(source, item, time.monotonic())
+            if not lost:  # a newer item in an older one's place closes no batch
+                self._changed.notify_all()
+            return lost
+
+    def leave(self, source: str) -> None:
+        """Nothing more is coming from a source: batches do not wait for it."""
+        with self._changed:
+            self._batcher.leave(source)
+            self._changed.notify_all()
+
+    def get(self, *, limit: int, patience_s: float, timeout_s: float | None = None) -> list[T]:
+        """The next batch; nothing after `timeout_s`, or once closed and empty.
+
+        Args:
+            limit: items in a full batch.
+            patience_s: how long its first item may wait for company.
+            timeout_s: how long to wait for a batch to close.
+        """
+        with self._changed:
+            now_s = time.monotonic()
+            end_s = float("inf") if timeout_s is None else now_s + timeout_s
+            while not self._closed:
+                closes_s = self._batcher.closes_s(now_s, limit=limit, patience_s=patience_s)
+                if closes_s is not None and closes_s <= now_s:
+                    break
+                if end_s <= now_s:
+                    return []
+                until_s = min(end_s, end_s if closes_s is None else closes_s)
+                self._changed.wait(None if until_s == float("inf") else until_s - now_s)
+                now_s = time.monotonic()
+            return self._batcher.take(limit)
+
+    @property
+    def finished(self) -> bool:
+        """Closed and empty."""
+        with self._changed:
+            return self._closed and self._batcher.is_empty
+
+    def close(self, *, discard: bool = False) -> None:
+        """Nothing more is coming: wake everybody. What is queued can still be taken, unless discarded."""
+        with self._changed:
+            self._closed = True
+            if discard:
+                self._batcher = Batcher()
             self._changed.notify_all()

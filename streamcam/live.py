@@ -38,19 +38,25 @@ class Live:
 
     config: RunConfig
     sources: Sequence[VideoSource]
-    engine: WindowEngine | StreamEngine
+    engines: Sequence[WindowEngine | StreamEngine]
+    """One for each device, otherwise alike."""
     pipeline: Pipeline
     endpoint: str | None
     """Where results are published."""
 
+    @property
+    def device_name(self) -> str:
+        """What computes, for people."""
+        return ",".join(engine.runner.device_name for engine in self.engines)
+
     def summary(self) -> Summary:
         """What the run has done so far."""
-        runner = self.engine.runner
+        runner = self.engines[0].runner
         return self.pipeline.metrics.summary(
             model=runner.context.model,
             model_hash=runner.context.model_hash,
-            engine=self.engine.name,
-            device=runner.device_name,
+            engine=self.engines[0].name,
+            device=self.device_name,
             precision=runner.precision,
         )
 
@@ -69,7 +75,8 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     Raises:
         StreamcamError: something cannot be had; nothing is left open or half-written.
     """
-    require_device(config.device)
+    for device in config.device.split(","):
+        require_device(device)
     spec = model.spec if model is not None else find_spec(config.model)
     classes = find_classes(spec, config.classes)
     _require_outputs_apart(config)
@@ -79,17 +86,8 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         require_display()
     for source in config.sources:
         parse_address(source.uri)
-    with _cores(config):  # OpenVINO is told with how many threads when it compiles
-        engine = make_engine(
-            _fitted(model or load_model(config.model, weights=config.weights), config),
-            name=config.engine,
-            device=config.device,
-            precision=config.precision,
-            top_k=config.top_k,
-            classes=classes,
-            dense=config.dense,
-            chunk=config.chunk,
-        )
+    engines = _make_engines(config, _fitted(model or load_model(config.model, weights=config.weights), config), classes)
+    engine = engines[0]
     hop = config.hop or config.chunk or engine.hop
     _require_every_frame(engine, hop)
     # Not before: what a camera sends while a network is being loaded would only be late.
@@ -104,14 +102,35 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     clip_format = engine.runner.spec.clip_format
     pipeline = Pipeline(
         sources,
-        engine,
+        engines,
         [*published, aligned, *heats, *sinks],
         window=lambda: SlidingWindow(clip_format, hop=hop, head_start=engine.head_start),
         lossless=config.as_fast_as_possible,
+        max_wait_s=None if config.max_wait_ms is None else config.max_wait_ms / 1e3,
         max_frames=config.max_frames,
         metrics=metrics,
     )
-    return Live(config, sources, engine, pipeline, publisher.endpoint if publisher else None)
+    return Live(config, sources, engines, pipeline, publisher.endpoint if publisher else None)
+
+
+def _make_engines(
+    config: RunConfig, model: CamModel, classes: Sequence[int] | None
+) -> list[WindowEngine | StreamEngine]:
+    """One on each device."""
+    with _cores(config):  # OpenVINO is told with how many threads when it compiles
+        return [
+            make_engine(
+                model,
+                name=config.engine,
+                device=device,
+                precision=config.precision,
+                top_k=config.top_k,
+                classes=classes,
+                dense=config.dense,
+                chunk=config.chunk,
+            )
+            for device in config.device.split(",")
+        ]
 
 
 def find_classes(spec: ModelSpec, names: Sequence[str] | None) -> list[int] | None:
@@ -148,7 +167,7 @@ def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary
         if timed_out or (viewer is not None and viewer.poll() is not None):
             pipeline.stop.set()
 
-    on_cpu = live.engine.runner.device.type == "cpu"
+    on_cpu = any(engine.runner.device.type == "cpu" for engine in live.engines)
     try:
         with _cores(config) if on_cpu else nullcontext():
             pipeline.run(wait=wait)
@@ -178,10 +197,12 @@ class _LiveCaption:
         frame = result.frame
         drops = sum(result.drops.values())
         latency_ms = (time.time_ns() - frame.captured_ns) / 1e6
+        hop_s = self._metrics.wide_hop_s(frame.source)
+        behind = () if hop_s is None else (f"cannot keep up: a window every {hop_s:.2f} s",)
         age = "no heat yet" if result.heat_age_s is None else f"heat {max(0.0, result.heat_age_s) * 1e3:.0f} ms old"
         return Caption(
             f"{frame.source}  {self._metrics.fps(frame.source):.0f} fps",
-            (age, f"latency {latency_ms:.0f} ms, {drops} dropped"),
+            (age, f"latency {latency_ms:.0f} ms, {drops} dropped", *behind),
         )
 
 
@@ -199,7 +220,7 @@ def _require_outputs_apart(config: RunConfig) -> None:
 
 
 def _require_every_frame(engine: WindowEngine | StreamEngine, hop: int) -> None:
-    """A padded network as a stream would begin again, and say nothing, after every frame that is in no window."""
+    """A padded network as a stream would begin again after every frame that is in no window: with window's answers."""
     spec = engine.runner.spec
     if isinstance(engine, StreamEngine) and engine.needs_every_frame and hop > spec.clip_format.length:
         raise StreamcamError(

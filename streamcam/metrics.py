@@ -15,6 +15,9 @@ frames and of windows (live only: what is on file was captured long ago)."""
 KEPT = 10_000
 """Percentiles are over so many latest values."""
 
+HOPS = 16
+"""The hop is told as the mean over so many latest windows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -49,6 +52,7 @@ class Metrics:
     _values: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=KEPT)))
     _counts: Counter[str] = field(default_factory=Counter)
     _recent: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=60)))
+    _hops: dict[str, deque[tuple[float, int]]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=HOPS)))
     _lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
@@ -59,6 +63,19 @@ class Metrics:
         with self._lock:
             self.frames[source] += 1
             self._recent[source].append(self.clock())
+
+    def result(self, source: str, hop_s: float | None, skipped: int) -> None:
+        """A window came out, so long after the one before, with so many left out between."""
+        with self._lock:
+            self.results[source] += 1
+            if hop_s is not None:
+                self._hops[source].append((hop_s, skipped))
+
+    def wide_hop_s(self, source: str) -> float | None:
+        """Seconds between windows lately, where some were left out; None where all that were due came."""
+        with self._lock:
+            hops = self._hops[source]
+            return sum(hop_s for hop_s, _ in hops) / len(hops) if any(skipped for _, skipped in hops) else None
 
     def dropped(self, source: str, stage: str, total: int | None = None) -> None:
         """A stage left something out; or has left out so many in total."""

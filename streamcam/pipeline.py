@@ -1,13 +1,13 @@
-"""Threads and hand-offs: sources → windows → engine → sinks. It receives its parts and knows none of them inside.
+"""Threads and hand-offs: sources → windows → engines → sinks. It receives its parts and knows none of them inside.
 
-live      a source's thread hands each frame straight to the output thread, and each clip to the worker; what is
+live      a source's thread hands each frame straight to the output thread, and each clip to its worker; what is
           not taken in time is replaced by what is newer, and counted
 lossless  (files) each frame goes through the worker, in order, and everybody waits for everybody
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from threading import Event, Lock, Thread
 
 from streamcam.clips import SlidingWindow
@@ -16,14 +16,15 @@ from streamcam.handoff import Handoff
 from streamcam.metrics import Metrics
 from streamcam.records import Clip, Frame, Heat, Result
 from streamcam.sources import Source
+from streamcam.watchdog import Pulse, Watchdog
+from streamcam.worker import LOSSLESS_DEPTH, Work, Worker, Workers
 
 OUTPUT_DEPTH = 4
 """Frames of one live source that may wait for the output thread before the oldest is dropped."""
 
-LOSSLESS_DEPTH = 8
 TICK_S = 0.02
-JOIN_S = 0.9
-"""How long threads may take to end when they are told to."""
+JOIN_S = 4.5
+"""How long threads may take to end when they are told to: a source may be in a read that takes three seconds."""
 
 
 class Sink:
@@ -40,35 +41,39 @@ class Sink:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """For the worker: a clip, or (lossless) a frame on its way, with the clip that it completed, if any."""
-
-    clip: Clip | None
-    frame: Frame | None
-    prepare_ms: float
-    queued_s: float = field(default_factory=time.perf_counter)
-
-
-@dataclass(frozen=True, slots=True)
 class _Output:
     """For the output thread: a frame, or the heat of a clip that ends with it."""
 
     frame: Frame
     heat: Heat | None = None
-    timings_ms: dict[str, float] = field(default_factory=dict)
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+    number: int = 0
+    """Which of its source's windows the heat is of, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    """The newest heat of a source."""
+
+    session: int
+    number: int
+    heat: Heat
+    hop_s: float | None = None
+    skipped: int = 0
 
 
 class Pipeline:
-    """Runs sources through one engine into sinks, until the sources end, `stop` is set, or something raises."""
+    """Runs sources through engines into sinks, until the sources end, `stop` is set, or something raises."""
 
     def __init__(
         self,
         sources: Sequence[Source],
-        engine: Engine,
+        engines: Sequence[Engine],
         sinks: Sequence[Sink],
         *,
         window: Callable[[], SlidingWindow],
         lossless: bool = False,
+        max_wait_s: float | None = None,
         max_frames: int | None = None,
         metrics: Metrics | None = None,
         clock: Callable[[], int] = time.time_ns,
@@ -77,21 +82,29 @@ class Pipeline:
 
         Args:
             sources: each gets a thread, and a window of its own.
-            engine: is called from one worker thread only.
+            engines: each is called from one worker thread only. Sources are spread over them, a session at a time.
             sinks: are called from one output thread only, in order.
             window: makes a `SlidingWindow`.
             lossless: whether everybody waits for everybody, instead of dropping what is old.
+            max_wait_s: how long a clip may wait for those of other sources; by default as an engine gains from it.
             max_frames: stop a source after so many frames.
             metrics: where to count; by default a new one.
             clock: Unix time in nanoseconds.
         """
         self.stop = Event()
         self.metrics = metrics or Metrics()
-        self._sources, self._engine, self._sinks, self._window = sources, engine, sinks, window
+        self.left_behind: tuple[str, ...] = ()
+        """Threads that `run` could not end."""
+        self._sources, self._sinks, self._window = sources, sinks, window
         self._lossless, self._max_frames, self._clock = lossless, max_frames, clock
-        self._clips: Handoff[_Work] = Handoff(depth=LOSSLESS_DEPTH if lossless else 1, lossless=lossless)
+        self._crew = [
+            Worker(engine, self._deliver, name=f"worker {i}", lossless=lossless, max_wait_s=max_wait_s)
+            for i, engine in enumerate(engines)
+        ]
+        self._workers = Workers(self._crew)
         self._outputs: Handoff[_Output] = Handoff(depth=LOSSLESS_DEPTH if lossless else OUTPUT_DEPTH, lossless=lossless)
-        self._newest: dict[str, tuple[int, Heat]] = {}
+        self._output_pulse = Pulse()
+        self._newest: dict[str, _Newest] = {}
         self._error: BaseException | None = None
         self._error_lock = Lock()
 
@@ -102,41 +115,46 @@ class Pipeline:
             wait: called about ten times a second on this thread, to show how it goes.
 
         Raises:
-            whatever a part raised, within a second. Threads that cannot be woken (a read from a dead camera) are left
-            behind as daemons.
+            StuckError: a worker or the output thread hangs, and cannot be ended.
+            whatever a part raised, usually within a second, and at the latest when five have passed. Threads that do
+            not end by then are left behind as daemons, and named in `left_behind`.
         """
         readers = [Thread(target=self._guarded, args=(self._read, s), daemon=True, name=s.name) for s in self._sources]
-        worker = Thread(target=self._guarded, args=(self._infer,), daemon=True, name="worker")
-        output = Thread(target=self._guarded, args=(self._give_out,), daemon=True, name="output")
-        threads = [output, worker, *readers]
+        workers = [Thread(target=self._guarded, args=(w.run,), daemon=True, name=w.name) for w in self._crew]
+        output = [Thread(target=self._guarded, args=(self._give_out,), daemon=True, name="output")]
+        threads = [*output, *workers, *readers]
+        pulses = {worker.name: worker.pulse for worker in self._crew}
+        if not self._lossless:  # there, whoever takes results may take all the time in the world
+            pulses["output"] = self._output_pulse
+        watchdog = Watchdog(pulses)
         for thread in threads:
             thread.start()
         try:
-            while any(reader.is_alive() for reader in readers) and not self.stop.is_set():
-                wait()
-                self.stop.wait(0.1)
-            self._finish(worker, output)
+            for stage, close in ((readers, self._close_inboxes), (workers, self._outputs.close), (output, None)):
+                while (alive := [thread for thread in stage if thread.is_alive()]) and not self.stop.is_set():
+                    wait()
+                    watchdog.look()
+                    alive[0].join(0.1)
+                if close is not None and not self.stop.is_set():
+                    close()  # what is under way comes through, stage by stage
         finally:
             self._halt(threads)
         if self._error is not None:
             raise self._error
 
-    def _finish(self, worker: Thread, output: Thread) -> None:
-        """Let what is under way come through, stage by stage, unless stopped."""
-        for handoff, thread in ((self._clips, worker), (self._outputs, output)):
-            if not self.stop.is_set():
-                handoff.close()
-            while thread.is_alive() and not self.stop.is_set():
-                thread.join(0.1)
+    def _close_inboxes(self, *, discard: bool = False) -> None:
+        for worker in self._crew:
+            worker.inbox.close(discard=discard)
 
     def _halt(self, threads: Sequence[Thread]) -> None:
         """Wake and join everybody; what is ready to go out still goes."""
         self.stop.set()
-        self._clips.close(discard=True)
+        self._close_inboxes(discard=True)
         self._outputs.close()
         end_s = time.monotonic() + JOIN_S
         for thread in threads:
             thread.join(max(0.0, end_s - time.monotonic()))
+        self.left_behind = tuple(thread.name for thread in threads if thread.is_alive())
 
     def _guarded(self, body: Callable[..., None], *args: object) -> None:
         """Run a thread's body; its error ends everything and reaches the caller of `run`."""
@@ -146,7 +164,7 @@ class Pipeline:
             with self._error_lock:
                 self._error = self._error or e
             self.stop.set()
-            self._clips.close(discard=True)
+            self._close_inboxes(discard=True)
             self._outputs.close(discard=True)
 
     def _read(self, source: Source) -> None:
@@ -155,6 +173,7 @@ class Pipeline:
             self._read_frames(source)
         finally:
             self._count_drops(source)
+            self._workers.leave(source.name)
 
     def _count_drops(self, source: Source) -> None:
         for stage, total in list(source.drops.items()):
@@ -174,65 +193,69 @@ class Pipeline:
                 return
 
     def _hand_on(self, frame: Frame, clip: Clip | None, prepare_ms: float) -> None:
+        source = frame.source
         if clip is not None and clip.full:
-            self.metrics.windows[frame.source] += 1
-        if self._lossless:
-            self._clips.put(frame.source, _Work(clip, frame, prepare_ms))
+            self.metrics.windows[source] += 1
+        work = Work(clip, frame if self._lossless else None, prepare_ms, self.metrics.windows[source])
+        if self._lossless:  # on one worker from beginning to end: on another, it could overtake itself
+            self._workers.place(source, 0).inbox.put(source, work)
             return
-        if self._outputs.put(frame.source, _Output(frame)):
-            self.metrics.dropped(frame.source, "output")
-        if clip is not None and self._clips.put(frame.source, _Work(clip, None, prepare_ms)) and clip.full:
-            self.metrics.dropped(frame.source, "window")
+        if self._outputs.put(source, _Output(frame)):
+            self.metrics.dropped(source, "output")
+        if clip is not None and self._workers.place(source, frame.session).inbox.put(source, work) and clip.full:
+            self.metrics.dropped(source, "window")
 
-    def _infer(self) -> None:
-        """The worker's thread: one device, the clips of all sources that are due in one batch."""
-        while (first := self._clips.get()) is not None:
-            work = [first]
-            while not self._lossless and len(work) < self._engine.max_batch:
-                another = self._clips.get(timeout_s=0)
-                if another is None:
-                    break
-                work.append(another)
-            self._infer_batch([w for w in work if w.clip is not None])
-            for w in work:
-                if w.frame is not None:
-                    self._outputs.put(w.frame.source, _Output(w.frame))
-
-    def _infer_batch(self, work: Sequence[_Work]) -> None:
-        start_s = time.perf_counter()
-        clips = [w.clip for w in work if w.clip is not None]
-        heats = self._engine.infer(clips) if clips else []
-        infer_ms = (time.perf_counter() - start_s) * 1e3
-        for w, clip, heat in zip(work, clips, heats, strict=True):
-            if heat is None:
-                continue
-            timings_ms = {"prepare": w.prepare_ms, "wait": (start_s - w.queued_s) * 1e3, "infer": infer_ms}
+    def _deliver(self, work: Work, heat: Heat | None, timings_ms: Mapping[str, float]) -> None:
+        """On a worker's thread: hand on what it has done."""
+        clip = work.clip
+        if clip is not None and heat is not None:
             self.metrics.took("wait", timings_ms["wait"])
-            self.metrics.took("infer", infer_ms)
-            if self._outputs.put(clip.last.source, _Output(clip.last, heat, timings_ms)):
+            self.metrics.took("infer", timings_ms["infer"])
+            if self._outputs.put(clip.last.source, _Output(clip.last, heat, timings_ms, work.number)):
                 self.metrics.dropped(clip.last.source, "output")
+        if work.frame is not None:
+            self._outputs.put(work.frame.source, _Output(work.frame))
 
     def _give_out(self) -> None:
         """The output thread: everything that leaves, in one order."""
         while not self._outputs.finished:
             item = self._outputs.get(timeout_s=TICK_S)
+            self._output_pulse.begin()
             if item is not None:
                 start_s = time.perf_counter()
                 self._give(item)
                 self.metrics.took("output", (time.perf_counter() - start_s) * 1e3)
             for sink in self._sinks:
                 sink.tick()
+            self._output_pulse.end()
 
     def _give(self, item: _Output) -> None:
-        frame, source = item.frame, item.frame.source
+        frame, newest = item.frame, self._newest.get(item.frame.source)
         if item.heat is not None:
-            self._newest[source] = frame.session, item.heat
-            self.metrics.results[source] += 1
-        session, heat = self._newest.get(source, (frame.session, None))
-        current = heat if session == frame.session else None
-        result = Result(frame, current, item.timings_ms, self.metrics.drops(source))
+            newest = self._take(frame, item.heat, item.number)
+            if newest is None:
+                return
+        if newest is None or newest.session != frame.session:
+            result = Result(frame, None, item.timings_ms, self.metrics.drops(frame.source))
+        else:
+            drops = self.metrics.drops(frame.source)
+            result = Result(frame, newest.heat, item.timings_ms, drops, newest.hop_s, newest.skipped)
         for sink in self._sinks:
             sink.on_frame(result) if item.heat is None else sink.on_window(result)
         published = "capture_to_frame" if item.heat is None else "capture_to_result"
         if not self._lossless:
             self.metrics.took(published, (self._clock() - frame.captured_ns) / 1e6)
+
+    def _take(self, frame: Frame, heat: Heat, number: int) -> _Newest | None:
+        """Note a new heat; None, and it is dropped, where another worker was faster with the source's next session."""
+        source, before = frame.source, self._newest.get(frame.source)
+        if before is not None and before.session > frame.session:
+            self.metrics.dropped(source, "window")
+            return None
+        newest = _Newest(frame.session, number, heat)
+        if before is not None and before.session == frame.session:
+            hop_s = heat.clip_pts_s[1] - before.heat.clip_pts_s[1]
+            newest = replace(newest, hop_s=hop_s, skipped=number - before.number - 1)
+        self._newest[source] = newest
+        self.metrics.result(source, newest.hop_s, newest.skipped)
+        return newest

@@ -239,6 +239,10 @@ class Result:
     """What each stage took for this result, in milliseconds."""
     drops: Mapping[str, int] = field(default_factory=dict)
     """What each stage has left out so far, for this source."""
+    hop_s: float | None = None
+    """From the window before that came out of the network to the heat's, in seconds; None for a session's first."""
+    skipped: int = 0
+    """Windows between those two that were due and left out, since the device cannot keep up. 0: the hop is as asked."""
 
     @property
     def heat_age_s(self) -> float | None:

@@ -144,6 +144,8 @@ class Screen:
         latency_ms = (self._clock() - frame.captured_ns) / 1e6
         age = "no heat yet" if result.heat_age_s is None else f"heat {max(0.0, result.heat_age_s) * 1e3:.0f} ms old"
         notes = [age, f"latency {latency_ms:.0f} ms, {sum(result.drops.values())} dropped, {skipped.total()} skipped"]
+        if result.hop_s is not None and result.skipped:
+            notes.append(f"its device cannot keep up: a window every {result.hop_s:.2f} s")
         heat = result.heat
         if heat is not None and view.class_index is not None and view.class_index not in heat.classes:
             notes.append("the chosen class is not among those sent: showing the strongest")

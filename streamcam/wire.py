@@ -81,6 +81,8 @@ class HeatHeader(msgspec.Struct, frozen=True):
     clip_pts_s: tuple[float, float]
     transform: tuple[float, float, float, float]
     lookahead_s: float = 0.0
+    hop_s: float | None = None
+    skipped: Int64 = 0
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,7 +217,7 @@ def _message(kind: Kind, result: Result, stamp: Stamp, parts: Sequence[tuple[Par
         stamp,
         session=frame.session,
         frame=FrameHeader(frame.index, frame.pts_s, frame.captured_ns),
-        heat=None if result.heat is None else _heat_header(result.heat),
+        heat=None if result.heat is None else _heat_header(result, result.heat),
         timings_ms={k: round(v, 3) for k, v in result.timings_ms.items()},
         drops=dict(result.drops),
         parts=[part for part, _ in parts],
@@ -244,7 +246,7 @@ def _assemble(header: Header, bodies: list[bytes]) -> list[bytes]:
     return [topic(header.source, header.kind), encoded, *bodies]
 
 
-def _heat_header(heat: Heat) -> HeatHeader:
+def _heat_header(result: Result, heat: Heat) -> HeatHeader:
     rows = zip(heat.classes.tolist(), heat.labels, heat.scores.tolist(), strict=True)
     scales = [None] * len(heat.labels) if heat.scale is None else heat.scale.tolist()
     return HeatHeader(
@@ -258,6 +260,8 @@ def _heat_header(heat: Heat) -> HeatHeader:
         clip_pts_s=heat.clip_pts_s,
         transform=(heat.transform.left, heat.transform.top, heat.transform.right, heat.transform.bottom),
         lookahead_s=round(heat.lookahead_s, 6),
+        hop_s=None if result.hop_s is None else round(result.hop_s, 6),
+        skipped=result.skipped,
     )
 
 
@@ -329,6 +333,8 @@ def _result(header: Header, values: Mapping[str, npt.NDArray[Any]]) -> Result | 
         heat=_heat(header.heat, values) if header.kind == "result" else None,
         timings_ms=header.timings_ms,
         drops=header.drops,
+        hop_s=header.heat.hop_s if header.heat else None,
+        skipped=header.heat.skipped if header.heat else 0,
     )
 
 

@@ -70,3 +70,18 @@ def test_explain_and_stream_agree(tiny: CamModel) -> None:
     expected = tiny.explain(frames)
     assert result.heat is not None
     assert result.heat.logits == pytest.approx(expected.logits, abs=1e-4)
+
+
+def test_two_devices_share_the_sources_and_answer_as_one_does(tiny: CamModel) -> None:
+    options = {"model": tiny, "as_fast_as_possible": True, "max_frames": 30, "precision": "fp32"}
+    heats: dict[str, dict[tuple[str, int], bytes]] = {}
+    for device in ("cpu", "cpu,cpu"):
+        results = streamcam.stream("sample", "sample", "sample", device=device, **options)
+        heats[device] = {(r.frame.source, r.frame.index): r.heat.cube.tobytes() for r in results if r.heat}
+    assert len(heats["cpu"]) == 3 * 7
+    assert heats["cpu"] == heats["cpu,cpu"]
+
+
+def test_each_device_of_several_is_looked_for_before_anything_else(tiny: CamModel) -> None:
+    with pytest.raises(StreamcamError, match=r"no such device: cuda:77"):
+        next(streamcam.stream("no-such-file.mp4", model=tiny, device="cpu,cuda:77"))

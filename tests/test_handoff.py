@@ -1,9 +1,9 @@
 import time
-from threading import Thread
+from threading import Thread, Timer
 
 import pytest
 
-from streamcam.handoff import Handoff
+from streamcam.handoff import Batches, Handoff
 
 
 def test_live_the_newest_stays_and_the_loss_is_told() -> None:
@@ -52,5 +52,51 @@ def test_close_wakes_whoever_waits(waits_for: str) -> None:
     time.sleep(0.05)
     assert thread.is_alive()
     handoff.close()
+    thread.join(1)
+    assert not thread.is_alive()
+
+
+def test_a_batch_closes_by_itself_when_its_first_clip_has_waited_long_enough() -> None:
+    batches: Batches[str] = Batches()
+    for source in "ab":
+        batches.put(source, source)
+    assert batches.get(limit=8, patience_s=60) == ["a", "b"]  # nobody else is known
+    batches.put("a", "a1")
+    assert batches.get(limit=8, patience_s=60, timeout_s=0.02) == []  # waits for b, but no longer than it is asked to
+    start_s = time.monotonic()
+    assert batches.put("a", "a2") is True
+    assert batches.get(limit=8, patience_s=0.2) == ["a2"]
+    assert time.monotonic() - start_s > 0.1
+
+
+def test_a_batch_closes_as_soon_as_the_last_camera_comes_or_leaves() -> None:
+    for event in ("comes", "leaves"):
+        batches: Batches[str] = Batches()
+        for source in "ab":
+            batches.put(source, source)
+        batches.get(limit=8, patience_s=0)
+        batches.put("a", "a1")
+        timer = Timer(0.05, (lambda b: b.put("b", "b1")) if event == "comes" else (lambda b: b.leave("b")), [batches])
+        timer.start()
+        assert batches.get(limit=8, patience_s=60) == (["a1", "b1"] if event == "comes" else ["a1"])
+
+
+def test_batches_that_are_closed_give_what_is_left_unless_discarded() -> None:
+    for discard in (False, True):
+        batches: Batches[int] = Batches()
+        for source in "abc":
+            batches.put(source, 1)
+        batches.close(discard=discard)
+        assert batches.put("d", 1) is False
+        assert [len(batches.get(limit=2, patience_s=9)) for _ in range(3)] == ([0, 0, 0] if discard else [2, 1, 0])
+        assert batches.finished
+
+
+def test_closing_wakes_who_waits_for_a_batch() -> None:
+    batches: Batches[int] = Batches()
+    thread = Thread(target=lambda: batches.get(limit=2, patience_s=9))
+    thread.start()
+    time.sleep(0.05)
+    batches.close()
     thread.join(1)
     assert not thread.is_alive()

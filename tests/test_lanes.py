@@ -1,98 +1,31 @@
 """Engines on a device whose lanes are late and out of step: only events keep what they compute in order."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_FORMAT, make_frame
+from conftest import make_frame
+from support.cameras import CPU, assert_same, batches, check, engine_of, unpadded_model
 from support.late_lanes import LateLanes
-from torch import Tensor, nn
+from torch import Tensor
 
 from streamcam.clips import SlidingWindow
-from streamcam.engines.device import Runner
 from streamcam.engines.ferry import Ferry, _Slot
 from streamcam.engines.flight import Batches
 from streamcam.engines.graphs import Graphs, bucket
-from streamcam.engines.lanes import Lane, Lanes, NoLanes
-from streamcam.engines.stream import StreamEngine
-from streamcam.engines.window import WindowEngine
+from streamcam.engines.lanes import Lane, NoLanes
 from streamcam.errors import StreamcamError
-from streamcam.models import CamModel, ModelSpec
-from streamcam.models.head import Head
-from streamcam.records import Clip, Heat
+from streamcam.models import CamModel
+from streamcam.records import Clip
 
-CPU = torch.device("cpu")
 SEEDS = range(8)
-
-MakeEngine = Callable[..., Batches]
 
 
 @pytest.fixture
 def unpadded() -> CamModel:
-    """It takes 6 frames to give 4 slices, the same in both engines."""
-    torch.manual_seed(2)
-    features = nn.Sequential(nn.Conv3d(3, 6, (3, 3, 3), (1, 2, 2)), nn.ReLU(), nn.Conv3d(6, 5, (1, 3, 3)), nn.ReLU())
-    clip_format = replace(TINY_FORMAT, length=6)
-    spec = ModelSpec("unpadded", "a test", ("red", "green", "blue"), clip_format, framewise=False, temporal_context=2)
-    spec = replace(spec, temporal_offset=1.0)
-    return CamModel(spec, features, Head([nn.Linear(5, 3)]))
-
-
-def engine_of(name: str, model: CamModel, lanes: Lanes | None = None, **options: object) -> Batches:
-    runner = Runner(model, CPU, "fp32", lanes=lanes)
-    runner.max_batch = 4
-    engine = (WindowEngine if name == "window" else StreamEngine)(runner, top_k=2, **options)  # type: ignore[arg-type]
-    engine.max_batch = 4
-    return engine
-
-
-def batches(model: CamModel, seed: int, *, count: int = 12) -> Iterator[list[Clip]]:
-    """Clips of some cameras, of which each may be left out, or come with more frames at once, or have a gap."""
-    chance = random.Random(seed)
-    names = [f"camera {i}" for i in range(5)]
-    windows = {name: SlidingWindow(model.spec.clip_format) for name in names}
-    at = dict.fromkeys(names, 0)
-    for _ in range(count):
-        clips = {}
-        for name in chance.sample(names, chance.randint(1, 4)):
-            at[name] += 100 if chance.random() < 0.05 else 0
-            for _ in range(chance.choice([1, 1, 1, 2, 7])):
-                clip = windows[name].push(make_frame(at[name], source=name))
-                at[name] += 1
-                clips = clips if clip is None else {**clips, name: clip}
-        if clips:
-            yield list(clips.values())
-
-
-def assert_same(got: Sequence[Heat | None], expected: Sequence[Heat | None]) -> None:
-    assert len(got) == len(expected)
-    for a, b in zip(got, expected, strict=True):
-        assert a is not None
-        assert b is not None
-        np.testing.assert_allclose(a.logits, b.logits, atol=1e-5)
-        assert a.classes.tolist() == b.classes.tolist()
-        np.testing.assert_allclose(a.cube, b.cube, atol=1e-5)
-        np.testing.assert_allclose(a.common, b.common, atol=1e-5)
-        np.testing.assert_allclose(a.pts_s, b.pts_s)
-
-
-def check(engine: Batches, reference: Batches, model: CamModel, seed: int) -> None:
-    """Hand over several batches before the first is read; read them as they come, late, or out of turn."""
-    chance, under_way = random.Random(seed), []
-    for clips in batches(model, seed):
-        under_way.append((engine.submit(clips), reference.infer(clips)))
-        while len(under_way) > chance.randint(0, 5):
-            pending, expected = under_way.pop(chance.choice([0, 0, -1]))
-            while chance.random() < 0.5 and not pending.done():
-                pass
-            assert_same(pending.wait(), expected)
-            assert pending.done()
-            assert_same(pending.wait(), expected)
-    for pending, expected in under_way:
-        assert_same(pending.wait(), expected)
+    return unpadded_model()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

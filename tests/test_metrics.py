@@ -1,4 +1,6 @@
-from streamcam.metrics import KEPT, Metrics
+import pytest
+
+from streamcam.metrics import HOPS, KEPT, Metrics
 
 
 class FakeClock:
@@ -46,3 +48,16 @@ def test_the_summary_adds_up_over_sources() -> None:
     assert (summary.frames, summary.fps) == (8, 2.0)
     assert summary.drops == {"window": 2, "late": 8}
     assert summary.sources["b"]["frames"] == 5
+
+
+def test_the_hop_is_told_only_where_windows_were_left_out_lately() -> None:
+    metrics = Metrics()
+    assert metrics.wide_hop_s("cam") is None
+    metrics.result("cam", None, 0)
+    for hop_s, skipped in ((0.1, 0), (0.3, 2)):
+        metrics.result("cam", hop_s, skipped)
+    assert metrics.wide_hop_s("cam") == pytest.approx(0.2)
+    for _ in range(HOPS):
+        metrics.result("cam", 0.1, 0)
+    assert metrics.wide_hop_s("cam") is None
+    assert metrics.results["cam"] == 3 + HOPS

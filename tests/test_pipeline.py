@@ -8,9 +8,10 @@ from conftest import TINY_FORMAT, FakeSource, make_frame
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines import make_engine
+from streamcam.engines.pending import Done
 from streamcam.models import CamModel
 from streamcam.pipeline import Pipeline, Sink
-from streamcam.records import Clip, Frame, Heat, Result
+from streamcam.records import Clip, Frame, Result
 
 
 class Log(Sink):
@@ -36,20 +37,20 @@ class Log(Sink):
 class SlowEngine:
     """Takes its time, and says nothing."""
 
-    name, max_batch, head_start = "slow", 8, False
+    name, max_batch, in_flight, head_start = "slow", 8, 1, False
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.batches: list[list[str]] = []
 
-    def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
+    def submit(self, clips: Sequence[Clip]) -> Done:
         self.batches.append([clip.last.source for clip in clips])
         time.sleep(self.seconds)
-        return [None for _ in clips]
+        return Done([None for _ in clips])
 
 
 def pipeline(sources: Sequence[FakeSource], engine: object, *sinks: Sink, **options: object) -> Pipeline:
-    return Pipeline(sources, engine, sinks, window=lambda: SlidingWindow(TINY_FORMAT), **options)  # type: ignore[arg-type]
+    return Pipeline(sources, [engine], sinks, window=lambda: SlidingWindow(TINY_FORMAT), **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +139,7 @@ class BrokenSink(Sink):
 
 
 class BrokenEngine(SlowEngine):
-    def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
+    def submit(self, clips: Sequence[Clip]) -> Done:
         raise OSError("the device is lost")
 
 
@@ -176,6 +177,40 @@ def test_ctrl_c_ends_a_run_and_wakes_everybody() -> None:
     with pytest.raises(KeyboardInterrupt):
         run.run(wait=wait)
     assert time.monotonic() - start_s < 1.2
+
+
+class BlockedReader(FakeSource):
+    """Sits in a read that `stop` cannot interrupt, as FFmpeg does."""
+
+    def __init__(self, seconds: float, *, name: str) -> None:
+        super().__init__([make_frame(0, source=name)], name=name)
+        self._seconds, self.let_go = seconds, Event()
+
+    def frames(self, stop: Event) -> Iterator[Frame]:
+        yield from super().frames(stop)
+        stop.wait()
+        self.let_go.wait(self._seconds)
+
+
+def test_a_reader_that_takes_seconds_to_end_is_waited_for_and_no_longer() -> None:
+    run = pipeline([BlockedReader(2.0, name="a"), BlockedReader(0.0, name="b")], SlowEngine(0), Log())
+    threading.Timer(0.2, run.stop.set).start()
+    start_s = time.monotonic()
+    run.run()
+    assert run.left_behind == ()
+    assert 2.0 < time.monotonic() - start_s < 4
+
+
+def test_a_run_ends_within_five_seconds_from_every_state_and_names_what_it_leaves() -> None:
+    for_ever = BlockedReader(60.0, name="dead")
+    broken = BrokenSource([make_frame(i, source="broken") for i in range(3)], name="broken", pause_s=0.1)
+    run = pipeline([for_ever, broken], SlowEngine(0), Log())
+    start_s = time.monotonic()
+    with pytest.raises(OSError, match="the cable is out"):
+        run.run()
+    assert time.monotonic() - start_s < 5.5
+    assert run.left_behind == ("dead",)
+    for_ever.let_go.set()
 
 
 def test_max_frames_ends_each_source() -> None:

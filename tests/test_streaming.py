@@ -289,6 +289,53 @@ def test_positions_count_as_they_do_behind_s3ds_sliding_average(unpadded: CamMod
         np.testing.assert_allclose(a.cube, b.cube, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["r3d_18", "motion", "imagenet", "own"])
+def test_a_stream_of_which_most_frames_are_missing_is_answered_as_window_does(name: str) -> None:
+    """Each clip begins after frames that none brought, so the stream never sees as much as it needs."""
+    model = own() if name == "own" else load_model(name, weights="none" if name == "r3d_18" else None)
+    clip_format = replace(model.spec.clip_format, resize=(36, 48), crop=(32, 32))
+    model = model.with_spec(replace(model.spec, clip_format=clip_format))
+    stream, window = (make_engine(model, name=n, device="cpu", precision="fp32") for n in ("stream", "window"))
+    frames = SlidingWindow(clip_format, hop=2 * clip_format.length + 3)
+    clips = [clip for i in range(7 * clip_format.length) if (clip := frames.push(make_frame(i, fps=clip_format.fps)))]
+    assert len(clips) == 3
+    assert (stream.infer([clips[0]]) == [None]) == (name == "r3d_18")  # which has yet to see what comes next
+    for clip in clips[1:]:
+        (got,), (expected,) = stream.infer([clip]), window.infer([clip])
+        assert got is not None
+        assert expected is not None
+        assert got.clip_pts_s[1] == expected.clip_pts_s[1]
+        peak = np.abs(expected.cube).max()
+        assert np.abs(got.logits - expected.logits).max() <= 1e-4 * max(1.0, np.abs(expected.logits).max())
+        assert got.cube.shape == expected.cube.shape
+        assert np.abs(got.common - expected.common).max() <= 1e-4 * peak
+
+
+def test_a_dense_stream_of_which_most_frames_are_missing_is_not_silent_either() -> None:
+    model = own()
+    stream = make_engine(model, name="stream", device="cpu", precision="fp32", dense=True)
+    frames = SlidingWindow(TINY_FORMAT, hop=11)
+    heats = [stream.infer([clip])[0] for i in range(40) if (clip := frames.push(make_frame(i)))]
+    assert len(heats) == 4
+    shapes = {None if heat is None else heat.cube.shape[1:] for heat in heats[1:]}
+    assert shapes == {(TINY_FORMAT.length, 8, 8)}
+
+
+def test_a_stream_that_gets_all_frames_again_answers_as_before_and_is_not_silent_in_between(tiny: CamModel) -> None:
+    stream, reference = (make_engine(tiny, name="stream", device="cpu", precision="fp32") for _ in range(2))
+    window = SlidingWindow(TINY_FORMAT, head_start=True)
+    clips = [clip for i in range(60) if (clip := window.push(make_frame(i)))]
+    given = [*clips[:10], clips[20], clips[33], *clips[34:]]
+    heats = [stream.infer([clip])[0] for clip in given]
+    assert all(heat is not None for clip, heat in zip(given[10:], heats[10:], strict=True))
+    expected = [reference.infer([clip])[0] for clip in clips][-15:]
+    for a, b in zip(heats[-15:], expected, strict=True):
+        assert a is not None
+        assert b is not None
+        np.testing.assert_allclose(a.cube, b.cube, atol=1e-5)
+        np.testing.assert_allclose(a.pts_s, b.pts_s)
+
+
 class GloballyGated(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -131,6 +131,15 @@ def test_pictures_come_back_close_to_the_original(kind: Any) -> None:
     assert got.heat is None
 
 
+def test_the_hop_comes_back_with_heat_and_with_pictures() -> None:
+    result = replace(a_result(), hop_s=0.6, skipped=2)
+    for message in (encode_result(result, STAMP), encode_picture("frame", result, a_picture(), STAMP)):
+        got = result_in(decode(message))
+        assert (got.hop_s, got.skipped) == (0.6, 2)
+    first = result_in(decode(encode_result(a_result(), STAMP)))
+    assert (first.hop_s, first.skipped) == (None, 0)
+
+
 def test_a_picture_of_a_frame_without_heat_can_be_sent() -> None:
     result = Result(Frame(a_picture(), 0, 0.0, 0, "cam1"))
     assert result_in(decode(encode_picture("frame", result, a_picture(), STAMP))).frame.index == 0

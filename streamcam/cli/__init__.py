@@ -1,9 +1,7 @@
 """The command line: options → config → the piece that does it."""
 
-import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -11,7 +9,8 @@ import typer
 from typer.exceptions import TyperException
 
 from streamcam.cli import about, bench, live, recorded, training
-from streamcam.errors import StreamcamError
+from streamcam.cli.leave import STUCK_CODE, leave
+from streamcam.errors import StreamcamError, StuckError
 
 app = typer.Typer(
     help="Live video in; a network's verdict, and where in space and time it sees it, out.",
@@ -43,19 +42,13 @@ def main() -> NoReturn:
         code = app(standalone_mode=False)  # a command gives None; Ctrl-C comes out as 130
     except (StreamcamError, TyperException) as e:
         if len(sys.argv) == 1:
-            _leave(0)  # the help has been shown
+            leave(0)  # the help has been shown
         text = e.format_message() if isinstance(e, TyperException) else str(e)
         print(f"streamcam: {' '.join(text.split())}", file=sys.stderr)
-        _leave(2)
+        leave(2)
+    except StuckError as e:
+        print(f"streamcam: {e}", file=sys.stderr)
+        leave(STUCK_CODE)
     except (KeyboardInterrupt, typer.Abort):
-        _leave(130)
-    _leave(code or 0)
-
-
-def _leave(code: int) -> NoReturn:
-    """Exit, also where a thread sits in a camera or a network and cannot be woken: Python would abort on it."""
-    if threading.active_count() > 1:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+        leave(130)
+    leave(code or 0)

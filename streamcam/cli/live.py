@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from streamcam.cli.leave import leaving_if_stuck
 from streamcam.cli.options import one_thread_for_pictures, option
 from streamcam.config import DEFAULT_ENDPOINT, make_config
 
@@ -35,6 +36,7 @@ def run(
     classes: Annotated[str | None, option("classes")] = None,
     top_k: Annotated[int | None, option("top_k")] = None,
     bind: Annotated[str | None, option("bind")] = None,
+    max_wait_ms: Annotated[float | None, option("max_wait_ms")] = None,
     record: Annotated[Path | None, option("record")] = None,
     save_heat: Annotated[Path | None, option("save_heat")] = None,
     max_frames: Annotated[int | None, option("max_frames")] = None,
@@ -55,7 +57,7 @@ def run(
 
         options = demo_options(options, configured=config is not None, headless=headless)
     checked = make_config(options, file=config)
-    from streamcam.console.live import StatusLine, print_start, print_summary
+    from streamcam.console.live import StatusLine, print_left_behind, print_start, print_summary
     from streamcam.live import assemble
     from streamcam.live import run as run_live
 
@@ -64,8 +66,11 @@ def run(
         status = StatusLine()
         live = assemble(checked, stack, sinks=[status])
         print_start(live)
-        with status:
-            summary = run_live(live, show=status.show)
+        with leaving_if_stuck(), status:
+            try:
+                summary = run_live(live, show=status.show)
+            finally:
+                print_left_behind(live)
     print_summary(summary)
 
 

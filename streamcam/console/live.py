@@ -49,6 +49,9 @@ class StatusLine(Sink):
         shown = [f"{name} {metrics.fps(name):.0f} fps", top]
         if latency is not None and not live.config.as_fast_as_possible:
             shown.append(f"{latency:.0f} ms")
+        hop_s = metrics.wide_hop_s(name)
+        if hop_s is not None:
+            shown.append(f"a window every {hop_s:.2f} s")
         shown.append(f"{sum(metrics.drops(name).values())} dropped")
         if state not in ("live", "ended"):
             shown.append(state)
@@ -66,9 +69,10 @@ class StatusLine(Sink):
 
 def print_start(live: Live) -> None:
     """What runs, and how to watch it."""
-    runner = live.engine.runner
+    engine = live.engines[0]
+    runner = engine.runner
     print(
-        f"{runner.context.model} on {runner.device_name} in {runner.precision}, engine {live.engine.name}: "
+        f"{runner.context.model} on {live.device_name} in {runner.precision}, engine {engine.name}: "
         + ", ".join(source.shown for source in live.sources),
         file=sys.stderr,
     )
@@ -76,6 +80,12 @@ def print_start(live: Live) -> None:
         print(f"recording to {live.config.record}", file=sys.stderr)
     if live.endpoint:
         print(f"watch it from another terminal: streamcam view {live.endpoint}", file=sys.stderr)
+
+
+def print_left_behind(live: Live) -> None:
+    """Which threads could not be ended, if any."""
+    if left := live.pipeline.left_behind:
+        print(f"did not end when told to, and was left behind: {', '.join(left)}", file=sys.stderr)
 
 
 def print_summary(summary: Summary) -> None:

@@ -84,7 +84,7 @@ def make_runner(model: CamModel, *, device: str = "auto", precision: str = "auto
     if device == openvino.NAME:
         return OpenVinoRunner(model, pick_openvino_precision(precision, model))
     chosen = pick_device(device)
-    return Runner(model, chosen, pick_precision(precision, chosen))
+    return Runner(model, chosen, pick_precision(precision, chosen, half=model.spec.half))
 
 
 def _where(model: CamModel, device: str, precision: str) -> str:

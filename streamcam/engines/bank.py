@@ -47,6 +47,15 @@ class Bank:
         return stream
 
     @torch.inference_mode()
+    def fork(self, stream: Stream) -> Stream:
+        """A new stream that is where another one is."""
+        new = self.join()
+        new.phase = stream.phase
+        for tensor in self.tensors.values():
+            tensor[new.row] = tensor[stream.row]
+        return new
+
+    @torch.inference_mode()
     def leave(self, stream: Stream) -> None:
         """A stream ends; the last row moves into its place."""
         last = self._streams.pop()

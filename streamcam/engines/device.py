@@ -44,15 +44,21 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device("cuda", index)
 
 
-def pick_precision(name: str, device: torch.device) -> str:
+def pick_precision(name: str, device: torch.device, *, half: str = "bf16") -> str:
     """`auto` → the fastest of fp32, fp16 and bf16 that the device computes natively; others as they are.
+
+    Args:
+        name: `auto`, or one of `PRECISIONS`.
+        device: as from `pick_device`.
+        half: of a GPU that computes both fp16 and bf16, the one to take.
 
     Raises:
         StreamcamError: no such precision.
     """
     if name == "auto":
         if device.type == "cuda":
-            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+            with torch.cuda.device(device):
+                return half if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
         return "bf16" if cpu_has_bf16() else "fp32"
     if name == "int8":
         raise StreamcamError("int8 needs --device openvino, and a model that streamcam quantize has made")

@@ -8,6 +8,8 @@ What has to come after what is said by events, and the host waits for an event o
 On a processor, lanes are none: all work is done when it is handed in.
 """
 
+import warnings
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
@@ -178,7 +180,7 @@ class CudaLanes:
         self._beside = torch.cuda.Stream(device)
         for stream in self._streams.values():
             stream.wait_stream(torch.cuda.current_stream(device))
-        self._pool = torch.cuda.graph_pool_handle()
+        self._last: Callable[[], torch.cuda.CUDAGraph | None] = lambda: None
 
     def put(self, lane: Lane, work: Work, *, after: Sequence[Event] = ()) -> Event:
         """Launch it; the host does not wait."""
@@ -196,7 +198,8 @@ class CudaLanes:
 
     def host(self, size: int) -> Tensor:
         """Pinned."""
-        return torch.empty(size, dtype=torch.uint8, pin_memory=True)
+        with torch.cuda.device(self.device):
+            return torch.empty(size, dtype=torch.uint8, pin_memory=True)
 
     def upload(self, staged: Tensor) -> Tensor:
         """In the lane of whoever calls."""
@@ -215,15 +218,18 @@ class CudaLanes:
                 for _ in range(WARM_UPS):
                     function(*inputs)
             current.wait_stream(self._beside)
-            graph = torch.cuda.CUDAGraph()
+            graph, last = torch.cuda.CUDAGraph(), self._last()
+            pool = None if last is None else last.pool()  # graphs run one after the other, so they share memory
             try:
-                # Other threads may use their devices meanwhile. Graphs run one after the other, so they share memory.
-                with torch.cuda.graph(graph, pool=self._pool, stream=self._beside, capture_error_mode="thread_local"):
+                # Other threads may use their devices meanwhile.
+                with torch.cuda.graph(graph, pool=pool, stream=self._beside, capture_error_mode="thread_local"):
                     outputs = function(*inputs)
             except RuntimeError as e:
                 if is_out_of_memory(e):
                     raise
+                warnings.warn(f"no CUDA graph, so kernels are launched one by one: {e}", RuntimeWarning, stacklevel=2)
                 return lambda: function(*inputs)
+        self._last = weakref.ref(graph)
 
         def replay() -> Sequence[Tensor]:
             graph.replay()

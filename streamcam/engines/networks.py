@@ -28,8 +28,12 @@ class Network(Protocol):
         """The next frames of streams of one phase, float [N,3,t,H,W] → the slices [N,K,t',h,w] that they complete."""
         ...
 
+    def fork(self, stream: Stream) -> Stream:
+        """A video that has been the same as another one so far."""
+        ...
+
     def flush(self, stream: Stream) -> Tensor | None:
-        """The end of a video: the slices that were waiting for what will not come any more."""
+        """The end of a video, which is forgotten: the slices that were waiting for what will not come any more."""
         ...
 
     def forget(self, stream: Stream) -> None:
@@ -70,6 +74,10 @@ class EachFrame:
     def push(self, _streams: Sequence[Stream], frames: Tensor) -> Tensor:
         """Float [N,3,t,H,W] → [N,K,t,h,w]."""
         return self._model.feature_maps(frames)[0]
+
+    def fork(self, stream: Stream) -> Stream:
+        """Nothing is different."""
+        return self.bank.fork(stream)
 
     def flush(self, stream: Stream) -> None:
         """Nothing waits."""

@@ -61,15 +61,25 @@ class OpenVinoStream:
         return torch.cat(there) if there else None
 
     def flush(self, stream: Stream) -> Tensor | None:
-        """The end of a video: the slices that were waiting for what will not come any more."""
-        settled = self._settled.pop(stream, None)
-        if settled is not None:
-            stream.phase, rows = self._network.settled, self._network.bank.rows_of([stream])
-            for i, kept in settled.kept():
-                rows.write(self._slots[i], kept)
-            if settled.waiting.shape[2]:
-                self._network.push([stream], settled.waiting)
+        """The end of a video, which is forgotten: the slices that were waiting for what will not come any more."""
+        self._hand_back(stream, self._settled.pop(stream, None))
         return self._network.flush(stream)
+
+    def fork(self, stream: Stream) -> Stream:
+        """A video that has been the same as another one so far; it is PyTorch's."""
+        new = self._network.fork(stream)
+        self._hand_back(new, self._settled.get(stream))
+        return new
+
+    def _hand_back(self, stream: Stream, settled: "_Settled | None") -> None:
+        """Let PyTorch go on with what OpenVINO keeps, if it keeps any."""
+        if settled is None:
+            return
+        stream.phase, rows = self._network.settled, self._network.bank.rows_of([stream])
+        for i, kept in settled.kept():
+            rows.write(self._slots[i], kept)
+        if settled.waiting.shape[2]:
+            self._network.push([stream], settled.waiting)
 
     def forget(self, stream: Stream) -> None:
         """A video of which no more will be asked."""

@@ -18,7 +18,7 @@ from streamcam.engines.flight import Batches, Sent
 from streamcam.engines.lanes import Event, Lane
 from streamcam.engines.networks import Network, streaming
 from streamcam.engines.steps import Span
-from streamcam.engines.tracks import Seen, Times, Track, Tracks
+from streamcam.engines.tracks import RESULTS, Seen, Times, Track, Tracks
 from streamcam.records import Clip, ClipFormat, Frame, Heat, HeatSlice
 
 SOURCES_A_CLIP = 4
@@ -115,7 +115,10 @@ class StreamEngine(Batches):
     def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
         """The heat of each clip, in order; the new frames of all of them, of any sources, are one batch.
 
-        None for a source of which too little has been seen; it is remembered.
+        None for a source of which too little has been seen; it is remembered. After frames that no clip brought, a
+        source begins again, with the clip that is there: a network that pads in time then answers as if the video
+        ended with each clip, as `WindowEngine` does, until it has seen enough again. So it is never silent for long,
+        however few of the clips it is given.
         """
         return self.submit(clips).wait()
 
@@ -131,7 +134,8 @@ class StreamEngine(Batches):
 
         def advance(frames: Tensor) -> Sequence[Tensor]:
             pieces, times_s = self._pieces(frames, fresh)
-            seen.append(self._tracks.advance([source.track for source in sources], pieces, times_s))
+            tracks, whole = [source.track for source in sources], [clip.full for clip in clips]
+            seen.append(self._tracks.advance(tracks, pieces, times_s, whole=whole))
             return seen[0].results
 
         trip = self._trip(sources, fresh, advance)
@@ -139,7 +143,7 @@ class StreamEngine(Batches):
 
     def _forget(self, clips: Sequence[Clip]) -> None:
         for clip in clips:
-            self.reset(clip.last.source)
+            self._begin_again(clip)
 
     def _trip(self, sources: "Sequence[_Source]", fresh: "Sequence[_Fresh]", compute: Compute) -> Trip:
         """Send new frames of sources, to be computed when that has come to an end which was sent for them before."""
@@ -158,8 +162,15 @@ class StreamEngine(Batches):
         """What is known of a clip's source; nothing any more, after a gap."""
         known = self._sources.get(clip.last.source)
         if known is not None and not known.goes_on_with(clip):
-            self.reset(clip.last.source)
+            self._begin_again(clip)
         return self._source(clip.last.source, clip.last.session)
+
+    def _begin_again(self, clip: Clip) -> None:
+        """Forget a source, but that frames of it are missing, where this is not a new session anyway."""
+        known = self._sources.get(clip.last.source)
+        self.reset(clip.last.source)
+        if known is not None and known.session == clip.last.session:
+            self._sources[clip.last.source] = _Source(self._tracks.new(cut=True), known.session)
 
     def _source(self, name: str, session: int) -> "_Source":
         """What is known of a source; nothing any more, after a reconnect."""
@@ -203,12 +214,9 @@ class StreamEngine(Batches):
 
     def _read(self, clips: Sequence[Clip], seen: Seen, arrays: Arrays) -> list[Heat | None]:
         heats: list[Heat | None] = [None] * len(clips)
-        for number, group in enumerate(seen.groups):
-            results = [torch.from_numpy(array) for array in arrays[4 * number : 4 * number + 4]]
-            for i, (logits, chosen, cube, common) in zip(group, zip(*results, strict=True), strict=True):
-                times_s = seen.times_s[i]
-                if times_s is not None:
-                    heats[i] = self._heat(clips[i], times_s, logits, chosen, cube, common)
+        for i, (number, place, times_s) in seen.windows.items():
+            results = arrays[RESULTS * number : RESULTS * (number + 1)]
+            heats[i] = self._heat(clips[i], times_s, *(torch.from_numpy(array[place]) for array in results))
         return heats
 
     def _heat(self, clip: Clip, times_s: Times, logits: Tensor, chosen: Tensor, cube: Tensor, common: Tensor) -> Heat:

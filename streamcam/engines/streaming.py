@@ -80,6 +80,10 @@ class StreamNetwork:
         """The beginning of a video, which is kept in mind until `flush` or `forget`."""
         return self.bank.join()
 
+    def fork(self, stream: Stream) -> Stream:
+        """A video that has been the same as another one so far."""
+        return self.bank.fork(stream)
+
     def forget(self, stream: Stream) -> None:
         """A video of which no more will be asked."""
         self.bank.leave(stream)

@@ -3,9 +3,10 @@
 All of this is work of the compute lane. It knows sources as tracks, and no clips.
 """
 
+import copy
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,10 @@ Times = npt.NDArray[np.float64]
 """float64 [n,3], seconds: when what each slice has seen begins, what it speaks of, and when what it has seen ends."""
 
 
+RESULTS = 4
+"""Tensors of each group in `Seen`."""
+
+
 @dataclass(eq=False, slots=True)
 class Track:
     """One source, from its first frame on."""
@@ -38,6 +43,8 @@ class Track:
     """What the network keeps of it, once it has begun."""
     place: Stream | None = None
     """Its ring."""
+    cut: bool = False
+    """Whether it began with a clip before which frames are missing, and has not seen enough since."""
 
     @property
     def is_full(self) -> bool:
@@ -54,12 +61,18 @@ class Track:
 class Seen:
     """The windows of some sources as they are now."""
 
-    groups: list[list[int]] = field(default_factory=list)
-    """Sources, by their number in the batch, whose results lie together."""
     results: list[Tensor] = field(default_factory=list)
-    """Of each group, logits [n,C], chosen classes [n,K], their heat [n,K,L',h,w] and the mean over all [n,L',h,w]."""
-    times_s: list[Times | None] = field(default_factory=list)
-    """Of each source's slices; None where they are too few."""
+    """Of each group of sources, logits [n,C], chosen classes [n,K], their heat [n,K,L',h,w], the mean [n,L',h,w]."""
+    windows: dict[int, tuple[int, int, Times]] = field(default_factory=dict)
+    """Of each source, by its number in the batch, that has seen enough: its group, its place there, slices' times."""
+
+    def add(self, group: Sequence[int], tracks: "Sequence[Track]", results: Sequence[Tensor]) -> None:
+        """Results of a group of sources, which these tracks are."""
+        number = len(self.results) // RESULTS
+        self.results += results
+        for place, (i, track) in enumerate(zip(group, tracks, strict=True)):
+            if track.is_full:
+                self.windows[i] = number, place, np.stack(track.times_s)
 
 
 class Tracks:
@@ -85,9 +98,9 @@ class Tracks:
             self._in_place = network
             self._begin(self.new())  # row 0 is nobody's: there, graphs may compute what is behind a batch
 
-    def new(self) -> Track:
-        """A source of which nothing has come."""
-        return Track(Calendar(self._network.span), deque(maxlen=self._rings.length))
+    def new(self, *, cut: bool = False) -> Track:
+        """A source of which nothing has come; `cut`: frames are missing before those that will."""
+        return Track(Calendar(self._network.span), deque(maxlen=self._rings.length), cut=cut)
 
     def end(self, track: Track) -> None:
         """Nothing more is coming; a source that never began does not mind."""
@@ -97,19 +110,43 @@ class Tracks:
             self._rings.bank.leave(track.place)
         track.stream = track.place = None
 
-    def advance(self, tracks: Sequence[Track], pieces: Sequence[Tensor], pts_s: Sequence[Times]) -> Seen:
-        """New frames of sources, uint8 [t,3,h,w] each, with their times → the windows of all of them."""
+    def advance(
+        self, tracks: Sequence[Track], pieces: Sequence[Tensor], pts_s: Sequence[Times], *, whole: Sequence[bool]
+    ) -> Seen:
+        """New frames of sources, uint8 [t,3,h,w] each, with their times → their windows.
+
+        `whole`: whose frames so far make up a clip. A source that was cut is then seen as if its video ended here.
+        """
         self._begin(*tracks)
         seen = Seen()
         for group, part, more in self._rounds(tracks, pieces):
+            own = [tracks[i] for i in group]
             times_s = [tracks[i].calendar.take(pts_s[i][part]) for i in group]
-            frames = torch.stack([pieces[i][part] for i in group])
-            results = self._windows([tracks[i] for i in group], frames, times_s)
+            results = self._windows(own, torch.stack([pieces[i][part] for i in group]), times_s)
             if results and not more:
-                seen.groups.append(group)
-                seen.results += results
-        seen.times_s = [np.stack(track.times_s) if track.is_full else None for track in tracks]
+                seen.add(group, own, results)
+        for i, track in enumerate(tracks):
+            track.cut &= not track.is_full
+            if track.cut and whole[i]:
+                self._see_ended(i, track, seen)
         return seen
+
+    def _see_ended(self, i: int, track: Track, seen: Seen) -> None:
+        """What would be seen of a source if its video ended here; the source itself goes on."""
+        assert track.stream is not None
+        assert track.place is not None
+        before = self._capacity()
+        ended = replace(track, calendar=copy.deepcopy(track.calendar), times_s=copy.copy(track.times_s))
+        ended.place = self._rings.bank.fork(track.place)
+        features = self._network.flush(self._network.fork(track.stream))
+        if self._capacity() != before:
+            self._graphs.clear()
+        if features is not None:
+            numbers = self._runner.lanes.numbers([[0, ended.place.row, ended.added]])
+            ended.take(ended.calendar.date(features.shape[2]))
+            if ended.is_full:
+                seen.add([i], [ended], self._look(features, numbers))
+        self._rings.bank.leave(ended.place)
 
     def slices(
         self, tracks: Sequence[Track], pieces: Sequence[Tensor], pts_s: Sequence[Times]

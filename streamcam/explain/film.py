@@ -287,7 +287,7 @@ def _pipeline(source: VideoSource, engine: WindowEngine | StreamEngine, sink: Si
     def window() -> SlidingWindow:
         return SlidingWindow(clip_format, hop=hop, head_start=engine.head_start)
 
-    return Pipeline([source], engine, [sink], window=window, lossless=True)
+    return Pipeline([source], [engine], [sink], window=window, lossless=True)
 
 
 def _heat_name(kind: str, engine: WindowEngine | StreamEngine, *, frames: float, classes: int) -> str:

@@ -56,6 +56,8 @@ class ModelSpec:
     heat_scale: float | tuple[float, ...] | None = None
     """Contrast in logit units that is painted at full strength, for every class or each; None where none was
     measured."""
+    half: str = "bf16"
+    """The half precision for a device that has both: bf16, or fp16 where the 8 bits of bf16 are too coarse."""
     weights: str = "DEFAULT"
     """What `load_model` takes where nothing is asked for."""
     weights_source: str = ""

@@ -1,0 +1,90 @@
+"""An engine whose device answers late, later at times than what was asked for after it."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamcam.records import Clip, Heat
+
+
+def heat_of(clip: Clip) -> Heat:
+    """A heat that says which clip it is of: its only logit is the clip's index."""
+    one = np.ones((1, 1, 1, 1), np.float32)
+    return Heat(
+        cube=one,
+        common=one[0],
+        classes=np.zeros(1, np.int64),
+        labels=("it",),
+        scores=np.ones(1, np.float32),
+        logits=np.array([clip.index], np.float32),
+        scale=None,
+        pts_s=clip.pts_s[-1:],
+        clip_pts_s=(float(clip.pts_s[0]), float(clip.pts_s[-1])),
+        transform=clip.transform,
+        model="late",
+        model_hash="0",
+    )
+
+
+@dataclass(frozen=True)
+class Late:
+    """A batch under way."""
+
+    engine: "LateEngine"
+    clips: Sequence[Clip]
+    ready_s: float
+
+    def done(self) -> bool:
+        return self.engine.clock() >= self.ready_s
+
+    def wait(self) -> list[Heat | None]:
+        self.engine.require_own_thread()
+        while not self.done():
+            time.sleep(0.0005)
+        self.engine.under_way -= 1
+        return [heat_of(clip) if clip.full else None for clip in self.clips]
+
+
+class LateEngine:
+    """Computes one batch after the other, each for `seconds`; what comes of it can be had some `lag` after that.
+
+    The clock may be another than ours: one that counts windows, say, so that a device is as slow on any machine.
+    """
+
+    name, head_start, hop, lookahead_s = "late", False, 1, 0.0
+
+    def __init__(
+        self,
+        seconds: float = 0.0,
+        *,
+        in_flight: int = 3,
+        max_batch: int = 4,
+        lag: Callable[[], float] = lambda: 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.clock = clock
+        self.in_flight, self.max_batch = in_flight, max_batch
+        self.batches: list[list[str]] = []
+        self.under_way = self.most_under_way = 0
+        self._seconds, self._lag, self._free_s = seconds, lag, 0.0
+        self._thread: int | None = None
+
+    def submit(self, clips: Sequence[Clip]) -> Late:
+        self.require_own_thread()
+        assert 1 <= len(clips) <= self.max_batch
+        self.batches.append([clip.last.source for clip in clips])
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        self._free_s = max(self._free_s, self.clock()) + self._seconds
+        return Late(self, clips, self._free_s + self._lag())
+
+    def infer(self, clips: Sequence[Clip]) -> list[Heat | None]:
+        return self.submit(clips).wait()
+
+    def require_own_thread(self) -> None:
+        """All calls come from one thread."""
+        self._thread = self._thread or threading.get_ident()
+        assert self._thread == threading.get_ident()

@@ -1,0 +1,63 @@
+"""What starts streamcam on machines that are left alone."""
+
+import shutil
+import subprocess
+import sys
+from configparser import RawConfigParser
+from pathlib import Path
+
+import pytest
+import yaml
+
+from streamcam.cli.leave import STUCK_CODE
+from streamcam.pipeline import JOIN_S
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+UNIT = CONFIGS / "streamcam.service"
+
+
+def unit() -> RawConfigParser:
+    parser = RawConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(UNIT)
+    return parser
+
+
+def test_systemd_starts_it_again_after_a_hang_but_not_after_a_mistake_and_not_for_ever() -> None:
+    service, limits = unit()["Service"], unit()["Unit"]
+    assert service["Restart"] == "on-failure"
+    never_again = service["RestartPreventExitStatus"].split()
+    assert "2" in never_again
+    assert str(STUCK_CODE) not in never_again
+    assert int(service["TimeoutStopSec"]) > JOIN_S
+    assert int(limits["StartLimitBurst"]) > 0
+    assert limits["StartLimitIntervalSec"] == "10min"
+
+
+def test_systemd_takes_the_unit_as_it_is(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text().replace("/opt/streamcam/bin/streamcam", sys.executable))
+    done = subprocess.run(["systemd-analyze", "verify", str(copy)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_kubernetes_runs_one_that_takes_its_configuration_from_a_secret() -> None:
+    deployment = yaml.safe_load((CONFIGS / "kubernetes.yaml").read_text())
+    assert (deployment["apiVersion"], deployment["kind"]) == ("apps/v1", "Deployment")
+    spec = deployment["spec"]
+    pod = spec["template"]["spec"]
+    assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
+    assert spec["strategy"] == {"type": "Recreate"}
+    assert "restartPolicy" not in pod  # of a Deployment it is Always
+    assert pod["terminationGracePeriodSeconds"] > JOIN_S
+    (container,) = pod["containers"]
+    assert container["args"][:3] == ["streamcam", "run", "--config"]
+    assert container["resources"]["limits"]["memory"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert mounts.keys() == volumes.keys()
+    assert container["args"][3].startswith(mounts["config"])
+    assert volumes["config"]["secret"]["defaultMode"] == 0o440
+    assert not any("value" in variable and "pass" in variable["name"].lower() for variable in container["env"])
