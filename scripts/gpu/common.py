@@ -141,7 +141,7 @@ class Cameras:
     """Cameras whose frames lie in the host's memory, at network size: each reads at a place of its own."""
 
     def __init__(self, clip_format: ClipFormat, *, pool: int = POOL_FRAMES) -> None:
-        self._format, self._pool = clip_format, pool
+        self._format, self._pool, self.session = clip_format, pool, 0
         shape = (pool + clip_format.length, 3, *clip_format.crop)
         self._frames = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
         self._times_s = np.arange(clip_format.length) / clip_format.fps
@@ -152,7 +152,7 @@ class Cameras:
         first = index - length + 1
         at = (61 * camera + first) % self._pool
         pts_s = self._times_s + first / self._format.fps
-        last = Frame(None, index, index / self._format.fps, 0, f"camera {camera}")
+        last = Frame(None, index, index / self._format.fps, 0, f"camera {camera}", session=self.session)
         return Clip(self._frames[at : at + length], pts_s, index, last, Transform())
 
     def clips(self, count: int, index: int) -> list[Clip]:

@@ -1,4 +1,4 @@
-"""`torch.compile` against launches one by one and graphs; it needs a C compiler, and time to get ready, which is said."""
+"""`torch.compile` against launches one by one and graphs. It needs a C compiler, and time to get ready."""
 
 import shutil
 import time

@@ -54,8 +54,9 @@ def test_files(folder: Path) -> list[Path]:
 
 
 def command(files: Sequence[Path], report: Path) -> list[str]:
-    """How they are run. Warnings are no errors here: those of another machine's packages are not what is tested."""
-    options = ["-m", MARK, "-q", "-o", "addopts=", "-W", "default", "-p", "no:cacheprovider"]
+    """How they are run. Warnings of another machine's packages are not what is tested; our own still are errors."""
+    warnings = ["-W", "default", "-W", "error:no CUDA graph:RuntimeWarning"]
+    options = ["-m", MARK, "-q", "-o", "addopts=", *warnings, "-p", "no:cacheprovider"]
     if importlib.util.find_spec("pytest_timeout") is None:
         options += ["-W", "ignore:Unknown config option"]
     options += ["--continue-on-collection-errors", f"--junitxml={report}"]

@@ -41,7 +41,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
 
 
 def taken(plan: GpuPlan, batches: int) -> dict[str, Any]:
-    """MB: what PyTorch has handed out, what it keeps, what is taken on the device by anybody, and this process's own."""
+    """MB: what PyTorch has handed out and keeps, what is taken on the device by anybody, and this process's own."""
     row: dict[str, Any] = {"batches": batches, "host": _host_mb()}
     if plan.on_gpu:
         torch.cuda.synchronize(plan.device)
@@ -74,5 +74,6 @@ def markdown(figures: dict[str, Any]) -> str:
         [str(s["batches"]), *(f"{s[name]:.1f} MB" for name in names)] for s in (seen[0], seen[len(seen) // 2], seen[-1])
     ]
     verdict = {None: "no GPU", True: "it grew", False: "it did not grow"}[grew(figures)]
-    line = f"{figures['batches']:,} of {figures['asked']:,} batches of {CAMERAS} cameras in {figures['seconds']:.0f} s: {verdict}."
+    done = f"{figures['batches']:,} of {figures['asked']:,} batches of {CAMERAS} cameras"
+    line = f"{done} in {figures['seconds']:.0f} s: {verdict}."
     return f"{line}\n\n{table(('batches', *names), rows)}"

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from torch.profiler import ProfilerActivity, profile
+
 from gpu.common import GpuPlan, settle
 from gpu.timeline import Timeline
-from torch.profiler import ProfilerActivity, profile
 
 SHOWN = 4
 """So many kinds of copies, those that take the longest."""

@@ -112,11 +112,15 @@ def layouts(ready: Ready, batch: int) -> dict[str, Any]:
     """The features alone in both layouts of memory, milliseconds a window."""
     runner, plan = ready.runner, ready.plan
     x, features, turns = runner.normalise(windows_on(runner, batch)), runner.model.features, {}
+
+    def turn(layout: torch.memory_format) -> DeviceTurn:
+        features.to(memory_format=layout)
+        laid_out = x.contiguous(memory_format=layout)
+        return DeviceTurn(plan.device, lambda: features(laid_out), per=batch)
+
     try:
         for name, layout in (("contiguous", torch.contiguous_format), ("channels last", torch.channels_last_3d)):
-            features.to(memory_format=layout)
-            turn = DeviceTurn(plan.device, lambda x=x.contiguous(memory_format=layout): features(x), per=batch)
-            turns[name] = plan.spread_of(turn, CASE_S)
+            turns[name] = plan.spread_of(turn(layout), CASE_S)
     finally:
         features.to(memory_format=torch.channels_last_3d)
     return {"ms": turns}
