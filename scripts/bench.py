@@ -10,7 +10,6 @@ else first: the whole machine is measured. r3d_18 has random weights, which chan
 import argparse
 import importlib
 import os
-import re
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from benches import pages
 from benches.common import Plan
 
 from streamcam.bench.run import processor
@@ -111,15 +111,12 @@ def as_markdown(name: str, figures: dict[str, Any]) -> str:
 
 
 def filled(page: str, results: dict[str, Any]) -> str:
-    """A page with the tables of these results: what is between `<!-- NAME -->` and `<!-- /NAME -->` is replaced."""
+    """A page with the tables of these results, each between its marks."""
     parts = {name: as_markdown(name, figures) for name, figures in results["points"].items()}
     where = results["machine"]
     versions = ", ".join(f"{name} {v}" for name, v in where["versions"].items() if v)
     parts["machine"] = f"{where['processor']}, {where['cores']} cores, {where['threads']} threads; {versions}."
-    for name, text in parts.items():
-        marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        page = marks.sub(lambda m, t=text: f"{m[1]}\n{t}\n\n{m[2]}", page)
-    return page
+    return pages.filled(page, parts)
 
 
 if __name__ == "__main__":

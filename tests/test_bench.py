@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamcam.bench.cameras import CameraRun, missing_of, most
+from streamcam.bench.cameras import CameraRun, missing_of
 from streamcam.bench.engines import EngineTurn, camera_clips, matmul_turn
-from streamcam.bench.measure import Spread, alternate, order, ratios, timed_ms
+from streamcam.bench.measure import Spread, alternate, most, order, ratios, timed_ms
 from streamcam.engines import make_engine
 from streamcam.metrics import Metrics, Summary
 from streamcam.models import CamModel

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from benches.common import Plan, table
-from streamcam.bench.cameras import CameraRun, most, run_cameras, write_camera
+from streamcam.bench.cameras import CameraRun, run_cameras, write_camera
+from streamcam.bench.measure import most
 from streamcam.models import load_model
 
 SECONDS = 130.0

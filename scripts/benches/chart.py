@@ -1,6 +1,6 @@
 """All figures at a glance: a picture with a panel for each point."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,19 @@ GREY, INK = (0.62, 0.62, 0.65), (0.2, 0.2, 0.2)
 TOOLS = {"streamcam": BLUE, "imagezmq": ORANGE, "vidgear NetGear": GREY}
 
 
+Panel = Callable[[Axes, dict[str, Any]], None]
+
+
 def draw(results: dict[str, Any], path: Path) -> None:
     """Write a PNG with a panel for each point that has figures."""
-    there = [name for name in PANELS if name in results["points"] and "failed" not in results["points"][name]]
+    machine = results["machine"]
+    title = f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads; medians with quartiles"
+    draw_panels(PANELS, results["points"], title, path)
+
+
+def draw_panels(panels: Mapping[str, Panel], points: Mapping[str, Any], title: str, path: Path) -> None:
+    """Write a PNG with those panels whose point has figures."""
+    there = [name for name in panels if name in points and "failed" not in points[name]]
     if not there:
         return
     columns = min(2, len(there))
@@ -28,14 +38,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
     with plt.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 12}):
         figure, axes = plt.subplots(rows, columns, figsize=(8.2 * columns, 4.1 * rows), squeeze=False)
         for axis, name in zip(axes.flat, there, strict=False):
-            PANELS[name](axis, results["points"][name])
+            panels[name](axis, points[name])
         for axis in axes.flat[len(there) :]:
             axis.set_axis_off()
-        machine = results["machine"]
-        figure.suptitle(
-            f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads; medians with quartiles",
-            fontsize=13,
-        )
+        figure.suptitle(title, fontsize=13)
         figure.tight_layout(rect=(0, 0, 1, 0.98), h_pad=2.5, w_pad=2.5)
         figure.savefig(path, dpi=110)
         plt.close(figure)
@@ -163,7 +169,7 @@ def cameras(axis: Axes, figures: dict[str, Any]) -> None:
     axis.legend(frameon=False)
 
 
-PANELS: dict[str, Callable[[Axes, dict[str, Any]], None]] = {
+PANELS: dict[str, Panel] = {
     "loop": loop,
     "stream": stream,
     "cam": cam,

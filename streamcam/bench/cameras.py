@@ -11,6 +11,7 @@ from threading import Event
 import cv2
 import numpy as np
 
+from streamcam.bench.measure import most
 from streamcam.config import RunConfig, SourceConfig
 from streamcam.live import assemble, run
 from streamcam.metrics import Summary
@@ -24,8 +25,6 @@ SIZE = (640, 480)
 
 TOLERANCE = 0.01
 """Of all windows and frames, what may be missing."""
-
-MAX_CAMERAS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,43 +103,6 @@ def missing_of(summary: Summary, *, expected_frames: float) -> float:
     # A camera has its first frame at once and its last just before the end; two frames either way are nobody's fault.
     unread = (expected_frames - summary.frames) / expected_frames - 2 * len(summary.sources) / expected_frames
     return float(np.clip(max(dropped, unread, 0.0 if summary.results else 1.0), 0.0, 1.0))
-
-
-def most(
-    attempt: Callable[[int], CameraRun], *, between: int = 2, enough: Callable[[], bool] = lambda: False
-) -> list[CameraRun]:
-    """Twice as many cameras each time, until it is too much; then look `between` times halfway.
-
-    What fails is tried once more: a machine may have been busy with something else.
-
-    Args:
-        attempt: runs so many cameras.
-        between: how many times to halve the gap that is left.
-        enough: whether the time is up: then there are no more runs after the first.
-
-    Returns:
-        All runs, those that failed too, by the number of cameras.
-    """
-    runs: list[CameraRun] = []
-
-    def holds(count: int) -> bool:
-        first = attempt(count)
-        again = first if first.sustained or enough() else attempt(count)
-        runs.append(min(first, again, key=lambda r: r.missing))
-        return runs[-1].sustained
-
-    good, count = 0, 1
-    while holds(count):
-        good, count = count, 2 * count
-        if count > MAX_CAMERAS or enough():
-            break
-    bad = runs[-1].cameras  # if that held, there is no gap to look into
-    for _ in range(between):
-        middle = (good + bad) // 2
-        if middle in (good, bad) or enough():
-            break
-        good, bad = (middle, bad) if holds(middle) else (good, middle)
-    return sorted(runs, key=lambda r: r.cameras)
 
 
 def find_most(

@@ -17,7 +17,8 @@ from streamcam.errors import StreamcamError
 from streamcam.models import CamModel
 from streamcam.records import Clip, ClipFormat, Frame
 
-MATMUL_SIDE = 2048
+MATMUL_SIDE = {"cpu": 2048, "cuda": 8192}
+"""Large enough that the product takes far longer than being told to begin, and asked for a number."""
 
 
 def _convolution_flop(
@@ -101,8 +102,9 @@ def engine_turns(model: CamModel, *, device: str, precision: str) -> dict[str, E
 
 def matmul_turn(device: torch.device, precision: str) -> Callable[[], float]:
     """A product of square matrices; its turns are in milliseconds for each GFLOP."""
-    dtype, gflop = PRECISIONS[precision], 2 * MATMUL_SIDE**3 / 1e9
-    a, b = (torch.randn(MATMUL_SIDE, MATMUL_SIDE, device=device).to(dtype) for _ in range(2))
+    side = MATMUL_SIDE[device.type]
+    dtype, gflop = PRECISIONS[precision], 2 * side**3 / 1e9
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
 
     def multiply() -> None:
         (a @ b)[0, 0].item()  # reading a number waits for the device

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,29 @@ Show = Callable[[float, float], None]
 """So many seconds of so many are done."""
 
 MIN_ROUNDS = 3
+MAX_CAMERAS = 512
+
+
+class Attempt(Protocol):
+    """What so many cameras at once came to."""
+
+    @property
+    def cameras(self) -> int:
+        """How many."""
+        ...
+
+    @property
+    def missing(self) -> float:
+        """The share that did not come through."""
+        ...
+
+    @property
+    def sustained(self) -> bool:
+        """Whether all came through."""
+        ...
+
+
+A = TypeVar("A", bound=Attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +107,47 @@ def timed_ms(work: Callable[[], object], *, frames: int = 1, clock: Clock = time
     start_s = clock()
     work()
     return (clock() - start_s) * 1e3 / frames
+
+
+def most(
+    attempt: Callable[[int], A],
+    *,
+    first: int = 1,
+    between: int = 2,
+    limit: int = MAX_CAMERAS,
+    enough: Callable[[], bool] = lambda: False,
+) -> list[A]:
+    """Twice as many cameras each time, until it is too much; then look `between` times halfway.
+
+    What fails is tried once more: a machine may have been busy with something else.
+
+    Args:
+        attempt: runs so many cameras.
+        first: how many to begin with.
+        between: how many times to halve the gap that is left.
+        limit: no more than so many.
+        enough: whether the time is up: then there are no more runs after the first.
+
+    Returns:
+        All runs, those that failed too, by the number of cameras.
+    """
+    runs: list[A] = []
+
+    def holds(count: int) -> bool:
+        once = attempt(count)
+        again = once if once.sustained or enough() else attempt(count)
+        runs.append(min(once, again, key=lambda r: (not r.sustained, r.missing)))
+        return runs[-1].sustained
+
+    good, count = 0, first
+    while holds(count):
+        good, count = count, 2 * count
+        if count > limit or enough():
+            break
+    bad = runs[-1].cameras  # if that held, there is no gap to look into
+    for _ in range(between):
+        middle = (good + bad) // 2
+        if middle in (good, bad) or enough():
+            break
+        good, bad = (middle, bad) if holds(middle) else (good, middle)
+    return sorted(runs, key=lambda r: r.cameras)

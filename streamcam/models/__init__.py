@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streamcam.errors import StreamcamError
 from streamcam.models import checkpoint, imagenet, motion, torchvision
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.checkpoint import save_checkpoint
+
+if TYPE_CHECKING:
+    from streamcam.models.card import Card
 
 SPECS: dict[str, ModelSpec] = {"imagenet": imagenet.SPEC, "motion": motion.SPEC, **torchvision.SPECS}
 BUILDERS: dict[str, Callable[[str], CamModel]] = {
@@ -58,7 +62,7 @@ def load_model(name: str = "imagenet", *, weights: str | None = None) -> CamMode
     return model
 
 
-def _architecture(card: checkpoint.Card) -> ModelSpec:
+def _architecture(card: "Card") -> ModelSpec:
     if card.architecture not in SPECS:
         raise StreamcamError(f"{card.name} is a checkpoint of {card.architecture}, which this version does not have")
     return SPECS[card.architecture]

@@ -7,10 +7,9 @@ runs/wave/best.json             its `Card`
 import hashlib
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from safetensors.torch import save
 from torch import Tensor
 
@@ -20,69 +19,12 @@ from streamcam.models.base import CamModel, Int8, ModelSpec
 from streamcam.models.weights import load_state
 from streamcam.records import ClipFormat
 
+if TYPE_CHECKING:
+    from streamcam.models.card import Card
+
 SUFFIX = ".safetensors"
 CARD_BYTES = 8 << 20
 """A larger card is not read."""
-
-_CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
-"""What moves a terminal's cursor, colours it, or turns its text round."""
-
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=rf"^[^\t\n{_CONTROL}]+$")]
-"""One line of text, without control characters: it goes to terminals, pictures and messages."""
-
-ClassName = Annotated[Line, StringConstraints(max_length=100)]
-"""A hundred of these fit into the header of a message."""
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Side = Annotated[int, Field(ge=1, le=8192)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class ClipCard(_Strict):
-    """`ClipFormat`, as JSON."""
-
-    length: int = Field(ge=1, le=1024)
-    fps: Positive
-    resize: tuple[Side, Side]
-    crop: tuple[Side, Side]
-    mean: tuple[float, float, float]
-    std: tuple[Positive, Positive, Positive]
-
-
-class Card(_Strict):
-    """What has to be known of weights in order to use them, and to judge them."""
-
-    format: Literal["streamcam-checkpoint/1"] = "streamcam-checkpoint/1"
-    name: Line
-    architecture: Line = Field(description="one of `streamcam models`")
-    classes: list[ClassName] = Field(min_length=1, max_length=100_000)
-    multi_label: bool = False
-    clip: ClipCard
-    heat_scale: list[Positive] | None = Field(
-        None, description="per class, the contrast in logit units that is painted at full strength"
-    )
-    metrics: dict[Line, float] = Field(default_factory=dict, description="measured on the validation clips")
-    data_hash: Line | None = Field(None, description="of the clips that it was trained on")
-    licence: Line | None = None
-    about: str = Field(
-        "",
-        max_length=10_000,
-        pattern=rf"^[^{_CONTROL}]*$",
-        description="how it was made, and what it is good for and what not",
-    )
-    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the .safetensors file")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Card":
-        if len(set(self.classes)) < len(self.classes):
-            raise ValueError("two classes have the same name")
-        if self.heat_scale is not None and len(self.heat_scale) != len(self.classes):
-            raise ValueError(f"expected {len(self.classes)} heat scales, one a class, got {len(self.heat_scale)}")
-        ClipFormat(**self.clip.model_dump())  # checks what no single number shows
-        return self
 
 
 def is_checkpoint(name: str) -> bool:
@@ -95,12 +37,16 @@ def card_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def read_card(path: Path) -> Card:
+def read_card(path: Path) -> "Card":
     """What is said of a checkpoint.
 
     Raises:
         StreamcamError: there is no such checkpoint, or its card cannot be read or is not one.
     """
+    from pydantic import ValidationError
+
+    from streamcam.models.card import Card
+
     card = card_path(path)
     if not path.is_file():
         raise StreamcamError(f"no such checkpoint: {path}")
@@ -120,7 +66,7 @@ def read_card(path: Path) -> Card:
         raise StreamcamError(f"{card}: {where + ': ' if where else ''}{message}") from None
 
 
-def spec_of(path: Path, card: Card, architecture: ModelSpec) -> ModelSpec:
+def spec_of(path: Path, card: "Card", architecture: ModelSpec) -> ModelSpec:
     """What can be said of a checkpoint without loading its weights; `architecture` is that of the card."""
     return replace(
         architecture,
@@ -140,7 +86,7 @@ INT8_GRAPH, INT8_WEIGHTS = "int8.graph", "int8.weights"
 """What a quantised model has beside its tensors: an OpenVINO network, as bytes."""
 
 
-def fill_from(model: CamModel, path: Path, card: Card) -> None:
+def fill_from(model: CamModel, path: Path, card: "Card") -> None:
     """Load a checkpoint's weights.
 
     Raises:
@@ -159,7 +105,7 @@ def fill_from(model: CamModel, path: Path, card: Card) -> None:
     model.int8 = Int8(*int8) if int8 else None
 
 
-def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **said: Any) -> Card:
+def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **said: Any) -> "Card":
     """Write a model's weights and its card.
 
     Args:
@@ -171,6 +117,8 @@ def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **
     Raises:
         StreamcamError: it cannot be written.
     """
+    from streamcam.models.card import Card, ClipCard
+
     spec = model.spec
     scale = model.heat_context.scale
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}

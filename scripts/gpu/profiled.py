@@ -1,0 +1,41 @@
+"""A profiler around work on a device."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch.profiler import ProfilerActivity, profile
+
+from gpu.common import GpuPlan, settle
+from gpu.timeline import Timeline
+
+SHOWN = 4
+"""So many kinds of copies, those that take the longest."""
+
+
+def profiled(plan: GpuPlan, work: Callable[[], object], *, name: str) -> Timeline:
+    """What a device does while work is done; the timeline is kept as `NAME.json` where a folder was asked for."""
+    activity = ProfilerActivity.CUDA if plan.on_gpu else ProfilerActivity.CPU
+    with profile(activities=[activity]):  # the first one takes its time to begin
+        settle(plan.device)
+    with profile(activities=[activity]) as recorded:
+        work()
+        settle(plan.device)
+    with tempfile.TemporaryDirectory(prefix="streamcam-") as folder:
+        path = Path(plan.trace or folder) / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        recorded.export_chrome_trace(str(path))
+        return Timeline.of(json.loads(path.read_text()))
+
+
+def figures_of(timeline: Timeline) -> dict[str, Any]:
+    """A timeline in numbers."""
+    kinds = sorted(timeline.kinds.items(), key=lambda kind: -kind[1])[:SHOWN]
+    return {
+        "overlapped": timeline.overlapped,
+        "computing": timeline.busy(timeline.computing),
+        "copying": timeline.busy(timeline.copies),
+        "copies_ms": {name: us / 1e3 for name, us in kinds},
+    }
