@@ -21,8 +21,8 @@ from streamcam.engines.steps import Span
 from streamcam.engines.tracks import RESULTS, Seen, Times, Track, Tracks
 from streamcam.records import Clip, ClipFormat, Frame, Heat, HeatSlice
 
-SOURCES_A_CLIP = 4
-"""On a GPU, so many new frames of streams are a batch for each clip that would be one."""
+SOURCES_A_CLIP = 8
+"""New frames of so many cameras are about as much work as one clip, and gain as much from a batch."""
 
 
 class StreamEngine(Batches):
@@ -59,8 +59,8 @@ class StreamEngine(Batches):
             dense: give a slice for every frame where the network strides over frames.
             chunk: how many frames of a source go through the network at a time, at most; by default all that are new.
         """
-        own = SOURCES_A_CLIP if runner.lanes.captures else 1
-        super().__init__(runner, max_batch=own * runner.max_batch)
+        together = 1 if network is not None or runner.spec.framewise else SOURCES_A_CLIP
+        super().__init__(runner, max_batch=together * runner.max_batch)
         self._network, spec = network or streaming(runner.model, dense=dense), runner.spec
         self.lookahead_s, self.hop = self.span.lookahead / spec.clip_format.fps, self.span.stride
         slices = spec.clip_format.length - spec.temporal_context if dense else spec.slices
