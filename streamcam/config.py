@@ -21,7 +21,7 @@ MAX_DEPTH = 20
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without aliases (nine lines of them can stand for a billion values), and not nested deeper than is of use."""
+    """YAML without aliases (nine lines of them can stand for a billion values), and not nested too deeply."""
 
     _depth = 0
 
