@@ -8,8 +8,10 @@ It ends with a trace and the offending input at the first that raises anything b
 takes more than 2 GB, or hangs. `tests/test_fuzz.py` holds the same targets against mutations without guidance.
 """
 
+import atexit
 import random
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -75,6 +77,7 @@ def _of_a_file(suffix: str, read: Callable[[Path], object]) -> Callable[[bytes],
     """A target that reads a file, and says what is wrong with it in one line that a terminal can show."""
     memory = Path("/dev/shm")  # writing to a disk would take longer than all the rest
     folder = Path(tempfile.mkdtemp(prefix="streamcam-fuzz-", dir=memory if memory.is_dir() else None))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / f"f{suffix}"
 
     def target(content: bytes) -> None:

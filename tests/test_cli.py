@@ -195,7 +195,7 @@ def test_ctrl_c_ends_a_run_within_a_second_with_the_summary_and_the_recording(
             ["sample", "--engine", "stream", "--model", "mc3_18", "--weights", "none", "--chunk", "20"],
             "a hop (or chunk) of 20 leaves frames out of windows of 16, and mc3_18 as a stream needs every one",
         ),
-        (["sample", "--bind", "tcp://0.0.0.0:5555"], "other machines could watch"),
+        (["sample", "--bind", "tcp://0.0.0.0:5555"], "`streamcam keys new server` and add `--keys "),
         (["sample", "--bind", "5555"], "not an endpoint"),
         (["sample", "--record", "/no/such/folder/o.mp4"], "there is no folder /no/such/folder"),
         (["sample", "--record", "o.avi"], "ends in .mp4"),

@@ -19,7 +19,7 @@ def _keys() -> None:
 def new(
     name: Annotated[str, typer.Argument(help=f"{SERVER} for who publishes; any other name for who watches")],
     keys: Annotated[
-        Path | None, typer.Option(help=f"the folder to write to (default: {default_folder()})", show_default=False)
+        Path | None, typer.Option(help="the folder to write to (default: ~/.config/streamcam/keys)", show_default=False)
     ] = None,
 ) -> None:
     """Make a pair of keys: NAME.public to be copied, and NAME.secret, which stays where it is."""
