@@ -80,16 +80,20 @@ def soak(
     )
     stack.callback(run.kill)
     seen = stack.enter_context(closing(Seen(endpoint)))
-    stalled, comer = start_watcher(endpoint), stack.enter_context(closing(Comer(endpoint, stop)))
+    stalled = start_watcher(endpoint)
     stack.callback(stalled.kill)
     wait_for_results(seen, cameras, run, log)
     stalled.send_signal(signal.SIGSTOP)
+    comer = stack.enter_context(closing(Comer(endpoint, stop)))
+    stack.callback(stop.set)  # before anything is closed that waits for it
     began_s = time.monotonic()
     for camera in cameras:
         camera.start(began_s)
     samples, back_s = watch(run, seen, cameras, stop, until_s=began_s + seconds, began_s=began_s)
+    if not samples:
+        sys.exit("the run ended at once")
     run.send_signal(signal.SIGINT)
-    exit_code = run.wait(10)
+    exit_code = ended(run)
     stop.set()
     comer.close()
     seen.close()
@@ -105,6 +109,14 @@ def soak(
         "restarts_ok": comer.served == comer.starts,
     }
     return samples, outcome, sorted((f for camera in cameras for f in camera.faults), key=lambda f: f["begin_s"])
+
+
+def ended(run: subprocess.Popen[bytes]) -> int | None:
+    """Its exit code; None if it does not end."""
+    try:
+        return run.wait(10)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def wait_for_results(seen: Seen, cameras: list[Camera], run: subprocess.Popen[bytes], log: Any) -> None:
@@ -138,7 +150,10 @@ def watch(
         while (now_s := time.monotonic()) < until_s and run.poll() is None:
             if until_s - now_s < LAST_CALM_S:
                 stop.set()
-            samples.append(seen.sample(process, now_s - began_s, names))
+            try:
+                samples.append(seen.sample(process, now_s - began_s, names))
+            except psutil.Error:  # it has just ended
+                break
             for camera in cameras:
                 for fault in camera.faults[known[camera.name] :]:
                     waiting[camera.name] = fault["end"]

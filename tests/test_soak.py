@@ -69,6 +69,11 @@ def test_every_promise_can_be_broken(changed: dict[str, Any], word: str) -> None
     assert word in found
 
 
+def test_cameras_that_are_never_there_together_are_found() -> None:
+    (found,) = broken([replace(s, live=1) for s in samples()])
+    assert "at once" in found
+
+
 @pytest.mark.parametrize("name", ["fds", "threads"])
 def test_what_is_left_open_is_found(name: str) -> None:
     made = samples()

@@ -56,16 +56,16 @@ def judged(samples: Sequence[Sample], outcome: dict[str, Any], *, cameras: int) 
     """Everything that was promised, and whether it was kept."""
     after = settled(samples)
     calm = [s for s in after if s.live == cameras]
-    share = max(1, round(FIRST_AND_LAST * len(calm)))
     ended = outcome["exit_code"] == 0
-    checks = [Check("the run ended by itself, without an error", f"exit code {outcome['exit_code']}", ended)]
+    checks = [
+        Check("the run ended when it was told to, without an error", f"exit code {outcome['exit_code']}", ended),
+        Check("all cameras were there at once at times", f"{len(calm)} of {len(after)} s", bool(calm)),
+    ]
     if after[-1].at_s - after[0].at_s >= ENOUGH_S:
         slope, low, high = (x / cameras for x in slope_mb_h(after))
         what = f"memory grows by less than {MAX_SLOPE_MB_H:g} MB an hour for each camera"
         checks.append(Check(what, f"{slope:+.2f} (95 %: {low:+.2f} to {high:+.2f})", bool(low < MAX_SLOPE_MB_H)))
-    for name, word in (("fds", "file descriptors"), ("threads", "threads")):
-        first, last = (_usual([getattr(s, name) for s in part]) for part in (calm[:share], calm[-share:]))
-        checks.append(Check(f"as many {word} at the end as at the beginning", f"{first} → {last}", last <= first))
+    checks += _left_open(calm) if calm else []
     waits = np.array(outcome["back_s"] or [0.0])
     back = f"{len(outcome['back_s'])} of {outcome['faults']}"
     checks += [
@@ -79,6 +79,16 @@ def judged(samples: Sequence[Sample], outcome: dict[str, Any], *, cameras: int) 
         Check("the password is in no line of output", str(outcome["leaks"]), outcome["leaks"] == 0),
         Check("the restarted subscriber had results each time", outcome["restarts"], outcome["restarts_ok"]),
     ]
+    return checks
+
+
+def _left_open(calm: Sequence[Sample]) -> list[Check]:
+    """Whether anything is, at the end, that was not at the beginning; of seconds in which all cameras are there."""
+    share = max(1, round(FIRST_AND_LAST * len(calm)))
+    checks = []
+    for name, word in (("fds", "file descriptors"), ("threads", "threads")):
+        first, last = (_usual([getattr(s, name) for s in part]) for part in (calm[:share], calm[-share:]))
+        checks.append(Check(f"as many {word} at the end as at the beginning", f"{first} → {last}", last <= first))
     return checks
 
 

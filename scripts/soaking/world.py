@@ -16,7 +16,7 @@ import yaml
 from support.cameras import rtsp_server
 from support.proxy import proxy
 
-USER, PASSWORD = "soak", "s0ak-Secret!42"
+USER, PASSWORD = "soak", "s0ak-Secret-42"
 PAUSE_S = (6.0, 18.0)
 """Between two faults of a camera."""
 THROTTLED_BYTES_S = 4000.0
@@ -136,11 +136,12 @@ class Comer:
     def _come_and_go(self) -> None:
         while not self._stop.is_set():
             process = start_watcher(self._endpoint, stdout=subprocess.PIPE)
-            self._stop.wait(self.EVERY_S)
+            cut_short = self._stop.wait(self.EVERY_S)
             process.kill()
             out, _ = process.communicate()
-            self.starts += 1
-            self.served += bool(out.strip())
+            if not cut_short:
+                self.starts += 1
+                self.served += bool(out.strip())
 
     def close(self) -> None:
         """Wait for the last."""
