@@ -28,12 +28,12 @@ BATCH, CAMERAS = 16, 64
 def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
     """Milliseconds a frame of each: one camera, then many."""
     torch.backends.cudnn.benchmark = True  # the best kernels for them as well
-    figures: dict[str, Any] = {"ms": {}, "absent": {}}
+    figures: dict[str, Any] = {"ms": {}, "not_run": {}}
     for precision in plan.sized(PRECISIONS, ("fp32",)):
         builders = contenders(plan, precision)
         names = plan.sized(list(builders), [name for name in builders if not name.endswith("once")][:-2])
         turns, absent = those_that_work({name: builders[name] for name in names}, plan.say)
-        figures["absent"] |= absent
+        figures["not_run"] |= absent
         if turns:
             taken = plan.alternate_for(turns, 3.0)
             figures["ms"] |= {name: asdict(Spread.of(values)) for name, values in taken.items()}
@@ -121,7 +121,7 @@ def markdown(figures: dict[str, Any]) -> str:
         times = times_as_fast(figures, name)
         rows.append([name, spread(ms, ".3f", " ms"), "" if times is None else f"{times:.1f}"])
     columns = ("r3d_18, L = 16, every frame explained", "a frame", "Grad-CAM's time over it")
-    return table(columns, rows + not_run(figures["absent"], 3))
+    return table(columns, rows + not_run(figures["not_run"], 3))
 
 
 def times_as_fast(figures: dict[str, Any], name: str) -> float | None:

@@ -27,7 +27,10 @@ def profiled(plan: GpuPlan, work: Callable[[], object], *, name: str) -> Timelin
         path = Path(plan.trace or folder) / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         recorded.export_chrome_trace(str(path))
-        return Timeline.of(json.loads(path.read_text()))
+        timeline = Timeline.of(json.loads(path.read_text()))
+    if plan.on_gpu and not timeline.computing:
+        raise RuntimeError("the profiler saw nothing of the GPU: CUPTI does not work here")
+    return timeline
 
 
 def figures_of(timeline: Timeline) -> dict[str, Any]:

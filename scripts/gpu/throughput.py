@@ -35,7 +35,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
     """Latency, then a row for each case, then how layouts compare."""
     torch.backends.cudnn.benchmark = True  # for launches one by one too, so that both ways run the same kernels
     figures: dict[str, Any] = {"rows": [], "latency": [], "layouts": []}
-    for name in plan.sized(MODELS, MODELS[:2]):
+    for name in plan.sized(MODELS, ("motion",)):
         for precision in plan.sized(PRECISIONS, ("fp32",)):
             row = tried(lambda n=name, p=precision: latency(plan, n, p))
             figures["latency"].append({"model": name, "precision": precision, **row})
