@@ -31,8 +31,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
     figures: dict[str, Any] = {"ms": {}, "not_run": {}}
     for precision in plan.sized(PRECISIONS, ("fp32",)):
         builders = contenders(plan, precision)
-        names = plan.sized(list(builders), [name for name in builders if not name.endswith("once")][:-2])
-        turns, absent = those_that_work({name: builders[name] for name in names}, plan.say)
+        turns, absent = those_that_work(builders, plan.say)
         figures["not_run"] |= absent
         if turns:
             taken = plan.alternate_for(turns, 3.0)
@@ -42,14 +41,17 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
 
 def contenders(plan: GpuPlan, precision: str) -> dict[str, Callable[[], Turn]]:
     """What takes part in one precision."""
-    many, batch = plan.sized((CAMERAS, BATCH), (2, 2))
-    return {
+    many, batch = (2, 2) if plan.quick else (CAMERAS, BATCH)
+    few: dict[str, Callable[[], Turn]] = {
         f"{PACKAGE}, {precision}": lambda: peer(plan, precision, package, 1),
         f"{HOOKS}, {precision}": lambda: peer(plan, precision, ByHooks, 1),
-        f"{HOOKS}, {precision}, {batch} windows at once": lambda: peer(plan, precision, ByHooks, batch),
-        f"streamcam, `stream`, {precision}": lambda: EngineTurn(engine(plan, precision)),
         f"streamcam, `stream`, {precision}, {many} cameras": lambda: together(engine(plan, precision), plan, many),
     }
+    more: dict[str, Callable[[], Turn]] = {
+        f"{HOOKS}, {precision}, {batch} windows at once": lambda: peer(plan, precision, ByHooks, batch),
+        f"streamcam, `stream`, {precision}": lambda: EngineTurn(engine(plan, precision)),
+    }
+    return few if plan.quick else few | more
 
 
 def engine(plan: GpuPlan, precision: str) -> StreamEngine:
