@@ -1,6 +1,7 @@
 """A profiler around work on a device."""
 
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +16,21 @@ SHOWN = 4
 """So many kinds of copies, those that take the longest."""
 
 
+def begin(plan: GpuPlan) -> None:
+    """Get the profiler ready, which takes its time; before graphs are captured, so that it sees into them."""
+    # It must not be taken down in between, which CUDA graphs do not survive (as torch.profiler itself has it).
+    os.environ |= {"TEARDOWN_CUPTI": "0", "DISABLE_CUPTI_LAZY_REINIT": "1"}
+    with profile(activities=[_activity(plan)]):
+        settle(plan.device)
+
+
+def _activity(plan: GpuPlan) -> ProfilerActivity:
+    return ProfilerActivity.CUDA if plan.on_gpu else ProfilerActivity.CPU
+
+
 def profiled(plan: GpuPlan, work: Callable[[], object], *, name: str) -> Timeline:
     """What a device does while work is done; the timeline is kept as `NAME.json` where a folder was asked for."""
-    activity = ProfilerActivity.CUDA if plan.on_gpu else ProfilerActivity.CPU
-    with profile(activities=[activity]):  # the first one takes its time to begin
-        settle(plan.device)
-    with profile(activities=[activity]) as recorded:
+    with profile(activities=[_activity(plan)]) as recorded:
         work()
         settle(plan.device)
     with tempfile.TemporaryDirectory(prefix="streamcam-") as folder:

@@ -39,7 +39,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
         for precision in plan.sized(PRECISIONS, ("fp32",)):
             row = tried(lambda n=name, p=precision: latency(plan, n, p))
             figures["latency"].append({"model": name, "precision": precision, **row})
-    yield figures
+            yield figures
     ready = cache(lambda name, precision: Ready(plan, name, precision))
     for batch in plan.sized(BATCHES, (2, 1)):
         for precision in plan.sized(PRECISIONS, ("fp32", "bf16")):
