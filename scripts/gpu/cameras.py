@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from benches.common import table
 
-from gpu.common import DeviceTurn, GpuPlan, cameras_for, model_of
+from gpu.common import DeviceTurn, GpuPlan, cameras_for, model_of, tried
 from gpu.pace import Arrivals, Outcome, run_at_pace
-from gpu.profiled import figures_of, profiled
+from gpu.profiled import begin, figures_of, profiled
 from streamcam.bench.measure import most
 from streamcam.engines import make_engine
 from streamcam.engines.stream import StreamEngine
@@ -81,7 +81,8 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
     figures = {"precision": fleet.engine.runner.precision, "cameras": max(held, default=0)}
     figures["runs"] = [{**asdict(run), "sustained": run.sustained} for run in runs]
     yield figures
-    yield figures | {"limit": fleet.limits(max(held, default=runs[0].cameras))}
+    begin(plan)
+    yield figures | {"limit": tried(lambda: Fleet(plan).limits(max(held, default=runs[0].cameras)))}
 
 
 class Fleet:
@@ -159,7 +160,10 @@ def markdown(figures: dict[str, Any]) -> str:
     columns = ("cameras", "dropped", "p50 / p95 / p99", "frames in a batch", "worker busy", "feeder busy")
     more = "" if any(not run["sustained"] for run in figures["runs"]) else "at least "
     parts = [f"{more}{figures['cameras']} cameras at {FPS:g} frames/s, {figures['precision']}.", table(columns, rows)]
-    if limit := figures.get("limit"):
+    limit = figures.get("limit", {"failed": "no time was left"})
+    if "failed" in limit:
+        parts.append(f"Who is busy could not be seen: {limit['failed']}")
+    else:
         shares = [[name, f"{share:.0%}"] for name, share in limit["shares"].items()]
         parts.append(table((f"with {limit['cameras']} cameras", "busy"), shares))
         parts.append(f"Nearest to its limit: {nearest(limit['shares'])}.")

@@ -9,11 +9,11 @@ from benches.common import spread, table
 from torch import Tensor
 from torch.nn.functional import linear
 
-from gpu.common import PRECISIONS, DeviceTurn, GpuPlan, model_of, tried, windows_on
+from gpu.common import DeviceTurn, GpuPlan, model_of, tried, windows_on
 from streamcam.bench.measure import Spread, ratios
 from streamcam.engines.device import Runner
 
-BATCHES = (16, 1)
+PRECISIONS, BATCHES = ("bf16", "fp32"), (16, 1)
 
 
 def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:

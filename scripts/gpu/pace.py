@@ -12,6 +12,9 @@ from streamcam.engines import Engine
 from streamcam.records import Clip
 from streamcam.worker import Work, Worker
 
+NAP_S = 0.0005
+"""The thread by which frames come does not wake for each of thousands."""
+
 
 @dataclass(frozen=True)
 class Arrivals:
@@ -98,7 +101,7 @@ def _feed(
         for camera, index, at_s in arrivals:
             ahead_s = start_s + at_s - time.perf_counter()
             if ahead_s > 0:
-                time.sleep(ahead_s)
+                time.sleep(max(ahead_s, NAP_S))
             made = clip(camera, index)
             outcome.dropped += worker.inbox.put(made.last.source, Work(made, None, 0.0, queued_s=start_s + at_s))
     finally:

@@ -1,6 +1,7 @@
 """A profiler around work on a device."""
 
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,19 +16,31 @@ SHOWN = 4
 """So many kinds of copies, those that take the longest."""
 
 
+def begin(plan: GpuPlan) -> None:
+    """Get the profiler ready, which takes its time; before graphs are captured, so that it sees into them."""
+    # It must not be taken down in between, which CUDA graphs do not survive (as torch.profiler itself has it).
+    os.environ |= {"TEARDOWN_CUPTI": "0", "DISABLE_CUPTI_LAZY_REINIT": "1"}
+    with profile(activities=[_activity(plan)]):
+        settle(plan.device)
+
+
+def _activity(plan: GpuPlan) -> ProfilerActivity:
+    return ProfilerActivity.CUDA if plan.on_gpu else ProfilerActivity.CPU
+
+
 def profiled(plan: GpuPlan, work: Callable[[], object], *, name: str) -> Timeline:
     """What a device does while work is done; the timeline is kept as `NAME.json` where a folder was asked for."""
-    activity = ProfilerActivity.CUDA if plan.on_gpu else ProfilerActivity.CPU
-    with profile(activities=[activity]):  # the first one takes its time to begin
-        settle(plan.device)
-    with profile(activities=[activity]) as recorded:
+    with profile(activities=[_activity(plan)]) as recorded:
         work()
         settle(plan.device)
     with tempfile.TemporaryDirectory(prefix="streamcam-") as folder:
         path = Path(plan.trace or folder) / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         recorded.export_chrome_trace(str(path))
-        return Timeline.of(json.loads(path.read_text()))
+        timeline = Timeline.of(json.loads(path.read_text()))
+    if plan.on_gpu and not timeline.computing:
+        raise RuntimeError("the profiler saw nothing of the GPU: CUPTI does not work here")
+    return timeline
 
 
 def figures_of(timeline: Timeline) -> dict[str, Any]:

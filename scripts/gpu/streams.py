@@ -1,44 +1,56 @@
 """Streams of many cameras: frames a second and how late a frame is; and against windows computed anew, at hop 1."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import count
 from typing import Any
 
 from benches.common import spread, table
 
-from gpu.common import PRECISIONS, Cameras, DeviceTurn, Engine, GpuPlan, cameras_for, cell, flow, model_of, tried
+from gpu.common import Cameras, DeviceTurn, Engine, GpuPlan, cameras_for, cell, flow, model_of, tried
 from streamcam.bench.engines import EngineTurn
 from streamcam.bench.measure import Spread, ratios
 from streamcam.engines import make_engine
 from streamcam.engines.stream import StreamEngine
+from streamcam.records import Clip
 
 MODELS = ("motion", "r3d_18")
 COUNTS = (1, 16, 64, 256, 1024, 4)
 ROW_S = 1.0
-MANY = 64
-"""Cameras, where throughput is compared."""
+MANY, AT_ONCE = 64, 4
+"""Cameras, and batches handed over one after the other, where throughput is compared."""
 
 
 def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
-    """First `stream` against `window`, then a row for each network and number of cameras."""
+    """`stream` against `window` in half precision, a row for each network and number of cameras, then in fp32."""
     figures: dict[str, Any] = {"against": [], "rows": []}
-    for precision in plan.sized(PRECISIONS, ("fp32",)):
-        for cameras in plan.sized((1, MANY), (2,)):
+    half, full = plan.sized((["bf16"], ["fp32"]), (["fp32"], []))
+    for part in (against(plan, half), rows(plan), against(plan, full)):
+        for name, row in part:
+            figures[name].append(row)
+            yield figures
+            if plan.left_s == 0 and figures["rows"]:
+                return
+
+
+def against(plan: GpuPlan, precisions: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Both engines, for one camera and for many."""
+    for precision in precisions:
+        for cameras in plan.sized((MANY, 1), (2,)):
             row = tried(lambda p=precision, n=cameras: against_window(plan, p, n))
-            figures["against"].append({"precision": precision, "cameras": cameras, **row})
-        yield figures
+            yield "against", {"precision": precision, "cameras": cameras, **row}
+
+
+def rows(plan: GpuPlan) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each network with more and more cameras."""
     for name in MODELS:
         engine = make_engine(model_of(name, plan), name="stream", device=str(plan.device))
         assert isinstance(engine, StreamEngine)
-        cameras = Pushes(engine, cameras_for(engine, plan), plan)
+        pushes = Pushes(engine, cameras_for(engine, plan), plan)
         for number in plan.sized(COUNTS, (1, 2)):
-            if plan.left_s == 0 and figures["rows"]:
-                continue
-            row = tried(lambda n=number, c=cameras: c.row(n))
-            figures["rows"].append({"model": name, "precision": engine.runner.precision, "cameras": number, **row})
-            yield figures
+            row = tried(lambda n=number, p=pushes: p.row(n))
+            yield "rows", {"model": name, "precision": engine.runner.precision, "cameras": number, **row}
 
 
 class Pushes:
@@ -98,27 +110,37 @@ def together(engine: Engine, plan: GpuPlan, cameras: int) -> DeviceTurn:
     if isinstance(engine, StreamEngine):
         pushes = Pushes(engine, held, plan)
         pushes.settle(cameras)
-        return DeviceTurn(plan.device, lambda: engine.infer(pushes.push(cameras)), per=cameras * pushes.frames)
+        return _flowing(plan, engine, lambda: pushes.push(cameras), cameras * pushes.frames)
     indices = count(engine.runner.spec.clip_format.length - 1)
-    return DeviceTurn(plan.device, lambda: engine.infer(held.clips(cameras, next(indices))), per=cameras)
+    return _flowing(plan, engine, lambda: held.clips(cameras, next(indices)), cameras)
+
+
+def _flowing(plan: GpuPlan, engine: Engine, batch: Callable[[], Sequence[Clip]], frames: int) -> DeviceTurn:
+    """Batches of so many frames, several of them under way."""
+
+    def work() -> None:
+        for _ in flow(engine, (batch() for _ in range(AT_ONCE))):
+            pass
+
+    return DeviceTurn(plan.device, work, per=AT_ONCE * frames)
 
 
 def markdown(figures: dict[str, Any]) -> str:
     """As two tables."""
-    rows = []
+    lines = []
     for row in figures["rows"]:
         name = f"{row['model']}, {row['precision']}, {row['cameras']}"
-        more = [] if "failed" in row else [str(row["frames"]), f"{row['fps']:.0f}"]
-        rows.append([name, cell(row, ".2f", " ms"), *more])
-    streams = table(("network, precision, cameras", "a push, host to host", "frames in it", "frames/s"), rows)
-    rows = []
+        more = ["", ""] if "failed" in row else [str(row["frames"]), f"{row['fps']:.0f}"]
+        lines.append([name, cell(row, ".2f", " ms"), *more])
+    streams = table(("network, precision, cameras", "a push, host to host", "frames in it", "frames/s"), lines)
+    lines = []
     for row in figures["against"]:
         name = f"{row['precision']}, {row['cameras']}"
         if "failed" in row:
-            rows.append([name, f"failed: {row['failed']}"])
+            lines.append([name, f"failed: {row['failed']}"])
         else:
-            rows.append(
+            lines.append(
                 [name, *(spread(row["ms"][n], ".3f", " ms") for n in ("window", "stream")), spread(row["ratio"])]
             )
     columns = ("r3d_18, L = 16, precision, cameras", "`window`, a frame", "`stream`, a frame", "ratio")
-    return f"{streams}\n\n{table(columns, rows)}"
+    return f"{streams}\n\n{table(columns, lines)}"

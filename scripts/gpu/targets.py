@@ -96,6 +96,14 @@ TARGETS = (
         "r3d_18, `stream` over Grad-CAM, a frame of many cameras", "gradcam", 30, False, ".1f", against_gradcam("many")
     ),
     Target("the same, one camera", "gradcam", 30, False, ".1f", against_gradcam("one")),
+    Target(
+        "memory that PyTorch has handed out: more after all batches than before, MB",
+        "memory",
+        1.0,
+        True,
+        ".1f",
+        lambda f: [f["seen"][-1]["allocated"] - f["seen"][0]["allocated"]],
+    ),
 )
 
 
