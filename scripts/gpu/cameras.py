@@ -10,7 +10,7 @@ from benches.common import table
 
 from gpu.common import DeviceTurn, GpuPlan, cameras_for, model_of, tried
 from gpu.pace import Arrivals, Outcome, run_at_pace
-from gpu.profiled import begin, figures_of, profiled
+from gpu.profiled import figures_of, profiled
 from streamcam.bench.measure import most
 from streamcam.engines import make_engine
 from streamcam.engines.stream import StreamEngine
@@ -81,8 +81,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
     figures = {"precision": fleet.engine.runner.precision, "cameras": max(held, default=0)}
     figures["runs"] = [{**asdict(run), "sustained": run.sustained} for run in runs]
     yield figures
-    begin(plan)
-    yield figures | {"limit": tried(lambda: Fleet(plan).limits(max(held, default=runs[0].cameras)))}
+    yield figures | {"limit": tried(lambda: fleet.limits(max(held, default=runs[0].cameras)))}
 
 
 class Fleet:

@@ -192,8 +192,6 @@ def told(error: BaseException) -> str:
     return f"{type(error).__name__}: {first[:160]}"
 
 
-def cell(row: dict[str, Any] | None, form: str = ".2f", unit: str = "") -> str:
-    """A row's spread; or that there was no time for it, or what went wrong."""
-    if row is None:
-        return "no time left"
+def cell(row: dict[str, Any], form: str = ".2f", unit: str = "") -> str:
+    """A row's spread; or what went wrong."""
     return f"failed: {row['failed']}" if "failed" in row else spread(row, form, unit)

@@ -8,7 +8,7 @@ from typing import Any
 from benches.common import table
 
 from gpu.common import Engine, GpuPlan, cameras_for, flow, model_of, tried
-from gpu.profiled import begin, figures_of, profiled
+from gpu.profiled import figures_of, profiled
 from streamcam.engines import make_engine
 from streamcam.records import Clip
 
@@ -20,7 +20,6 @@ BATCHES = 30
 def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
     """A row for each case."""
     rows: list[dict[str, Any]] = []
-    begin(plan)
     for model, engine, size in plan.sized(CASES, (("motion", "window", 1), ("motion", "stream", 2))):
         rows.append({"model": model, "engine": engine, "size": size, **tried(partial(one, plan, model, engine, size))})
         yield {"rows": rows}

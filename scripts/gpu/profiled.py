@@ -16,21 +16,12 @@ SHOWN = 4
 """So many kinds of copies, those that take the longest."""
 
 
-def begin(plan: GpuPlan) -> None:
-    """Get the profiler ready, which takes its time; before graphs are captured, so that it sees into them."""
-    # It must not be taken down in between, which CUDA graphs do not survive (as torch.profiler itself has it).
-    os.environ |= {"TEARDOWN_CUPTI": "0", "DISABLE_CUPTI_LAZY_REINIT": "1"}
-    with profile(activities=[_activity(plan)]):
-        settle(plan.device)
-
-
-def _activity(plan: GpuPlan) -> ProfilerActivity:
-    return ProfilerActivity.CUDA if plan.on_gpu else ProfilerActivity.CPU
-
-
 def profiled(plan: GpuPlan, work: Callable[[], object], *, name: str) -> Timeline:
     """What a device does while work is done; the timeline is kept as `NAME.json` where a folder was asked for."""
-    with profile(activities=[_activity(plan)]) as recorded:
+    # Once it has been taken down, it sees nothing more in this process; an empty run to begin with would do that, too.
+    os.environ["TEARDOWN_CUPTI"] = "0"
+    settle(plan.device)
+    with profile(activities=[ProfilerActivity.CUDA if plan.on_gpu else ProfilerActivity.CPU]) as recorded:
         work()
         settle(plan.device)
     with tempfile.TemporaryDirectory(prefix="streamcam-") as folder:

@@ -10,7 +10,7 @@ from benches.common import spread, table
 
 from gpu.common import Cameras, DeviceTurn, Engine, GpuPlan, cameras_for, cell, flow, model_of, tried
 from streamcam.bench.engines import EngineTurn
-from streamcam.bench.measure import Spread, ratios
+from streamcam.bench.measure import Spread, Turn, ratios
 from streamcam.engines import make_engine
 from streamcam.engines.stream import StreamEngine
 from streamcam.records import Clip
@@ -93,12 +93,10 @@ class Pushes:
 def against_window(plan: GpuPlan, precision: str, cameras: int) -> dict[str, Any]:
     """r3d_18, L = 16: milliseconds a frame of each of so many cameras, in turns."""
     model = model_of("r3d_18", plan)
-    options = {"device": str(plan.device), "precision": precision}
-    engines: dict[str, Engine] = {name: make_engine(model, name=name, **options) for name in ("window", "stream")}
-    if cameras == 1:
-        turns = {name: EngineTurn(engine) for name, engine in engines.items()}
-    else:
-        turns = {name: together(engine, plan, cameras) for name, engine in engines.items()}
+    turns: dict[str, Turn] = {}
+    for name in ("window", "stream"):
+        engine = make_engine(model, name=name, device=str(plan.device), precision=precision)
+        turns[name] = EngineTurn(engine) if cameras == 1 else together(engine, plan, cameras)
     taken = plan.alternate_for(turns, ROW_S)
     ms = {name: asdict(Spread.of(values)) for name, values in taken.items()}
     return {"ms": ms, "ratio": asdict(ratios(taken["window"], taken["stream"]))}

@@ -21,7 +21,7 @@ from gpu.common import (
     tried,
     windows_on,
 )
-from streamcam.bench.measure import Spread, ratios
+from streamcam.bench.measure import Spread, Turn, ratios
 from streamcam.engines import make_engine
 from streamcam.engines.device import Runner
 
@@ -71,7 +71,7 @@ class Ready:
         """Milliseconds a window in both ways, and the share of the matrix product's rate, in turns."""
         frames = windows_on(self.runner, batch)
         replay = self.runner.lanes.capture(self._see, [frames])
-        turns = {
+        turns: dict[str, Turn] = {
             "graph": DeviceTurn(self.plan.device, replay, per=batch),
             "eager": DeviceTurn(self.plan.device, lambda: self._see(frames), per=batch),
             "matmul": self.rate,

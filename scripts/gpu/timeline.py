@@ -58,7 +58,7 @@ class Timeline:
     @staticmethod
     def of(trace: Mapping[str, Any]) -> "Timeline":
         """Read a Chrome trace."""
-        copies, computing, kinds = [], [], dict[str, float]()
+        copies, computing, kinds = list[Interval](), list[Interval](), dict[str, float]()
         for event in trace.get("traceEvents", ()):
             if event.get("ph") != "X" or event.get("cat") not in (*COMPUTING, COPYING):
                 continue
