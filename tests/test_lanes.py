@@ -1,6 +1,7 @@
 """Engines on a device whose lanes are late and out of step: only events keep what they compute in order."""
 
 import random
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -140,6 +141,28 @@ def test_what_work_raises_reaches_whoever_waits_for_it_and_nobody_else(unpadded:
     with pytest.raises(ValueError, match="own mind"):
         second.wait()
     assert_same(first.wait(), reference.infer(a))
+
+
+def test_an_error_that_is_kept_holds_no_tensors() -> None:
+    held: list[weakref.ref[Tensor]] = []
+
+    def inner() -> None:
+        large = torch.zeros(8)
+        held.append(weakref.ref(large))
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    def work() -> None:
+        another = torch.zeros(8)
+        held.append(weakref.ref(another))
+        try:
+            inner()
+        finally:
+            raise RuntimeError("capture failed")  # as the end of a capture does
+
+    event = NoLanes(CPU).put(Lane.COMPUTE, work)
+    assert isinstance(event.error, RuntimeError)
+    assert isinstance(event.error.__context__, torch.cuda.OutOfMemoryError)
+    assert [ref() for ref in held] == [None, None]
 
 
 def out_of_memory(engine: Batches, fits: Callable[[int], bool]) -> list[int]:

@@ -8,6 +8,7 @@ What has to come after what is said by events, and the host waits for an event o
 On a processor, lanes are none: all work is done when it is handed in.
 """
 
+import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -114,8 +115,19 @@ def attempt(work: Work, after: Sequence[Event]) -> Exception | None:
         with torch.inference_mode():
             work()
     except Exception as e:
+        _let_go(e)
         return e
     return None
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Let go of the tensors that the frames of an error's traceback hold, since the error itself is kept."""
+    if error is None:
+        return
+    traceback.clear_frames(error.__traceback__)
+    _let_go(error.__cause__)
+    if error.__context__ is not error.__cause__:
+        _let_go(error.__context__)
 
 
 class NoLanes:
