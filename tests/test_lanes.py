@@ -17,6 +17,8 @@ from streamcam.engines.ferry import Ferry, _Slot
 from streamcam.engines.flight import Batches
 from streamcam.engines.graphs import Graphs, bucket
 from streamcam.engines.lanes import Lane, NoLanes
+from streamcam.engines.stream import StreamEngine
+from streamcam.engines.tracks import Seen
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel
 from streamcam.records import Clip
@@ -262,6 +264,45 @@ def test_a_settled_stream_is_captured_once_for_each_size_of_batch(unpadded: CamM
     for i in range(8, 20):
         engine.infer(clips(i))
     assert lanes.captured == before > 0
+
+
+def full(*_arguments: object) -> Tensor:
+    raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+
+def seen_for_long(model: CamModel, lanes: LateLanes) -> StreamEngine:
+    """An engine that has captured what one camera takes."""
+    engine = engine_of("stream", model, lanes)
+    assert isinstance(engine, StreamEngine)
+    window = SlidingWindow(model.spec.clip_format)
+    for clip in filter(None, map(window.push, map(make_frame, range(10)))):
+        engine.infer([clip])
+    assert lanes.captured > 0
+    return engine
+
+
+def test_graphs_are_forgotten_when_one_bank_grows_and_the_other_cannot(
+    unpadded: CamModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = seen_for_long(unpadded, LateLanes(0))
+    tracks = engine._tracks
+    monkeypatch.setattr(tracks._rings.bank, "_grown", full)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        tracks._begin(tracks.new())
+    assert engine._graphs._captured == {}
+
+
+def test_a_look_at_the_end_that_fails_leaves_no_row_behind(unpadded: CamModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = seen_for_long(unpadded, LateLanes(0))
+    tracks, track = engine._tracks, engine._sources["cam"].track
+    banks = tracks._rings.bank, engine._network.bank  # type: ignore[attr-defined]
+    before = [len(bank._streams) for bank in banks]
+    monkeypatch.setattr(engine._network, "run", full)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        tracks._see_ended(0, track, Seen())
+    assert [len(bank._streams) for bank in banks] == before
+    assert track.stream is not None
+    assert track.place is not None
 
 
 def test_the_ferry_brings_back_what_was_computed_in_its_own_type_and_shape() -> None:
