@@ -225,7 +225,7 @@ class CudaLanes:
         """A CUDA graph; the function as it is, where it does what a graph cannot hold."""
         current = torch.cuda.current_stream(self.device)
         self._beside.wait_stream(current)
-        with _kernels_chosen_by_time():
+        with torch.cuda.stream(current), _kernels_chosen_by_time():  # a capture that fails may end on its own stream
             with torch.cuda.stream(self._beside):
                 for _ in range(WARM_UPS):
                     function(*inputs)
