@@ -1,8 +1,11 @@
 """Engines on a device whose lanes are late and out of step: only events keep what they compute in order."""
 
 import random
+import time
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from streamcam.clips import SlidingWindow
 from streamcam.engines.ferry import Ferry, _Slot
 from streamcam.engines.flight import Batches
 from streamcam.engines.graphs import Graphs, bucket
-from streamcam.engines.lanes import Lane, NoLanes
+from streamcam.engines.lanes import Lane, NoLanes, _kernels_chosen_by_time
 from streamcam.engines.stream import StreamEngine
 from streamcam.engines.tracks import Seen
 from streamcam.errors import StreamcamError
@@ -223,6 +226,20 @@ def test_a_lost_device_is_one_clear_error(unpadded: CamModel, name: str) -> None
     for flight in pending:
         with pytest.raises(StreamcamError, match=r"cpu has failed, .*\(CUDA error: an illegal .*\): start again"):
             flight.wait()
+
+
+def test_a_setting_of_the_whole_process_is_what_it_was_after_two_captures_at_once() -> None:
+    both, before = Barrier(2), torch.backends.cudnn.benchmark
+
+    def capture(pause_s: float) -> None:
+        both.wait()
+        with _kernels_chosen_by_time():
+            assert torch.backends.cudnn.benchmark
+            time.sleep(pause_s)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(capture, (0.05, 0.1)))
+    assert torch.backends.cudnn.benchmark == before
 
 
 @pytest.mark.parametrize("count", range(1, 10))

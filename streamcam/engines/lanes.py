@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from threading import Lock
 from typing import Protocol
 
 import torch
@@ -254,15 +255,19 @@ class CudaLanes:
         torch.cuda.empty_cache()
 
 
+_choosing = Lock()
+
+
 @contextmanager
 def _kernels_chosen_by_time() -> Iterator[None]:
-    """Let cuDNN try out its kernels for shapes that will come often."""
-    before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = True
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before
+    """Let cuDNN try out its kernels for shapes that will come often; the setting is the process's, so one at a time."""
+    with _choosing:
+        before = torch.backends.cudnn.benchmark
+        torch.backends.cudnn.benchmark = True
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.benchmark = before
 
 
 def lanes_of(device: torch.device) -> Lanes:
