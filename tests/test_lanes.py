@@ -16,6 +16,7 @@ from support.late_lanes import LateLanes
 from torch import Tensor
 
 from streamcam.clips import SlidingWindow
+from streamcam.engines.device import Runner
 from streamcam.engines.ferry import Ferry, _Slot
 from streamcam.engines.flight import Batches
 from streamcam.engines.graphs import Graphs, bucket
@@ -211,6 +212,20 @@ def test_a_clip_that_does_not_fit_alone_is_one_clear_error(unpadded: CamModel, n
     out_of_memory(engine, lambda _count: False)
     with pytest.raises(StreamcamError, match=r"cpu has not enough memory for a single clip of unpadded: free some"):
         engine.infer(next(batches(unpadded, 0)))
+
+
+@pytest.mark.parametrize("name", ["window", "stream"])
+def test_neither_does_it_fit_when_an_engine_is_made_or_frames_are_pushed(
+    unpadded: CamModel, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushing = engine_of("stream", unpadded, LateLanes(0))
+    assert isinstance(pushing, StreamEngine)
+    monkeypatch.setattr(Runner, "normalise", full)
+    told = r"cpu has not enough memory for frames of unpadded: free some"
+    with pytest.raises(StreamcamError, match=told):
+        engine_of(name, unpadded, LateLanes(0))
+    with pytest.raises(StreamcamError, match=told):
+        pushing.push([make_frame(0)])
 
 
 @pytest.mark.parametrize("name", ["window", "stream"])

@@ -8,7 +8,6 @@ from streamcam.engines.device import Runner
 from streamcam.engines.ferry import Arrays, Ferry, Trip
 from streamcam.engines.graphs import Graphs, bucket
 from streamcam.engines.lanes import SkippedError, explained, is_out_of_memory
-from streamcam.errors import StreamcamError
 from streamcam.records import Clip, Heat
 
 
@@ -67,13 +66,16 @@ class Batches(ABC):
         """What comes back of a trip, for which the host waits.
 
         Raises:
-            StreamcamError: the device has failed.
+            StreamcamError: the device has failed, or has not enough memory.
             whatever else was raised on the way.
         """
         try:
             return trip.wait()
         except Exception as e:
-            raise explained(e, self.runner.lanes.device) from e
+            raise self._explained(e, "frames") from e
+
+    def _explained(self, error: Exception, what: str) -> Exception:
+        return explained(error, self.runner.device_name, f"{what} of {self.runner.spec.name}")
 
     def landed(self, sent: Sent) -> Sequence[Heat | None]:
         """The heat of a batch, for which the host waits.
@@ -87,13 +89,8 @@ class Batches(ABC):
         except SkippedError:
             pass
         except Exception as e:
-            if not is_out_of_memory(e):
-                raise explained(e, self.runner.lanes.device) from e
-            if len(sent.clips) == 1:
-                raise StreamcamError(
-                    f"{self.runner.device_name} has not enough memory for a single clip of {self.runner.spec.name}: "
-                    "free some, or use a smaller model or precision"
-                ) from e
+            if not is_out_of_memory(e) or len(sent.clips) == 1:
+                raise self._explained(e, "a single clip") from e
             self.max_batch = min(self.max_batch, bucket(len(sent.clips)) // 2)
         self._graphs.clear()
         self._forget(sent.clips)

@@ -283,9 +283,13 @@ def is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def explained(error: Exception, device: torch.device) -> Exception:
-    """What a person can do about an error of the device; any other error as it is."""
+def explained(error: Exception, device: str, work: str) -> Exception:
+    """What a person can do about an error of the device, while it did some work; any other error as it is."""
     told = (str(error).splitlines() or [""])[0]
+    if is_out_of_memory(error):
+        return StreamcamError(
+            f"{device} has not enough memory for {work}: free some, or use a smaller model or precision"
+        )
     if not isinstance(error, RuntimeError) or not any(name in told for name in ("CUDA", "cuDNN", "CUBLAS")):
         return error
     return StreamcamError(f"{device} has failed, and computes nothing more for this process ({told}): start again")
