@@ -92,9 +92,9 @@ class Batches(ABC):
             if not is_out_of_memory(e) or len(sent.clips) == 1:
                 raise self._explained(e, "a single clip") from e
             self.max_batch = min(self.max_batch, bucket(len(sent.clips)) // 2)
-        self._graphs.clear()
+            self._graphs.clear()
+            self.runner.lanes.release()
         self._forget(sent.clips)
-        self.runner.lanes.release()
         return self.submit(sent.clips).wait()
 
     def _parted(self, clips: Sequence[Clip]) -> list[Sequence[Clip]]:
