@@ -337,6 +337,43 @@ def test_a_look_at_the_end_that_fails_leaves_no_row_behind(unpadded: CamModel, m
     assert track.place is not None
 
 
+def test_what_is_skipped_for_another_reason_than_memory_costs_no_graphs(
+    unpadded: CamModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes = LateLanes(0)
+    engine, window = seen_for_long(unpadded, lanes), SlidingWindow(unpadded.spec.clip_format)
+    failing, skipped = [clip for i in range(12) if (clip := window.push(make_frame(i)))][-2:]
+    captured = dict(engine._graphs._captured)
+
+    def broken(*_arguments: object) -> Tensor:
+        monkeypatch.undo()
+        raise ValueError("a kernel of its own mind")
+
+    monkeypatch.setattr(engine.runner, "normalise", broken)
+    first, second = engine.submit([failing]), engine.submit([skipped])
+    with pytest.raises(ValueError, match="own mind"):
+        first.wait()
+    assert_same(second.wait(), engine_of("window", unpadded).infer([skipped]))
+    assert engine._graphs._captured == captured
+    assert lanes.released == 0
+
+
+@pytest.mark.parametrize("chunk", [None, 2])
+def test_an_overloaded_camera_captures_nothing_new(unpadded: CamModel, chunk: int | None) -> None:
+    """It brings any count of new frames: only the usual one is worth a graph."""
+    lanes = LateLanes(0)
+    engine, reference = engine_of("stream", unpadded, lanes, chunk=chunk), engine_of("window", unpadded)
+    window, i = SlidingWindow(unpadded.spec.clip_format), 0
+    captured = []
+    for count in (8, *(1, 2) * 3, 3, 4, 5, 6, 1):
+        clip = [window.push(make_frame(j)) for j in range(i, i + count)][-1]
+        assert clip is not None
+        assert_same(engine.infer([clip]), reference.infer([clip]))
+        i += count
+        captured.append(lanes.captured)
+    assert captured[-1] == captured[2] == (2 if chunk else 1)  # of one frame, and of a chunk
+
+
 def test_the_ferry_brings_back_what_was_computed_in_its_own_type_and_shape() -> None:
     ferry, rng = Ferry(LateLanes(0)), np.random.default_rng(0)
     pieces = [rng.integers(0, 255, (n, 3), dtype=np.uint8) for n in (2, 1, 4)]

@@ -237,7 +237,8 @@ class Tracks:
             features = network.run(phase, self._runner.normalise(frames), rows) if frames.shape[1] else None
             return self._look(features, numbers)
 
-        if phase < network.settled or self._rings.is_empty:
+        is_usual = frames.shape[1] in (network.span.stride, self._chunk)  # others are too many to capture them all
+        if not is_usual or phase < network.settled or self._rings.is_empty:
             return see(frames, numbers)
         return [result.clone() for result in self._graphs.run(phase, see, frames, numbers)]
 
