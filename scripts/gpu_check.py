@@ -60,10 +60,15 @@ def main() -> int:
     if missing:
         print(f"nothing can be measured without {', '.join(missing)}", file=sys.stderr)
         return 2
-    results: dict[str, Any] = {"machine": machine(arguments.device), "points": {}}
-    if results["machine"]["gpu"] is None and arguments.device != "cpu":
-        print(f"no such device: {arguments.device} (to see that all works: --device cpu --quick)", file=sys.stderr)
+    from streamcam.engines.device import pick_device
+    from streamcam.errors import StreamcamError
+
+    try:
+        arguments.device = str(pick_device(arguments.device))
+    except StreamcamError as e:
+        print(f"{e}; to see that all works: --device cpu --quick", file=sys.stderr)
         return 2
+    results: dict[str, Any] = {"machine": machine(arguments.device), "points": {}}
     for name, reason in OPTIONAL.items():
         if not there(name):
             say(f"{name} is not installed: {reason} will be left out")
@@ -105,7 +110,7 @@ def there(name: str) -> bool:
 
 
 def machine(device: str) -> dict[str, Any]:
-    """What it is measured on, and with; `gpu` is None where there is no such device."""
+    """What it is measured on, and with; `gpu` is None for a processor."""
     import torch
 
     versions: dict[str, Any] = {"python": platform.python_version()}
@@ -116,9 +121,8 @@ def machine(device: str) -> dict[str, Any]:
             versions[name] = None
     versions |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
     gpu = memory_gb = None
-    index = int(device.partition(":")[2] or 0)
-    if device.startswith("cuda") and torch.cuda.is_available() and index < torch.cuda.device_count():
-        properties = torch.cuda.get_device_properties(index)
+    if device != "cpu":
+        properties = torch.cuda.get_device_properties(device)
         gpu, memory_gb = properties.name, round(properties.total_memory / 2**30)
     return {"device": device, "gpu": gpu, "memory_gb": memory_gb, "versions": versions}
 

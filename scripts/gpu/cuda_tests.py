@@ -35,7 +35,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=plan.left_s,
+                timeout=None if plan.quick else plan.left_s,
             )
         except subprocess.TimeoutExpired:
             yield {"tests": [], "failed": f"the tests did not end within {plan.seconds:.0f} s"}
