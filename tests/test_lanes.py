@@ -18,7 +18,7 @@ from torch import Tensor
 from streamcam.clips import SlidingWindow
 from streamcam.engines.device import Runner
 from streamcam.engines.ferry import Ferry, _Slot
-from streamcam.engines.flight import Batches
+from streamcam.engines.flight import DeviceEngine
 from streamcam.engines.graphs import Graphs, bucket
 from streamcam.engines.lanes import Lane, NoLanes, _kernels_chosen_by_time
 from streamcam.engines.stream import StreamEngine
@@ -47,7 +47,7 @@ def test_neither_are_those_of_pictures_or_of_chunks(tiny_framewise: CamModel, un
         check(engine_of("stream", model, LateLanes(seed), chunk=chunk), engine_of("window", model), model, seed)
 
 
-def check_crowded(engine: Batches, reference: Batches, model: CamModel, seed: int) -> None:
+def check_crowded(engine: DeviceEngine, reference: DeviceEngine, model: CamModel, seed: int) -> None:
     """Hand over far more batches than there are slots before any is read."""
     given = list(batches(model, seed))
     pending = [engine.submit(clips) for clips in given]
@@ -171,7 +171,7 @@ def test_an_error_that_is_kept_holds_no_tensors() -> None:
     assert [ref() for ref in held] == [None, None]
 
 
-def out_of_memory(engine: Batches, fits: Callable[[int], bool]) -> list[int]:
+def out_of_memory(engine: DeviceEngine, fits: Callable[[int], bool]) -> list[int]:
     """Let a device run out of memory wherever a batch does not fit; the sizes that were tried."""
     normalise, tried = engine.runner.normalise, []
 

@@ -24,7 +24,7 @@ class Sent:
 class Flight:
     """Some batches that were handed to an engine together."""
 
-    def __init__(self, engine: "Batches", parts: Sequence[Sent]) -> None:
+    def __init__(self, engine: "DeviceEngine", parts: Sequence[Sent]) -> None:
         self._engine, self._parts = engine, parts
         self._heats: list[Heat | None] | None = None
 
@@ -44,8 +44,8 @@ class Flight:
         return self._heats
 
 
-class Batches(ABC):
-    """An engine, as far as its batches go.
+class DeviceEngine(ABC):
+    """An engine, as far as batches go that it sends to its device.
 
     A batch that does not fit into the device's memory is done again in halves, and so are all that come after it.
     """

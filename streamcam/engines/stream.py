@@ -14,7 +14,7 @@ from streamcam.cam import to_heat
 from streamcam.clips import prepare
 from streamcam.engines.device import Runner
 from streamcam.engines.ferry import Arrays, Compute, Trip
-from streamcam.engines.flight import Batches, Sent
+from streamcam.engines.flight import DeviceEngine, Sent
 from streamcam.engines.lanes import Event, Lane
 from streamcam.engines.networks import Network, streaming
 from streamcam.engines.steps import Span
@@ -25,7 +25,7 @@ SOURCES_A_CLIP = 8
 """New frames of so many cameras are about as much work as one clip, and gain as much from a batch."""
 
 
-class StreamEngine(Batches):
+class StreamEngine(DeviceEngine):
     """Frames → heat slices, and clips → heat: one forward for each frame.
 
     A clip's heat is that of its last L' slices, which are kept for each source. Two clips of a session share all frames

@@ -9,11 +9,11 @@ from torch import Tensor
 from streamcam.cam import choose, to_heat
 from streamcam.engines.device import Runner
 from streamcam.engines.ferry import Arrays
-from streamcam.engines.flight import Batches, Sent
+from streamcam.engines.flight import DeviceEngine, Sent
 from streamcam.records import Clip, Heat
 
 
-class WindowEngine(Batches):
+class WindowEngine(DeviceEngine):
     """Clips → heat, one forward for each clip; right for every model."""
 
     name = "window"
