@@ -104,11 +104,6 @@ def test_on_a_processor_everything_is_done_when_it_is_handed_in(tiny: CamModel) 
 
 
 def test_frames_cross_the_bus_once_and_as_bytes(unpadded: CamModel) -> None:
-    clips = [
-        clip
-        for i in range(12)
-        if (clip := SlidingWindow(unpadded.spec.clip_format, head_start=True).push(make_frame(i)))
-    ]
     window = SlidingWindow(unpadded.spec.clip_format, head_start=True)
     clips = [clip for i in range(12) if (clip := window.push(make_frame(i))) is not None]
     lanes = LateLanes(0)
