@@ -1,11 +1,11 @@
 """Engines on a device whose lanes are late and out of step: only events keep what they compute in order."""
 
 import random
+import threading
 import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 
 import numpy as np
 import pytest
@@ -239,16 +239,22 @@ def test_a_lost_device_is_one_clear_error(unpadded: CamModel, name: str) -> None
 
 
 def test_a_setting_of_the_whole_process_is_what_it_was_after_two_captures_at_once() -> None:
-    both, before = Barrier(2), torch.backends.cudnn.benchmark
+    inside, before = threading.Event(), torch.backends.cudnn.benchmark
 
-    def capture(pause_s: float) -> None:
-        both.wait()
+    def first() -> None:
+        with _kernels_chosen_by_time():
+            inside.set()
+            time.sleep(0.1)
+
+    def second() -> None:
+        inside.wait()
         with _kernels_chosen_by_time():
             assert torch.backends.cudnn.benchmark
-            time.sleep(pause_s)
+            time.sleep(0.2)  # it ends when the first has, which it began within
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(capture, (0.05, 0.1)))
+        for future in [pool.submit(first), pool.submit(second)]:
+            future.result()
     assert torch.backends.cudnn.benchmark == before
 
 
