@@ -62,10 +62,15 @@ def main() -> int:
     if missing:
         print(f"nothing can be measured without {', '.join(missing)}", file=sys.stderr)
         return 2
-    results: dict[str, Any] = {"machine": machine(arguments.device), "points": {}}
-    if results["machine"]["gpu"] is None and arguments.device != "cpu":
-        print(f"no such device: {arguments.device} (to see that all works: --device cpu --quick)", file=sys.stderr)
+    from streamcam.engines.device import pick_device
+    from streamcam.errors import StreamcamError
+
+    try:
+        arguments.device = str(pick_device(arguments.device))
+    except StreamcamError as e:
+        print(f"{e}; to see that all works: --device cpu --quick", file=sys.stderr)
         return 2
+    results: dict[str, Any] = {"machine": machine(arguments.device), "points": {}}
     for name, reason in OPTIONAL.items():
         if not there(name):
             say(f"{name} is not installed: {reason} will be left out")
@@ -113,8 +118,8 @@ def there(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def machine(name: str) -> dict[str, Any]:
-    """What it is measured on, and with; `gpu` is None where there is no such device."""
+def machine(device: str) -> dict[str, Any]:
+    """What it is measured on, and with; `gpu` is None for a processor."""
     import torch
 
     versions: dict[str, Any] = {"python": platform.python_version()}
@@ -125,11 +130,10 @@ def machine(name: str) -> dict[str, Any]:
             versions[name] = None
     versions |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
     gpu = memory_gb = None
-    index = int(name.partition(":")[2] or 0)
-    if name.startswith("cuda") and torch.cuda.is_available() and index < torch.cuda.device_count():
-        properties = torch.cuda.get_device_properties(index)
+    if device != "cpu":
+        properties = torch.cuda.get_device_properties(device)
         gpu, memory_gb = properties.name, round(properties.total_memory / 2**30)
-    return {"device": name, "gpu": gpu, "memory_gb": memory_gb, "versions": versions}
+    return {"device": device, "gpu": gpu, "memory_gb": memory_gb, "versions": versions}
 
 
 def measured(context: Any, name: str, arguments: argparse.Namespace, seconds: float) -> dict[str, Any]:

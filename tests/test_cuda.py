@@ -13,7 +13,7 @@ from support.crowd import assert_same, batches, check, engine_of, unpadded_model
 from torch import Tensor
 
 from streamcam.engines.device import Runner
-from streamcam.engines.flight import Batches
+from streamcam.engines.flight import DeviceEngine
 from streamcam.engines.lanes import CudaLanes, Function
 from streamcam.engines.window import WindowEngine
 from streamcam.models import CamModel, load_model
@@ -37,7 +37,7 @@ def unpadded(exact: None) -> CamModel:
     return unpadded_model()
 
 
-def on_gpu(name: str, model: CamModel, **options: object) -> Batches:
+def on_gpu(name: str, model: CamModel, **options: object) -> DeviceEngine:
     return engine_of(name, model, device=torch.device("cuda:0"), **options)
 
 

@@ -1,7 +1,11 @@
 """Engines on a device whose lanes are late and out of step: only events keep what they compute in order."""
 
 import random
+import threading
+import time
+import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,10 +16,13 @@ from support.late_lanes import LateLanes
 from torch import Tensor
 
 from streamcam.clips import SlidingWindow
+from streamcam.engines.device import Runner
 from streamcam.engines.ferry import Ferry, _Slot
-from streamcam.engines.flight import Batches
+from streamcam.engines.flight import DeviceEngine
 from streamcam.engines.graphs import Graphs, bucket
-from streamcam.engines.lanes import Lane, NoLanes
+from streamcam.engines.lanes import Lane, NoLanes, _kernels_chosen_by_time
+from streamcam.engines.stream import StreamEngine
+from streamcam.engines.tracks import Seen
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel
 from streamcam.records import Clip
@@ -40,7 +47,7 @@ def test_neither_are_those_of_pictures_or_of_chunks(tiny_framewise: CamModel, un
         check(engine_of("stream", model, LateLanes(seed), chunk=chunk), engine_of("window", model), model, seed)
 
 
-def check_crowded(engine: Batches, reference: Batches, model: CamModel, seed: int) -> None:
+def check_crowded(engine: DeviceEngine, reference: DeviceEngine, model: CamModel, seed: int) -> None:
     """Hand over far more batches than there are slots before any is read."""
     given = list(batches(model, seed))
     pending = [engine.submit(clips) for clips in given]
@@ -97,11 +104,6 @@ def test_on_a_processor_everything_is_done_when_it_is_handed_in(tiny: CamModel) 
 
 
 def test_frames_cross_the_bus_once_and_as_bytes(unpadded: CamModel) -> None:
-    clips = [
-        clip
-        for i in range(12)
-        if (clip := SlidingWindow(unpadded.spec.clip_format, head_start=True).push(make_frame(i)))
-    ]
     window = SlidingWindow(unpadded.spec.clip_format, head_start=True)
     clips = [clip for i in range(12) if (clip := window.push(make_frame(i))) is not None]
     lanes = LateLanes(0)
@@ -142,7 +144,29 @@ def test_what_work_raises_reaches_whoever_waits_for_it_and_nobody_else(unpadded:
     assert_same(first.wait(), reference.infer(a))
 
 
-def out_of_memory(engine: Batches, fits: Callable[[int], bool]) -> list[int]:
+def test_an_error_that_is_kept_holds_no_tensors() -> None:
+    held: list[weakref.ref[Tensor]] = []
+
+    def inner() -> None:
+        large = torch.zeros(8)
+        held.append(weakref.ref(large))
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    def work() -> None:
+        another = torch.zeros(8)
+        held.append(weakref.ref(another))
+        try:
+            inner()
+        finally:
+            raise RuntimeError("capture failed")  # as the end of a capture does
+
+    event = NoLanes(CPU).put(Lane.COMPUTE, work)
+    assert isinstance(event.error, RuntimeError)
+    assert isinstance(event.error.__context__, torch.cuda.OutOfMemoryError)
+    assert [ref() for ref in held] == [None, None]
+
+
+def out_of_memory(engine: DeviceEngine, fits: Callable[[int], bool]) -> list[int]:
     """Let a device run out of memory wherever a batch does not fit; the sizes that were tried."""
     normalise, tried = engine.runner.normalise, []
 
@@ -186,6 +210,20 @@ def test_a_clip_that_does_not_fit_alone_is_one_clear_error(unpadded: CamModel, n
 
 
 @pytest.mark.parametrize("name", ["window", "stream"])
+def test_neither_does_it_fit_when_an_engine_is_made_or_frames_are_pushed(
+    unpadded: CamModel, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushing = engine_of("stream", unpadded, LateLanes(0))
+    assert isinstance(pushing, StreamEngine)
+    monkeypatch.setattr(Runner, "normalise", full)
+    told = r"cpu has not enough memory for frames of unpadded: free some"
+    with pytest.raises(StreamcamError, match=told):
+        engine_of(name, unpadded, LateLanes(0))
+    with pytest.raises(StreamcamError, match=told):
+        pushing.push([make_frame(0)])
+
+
+@pytest.mark.parametrize("name", ["window", "stream"])
 def test_a_lost_device_is_one_clear_error(unpadded: CamModel, name: str) -> None:
     engine = engine_of(name, unpadded, LateLanes(0))
 
@@ -198,6 +236,26 @@ def test_a_lost_device_is_one_clear_error(unpadded: CamModel, name: str) -> None
     for flight in pending:
         with pytest.raises(StreamcamError, match=r"cpu has failed, .*\(CUDA error: an illegal .*\): start again"):
             flight.wait()
+
+
+def test_a_setting_of_the_whole_process_is_what_it_was_after_two_captures_at_once() -> None:
+    inside, before = threading.Event(), torch.backends.cudnn.benchmark
+
+    def first() -> None:
+        with _kernels_chosen_by_time():
+            inside.set()
+            time.sleep(0.1)
+
+    def second() -> None:
+        inside.wait()
+        with _kernels_chosen_by_time():
+            assert torch.backends.cudnn.benchmark
+            time.sleep(0.2)  # it ends when the first has, which it began within
+
+    with ThreadPoolExecutor() as pool:
+        for future in [pool.submit(first), pool.submit(second)]:
+            future.result()
+    assert torch.backends.cudnn.benchmark == before
 
 
 @pytest.mark.parametrize("count", range(1, 10))
@@ -239,6 +297,82 @@ def test_a_settled_stream_is_captured_once_for_each_size_of_batch(unpadded: CamM
     for i in range(8, 20):
         engine.infer(clips(i))
     assert lanes.captured == before > 0
+
+
+def full(*_arguments: object) -> Tensor:
+    raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+
+def seen_for_long(model: CamModel, lanes: LateLanes) -> StreamEngine:
+    """An engine that has captured what one camera takes."""
+    engine = engine_of("stream", model, lanes)
+    assert isinstance(engine, StreamEngine)
+    window = SlidingWindow(model.spec.clip_format)
+    for clip in filter(None, map(window.push, map(make_frame, range(10)))):
+        engine.infer([clip])
+    assert lanes.captured > 0
+    return engine
+
+
+def test_graphs_are_forgotten_when_one_bank_grows_and_the_other_cannot(
+    unpadded: CamModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = seen_for_long(unpadded, LateLanes(0))
+    tracks = engine._tracks
+    monkeypatch.setattr(tracks._rings.bank, "_grown", full)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        tracks._begin(tracks.new())
+    assert engine._graphs._captured == {}
+
+
+def test_a_look_at_the_end_that_fails_leaves_no_row_behind(unpadded: CamModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = seen_for_long(unpadded, LateLanes(0))
+    tracks, track = engine._tracks, engine._sources["cam"].track
+    banks = tracks._rings.bank, engine._network.bank  # type: ignore[attr-defined]
+    before = [len(bank._streams) for bank in banks]
+    monkeypatch.setattr(engine._network, "run", full)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        tracks._see_ended(0, track, Seen())
+    assert [len(bank._streams) for bank in banks] == before
+    assert track.stream is not None
+    assert track.place is not None
+
+
+def test_what_is_skipped_for_another_reason_than_memory_costs_no_graphs(
+    unpadded: CamModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes = LateLanes(0)
+    engine, window = seen_for_long(unpadded, lanes), SlidingWindow(unpadded.spec.clip_format)
+    failing, skipped = [clip for i in range(12) if (clip := window.push(make_frame(i)))][-2:]
+    captured = dict(engine._graphs._captured)
+
+    def broken(*_arguments: object) -> Tensor:
+        monkeypatch.undo()
+        raise ValueError("a kernel of its own mind")
+
+    monkeypatch.setattr(engine.runner, "normalise", broken)
+    first, second = engine.submit([failing]), engine.submit([skipped])
+    with pytest.raises(ValueError, match="own mind"):
+        first.wait()
+    assert_same(second.wait(), engine_of("window", unpadded).infer([skipped]))
+    assert engine._graphs._captured == captured
+    assert lanes.released == 0
+
+
+@pytest.mark.parametrize("chunk", [None, 2])
+def test_an_overloaded_camera_captures_nothing_new(unpadded: CamModel, chunk: int | None) -> None:
+    """It brings any count of new frames: only the usual one is worth a graph."""
+    lanes = LateLanes(0)
+    engine, reference = engine_of("stream", unpadded, lanes, chunk=chunk), engine_of("window", unpadded)
+    window, i = SlidingWindow(unpadded.spec.clip_format), 0
+    captured = []
+    for count in (8, *(1, 2) * 3, 3, 4, 5, 6, 1):
+        clip = [window.push(make_frame(j)) for j in range(i, i + count)][-1]
+        assert clip is not None
+        assert_same(engine.infer([clip]), reference.infer([clip]))
+        i += count
+        captured.append(lanes.captured)
+    assert captured[-1] == captured[2] == (2 if chunk else 1)  # of one frame, and of a chunk
 
 
 def test_the_ferry_brings_back_what_was_computed_in_its_own_type_and_shape() -> None:

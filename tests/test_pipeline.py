@@ -5,10 +5,10 @@ from threading import Event
 
 import pytest
 from conftest import TINY_FORMAT, FakeSource, make_frame
+from support.done import Done
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines import make_engine
-from streamcam.engines.pending import Done
 from streamcam.models import CamModel
 from streamcam.pipeline import Pipeline, Sink
 from streamcam.records import Clip, Frame, Result

@@ -175,3 +175,22 @@ def test_pictures_are_slices_without_a_wait(tiny_framewise: CamModel) -> None:
     assert [heat.pts_s for heat in slices] == [frame.pts_s for frame in frames]
     assert_slices(slices, whole(tiny_framewise, frames))
     assert engine.flush("a") == []
+
+
+@pytest.mark.parametrize("way", ["push", "flush"])
+def test_after_a_failure_a_source_begins_anew_and_its_rows_are_free(
+    strided: CamModel, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames, engine = frames_of("a", range(21)), engine_of(strided)
+    banks = engine._tracks._rings.bank, engine._network.bank  # type: ignore[attr-defined]
+    engine.push(frames[:9])
+
+    def broken(*_arguments: object) -> None:
+        raise ValueError("a kernel of its own mind")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine._network, "run", broken)
+        with pytest.raises(ValueError, match="own mind"):
+            engine.push([*frames[9:12], *frames_of("b", range(3))]) if way == "push" else engine.flush("a")
+    assert [len(bank._streams) for bank in banks] == [0, 0]
+    assert_slices(engine.push(frames) + engine.flush("a"), whole(strided, frames))

@@ -11,12 +11,12 @@ from pathlib import Path
 import av
 import pytest
 from conftest import TINY_FORMAT, FakeSource, make_frame
+from support.done import Done
 from support.late_engine import Late, LateEngine
 
 import streamcam
 from streamcam import pipeline, watchdog
 from streamcam.clips import SlidingWindow
-from streamcam.engines.pending import Done
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StuckError
 from streamcam.models import CamModel

@@ -1,4 +1,4 @@
-"""Clips → heat. An engine is one class with `infer`; list it here."""
+"""Clips → heat. An engine is one class with what `Engine` asks for; list it here."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -29,7 +29,7 @@ class Engine(Protocol):
 
     @property
     def max_batch(self) -> int:
-        """How many clips it takes at once; it falls where the device's memory turns out to be too small."""
+        """How many clips go through it at once; it falls where the device's memory turns out to be too small."""
         ...
 
     @property
@@ -53,7 +53,7 @@ class Engine(Protocol):
         ...
 
     def submit(self, clips: Sequence[Clip]) -> Pending:
-        """Begin with clips, at most `max_batch`; what is asked for first comes first."""
+        """Begin with clips, in parts of `max_batch` where they are more; what is asked for first comes first."""
         ...
 
     def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:

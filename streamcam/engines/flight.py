@@ -8,7 +8,6 @@ from streamcam.engines.device import Runner
 from streamcam.engines.ferry import Arrays, Ferry, Trip
 from streamcam.engines.graphs import Graphs, bucket
 from streamcam.engines.lanes import SkippedError, explained, is_out_of_memory
-from streamcam.errors import StreamcamError
 from streamcam.records import Clip, Heat
 
 
@@ -25,7 +24,7 @@ class Sent:
 class Flight:
     """Some batches that were handed to an engine together."""
 
-    def __init__(self, engine: "Batches", parts: Sequence[Sent]) -> None:
+    def __init__(self, engine: "DeviceEngine", parts: Sequence[Sent]) -> None:
         self._engine, self._parts = engine, parts
         self._heats: list[Heat | None] | None = None
 
@@ -45,8 +44,8 @@ class Flight:
         return self._heats
 
 
-class Batches(ABC):
-    """An engine, as far as its batches go.
+class DeviceEngine(ABC):
+    """An engine, as far as batches go that it sends to its device.
 
     A batch that does not fit into the device's memory is done again in halves, and so are all that come after it.
     """
@@ -67,13 +66,16 @@ class Batches(ABC):
         """What comes back of a trip, for which the host waits.
 
         Raises:
-            StreamcamError: the device has failed.
+            StreamcamError: the device has failed, or has not enough memory.
             whatever else was raised on the way.
         """
         try:
             return trip.wait()
         except Exception as e:
-            raise explained(e, self.runner.lanes.device) from e
+            raise self._explained(e, "frames") from e
+
+    def _explained(self, error: Exception, what: str) -> Exception:
+        return explained(error, self.runner.device_name, f"{what} of {self.runner.spec.name}")
 
     def landed(self, sent: Sent) -> Sequence[Heat | None]:
         """The heat of a batch, for which the host waits.
@@ -87,17 +89,12 @@ class Batches(ABC):
         except SkippedError:
             pass
         except Exception as e:
-            if not is_out_of_memory(e):
-                raise explained(e, self.runner.lanes.device) from e
-            if len(sent.clips) == 1:
-                raise StreamcamError(
-                    f"{self.runner.device_name} has not enough memory for a single clip of {self.runner.spec.name}: "
-                    "free some, or use a smaller model or precision"
-                ) from e
+            if not is_out_of_memory(e) or len(sent.clips) == 1:
+                raise self._explained(e, "a single clip") from e
             self.max_batch = min(self.max_batch, bucket(len(sent.clips)) // 2)
-        self._graphs.clear()
+            self._graphs.clear()
+            self.runner.lanes.release()
         self._forget(sent.clips)
-        self.runner.lanes.release()
         return self.submit(sent.clips).wait()
 
     def _parted(self, clips: Sequence[Clip]) -> list[Sequence[Clip]]:

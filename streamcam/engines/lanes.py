@@ -8,11 +8,13 @@ What has to come after what is said by events, and the host waits for an event o
 On a processor, lanes are none: all work is done when it is handed in.
 """
 
+import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from threading import Lock
 from typing import Protocol
 
 import torch
@@ -114,8 +116,19 @@ def attempt(work: Work, after: Sequence[Event]) -> Exception | None:
         with torch.inference_mode():
             work()
     except Exception as e:
+        _let_go(e)
         return e
     return None
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Let go of the tensors that the frames of an error's traceback hold, since the error itself is kept."""
+    if error is None:
+        return
+    traceback.clear_frames(error.__traceback__)
+    _let_go(error.__cause__)
+    if error.__context__ is not error.__cause__:
+        _let_go(error.__context__)
 
 
 class NoLanes:
@@ -213,7 +226,7 @@ class CudaLanes:
         """A CUDA graph; the function as it is, where it does what a graph cannot hold."""
         current = torch.cuda.current_stream(self.device)
         self._beside.wait_stream(current)
-        with _kernels_chosen_by_time():
+        with torch.cuda.stream(current), _kernels_chosen_by_time():  # a capture that fails may end on its own stream
             with torch.cuda.stream(self._beside):
                 for _ in range(WARM_UPS):
                     function(*inputs)
@@ -242,15 +255,19 @@ class CudaLanes:
         torch.cuda.empty_cache()
 
 
+_choosing = Lock()
+
+
 @contextmanager
 def _kernels_chosen_by_time() -> Iterator[None]:
-    """Let cuDNN try out its kernels for shapes that will come often."""
-    before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = True
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before
+    """Let cuDNN try out its kernels for shapes that will come often; the setting is the process's, so one at a time."""
+    with _choosing:
+        before = torch.backends.cudnn.benchmark
+        torch.backends.cudnn.benchmark = True
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.benchmark = before
 
 
 def lanes_of(device: torch.device) -> Lanes:
@@ -266,9 +283,13 @@ def is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def explained(error: Exception, device: torch.device) -> Exception:
-    """What a person can do about an error of the device; any other error as it is."""
+def explained(error: Exception, device: str, work: str) -> Exception:
+    """What a person can do about an error of the device, while it did some work; any other error as it is."""
     told = (str(error).splitlines() or [""])[0]
+    if is_out_of_memory(error):
+        return StreamcamError(
+            f"{device} has not enough memory for {work}: free some, or use a smaller model or precision"
+        )
     if not isinstance(error, RuntimeError) or not any(name in told for name in ("CUDA", "cuDNN", "CUBLAS")):
         return error
     return StreamcamError(f"{device} has failed, and computes nothing more for this process ({told}): start again")

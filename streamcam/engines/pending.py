@@ -1,7 +1,6 @@
 """Clips on their way through an engine."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from streamcam.records import Heat
@@ -17,18 +16,3 @@ class Pending(Protocol):
     def wait(self) -> Sequence[Heat | None]:
         """The heat of each clip, in order; None for a clip that is not full yet."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What was computed at once."""
-
-    heats: Sequence[Heat | None]
-
-    def done(self) -> bool:
-        """It is."""
-        return True
-
-    def wait(self) -> Sequence[Heat | None]:
-        """The heat of each clip."""
-        return self.heats

@@ -14,7 +14,7 @@ from streamcam.cam import to_heat
 from streamcam.clips import prepare
 from streamcam.engines.device import Runner
 from streamcam.engines.ferry import Arrays, Compute, Trip
-from streamcam.engines.flight import Batches, Sent
+from streamcam.engines.flight import DeviceEngine, Sent
 from streamcam.engines.lanes import Event, Lane
 from streamcam.engines.networks import Network, streaming
 from streamcam.engines.steps import Span
@@ -25,7 +25,7 @@ SOURCES_A_CLIP = 8
 """New frames of so many cameras are about as much work as one clip, and gain as much from a batch."""
 
 
-class StreamEngine(Batches):
+class StreamEngine(DeviceEngine):
     """Frames → heat slices, and clips → heat: one forward for each frame.
 
     A clip's heat is that of its last L' slices, which are kept for each source. Two clips of a session share all frames
@@ -88,7 +88,8 @@ class StreamEngine(Batches):
         """Take the next frames of one or several sources, and give the heat slices that they complete.
 
         They are taken one by one, whatever their times: those of a source should lie 1/fps of the clip format apart, as
-        `SlidingWindow` samples them. A new session starts afresh. Either `push` or `infer` is for a source, not both.
+        `SlidingWindow` samples them. A new session starts afresh, and so do sources of which a push has failed. Either
+        `push` or `infer` is for a source, not both.
         """
         together: defaultdict[int, dict[str, list[Frame]]] = defaultdict(dict)
         for frame in frames:
@@ -110,7 +111,10 @@ class StreamEngine(Batches):
         """Forget a source."""
         known = self._sources.pop(source, None)
         if known is not None:
-            self.runner.lanes.put(Lane.COMPUTE, lambda: self._tracks.end(known.track))
+            self._end(known)
+
+    def _end(self, source: "_Source") -> None:
+        self.runner.lanes.put(Lane.COMPUTE, lambda: self._tracks.end(source.track))
 
     def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
         """The heat of each clip, in order; the new frames of all of them, of any sources, are one batch.
@@ -196,7 +200,7 @@ class StreamEngine(Batches):
         fresh: "Sequence[_Fresh]",
         compute: Callable[[Tensor], list[tuple[int, Tensor, Times]]],
     ) -> list[HeatSlice]:
-        """Compute slices of sources on the device, and wait for them."""
+        """Compute slices of sources on the device, and wait for them; where that fails, these sources are forgotten."""
         new: list[tuple[int, Tensor, Times]] = []
 
         def logits_and_cubes(frames: Tensor) -> list[Tensor]:
@@ -204,7 +208,13 @@ class StreamEngine(Batches):
             bias = self.runner.model.head.bias
             return [result for _, cube, _ in new for result in (cube.mean((2, 3)) + bias, cube)]
 
-        arrays = self.result(self._trip([source for _, source in named], fresh, logits_and_cubes))
+        try:
+            arrays = self.result(self._trip([source for _, source in named], fresh, logits_and_cubes))
+        except Exception:
+            for name, source in named:
+                self._sources.pop(name, None)
+                self._end(source)  # what is kept of it may be half written
+            raise
         records = []
         for (i, _, times_s), logits, cubes in zip(new, arrays[::2], arrays[1::2], strict=True):
             name, session = named[i][0], named[i][1].session

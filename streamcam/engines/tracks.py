@@ -6,6 +6,7 @@ All of this is work of the compute lane. It knows sources as tracks, and no clip
 import copy
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -135,18 +136,22 @@ class Tracks:
         """What would be seen of a source if its video ended here; the source itself goes on."""
         assert track.stream is not None
         assert track.place is not None
-        before = self._capacity()
-        ended = replace(track, calendar=copy.deepcopy(track.calendar), times_s=copy.copy(track.times_s))
-        ended.place = self._rings.bank.fork(track.place)
-        features = self._network.flush(self._network.fork(track.stream))
-        if self._capacity() != before:
-            self._graphs.clear()
-        if features is not None:
-            numbers = self._runner.lanes.numbers([[0, ended.place.row, ended.added]])
-            ended.take(ended.calendar.date(features.shape[2]))
-            if ended.is_full:
-                seen.add([i], [ended], self._look(features, numbers))
-        self._rings.bank.leave(ended.place)
+        ended = replace(
+            track, calendar=copy.deepcopy(track.calendar), times_s=copy.copy(track.times_s), stream=None, place=None
+        )
+        try:
+            with self._growing():
+                ended.place = self._rings.bank.fork(track.place)
+                ended.stream = self._network.fork(track.stream)
+            place, features = ended.place, self._network.flush(ended.stream)
+            ended.stream = None
+            if features is not None:
+                numbers = self._runner.lanes.numbers([[0, place.row, ended.added]])
+                ended.take(ended.calendar.date(features.shape[2]))
+                if ended.is_full:
+                    seen.add([i], [ended], self._look(features, numbers))
+        finally:
+            self.end(ended)
 
     def slices(
         self, tracks: Sequence[Track], pieces: Sequence[Tensor], pts_s: Sequence[Times]
@@ -174,12 +179,20 @@ class Tracks:
         return [(0, cube, track.calendar.date(len(cube)))]
 
     def _begin(self, *tracks: Track) -> None:
+        with self._growing():
+            for track in tracks:
+                track.stream = track.stream or self._network.start()
+                track.place = track.place or self._rings.bank.join()
+
+    @contextmanager
+    def _growing(self) -> Iterator[None]:
+        """Banks may grow, if only one of them and not the other: what graphs were captured with is elsewhere then."""
         before = self._capacity()
-        for track in tracks:
-            track.stream = track.stream or self._network.start()
-            track.place = track.place or self._rings.bank.join()
-        if self._capacity() != before:
-            self._graphs.clear()  # what they were captured with is elsewhere now
+        try:
+            yield
+        finally:
+            if self._capacity() != before:
+                self._graphs.clear()
 
     def _capacity(self) -> tuple[int, int]:
         return self._rings.bank.capacity, self._in_place.bank.capacity if self._in_place else 0
@@ -224,7 +237,8 @@ class Tracks:
             features = network.run(phase, self._runner.normalise(frames), rows) if frames.shape[1] else None
             return self._look(features, numbers)
 
-        if phase < network.settled or self._rings.is_empty:
+        is_usual = frames.shape[1] in (network.span.stride, self._chunk)  # others are too many to capture them all
+        if not is_usual or phase < network.settled or self._rings.is_empty:
             return see(frames, numbers)
         return [result.clone() for result in self._graphs.run(phase, see, frames, numbers)]
 

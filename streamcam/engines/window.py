@@ -9,11 +9,11 @@ from torch import Tensor
 from streamcam.cam import choose, to_heat
 from streamcam.engines.device import Runner
 from streamcam.engines.ferry import Arrays
-from streamcam.engines.flight import Batches, Sent
+from streamcam.engines.flight import DeviceEngine, Sent
 from streamcam.records import Clip, Heat
 
 
-class WindowEngine(Batches):
+class WindowEngine(DeviceEngine):
     """Clips → heat, one forward for each clip; right for every model."""
 
     name = "window"
@@ -25,7 +25,7 @@ class WindowEngine(Batches):
         self.hop, self.lookahead_s = runner.spec.temporal_stride, runner.spec.window_lookahead_s
         clip_format = runner.spec.clip_format
         warm_up = np.zeros((clip_format.length, 3, *clip_format.crop), np.uint8)
-        self._ferry.send([warm_up], lambda frames: self._compute(frames.view(1, *warm_up.shape))).wait()
+        self.result(self._ferry.send([warm_up], lambda frames: self._compute(frames.view(1, *warm_up.shape))))
 
     def infer(self, clips: Sequence[Clip]) -> list[Heat]:
         """The heat of each clip, in order; the clips, of any sources, are one batch."""

@@ -11,7 +11,7 @@ from torch import nn
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines.device import Runner
-from streamcam.engines.flight import Batches
+from streamcam.engines.flight import DeviceEngine
 from streamcam.engines.lanes import Lanes
 from streamcam.engines.stream import StreamEngine
 from streamcam.engines.window import WindowEngine
@@ -34,7 +34,7 @@ def unpadded_model() -> CamModel:
 
 def engine_of(
     name: str, model: CamModel, lanes: Lanes | None = None, *, device: torch.device = CPU, **options: object
-) -> Batches:
+) -> DeviceEngine:
     runner = Runner(model, device, "fp32", lanes=lanes)
     runner.max_batch = 4
     engine = (WindowEngine if name == "window" else StreamEngine)(runner, top_k=2, **options)  # type: ignore[arg-type]
@@ -72,7 +72,7 @@ def assert_same(got: Sequence[Heat | None], expected: Sequence[Heat | None]) -> 
         np.testing.assert_allclose(a.pts_s, b.pts_s)
 
 
-def check(engine: Batches, reference: Batches, model: CamModel, seed: int) -> None:
+def check(engine: DeviceEngine, reference: DeviceEngine, model: CamModel, seed: int) -> None:
     """Hand over several batches before the first is read; read them as they come, late, or out of turn."""
     chance, under_way = random.Random(seed), []
     for clips in batches(model, seed):
