@@ -127,6 +127,12 @@ def sized(jpeg: bytes, height: int, width: int) -> bytes:
     return jpeg[:at] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + jpeg[at + 4 :]
 
 
+def many_scans(count: int) -> bytes:
+    """Sequential, with many scans of one component each, and no data: a decoder passes over all blocks at each."""
+    start = JPEG[2].index(b"\xff\xda")
+    return JPEG[2][:start] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" * count + b"\xff\xd9"
+
+
 @pytest.mark.parametrize(
     "jpeg",
     [
@@ -135,6 +141,7 @@ def sized(jpeg: bytes, height: int, width: int) -> bytes:
         JPEG[2][:2] + b"\xff\xff" + JPEG[2][2:],  # filling, that a decoder passes over
         JPEG[2][:2] + b"\xff\xd0" + JPEG[2][2:],
         JPEG[2][:FRAME_HEADER] + b"\xff\xc2" + JPEG[2][FRAME_HEADER + 2 :],  # progressive
+        many_scans(2_000),
         # Two headers: the small one is in what a decoder passes over.
         b"\xff\xd8\xff\xff\xe0\x00" + JPEG[2][FRAME_HEADER : FRAME_HEADER + 19] + sized(JPEG[2], 30_000, 30_000)[2:],
     ],
