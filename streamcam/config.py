@@ -13,7 +13,6 @@ from streamcam.errors import StreamcamError
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
 MAX_CLASSES = 100
-NETWORK = ("rtsp", "rtsps", "http", "https")
 MAX_FILE_BYTES = 128 << 10
 """A larger file is not read: PyYAML would take many seconds."""
 
@@ -62,8 +61,8 @@ class SourceConfig(_Strict):
             raise ValueError("the password is in password_file or in password_env: leave one of them out")
         if self.username is not None:
             scheme, separator, rest = self.uri.partition("://")
-            if scheme not in NETWORK or not separator:
-                raise ValueError(f"username is for network cameras ({', '.join(NETWORK)})")
+            if not separator or not scheme.isalpha() or scheme.lower() in ("file", "lavfi"):
+                raise ValueError("username is for network cameras (rtsp://…, http://…)")
             if "@" in rest.partition("/")[0]:
                 raise ValueError("there is a login in uri as well: leave one of them out")
         return self
@@ -76,7 +75,11 @@ class SourceConfig(_Strict):
         """
         if self.username is None:
             return self.uri
-        password = _password_in(self.password_file) if self.password_file else _password_of(self.password_env or "")
+        password = (
+            _password_in(self.password_file.expanduser())
+            if self.password_file
+            else _password_of(self.password_env or "")
+        )
         scheme, _, rest = self.uri.partition("://")
         return f"{scheme}://{quote(self.username, safe='')}:{quote(password, safe='')}@{rest}"
 
@@ -142,7 +145,7 @@ class RunConfig(_Strict):
     def _named(cls, value: str) -> str:
         names = [name.strip() for name in value.split(",")]
         if not all(names):
-            raise ValueError(f"{value!r} has a comma too many: give devices as cuda:0,cuda:1")
+            raise ValueError(f"{value[:80]!r} has a comma too many: give devices as cuda:0,cuda:1")
         return ",".join(names)
 
     @field_validator("bind", mode="before")

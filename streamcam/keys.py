@@ -12,8 +12,8 @@ public is copied. Who is in `clients` may watch.
 import os
 import re
 import struct
+import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,14 +45,27 @@ class ServerKeys:
     secret: bytes = field(repr=False)
     clients: Path
     """The folder of those who may watch. It is read at every connection, so that it can be changed meanwhile."""
+    _told: set[str] = field(default_factory=set, repr=False, compare=False)
 
     def admits(self, public: bytes) -> bool:
-        """Whether a client may watch; a file that cannot be read admits nobody."""
+        """Whether a client may watch. What is malformed, or open to others, admits nobody; that is said once."""
+        try:
+            _require_unchanged(self.clients)
+        except StreamcamError as e:
+            self._tell(str(e))
+            return False
         for path in _public_files(self.clients):
-            with suppress(StreamcamError):
+            try:
                 if read_public(path) == public:
                     return True
+            except StreamcamError as e:
+                self._tell(str(e))
         return False
+
+    def _tell(self, why: str) -> None:
+        if why not in self._told:
+            self._told.add(why)
+            print(f"nobody is let in by it: {why}", file=sys.stderr, flush=True)
 
     @property
     def admitted(self) -> list[str]:
@@ -116,7 +129,7 @@ def server_keys(folder: Path) -> ServerKeys:
     public, secret = _read_secret(path)
     clients = folder / CLIENTS
     if clients.is_dir():
-        _require_closed(clients, 0o022, "written to", "go-w")
+        _require_unchanged(clients)
     for client in _public_files(clients):
         read_public(client)
     return ServerKeys(public, secret, clients)
@@ -149,7 +162,7 @@ def read_public(path: Path) -> bytes:
     Raises:
         StreamcamError: it cannot be read, is open to changes by others, or is no key.
     """
-    _require_closed(path, 0o022, "written to", "go-w")
+    _require_unchanged(path)
     entries = _entries(path)
     if "secret" in entries:
         raise StreamcamError(
@@ -194,25 +207,39 @@ def _is_key(text: bytes) -> bool:
 def _write_new(path: Path, keys: Sequence[bytes], *, mode: int) -> None:
     lines = [f'    {kind}-key = "{key.decode()}"\n' for kind, key in zip(("public", "secret"), keys, strict=False)]
     text = "".join([f"# streamcam, {_REMARK[path.suffix]}\n", "metadata\n", "curve\n", *lines])
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="ascii") as file:
-        file.write(text)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def _existing(folder: Path) -> Path:
     folder = folder.expanduser()
     if not folder.is_dir():
         raise StreamcamError(f"no folder of keys: {folder} (make one with streamcam keys new NAME --keys {folder})")
-    _require_closed(folder, 0o022, "written to", "go-w")
+    _require_unchanged(folder)
     return folder
 
 
+def _require_unchanged(path: Path) -> None:
+    _require_closed(path, 0o022, "written to", "go-w")
+
+
 def _require_closed(path: Path, bits: int, what: str, remedy: str) -> None:
-    """No other user of this machine may do that to a file or folder. One that is mounted read-only is closed."""
+    """No other user of this machine may do that to a file or folder.
+
+    What is mounted read-only cannot be written to, and its group may read it: so a Secret comes into a container.
+    """
     try:
-        open_to_others = path.stat().st_mode & bits and (bits & 0o044 or not os.statvfs(path).f_flag & os.ST_RDONLY)
+        others = path.stat().st_mode & bits
+        if others and os.statvfs(path).f_flag & os.ST_RDONLY:
+            others &= 0o005
     except OSError as e:
         raise StreamcamError(f"cannot read {path}: {e.strerror}") from e
-    if open_to_others:
+    if others:
         raise StreamcamError(f"{path} can be {what} by others: chmod {remedy} {path}")
 
 

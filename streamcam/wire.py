@@ -6,6 +6,7 @@ part 2…  what the header's `parts` list, in that order: raw little-endian tens
 """
 
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -42,6 +43,7 @@ DIRECTORY = "_"
 """The source name under which a publisher's `status` lists its sources."""
 
 _JPEG_FRAMES = frozenset({0xC0, 0xC1})
+_JPEG_SCAN = 0xDA
 _JPEG_SEGMENTS = frozenset({0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 """Tables, restart interval, comment, and what applications add."""
 
@@ -313,15 +315,21 @@ def _read_jpeg(part: Part, body: bytes) -> Image:
 def _jpeg_size(body: bytes) -> tuple[int, int]:
     """(height, width) in a JPEG file's frame header; (0, 0) where there is none (ITU-T T.81, annex B).
 
-    Pictures are sequential: a progressive one of few bytes can take minutes. Nothing but plain segments may come
-    before the header, so that the decoder cannot take another place for it than this does.
+    Pictures are sequential, and their first scan holds all components, so that a decoder takes no other: a progressive
+    one, or one of thousands of empty scans, can take minutes though it has few bytes. Nothing but plain segments may
+    come before either header, so that the decoder cannot take another place for it than this does.
     """
+    height = width = components = 0
     at = 2 if body[:2] == b"\xff\xd8" else len(body)
-    while at + 9 <= len(body) and body[at] == 0xFF:
+    while at + 10 <= len(body) and body[at] == 0xFF:
         marker, length = body[at + 1], int.from_bytes(body[at + 2 : at + 4], "big")
-        if marker in _JPEG_FRAMES:
-            return int.from_bytes(body[at + 5 : at + 7], "big"), int.from_bytes(body[at + 7 : at + 9], "big")
-        if marker not in _JPEG_SEGMENTS or length < 2:
+        if marker == _JPEG_SCAN:
+            return (height, width) if body[at + 4] == components else (0, 0)
+        if marker in _JPEG_FRAMES and not components:
+            height, width, components = struct.unpack(">HHB", body[at + 5 : at + 10])
+        elif marker not in _JPEG_SEGMENTS:
+            break
+        if length < 2:
             break
         at += 2 + length
     return 0, 0

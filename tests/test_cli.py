@@ -50,6 +50,12 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_command_of_commands_alone_shows_its_help_and_complains_of_nothing() -> None:
+    done = streamcam("keys")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Usage" in done.stdout
+
+
 def test_two_runs_as_fast_as_possible_give_identical_bytes(recorded: Path) -> None:
     for kind in ("mp4", "npz"):
         assert (recorded / f"a.{kind}").read_bytes() == (recorded / f"b.{kind}").read_bytes()

@@ -13,6 +13,7 @@ from streamcam.cli import app
 from streamcam.config import RunConfig, SourceConfig, make_config
 from streamcam.errors import StreamcamError
 from streamcam.models import SPECS
+from streamcam.sources.address import parse_address
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SAMPLE = {"sources": ["sample"]}
@@ -54,6 +55,8 @@ DOOR = {"uri": "rtsp://10.0.0.7/live", "username": "warden"}
         ({"sources": [DOOR | {"password_env": "X", "password_file": "x"}]}, "leave one of them out"),
         ({"sources": [DOOR | {"password_env": "X", "uri": "rtsp://a:b@cam/x"}]}, "there is a login in uri as well"),
         ({"sources": [DOOR | {"password_env": "X", "uri": "clip.mp4"}]}, "username is for network cameras"),
+        ({"sources": [DOOR | {"password_env": "X", "uri": "file:///clip.mp4"}]}, "username is for network cameras"),
+        ({**SAMPLE, "device": "x" * 50_000 + ","}, f"device: '{'x' * 80}' has a comma too many"),
         ({"sources": [DOOR | {"pasword_file": "x"}]}, "'sources.0.pasword_file' (did you mean 'password_file'?)"),
         ({**SAMPLE, "device": "cuda:0,"}, "device: 'cuda:0,' has a comma too many: give devices as cuda:0,cuda:1"),
         ({**SAMPLE, "max_wait_ms": -1}, "max_wait_ms: Input should be greater than or equal to 0"),
@@ -178,6 +181,22 @@ def test_a_password_may_lie_in_a_file_of_its_own(tmp_path: Path, ending: str) ->
     assert (parts.hostname, parts.path, parts.username) == ("10.0.0.7", "/live", "warden")
     assert unquote(parts.password or "") == "se@sä me/%41:#?"
     assert "warden" not in repr(source)
+
+
+def test_a_password_file_may_lie_in_the_users_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "door").write_text("sesame")
+    source = door(password_file="~/door", uri="RTSP://10.0.0.7/live")
+    address = parse_address(source.uri_with_login())
+    assert address.url == "RTSP://warden:sesame@10.0.0.7/live"
+    assert address.host == "10.0.0.7"
+
+
+def test_a_login_for_what_is_no_camera_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOOR_PASSWORD", "sesame")
+    with pytest.raises(StreamcamError, match=r"cannot read gopher://.*: use a camera number, rtsp") as caught:
+        parse_address(door(password_env="DOOR_PASSWORD", uri="gopher://10.0.0.7/live").uri_with_login())
+    assert "sesame" not in str(caught.value)
 
 
 def test_a_password_may_be_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

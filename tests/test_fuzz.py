@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 from test_wire import MESSAGES
 
+from streamcam.errors import redact
 from streamcam.wire import WireError, decode
 
 BATCH, BATCHES = 200, 600
@@ -127,6 +128,20 @@ def sized(jpeg: bytes, height: int, width: int) -> bytes:
     return jpeg[:at] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + jpeg[at + 4 :]
 
 
+def many_scans(count: int) -> bytes:
+    """Sequential, with many scans of one component each, and no data: a decoder passes over all blocks at each."""
+    start = JPEG[2].index(b"\xff\xda")
+    return JPEG[2][:start] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" * count + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("text", ["a" * 40_000, "_pass" * 8_000, "@" + "a://a:" * 7_000, "a:b@c " * 7_000])
+def test_what_takes_passwords_out_takes_no_longer_for_a_text_made_to_be_slow(text: str) -> None:
+    """The slowest of them would take hours if it were not for linear patterns; they take some milliseconds."""
+    started_s = time.perf_counter()
+    assert len(redact(text)) > 10_000
+    assert time.perf_counter() - started_s < 5
+
+
 @pytest.mark.parametrize(
     "jpeg",
     [
@@ -135,6 +150,7 @@ def sized(jpeg: bytes, height: int, width: int) -> bytes:
         JPEG[2][:2] + b"\xff\xff" + JPEG[2][2:],  # filling, that a decoder passes over
         JPEG[2][:2] + b"\xff\xd0" + JPEG[2][2:],
         JPEG[2][:FRAME_HEADER] + b"\xff\xc2" + JPEG[2][FRAME_HEADER + 2 :],  # progressive
+        many_scans(2_000),
         # Two headers: the small one is in what a decoder passes over.
         b"\xff\xd8\xff\xff\xe0\x00" + JPEG[2][FRAME_HEADER : FRAME_HEADER + 19] + sized(JPEG[2], 30_000, 30_000)[2:],
     ],

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -217,12 +219,13 @@ def test_the_list_can_be_changed_while_it_runs(server: Path, laptop: Path) -> No
 
 @pytest.mark.parametrize("publisher_has_keys", [True, False])
 def test_who_has_keys_where_the_other_has_none_is_told(publisher_has_keys: bool, server: Path, laptop: Path) -> None:
+    told = "has it keys? You have none (see --keys)" if publisher_has_keys else "has it keys at all"
     with (
         Publisher(ANY_PORT, keys=server if publisher_has_keys else None) as publisher,
         Subscriber(publisher.endpoint, keys=None if publisher_has_keys else laptop) as subscriber,
     ):
         eventually(
-            lambda: list(subscriber.messages(timeout_s=0.05)) or "one side has keys" in str(subscriber.refused),
+            lambda: list(subscriber.messages(timeout_s=0.05)) or told in str(subscriber.refused),
             "it is said",
         )
 
@@ -330,6 +333,46 @@ def test_what_others_could_read_or_change_is_refused(server: Path, laptop: Path)
     laptop.chmod(0o770)
     with pytest.raises(StreamcamError, match=r"laptop can be written to by others"):
         client_keys(laptop)
+
+
+def test_a_read_only_mount_may_be_read_by_its_group(server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a Secret comes into a container: nobody there could change its mode."""
+    monkeypatch.setattr("streamcam.keys.os.statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))
+    (server / "clients").chmod(0o777)
+    (server / "server.secret").chmod(0o440)
+    assert server_keys(server).public == load_certificate(server / "server.secret")[0]
+    (server / "server.secret").chmod(0o444)
+    with pytest.raises(StreamcamError, match=r"server\.secret can be read by others"):
+        server_keys(server)
+
+
+def test_what_others_could_change_later_on_lets_nobody_in(
+    server: Path, laptop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = server_keys(server)
+    tablet = read_public(new_client(server, "tablet") / "tablet.public")
+    (server / "clients" / "tablet.public").chmod(0o664)
+    assert not keys.admits(tablet)
+    assert not keys.admits(tablet)
+    said = capsys.readouterr().err
+    assert "tablet.public can be written to by others: chmod go-w" in said
+    assert said.count("\n") == 1
+    assert keys.admits(client_keys(laptop).public)
+    (server / "clients").chmod(0o777)
+    assert not keys.admits(client_keys(laptop).public)
+    assert "clients can be written to by others" in capsys.readouterr().err
+
+
+def test_a_key_that_could_not_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    """As on a full disk: the file is there, and the write fails."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(StreamcamError, match="cannot write"):
+            make_keys("laptop", tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_private_key_among_the_clients_is_told_from_a_public_one(server: Path, laptop: Path) -> None:

@@ -34,6 +34,18 @@ def test_systemd_starts_it_again_after_a_hang_but_not_after_a_mistake_and_not_fo
     assert limits["StartLimitIntervalSec"] == "10min"
 
 
+def test_what_they_run_finds_its_password() -> None:
+    wanted = [source["password_env"] for source in yaml.safe_load((CONFIGS / "rtsp.yaml").read_text())["sources"]]
+    text = UNIT.read_text()
+    assert unit()["Service"]["EnvironmentFile"] == "/etc/streamcam/env"
+    assert "install -m 0600 /dev/null /etc/streamcam/env" in text
+    (container,) = yaml.safe_load((CONFIGS / "kubernetes.yaml").read_text())["spec"]["template"]["spec"]["containers"]
+    secret = {variable["name"] for variable in container["env"] if "secretKeyRef" in variable.get("valueFrom", {})}
+    for variable in wanted:
+        assert f"{variable}=" in text
+        assert variable in secret
+
+
 def test_systemd_takes_the_unit_as_it_is(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze here")

@@ -44,9 +44,9 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False)  # a command gives None; Ctrl-C comes out as 130
     except (StreamcamError, TyperException) as e:
-        if len(sys.argv) == 1:
-            leave(0)  # the help has been shown
         text = e.format_message() if isinstance(e, TyperException) else str(e)
+        if not text:
+            leave(0)  # the help has been shown
         print(f"streamcam: {' '.join(text.split())}", file=sys.stderr)
         leave(2)
     except StuckError as e:

@@ -93,8 +93,9 @@ def print_start(live: Live) -> None:
         print(f"recording to {live.config.record}", file=sys.stderr)
     if live.endpoint:
         keys = live.config.keys
+        where = live.endpoint.replace("//0.0.0.0:", "//HOST:").replace("//[::]:", "//HOST:")
         print(
-            f"watch it from another terminal: streamcam view {live.endpoint}" + (f" --keys {keys}" if keys else ""),
+            f"watch it from another terminal: streamcam view {where}" + (" --keys YOUR-KEYS" if keys else ""),
             file=sys.stderr,
         )
         if keys:

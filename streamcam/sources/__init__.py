@@ -1,4 +1,4 @@
-"""Where frames come from. A source is anything with a name and `frames`; to add a kind, give `open_source` a scheme."""
+"""Where frames come from. A source is what `Source` lists; to add a kind, give `open_source` a scheme."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -22,12 +22,15 @@ from streamcam.wire import DIRECTORY, MAX_PART_BYTES, Header, Kind, Message, Wir
 HIGH_WATER_MARK = 256
 RECONNECT_MS, RECONNECT_MAX_MS = 100, 1000
 
-_REFUSALS: dict[int, str] = {
+_CLOSED = "it closes the connection: has it keys at all, and is your server.public its own?"
+_WITH_KEYS = {
     zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the publisher does not list your key: copy its .public file to clients there",
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "one side has keys, and the other has none: see --keys",
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "it closes the connection: is your server.public that of this publisher?",
+    # Which of these two it is, is chance.
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: _CLOSED,
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: _CLOSED,
 }
-_REFUSED = sum(_REFUSALS)
+_WITHOUT_KEYS = dict.fromkeys(_WITH_KEYS, "it closes the connection: has it keys? You have none (see --keys)")
+_REFUSED = sum(_WITH_KEYS)
 
 
 class Subscriber:
@@ -71,6 +74,7 @@ class Subscriber:
         the way (known from gaps in the sequence)."""
         self.refused: str | None = None
         """Why the publisher does not let this program in, for people; it is tried again and again."""
+        self._refusals = _WITHOUT_KEYS if own is None else _WITH_KEYS
         self._kinds, self._max_age_ms, self._clock = tuple(kinds), max_age_ms, clock
         self._newest: dict[bytes, tuple[str, int]] = {}
         self._waiting: dict[bytes, list[bytes]] = {}
@@ -150,7 +154,7 @@ class Subscriber:
         """Look whether the publisher lets this program in; where it does not, ZeroMQ alone would never try again."""
         while self._monitor.poll(0):
             event = parse_monitor_message(self._monitor.recv_multipart())["event"]
-            self.refused = _REFUSALS.get(event)
+            self.refused = self._refusals.get(event)
             self._again_s = float("inf") if self.refused is None else time.monotonic() + RECONNECT_MAX_MS / 1000
         if time.monotonic() >= self._again_s:
             self._again_s = float("inf")
