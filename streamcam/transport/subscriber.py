@@ -74,7 +74,7 @@ class Subscriber:
         the way (known from gaps in the sequence)."""
         self.refused: str | None = None
         """Why the publisher does not let this program in, for people; it is tried again and again."""
-        self._refusals = _WITHOUT_KEYS if own is None else _WITH_KEYS
+        self._refusals: dict[int, str] = _WITHOUT_KEYS if own is None else _WITH_KEYS
         self._kinds, self._max_age_ms, self._clock = tuple(kinds), max_age_ms, clock
         self._newest: dict[bytes, tuple[str, int]] = {}
         self._waiting: dict[bytes, list[bytes]] = {}
