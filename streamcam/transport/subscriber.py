@@ -23,13 +23,15 @@ HIGH_WATER_MARK = 256
 RECONNECT_MS, RECONNECT_MAX_MS = 100, 1000
 
 _CLOSED = "it closes the connection: has it keys at all, and is your server.public its own?"
-_WITH_KEYS = {
+_WITH_KEYS: dict[int, str] = {
     zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the publisher does not list your key: copy its .public file to clients there",
     # Which of these two it is, is chance.
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: _CLOSED,
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: _CLOSED,
 }
-_WITHOUT_KEYS = dict.fromkeys(_WITH_KEYS, "it closes the connection: has it keys? You have none (see --keys)")
+_WITHOUT_KEYS: dict[int, str] = dict.fromkeys(
+    _WITH_KEYS, "it closes the connection: has it keys? You have none (see --keys)"
+)
 _REFUSED = sum(_WITH_KEYS)
 
 
@@ -74,7 +76,7 @@ class Subscriber:
         the way (known from gaps in the sequence)."""
         self.refused: str | None = None
         """Why the publisher does not let this program in, for people; it is tried again and again."""
-        self._refusals: dict[int, str] = _WITHOUT_KEYS if own is None else _WITH_KEYS
+        self._refusals = _WITHOUT_KEYS if own is None else _WITH_KEYS
         self._kinds, self._max_age_ms, self._clock = tuple(kinds), max_age_ms, clock
         self._newest: dict[bytes, tuple[str, int]] = {}
         self._waiting: dict[bytes, list[bytes]] = {}
