@@ -23,7 +23,7 @@ HIGH_WATER_MARK = 256
 RECONNECT_MS, RECONNECT_MAX_MS = 100, 1000
 
 _CLOSED = "it closes the connection: has it keys at all, and is your server.public its own?"
-_WITH_KEYS = {
+_WITH_KEYS: dict[int, str] = {
     zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the publisher does not list your key: copy its .public file to clients there",
     # Which of these two it is, is chance.
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: _CLOSED,
