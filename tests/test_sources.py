@@ -1,6 +1,7 @@
 import itertools
 import re
 import signal
+import socket
 import string
 import struct
 import subprocess
@@ -609,3 +610,20 @@ assert not thread.is_alive()
     with mjpeg_server(frames=12) as address:
         done = subprocess.run([sys.executable, "-c", code, f"http://{address}/"], timeout=40, check=False)
     assert done.returncode == 0
+
+
+def test_no_connection_is_begun_after_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told to stop while the host's name is looked up, it does not go on to wait for the host."""
+    stop, look_up = Event(), socket.getaddrinfo
+
+    def stopped_meanwhile(host: str, port: None) -> object:
+        stop.set()
+        return look_up(host, port)
+
+    monkeypatch.setattr("streamcam.sources.opening.socket.getaddrinfo", stopped_meanwhile)
+    with socket.create_server(("127.0.0.1", 0)) as host:
+        host.setblocking(False)
+        with closing(open_source(f"rtsp://127.0.0.1:{host.getsockname()[1]}/live")) as source:
+            assert list(source.frames(stop)) == []
+        with pytest.raises(BlockingIOError):
+            host.accept()

@@ -4,7 +4,7 @@ import socket
 import time
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import av
 import av.error
@@ -21,17 +21,19 @@ MAX_PIXELS = 8192 * 8192
 FAILURES = (av.error.FFmpegError, OSError, ValueError)
 
 
-def open_video(address: Address) -> InputContainer:
+def open_video(address: Address, stop: Event | None = None) -> InputContainer:
     """Open it, with its first video stream ready to be decoded.
 
     It takes no longer than `NETWORK_TIMEOUT_S` for the host's name, as much for the connection, and as much for the
-    stream's particulars, of which a host that does not answer uses up one.
+    stream's particulars, of which a host that does not answer uses up one. Once `stop` is set, no connection is begun.
 
     Raises:
         StreamcamError: it cannot be opened; the message says why, without credentials.
     """
     if address.host is not None:
         _require_known(address.host, address.shown)
+    if stop is not None and stop.is_set():
+        raise StreamcamError(f"cannot open {address.shown}: told to stop")
     if address.format == "v4l2" and not Path(address.url).exists():
         raise StreamcamError(
             f"no such camera: {address.url} (is it plugged in? `streamcam doctor` lists what there is)"

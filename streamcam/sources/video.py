@@ -104,14 +104,17 @@ class VideoSource:
         """Frames a second, as the file says; 25 where it does not."""
         return float(self.open().streams.video[0].average_rate or 25)
 
-    def open(self) -> InputContainer:
+    def open(self, stop: Event | None = None) -> InputContainer:
         """Open it now, if it is not open: for who would rather have an error than wait for a camera.
+
+        Args:
+            stop: once it is set, no connection is begun.
 
         Raises:
             StreamcamError: it cannot be opened; the message says why, without credentials.
         """
         if self._container is None:
-            self._container = open_video(self._address)
+            self._container = open_video(self._address, stop)
             # Over HTTP comes either a camera's endless stream, or a file.
             is_file = self._address.url.startswith("http") and self._container.duration
             self.live = self._address.live and not is_file
@@ -172,7 +175,7 @@ class VideoSource:
         """Open it, if it is not open, for a live source as often as it takes; false if stopped before that."""
         while True:
             try:
-                self._reader = Reader(self.open(), live=self.live, drops=self.drops)
+                self._reader = Reader(self.open(stop), live=self.live, drops=self.drops)
             except StreamcamError as e:
                 if not self.live:
                     raise
