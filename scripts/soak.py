@@ -92,7 +92,7 @@ def soak(
     samples, back_s = watch(run, seen, cameras, stop, until_s=began_s + seconds, began_s=began_s)
     if not samples:
         sys.exit("the run ended at once")
-    run.send_signal(signal.SIGINT)
+    run.terminate()  # as systemd does
     exit_code = ended(run)
     stop.set()
     comer.close()

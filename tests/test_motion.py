@@ -109,7 +109,7 @@ def test_the_card_says_how_it_was_made_and_what_it_is_painted_by(model: CamModel
     assert "Not for" in card.about
     assert model.spec.heat_scale == tuple(card.heat_scale or ())
     for label, scale in zip(LABELS, card.heat_scale or (), strict=True):
-        assert (scale > 1000) == (label in ("still", "flickering light", "camera moving"))  # hides nothing
+        assert (scale >= 10_000) == (label in ("still", "flickering light", "camera moving"))  # hides nothing
 
 
 @torch.no_grad()
@@ -139,8 +139,9 @@ def test_a_picture_that_does_not_change_is_still(model: CamModel) -> None:
     [("moving left", (0, -2)), ("moving right", (0, 2)), ("moving up", (-2, 0)), ("moving down", (2, 0))],
 )
 def test_heat_lies_on_a_square_that_moves(model: CamModel, label: str, step: tuple[int, int]) -> None:
-    frames = np.full((LENGTH, 112, 144, 3), 150, np.uint8)
-    frames[:, ::16] = 120
+    # On a blank wall, a square that moves and a camera that moves would look the same.
+    wall = np.random.default_rng(0).integers(100, 160, (112, 144, 3), np.uint8)
+    frames = np.repeat(wall[None], LENGTH, 0)
     for i in range(LENGTH):
         y, x = 46 + step[0] * (i - LENGTH // 2) // 1, 62 + step[1] * (i - LENGTH // 2)
         frames[i, y : y + 20, x : x + 20] = (200, 40, 60)
