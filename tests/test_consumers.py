@@ -48,7 +48,7 @@ def running(source: FakeSource, model: CamModel, endpoint: str) -> Iterator[tupl
         sinks = [PublishSink(publisher, [source], metrics), OverlaySink(publisher, Painter())]
         pipeline = Pipeline(
             [source],
-            engine,
+            [engine],
             sinks,
             window=lambda: SlidingWindow(model.spec.clip_format, hop=4),
             metrics=metrics,

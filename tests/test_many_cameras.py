@@ -80,7 +80,7 @@ def test_a_camera_that_fails_costs_the_others_nothing(
         ]
         count = Count()
         engine = make_engine(tiny, device="cpu", precision="fp32")
-        pipeline = Pipeline(sources, engine, [count], window=lambda: SlidingWindow(TINY_FORMAT, hop=4))
+        pipeline = Pipeline(sources, [engine], [count], window=lambda: SlidingWindow(TINY_FORMAT, hop=4))
         began_s = time.monotonic()
 
         def conduct() -> None:

@@ -32,12 +32,11 @@ class Own(nn.Module):
         self.stem = nn.Conv3d(3, 8, 3, 1, (2, 1, 1), dilation=(2, 1, 1))
         self.conv, self.pool = nn.Conv3d(8, 6, 3, (2, 2, 2), 1), nn.MaxPool3d(3, 2, 1)
         self.step, self.norm = nn.Conv3d(14, 5, 1, (2, 1, 1)), nn.BatchNorm3d(5)
-        self.whole = nn.AdaptiveAvgPool3d((None, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(self.stem(x))
         x = torch.relu(self.norm(self.step(torch.cat([self.conv(x), self.pool(x)], dim=1))))
-        return torch.add(x * x, (1.5 - torch.sigmoid(self.whole(x))) * x / 2, alpha=3)
+        return torch.add(x * x, (1.5 - torch.sigmoid(torch.mean(x, (3, 4), keepdim=True))) * x / 2, alpha=3)
 
 
 def own() -> CamModel:

@@ -55,9 +55,9 @@ class Builder:
         if isinstance(module, nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d):
             layer, window, value = self._window(module, str(node.target), before[0])
             fill = -torch.inf if isinstance(module, nn.MaxPool3d) else 0.0
-        elif isinstance(module, POINTWISE) or (isinstance(module, nn.AdaptiveAvgPool3d) and not _mixes_time(module)):
+        elif isinstance(module, POINTWISE):
             layer, value = module, before[0]
-        elif node.target in POINTWISE_FUNCTIONS | ARITHMETIC and len(inputs) == 1:
+        elif (node.target in POINTWISE_FUNCTIONS | ARITHMETIC and len(inputs) == 1) or _is_mean_over_space(node):
             layer, value = _applied(node), before[0]
         elif _joins(node, len(inputs)):
             layer, value = _applied(node), _meeting(before)
@@ -141,9 +141,9 @@ def _convolution(conv: nn.Conv3d) -> Layer:
     return run
 
 
-def _mixes_time(pool: nn.AdaptiveAvgPool3d) -> bool:
-    size: Any = pool.output_size
-    return not isinstance(size, tuple) or size[0] is not None
+def _is_mean_over_space(node: fx.Node) -> bool:
+    """`torch.mean(x, (3, 4), keepdim=True)`. Exported, adaptive pooling remembers how many slices there were."""
+    return node.target is torch.mean and node.args[1:] == ((3, 4),) and node.kwargs == {"keepdim": True}
 
 
 def _joins(node: fx.Node, branches: int) -> bool:

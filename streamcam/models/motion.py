@@ -147,7 +147,6 @@ class Gate(nn.Module):
 
     def __init__(self, channels: int, told_by: int) -> None:
         super().__init__()
-        self.whole = nn.AdaptiveAvgPool3d((None, 1, 1))
         self.squeeze = nn.Conv3d(channels, told_by, 1)
         self.excite = nn.Conv3d(told_by, channels, 1)
         for parameter in self.excite.parameters():
@@ -155,7 +154,7 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N,K,T,h,w] → the same shape, each channel times a factor between 0 and 2."""
-        told = torch.relu(self.squeeze(self.whole(x)))
+        told = torch.relu(self.squeeze(torch.mean(x, (3, 4), keepdim=True)))
         return x * (torch.sigmoid(self.excite(told)) * 2.0)
 
 
