@@ -10,7 +10,7 @@ from scipy.stats import theilslopes
 
 from soaking.sample import Sample
 
-WARM_UP_S = 120.0
+WARM_UP_S = 240.0
 """Until then memory is still being found: buffers of every size that comes up."""
 BLOCK_S = 10.0
 MAX_SLOPE_MB_H = 1.0
