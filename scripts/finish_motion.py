@@ -53,13 +53,16 @@ def pooled_answers(network: Network, studio: Studio, count: int) -> tuple[Tensor
 
 
 def heat_scale(network: Network, studio: Studio, first: int, count: int) -> tuple[float, ...]:
-    """Of positive heat where a thing does what the class says, the 95th percentile; [C]."""
+    """Of positive heat where a thing does what the class says, the third quartile; [C].
+
+    Small things are far louder than large ones, whose heat is spread over more cells: these have to be seen, too.
+    """
     found: list[list[Tensor]] = [[] for _ in LABELS]
     for heat, clip in answers(network, studio, first, count):
         for c in np.flatnonzero(clip["label"].numpy()):
             found[c].append(heat[c][(clip["cover"][c] > 0.5) & (heat[c] > 0)])
     return tuple(
-        UNPAINTED if name in NO_PLACE else float(f"{torch.cat(heats).quantile(0.95):.2g}")
+        UNPAINTED if name in NO_PLACE else float(f"{torch.cat(heats).quantile(0.75):.2g}")
         for name, heats in zip(LABELS, found, strict=True)
     )
 
