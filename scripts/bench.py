@@ -58,19 +58,14 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=points, default=POINTS, metavar="NAME[,NAME…]", help=", ".join(POINTS))
+    parser.add_argument(
+        "--only", type=pages.some_of(POINTS), default=POINTS, metavar="NAME[,NAME…]", help=", ".join(POINTS)
+    )
     parser.add_argument("--quick", action="store_true", help="a round of each: does it work?")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--chart", type=Path, help="draw them to this PNG")
     parser.add_argument("--markdown", type=Path, help="replace the tables in this page, each between its marks")
     return parser.parse_args()
-
-
-def points(text: str) -> list[str]:
-    names = text.split(",")
-    if unknown := set(names) - set(POINTS):
-        raise argparse.ArgumentTypeError(f"no such point: {', '.join(sorted(unknown))} (there are {', '.join(POINTS)})")
-    return names
 
 
 def measured(name: str, *, quick: bool) -> dict[str, Any]:

@@ -88,19 +88,14 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=points, default=list(POINTS), metavar="NAME[,NAME…]", help=", ".join(POINTS))
+    parser.add_argument(
+        "--only", type=pages.some_of(POINTS), default=list(POINTS), metavar="NAME[,NAME…]", help=", ".join(POINTS)
+    )
     parser.add_argument("--device", default="cuda:0", help="cuda:N; or cpu, to see that all works")
     parser.add_argument("--quick", action="store_true", help="a round of each, as small as can be: does it work?")
     parser.add_argument("--out", type=Path, default=PAGE.parent, metavar="FOLDER", help="where to write (docs)")
     parser.add_argument("--trace", metavar="FOLDER", help="keep the timelines, for chrome://tracing or Perfetto")
     return parser.parse_args()
-
-
-def points(text: str) -> list[str]:
-    names = text.split(",")
-    if unknown := set(names) - set(POINTS):
-        raise argparse.ArgumentTypeError(f"no such point: {', '.join(sorted(unknown))} (there are {', '.join(POINTS)})")
-    return names
 
 
 def say(line: str) -> None:

@@ -77,21 +77,9 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     Raises:
         StreamcamError: something cannot be had; nothing is left open or half-written.
     """
-    for device in config.device.split(","):
-        require_device(device)
+    _require_surroundings(config)
     spec = model.spec if model is not None else find_spec(config.model)
     classes = find_classes(spec, config.classes)
-    _require_outputs_apart(config)
-    if config.bind is not None:
-        require_bindable(config.bind, keys=config.keys)
-    if config.keys is not None:
-        server_keys(config.keys)
-    if config.view:
-        require_display()
-        if config.keys is not None:
-            client_keys(config.keys)
-    for source in config.sources:
-        parse_address(source.uri_with_login())
     engines = _make_engines(config, _fitted(model or load_model(config.model, weights=config.weights), config), classes)
     engine = engines[0]
     hop = config.hop or config.chunk or engine.hop
@@ -116,6 +104,23 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         metrics=metrics,
     )
     return Live(config, sources, engines, pipeline, publisher.endpoint if publisher else None)
+
+
+def _require_surroundings(config: RunConfig) -> None:
+    """Find out what is not there, as far as that can be told without loading a network."""
+    for device in config.device.split(","):
+        require_device(device)
+    _require_outputs_apart(config)
+    if config.bind is not None:
+        require_bindable(config.bind, keys=config.keys)
+    if config.keys is not None:
+        server_keys(config.keys)
+    if config.view:
+        require_display()
+        if config.keys is not None:
+            client_keys(config.keys)
+    for source in config.sources:
+        parse_address(source.uri_with_login())
 
 
 def _make_engines(

@@ -25,6 +25,8 @@ MAX_PART_BYTES = 256 * 1024 * 1024
 MAX_PARTS = 16
 MAX_SOURCES = 1024
 MAX_PIXELS = 8192 * 8192
+MAX_SEGMENTS = 256
+"""Of a JPEG picture, before its first scan."""
 JPEG_QUALITY = 85
 DTYPES = {"u1": "<u1", "f2": "<f2", "f4": "<f4"}
 
@@ -321,7 +323,9 @@ def _jpeg_size(body: bytes) -> tuple[int, int]:
     """
     height = width = components = 0
     at = 2 if body[:2] == b"\xff\xd8" else len(body)
-    while at + 10 <= len(body) and body[at] == 0xFF:
+    for _ in range(MAX_SEGMENTS):
+        if at + 10 > len(body) or body[at] != 0xFF:
+            break
         marker, length = body[at + 1], int.from_bytes(body[at + 2 : at + 4], "big")
         if marker == _JPEG_SCAN:
             return (height, width) if body[at + 4] == components else (0, 0)

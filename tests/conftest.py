@@ -1,6 +1,5 @@
 import os
 import signal
-import socket
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from support.ports import unused_port
 from torch import nn
 
 from streamcam.models.base import CamModel, ModelSpec
@@ -47,9 +47,17 @@ def renderer() -> ModuleType:
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    return unused_port()
+
+
+@pytest.fixture(scope="module")
+def server_port() -> Iterator[int]:
+    """An RTSP server that serves the whole module."""
+    from support.cameras import rtsp_server  # it imports PyAV, which not every test needs
+
+    port = unused_port()
+    with rtsp_server(port):
+        yield port
 
 
 TINY_FORMAT = ClipFormat(length=4, fps=10, resize=(18, 24), crop=(16, 16), mean=(127.0,) * 3, std=(128.0,) * 3)

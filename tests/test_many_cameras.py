@@ -1,16 +1,15 @@
 """A real pipeline with several real cameras, one of which fails."""
 
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from random import Random
 
 import psutil
 import pytest
 from conftest import TINY_FORMAT
-from support.cameras import camera, rtsp_server
+from support.cameras import camera
 from support.proxy import Proxy, proxy
 
 from streamcam.clips import SlidingWindow
@@ -36,16 +35,6 @@ class Count(Sink):
     def on_window(self, result: Result) -> None:
         assert result.heat is not None
         self.windows.setdefault(result.frame.source, []).append((result.frame.session, result.heat.clip_pts_s[1]))
-
-
-@pytest.fixture(scope="module")
-def server_port() -> Iterator[int]:
-    """An RTSP server that serves the whole module."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = int(s.getsockname()[1])
-    with rtsp_server(port):
-        yield port
 
 
 def _dead(way: Proxy) -> None:

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -22,16 +21,6 @@ from streamcam.sources.state import JITTER, RETRY_DELAYS_S, Backoff
 S = 1_000_000_000
 RECONNECTS = int(os.environ.get("STREAMCAM_TEST_RECONNECTS", "50"))
 RTP_HEADER = 12
-
-
-@pytest.fixture(scope="module")
-def server_port() -> Iterator[int]:
-    """An RTSP server that serves the whole module."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = int(s.getsockname()[1])
-    with rtsp_server(port):
-        yield port
 
 
 @pytest.fixture

@@ -1,7 +1,21 @@
-"""Pages with places that tables are filled into. It needs nothing but Python."""
+"""What is measured, by name, and pages with places that tables are filled into. It needs nothing but Python."""
 
+import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+
+def some_of(points: Sequence[str]) -> Callable[[str], list[str]]:
+    """What reads names of these, with commas between them, from a command line."""
+
+    def read(text: str) -> list[str]:
+        names = text.split(",")
+        if unknown := set(names) - set(points):
+            known = ", ".join(points)
+            raise argparse.ArgumentTypeError(f"no such point: {', '.join(sorted(unknown))} (there are {known})")
+        return names
+
+    return read
 
 
 def filled(page: str, parts: Mapping[str, str]) -> str:

@@ -2,7 +2,6 @@
 
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import yaml
 from support.cameras import rtsp_server
+from support.ports import unused_port
 from support.proxy import proxy
 
 USER, PASSWORD = "soak", "s0ak-Secret-42"
@@ -27,9 +27,7 @@ class Camera:
 
     def __init__(self, name: str, rng: random.Random, stop: Event) -> None:
         self.name, self._rng, self._stop = name, rng, stop
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self._port = int(s.getsockname()[1])
+        self._port = unused_port()
         self._serving, self._way = ExitStack(), ExitStack()
         self._serve()
         self.proxy = self._way.enter_context(proxy(self._port))

@@ -81,14 +81,7 @@ class Subscriber:
         self._newest: dict[bytes, tuple[str, int]] = {}
         self._waiting: dict[bytes, list[bytes]] = {}
         self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.SUB)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES)
-        self._socket.setsockopt(zmq.RCVBUF, KERNEL_BUFFER_BYTES)
-        self._socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-        notice_the_dead(self._socket)
+        self._socket = _socket(self._context)
         if own is not None:
             unlock(self._socket, own)
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | _REFUSED)
@@ -221,6 +214,19 @@ class Subscriber:
             self.skipped["stale"] += 1
             return None
         return decoded
+
+
+def _socket(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
+    """One that keeps little, and goes on by itself."""
+    socket = context.socket(zmq.SUB)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES)
+    socket.setsockopt(zmq.RCVBUF, KERNEL_BUFFER_BYTES)
+    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+    notice_the_dead(socket)
+    return socket
 
 
 def _topics(sources: Sequence[str], kinds: Sequence[Kind]) -> list[bytes]:
