@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from streamcam.align import Aligned
+from streamcam.card import CardDecoder, decoders_on
 from streamcam.clips import SlidingWindow
 from streamcam.config import RunConfig
 from streamcam.engines import make_engine, require_device
@@ -84,7 +85,8 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     engine = engines[0]
     hop = config.hop or config.chunk or engine.hop
     _require_every_frame(engine, hop)
-    sources = _open_sources(config, stack)
+    decoders = [] if config.decode == "cpu" else decoders_on([engine.runner.device for engine in engines])
+    sources = _open_sources(config, decoders, stack)
     metrics = Metrics()
     painter = Painter(None if config.as_fast_as_possible else _LiveCaption(metrics))
     publisher = _publisher(config, stack)
@@ -239,14 +241,16 @@ def _require_every_frame(engine: WindowEngine | StreamEngine, hop: int) -> None:
         )
 
 
-def _open_sources(config: RunConfig, stack: ExitStack) -> list[VideoSource]:
-    """All of them, files open; two with the same default name become cam and cam-2."""
+def _open_sources(config: RunConfig, decoders: Sequence[CardDecoder], stack: ExitStack) -> list[VideoSource]:
+    """All of them, files open; two with the same default name become cam and cam-2. Decoders take turns."""
     sources: list[VideoSource] = []
     seen: Counter[str] = Counter()
     given = {source.name for source in config.sources}
     for source in config.sources:
         uri = source.uri_with_login()
-        opened = open_source(uri, name=source.name, paced=not config.as_fast_as_possible, loop=config.loop)
+        decoder = decoders[len(sources) % len(decoders)] if decoders else None
+        paced = not config.as_fast_as_possible
+        opened = open_source(uri, name=source.name, paced=paced, loop=config.loop, decoder=decoder)
         stack.enter_context(closing(opened))
         base = opened.name
         while source.name is None and (opened.name in seen or opened.name in given):

@@ -19,6 +19,7 @@ ALLOWED = {
     "watchdog": {"errors"},
     "metrics": set(),
     "sources": {"records", "errors"},
+    "card": {"records", "errors"},
     "clips": {"records"},
     "cam": {"records", "errors"},
     "models": {"records", "errors", "files", "clips", "cam"},
@@ -38,7 +39,7 @@ ALLOWED = {
     "viewer": {"records", "errors", "wire", "transport", "render"},
     "live": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "transport"),
-        *("keys", "viewer", "pipeline", "metrics", "align", "publish", "recorder"),
+        *("keys", "viewer", "pipeline", "metrics", "align", "publish", "recorder", "card"),
     },
     "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline"},
     "train": {

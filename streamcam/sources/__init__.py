@@ -9,9 +9,9 @@ from streamcam.errors import StreamcamError
 from streamcam.records import Frame
 from streamcam.sources.address import parse_address
 from streamcam.sources.state import SourceState
-from streamcam.sources.video import VideoSource
+from streamcam.sources.video import Decoder, VideoSource
 
-__all__ = ["Source", "SourceState", "VideoSource", "open_source"]
+__all__ = ["Decoder", "Source", "SourceState", "VideoSource", "open_source"]
 
 
 class Source(Protocol):
@@ -48,6 +48,7 @@ def open_source(
     loop: bool = False,
     start_s: float = 0.0,
     end_s: float | None = None,
+    decoder: Decoder | None = None,
 ) -> VideoSource:
     """Take note of a camera or stream, which `frames` opens, and again for ever; open a file.
 
@@ -59,6 +60,7 @@ def open_source(
         loop: whether a file starts again when it ends.
         start_s: of a file, pass over so many seconds.
         end_s: of a file, end so many seconds after its beginning.
+        decoder: what decodes instead of the CPU, as far as it can.
 
     Raises:
         StreamcamError: it is nothing of these, or a file that cannot be opened; the message says why, without
@@ -67,4 +69,4 @@ def open_source(
     address = parse_address(uri)
     if loop and uri == "-":
         raise StreamcamError("standard input cannot be played again: leave out --loop")
-    return VideoSource(address, name=name, paced=paced, loop=loop, start_s=start_s, end_s=end_s)
+    return VideoSource(address, name=name, paced=paced, loop=loop, start_s=start_s, end_s=end_s, decoder=decoder)
