@@ -11,7 +11,6 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from streamcam.align import Aligned
-from streamcam.card import CardDecoder, decoders_on
 from streamcam.clips import SlidingWindow
 from streamcam.config import RunConfig
 from streamcam.engines import make_engine, require_device
@@ -23,6 +22,7 @@ from streamcam.files import write_json
 from streamcam.keys import client_keys, server_keys
 from streamcam.metrics import Metrics, Summary
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
+from streamcam.nvdec import CardDecoder, decoders_on
 from streamcam.pipeline import Pipeline, Sink
 from streamcam.publish import OverlaySink, PublishSink
 from streamcam.recorder import HeatRecorder, VideoRecorder, path_for, require_folder

@@ -1,6 +1,8 @@
 """Pictures on a GPU: as those of the host, to rounding. What needs no card of it runs on the CPU, tensors and all."""
 
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from itertools import islice
@@ -17,15 +19,17 @@ from av.codec.hwaccel import HWAccel
 from av.video.frame import VideoFrame
 from conftest import TINY_FORMAT
 from support.cameras import stop_after
+from support.write_clip import turn_clockwise, write_clip
 from test_render import a_heat, with_classes
 
-from streamcam import card
-from streamcam.card import CardDecoder, OnCard, decoders_on, on_card, to_rgb
+from streamcam import card, nvdec
+from streamcam.card import OnCard, to_rgb
 from streamcam.clips import prepare
 from streamcam.config import make_config
 from streamcam.errors import StreamcamError
 from streamcam.live import Live, assemble
 from streamcam.models import CamModel
+from streamcam.nvdec import CardDecoder, decoders_on, on_card
 from streamcam.pipeline import Sink
 from streamcam.records import Frame, Heat, Image, Picture, Result, Transform, on_host
 from streamcam.render import Caption, Painter, overlay, paint
@@ -269,6 +273,16 @@ def test_a_file_is_the_same_but_for_rounding() -> None:
     assert "uint8[360, 480, 3] on cpu" in repr(there[0])
 
 
+def test_a_video_of_a_turned_phone_is_upright(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", [cv2.GaussianBlur(a_scene(64, 96), (0, 0), 2)] * 2)
+    (upright, *_) = read(str(path), OnCpu())
+    turn_clockwise(path)
+    (host, *_), (there, *_) = read(str(path), None), read(str(path), OnCpu())
+    assert np.array_equal(there.pixels, np.rot90(upright.pixels, -1))
+    assert there.picture.shape == (96, 64, 3)
+    assert apart(host.picture, there.picture) <= FFMPEG_ROUNDS
+
+
 def test_a_camera_is_decoded_by_it_as_well(server_port: int) -> None:
     uri, decoder = f"rtsp://127.0.0.1:{server_port}/live", OnCpu()
     with stop_after(30) as stop, closing(open_source(uri, decoder=decoder)) as source:
@@ -299,7 +313,7 @@ def test_an_old_pyav_is_told_apart(monkeypatch: pytest.MonkeyPatch, caplog: pyte
     def old(device_type: str, device: str | None = None) -> HWAccel:
         raise AssertionError("not reached")
 
-    monkeypatch.setattr(card, "HWAccel", old)
+    monkeypatch.setattr(nvdec, "HWAccel", old)
     assert decoders_on([torch.device("cuda:0")]) == []
     assert [r.message for r in caplog.records] == [
         "decoding on the CPU: it takes PyAV 17 or newer (pip install 'av>=17')"
@@ -422,3 +436,13 @@ def test_a_run_on_a_card_is_that_of_the_host_and_no_memory_is_lost(tmp_path: Pat
     for _ in range(3):
         run(tiny, tmp_path, "unrecorded", device="cuda", decode="cuda")
     assert torch.cuda.memory_allocated() <= used + 2**20
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_command_line_says_so_in_one_line_and_goes_on() -> None:
+    options = ["--decode", "cuda", "--bind", "none", "--as-fast-as-possible", "--max-frames", "20"]
+    command = [sys.executable, "-m", "streamcam", "run", "sample", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    told = [line for line in done.stderr.splitlines() if "decod" in line]
+    assert told == ["decoding on the CPU: --decode cuda is for networks that run on --device cuda"]
+    assert "20 frames" in done.stdout
