@@ -159,7 +159,7 @@ def test_an_old_pyav_is_told_apart(monkeypatch: pytest.MonkeyPatch, caplog: pyte
     monkeypatch.setattr(nvdec, "HWAccel", old)
     assert decoders_on([torch.device("cuda:0")]) == []
     assert [r.message for r in caplog.records] == [
-        "decoding on the CPU: it takes PyAV 17 or newer (pip install 'av>=17')"
+        "decoding on the CPU: it takes PyAV 17 or newer (pip install 'streamcam[nvdec]')"
     ]
 
 
