@@ -76,9 +76,7 @@ def test_ten_bits_are_rounded_to_eight() -> None:
 
 def test_what_a_decoder_gives_in_another_layout_is_refused() -> None:
     decoded = a_decoded(64, 48, matrix=1, full=False, pixels="yuv444p")
-    with pytest.raises(
-        NotImplementedError, match="expected NV12 or P010, got yuv444p|unsupported"
-    ):  # ours, or PyAV 17's
+    with pytest.raises(NotImplementedError, match=r"expected NV12 or P010|unsupported"):  # the latter is PyAV 17's
         on_card(decoded)
 
 
