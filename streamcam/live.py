@@ -13,6 +13,7 @@ from pathlib import Path
 from streamcam.align import Aligned
 from streamcam.clips import SlidingWindow
 from streamcam.config import RunConfig
+from streamcam.display import require_display
 from streamcam.engines import make_engine, require_device
 from streamcam.engines.device import a_core_left_free
 from streamcam.engines.stream import StreamEngine
@@ -31,7 +32,6 @@ from streamcam.sources import VideoSource, open_source
 from streamcam.sources.address import parse_address
 from streamcam.transport import Publisher
 from streamcam.transport.endpoints import require_bindable
-from streamcam.viewer import require_display
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,11 @@ ALLOWED = {
     "align": {"records", "pipeline"},
     "publish": {"records", "render", "transport", "wire", "pipeline", "metrics", "sources"},
     "recorder": {"records", "errors", "pipeline", "sources"},
-    "viewer": {"records", "errors", "wire", "transport", "render"},
+    "display": {"errors"},
+    "viewer": {"records", "errors", "display", "wire", "transport", "render"},
     "live": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "transport"),
-        *("keys", "viewer", "pipeline", "metrics", "align", "publish", "recorder"),
+        *("keys", "display", "pipeline", "metrics", "align", "publish", "recorder"),
     },
     "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline"},
     "train": {
@@ -58,8 +59,8 @@ ALLOWED = {
     },
     "quantize": {"errors", "cam", "clips", "sources", "models", "engines"},
     "analyze": {"records", "errors", "clips", "sources", "models", "engines", "bench"},
-    "doctor": {"errors", "engines", "models", "viewer"},
-    "demo": {"errors", "viewer"},
+    "doctor": {"errors", "engines", "models", "display"},
+    "demo": {"errors", "display"},
     "console": {
         *("records", "metrics", "models", "pipeline", "live", "doctor", "explain", "evaluate", "train", "bench"),
         *("quantize", "analyze", "keys", "sources"),
