@@ -9,6 +9,7 @@ A slot is used again when its last result has been read: that is the only time t
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from streamcam.engines.lanes import Event, Lane, Lanes
 
-Arrays = list[npt.NDArray[np.generic]]
+Arrays = list[npt.NDArray[Any]]
 
 Compute = Callable[[Tensor], Sequence[Tensor]]
 """All bytes of a batch, uint8 [n] on the device → results, on the device."""
