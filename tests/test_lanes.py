@@ -421,6 +421,19 @@ def test_an_overloaded_camera_captures_nothing_new(unpadded: CamModel, chunk: in
     assert captured[-1] == captured[2] == (2 if chunk else 1)  # of one frame, and of a chunk
 
 
+@pytest.mark.parametrize("hop", [2, 3])
+def test_a_hop_that_was_asked_for_is_worth_graphs(unpadded: CamModel, hop: int) -> None:
+    lanes = LateLanes(0)
+    engine, reference = engine_of("stream", unpadded, lanes, hop=hop), engine_of("window", unpadded)
+    window = SlidingWindow(unpadded.spec.clip_format, hop=hop)
+    captured = []
+    for clip in filter(None, map(window.push, map(make_frame, range(20)))):
+        assert_same(engine.infer([clip]), reference.infer([clip]))
+        captured.append(lanes.captured)
+    assert captured[1:] == [1] * (len(captured) - 1)
+    assert captured[0] == 0  # the first clip of all is seen whole
+
+
 def test_the_ferry_brings_back_what_was_computed_in_its_own_type_and_shape() -> None:
     ferry, rng = Ferry(LateLanes(0)), np.random.default_rng(0)
     pieces = [rng.integers(0, 255, (n, 3), dtype=np.uint8) for n in (2, 1, 4)]

@@ -46,6 +46,7 @@ class StreamEngine(DeviceEngine):
         classes: Sequence[int] | None = None,
         dense: bool = False,
         chunk: int | None = None,
+        hop: int | None = None,
     ) -> None:
         """Convert a model.
 
@@ -56,6 +57,7 @@ class StreamEngine(DeviceEngine):
             classes: indices of the classes whose heat each clip's carries.
             dense: give a slice for every frame where the network strides over frames.
             chunk: how many frames of a source go through the network at a time, at most; by default all that are new.
+            hop: how many are new as a rule, where neither `chunk` nor the network's stride: worth CUDA graphs.
         """
         together = 1 if network is not None or runner.spec.framewise else SOURCES_A_CLIP
         super().__init__(runner, max_batch=together * runner.max_batch)
@@ -63,7 +65,7 @@ class StreamEngine(DeviceEngine):
         self.lookahead_s, self.hop = self.span.lookahead / spec.clip_format.fps, self.span.stride
         slices = spec.clip_format.length - spec.temporal_context if dense else spec.slices
         self._tracks = Tracks(
-            runner, self._network, self._graphs, slices=slices, top_k=top_k, classes=classes, chunk=chunk
+            runner, self._network, self._graphs, slices=slices, top_k=top_k, classes=classes, chunk=chunk, hop=hop
         )
         self._sources: dict[str, _Source] = {}
         warm_up = np.zeros((1, 3, *spec.clip_format.crop), np.uint8)

@@ -101,8 +101,10 @@ class Tracks:
         top_k: int,
         classes: Sequence[int] | None,
         chunk: int | None,
+        hop: int | None,
     ) -> None:
         self._runner, self._network, self._graphs, self._chunk = runner, network, graphs, chunk
+        self._usual = {network.span.stride, chunk, hop}
         self._top_k, self._classes = top_k, runner.class_numbers(classes)
         self._rings = Rings(slices)
         self._in_place: InPlace | None = None
@@ -247,7 +249,7 @@ class Tracks:
             features = network.run(phase, self._runner.normalise(frames), rows) if frames.shape[1] else None
             return self._look(features, numbers)
 
-        is_usual = frames.shape[1] in (network.span.stride, self._chunk)  # others are too many to capture them all
+        is_usual = frames.shape[1] in self._usual  # others are too many to capture them all
         if not is_usual or phase < network.settled or self._rings.is_empty:
             return see(frames, numbers)
         return [result.clone() for result in self._graphs.run(phase, see, frames, numbers)]
