@@ -138,6 +138,7 @@ def _make_engines(
                 classes=classes,
                 dense=config.dense,
                 chunk=config.chunk,
+                hop=config.hop,
             )
             for device in config.device.split(",")
         ]
