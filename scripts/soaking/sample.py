@@ -51,6 +51,8 @@ class Seen:
 
     endpoint: str
     kinds: tuple[Kind, ...] = ("result", "status")
+    sources: list[str] | None = None
+    """Only of these cameras."""
     status: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What the last one of each camera says."""
     disordered: int = 0
@@ -67,7 +69,7 @@ class Seen:
         self._thread.start()
 
     def _watch(self) -> None:
-        with Subscriber(self.endpoint, kinds=self.kinds) as subscriber:
+        with Subscriber(self.endpoint, kinds=self.kinds, sources=self.sources) as subscriber:
             while not self._stop.is_set():
                 for message in subscriber.messages(timeout_s=0.2):
                     with self._lock:
@@ -89,13 +91,18 @@ class Seen:
                 self._counts[header.source] += 1
                 self.last_result_s[header.source] = header.frame.captured_ns / 1e9
 
+    def ages_ms(self) -> dict[str, list[float]]:
+        """Capture → publish of every message of a kind that came since the last call."""
+        with self._lock:
+            ages_ms, self._ages_ms = dict(self._ages_ms), defaultdict(list)
+        return ages_ms
+
     def second(self, process: psutil.Process, at_s: float, cameras: list[str]) -> Second:
         """What came since the last call, and how much memory the process has."""
         with self._lock:
-            counts, ages_ms = {name: self._counts[name] for name in cameras}, dict(self._ages_ms)
-            self._counts, self._ages_ms = Counter(), defaultdict(list)
+            counts, self._counts = {name: self._counts[name] for name in cameras}, Counter()
             drops = sum(dropped(status) for status in self.status.values())
-        return Second(round(at_s, 2), process.memory_info().rss / 2**20, ages_ms, counts, drops)
+        return Second(round(at_s, 2), process.memory_info().rss / 2**20, self.ages_ms(), counts, drops)
 
     def sample(self, process: psutil.Process, at_s: float, cameras: list[str]) -> Sample:
         """The same in short, and how the process stands."""
