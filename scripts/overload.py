@@ -44,7 +44,7 @@ def main() -> None:
         seconds, outcome, status = overload(arguments, TIMES * fit, folder, stack)
     checks = judged_overload(seconds, outcome, status)
     print(lines(checks))
-    title = f"{arguments.minutes:g} minutes, {arguments.model}: {fit} cameras fit, {TIMES * fit} run"
+    title = f"{arguments.minutes:g} min, {arguments.model}: {fit} cameras fit, {TIMES * fit} run"
     draw_overload(seconds, checks, arguments.chart, title=title)
     print(f"picture: {arguments.chart}")
     if arguments.json:

@@ -35,6 +35,8 @@ def _framed(heights: Sequence[float], checks: Sequence[Check], path: Path, *, ti
         )
         yield axes
         axes[-1].set_xlabel("minutes")
+        axes[-1].set_xlim(left=0)
+        axes[-1].margins(x=0)
         figure.suptitle(title, fontsize=13, x=0.01, y=0.995, ha="left")
         figure.text(0.01, 0.01, lines(checks), family="monospace", fontsize=8.5, va="bottom")
         figure.tight_layout(rect=(0, text_in / (plots_in + text_in), 1, 0.985), h_pad=0.3)
@@ -88,7 +90,7 @@ def _latency(axis: Any, minutes: npt.NDArray[np.float64], curves: npt.NDArray[np
     axis.plot(minutes, curves[:, 0], ".", color=GREY, markersize=3, label="p50")
     axis.set_ylabel(label)
     axis.set_ylim(bottom=0)
-    axis.legend(loc="upper right", frameon=False, ncols=2)
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 0.93), frameon=False, ncols=2, borderpad=0)
 
 
 def _memory(axis: Any, samples: Sequence[Sample] | Sequence[Second]) -> None:
