@@ -246,8 +246,13 @@ def _open_sources(config: RunConfig, stack: ExitStack) -> list[VideoSource]:
     seen: Counter[str] = Counter()
     given = {source.name for source in config.sources}
     for source in config.sources:
-        uri = source.uri_with_login()
-        opened = open_source(uri, name=source.name, paced=not config.as_fast_as_possible, loop=config.loop)
+        opened = open_source(
+            source.uri_with_login(),
+            name=source.name,
+            paced=not config.as_fast_as_possible,
+            loop=config.loop,
+            renewed=None if source.username is None else source.uri_with_login,
+        )
         stack.enter_context(closing(opened))
         base = opened.name
         while source.name is None and (opened.name in seen or opened.name in given):
