@@ -34,6 +34,7 @@ POINTS = {
     "streams": 60.0,
     "heat": 12.0,
     "overlap": 22.0,
+    "pictures": 15.0,
     "cameras": 65.0,
     "gradcam": 30.0,
     "memory": 30.0,

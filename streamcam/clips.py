@@ -7,17 +7,21 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamcam.records import Clip, ClipFormat, Frame, Image, Transform
+from streamcam.records import Clip, ClipFormat, Frame, Image, Picture, Transform
 
 MAX_GAP_S = 0.5
 BLOCK_CLIPS = 8
 
 
-def prepare(image: Image, clip_format: ClipFormat) -> Image:
+def prepare(picture: Picture, clip_format: ClipFormat) -> Image:
     """Resize and crop one picture, uint8 [H,W,3] of any size, to the network's uint8 [3,h,w]."""
     (height, width), (h, w) = clip_format.resize, clip_format.crop
-    shrinks = image.shape[0] >= height and image.shape[1] >= width
-    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    shrinks = picture.shape[0] >= height and picture.shape[1] >= width
+    if isinstance(picture, np.ndarray):
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        resized = np.asarray(cv2.resize(picture, (width, height), interpolation=how), np.uint8)
+    else:
+        resized = picture.resized(height, width, area=shrinks)
     top, left = _crop_offset(clip_format)
     return np.ascontiguousarray(resized[top : top + h, left : left + w].transpose(2, 0, 1), dtype=np.uint8)
 
@@ -84,7 +88,7 @@ class SlidingWindow:
 
     def _breaks(self, previous: Frame, frame: Frame) -> bool:
         """Whether `frame` does not follow `previous` in one unbroken stretch of video."""
-        if frame.session != previous.session or frame.pixels.shape != previous.pixels.shape:
+        if frame.session != previous.session or frame.picture.shape != previous.picture.shape:
             return True
         interval_s = frame.pts_s - previous.pts_s
         usual_s = median(self._intervals_s) if self._intervals_s else 0.0
@@ -108,7 +112,7 @@ class SlidingWindow:
             self._carry_on_in_a_new_block()
         i = self._filled
         repeats = self._samples > 0 and self._pts_s[i - 1] == frame.pts_s
-        self._block[i] = self._block[i - 1] if repeats else prepare(frame.pixels, self.clip_format)
+        self._block[i] = self._block[i - 1] if repeats else prepare(frame.picture, self.clip_format)
         self._pts_s[i] = frame.pts_s
         self._filled += 1
         self._samples += 1

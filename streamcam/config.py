@@ -95,6 +95,10 @@ class RunConfig(_Strict):
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = Field(
         "auto", description="auto is the fastest native one; int8 is for what streamcam quantize made"
     )
+    decode: Literal["cpu", "cuda"] = Field(
+        "cpu",
+        description="cuda: each camera's video on the GPU, which then paints it, too; what it cannot, the CPU does",
+    )
     window: int | None = Field(None, ge=1, le=1024, description="frames in a clip; by default the model's own")
     hop: int | None = Field(
         None, ge=1, le=100_000, description="frames between windows; by default a chunk, or a heat slice's worth"

@@ -23,6 +23,7 @@ from streamcam.files import write_json
 from streamcam.keys import client_keys, server_keys
 from streamcam.metrics import Metrics, Summary
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
+from streamcam.nvdec import CardDecoder, decoders_on
 from streamcam.pipeline import Pipeline, Sink
 from streamcam.publish import OverlaySink, PublishSink
 from streamcam.recorder import HeatRecorder, VideoRecorder, path_for, require_folder
@@ -84,7 +85,8 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     engine = engines[0]
     hop = config.hop or config.chunk or engine.hop
     _require_every_frame(engine, hop)
-    sources = _open_sources(config, stack)
+    decoders = [] if config.decode == "cpu" else decoders_on([engine.runner.device for engine in engines])
+    sources = _open_sources(config, decoders, stack)
     metrics = Metrics()
     painter = Painter(None if config.as_fast_as_possible else _LiveCaption(metrics))
     publisher = _publisher(config, stack)
@@ -240,8 +242,8 @@ def _require_every_frame(engine: WindowEngine | StreamEngine, hop: int) -> None:
         )
 
 
-def _open_sources(config: RunConfig, stack: ExitStack) -> list[VideoSource]:
-    """All of them, files open; two with the same default name become cam and cam-2."""
+def _open_sources(config: RunConfig, decoders: Sequence[CardDecoder], stack: ExitStack) -> list[VideoSource]:
+    """All of them, files open; two with the same default name become cam and cam-2. Decoders take turns."""
     sources: list[VideoSource] = []
     seen: Counter[str] = Counter()
     given = {source.name for source in config.sources}
@@ -252,6 +254,7 @@ def _open_sources(config: RunConfig, stack: ExitStack) -> list[VideoSource]:
             paced=not config.as_fast_as_possible,
             loop=config.loop,
             renewed=None if source.username is None else source.uri_with_login,
+            decoder=decoders[len(sources) % len(decoders)] if decoders else None,
         )
         stack.enter_context(closing(opened))
         base = opened.name

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from streamcam.metrics import Metrics
 from streamcam.pipeline import Sink
-from streamcam.records import Image, Result
+from streamcam.records import Picture, Result
 from streamcam.render import Painter
 from streamcam.sources import Source
 from streamcam.sources.state import SourceState
@@ -62,8 +62,8 @@ class OverlaySink(Sink):
         self._publisher.offer_picture("overlay", result, self._painter.overlay)
 
 
-def _as_it_came(result: Result) -> Image:
-    return result.frame.pixels
+def _as_it_came(result: Result) -> Picture:
+    return result.frame.picture
 
 
 def status_of(source: Source, metrics: Metrics) -> dict[str, str | int | float | bool | None]:

@@ -3,10 +3,10 @@
 Frame ──► Clip ──► Heat ──► Result
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,65 @@ from streamcam.errors import StreamcamError
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+
+
+class Ink(NamedTuple):
+    """What is drawn on a rectangle of a picture, whichever picture that is: `picture · through / 255 + colours`."""
+
+    x: int
+    y: int
+    colours: Image
+    """uint8 [h,w,3], RGB: as it comes out on black."""
+    through: Image
+    """uint8 [h,w]: how much of the picture can be seen."""
+
+
+class CardPicture(Protocol):
+    """A picture in a GPU's memory, RGB; it is never changed, and only what is asked for crosses the bus."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, 3)."""
+        ...
+
+    def fetch(self) -> Image:
+        """All of it, uint8 [H,W,3]."""
+        ...
+
+    def resized(self, height: int, width: int, *, area: bool) -> Image:
+        """At another size, uint8 [height,width,3]: by means over areas, or linearly."""
+        ...
+
+    def heated(
+        self, cells: Floats, region: tuple[int, int, int, int], *, scale: float, opacity: float, colours: Image
+    ) -> "CardPicture":
+        """With heat over a rectangle.
+
+        Args:
+            cells: float32 [h,w], logit units.
+            region: (x0, y0, x1, y1) in pixels, over which cells are spread.
+            scale: the heat, in logit units, that is painted at full strength.
+            opacity: 0–1, how much of the picture full strength hides.
+            colours: uint8 [256,3], RGB, from no heat to full strength.
+        """
+        ...
+
+    def inked(self, inks: Sequence[Ink]) -> "CardPicture":
+        """With what is drawn on it."""
+        ...
+
+    def jpeg(self, quality: int) -> bytes | None:
+        """As a JPEG file; None where this card, or what is installed, cannot make one."""
+        ...
+
+
+Picture = Image | CardPicture
+"""Where a picture lies is where it was decoded."""
+
+
+def on_host(picture: Picture) -> Image:
+    """A picture in the host's memory, uint8 [H,W,3]."""
+    return picture if isinstance(picture, np.ndarray) else picture.fetch()
 
 
 def _show(record: Any) -> str:
@@ -39,7 +98,7 @@ def _expect(condition: bool, expected: str, got: object) -> None:
 class Frame:
     """One picture of one camera, and when it was taken."""
 
-    image: Image | None
+    image: Picture | None
     """uint8 [H,W,3], RGB, 0–255. None where a message brought the frame's particulars without its pixels."""
     index: int
     """Running number of the frame in its source, over all sessions, from 0."""
@@ -54,14 +113,14 @@ class Frame:
 
     def __post_init__(self) -> None:
         image = self.image
-        if image is not None:
+        if isinstance(image, np.ndarray):
             ok = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size > 0
             _expect(ok, "image uint8 [H,W,3]", f"{image.dtype}{list(image.shape)}")
         _expect(np.isfinite(self.pts_s), "a finite pts_s", self.pts_s)
 
     @property
-    def pixels(self) -> Image:
-        """The picture, uint8 [H,W,3].
+    def picture(self) -> Picture:
+        """The picture, where it lies.
 
         Raises:
             StreamcamError: this frame came in a message without pixels.
@@ -69,6 +128,15 @@ class Frame:
         if self.image is None:
             raise StreamcamError("this result carries no picture: subscribe to 'frame' or 'overlay' as well")
         return self.image
+
+    @property
+    def pixels(self) -> Image:
+        """The picture, uint8 [H,W,3]; fetched each time, if it lies on a GPU.
+
+        Raises:
+            StreamcamError: this frame came in a message without pixels.
+        """
+        return on_host(self.picture)
 
     __repr__ = _show
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from streamcam.localise import Box, contrast_at, enlarge
-from streamcam.records import Floats, Heat, Image, Result
+from streamcam.records import Floats, Heat, Image, Ink, Picture, Result
 
 COLOUR_MAP = cv2.COLORMAP_INFERNO
 """Dark to bright, so that colour-blind people, and black-and-white prints, can tell more heat from less."""
@@ -54,11 +54,15 @@ def paint(
     region = image[y0:y1, x0:x1]
     strength = np.clip(enlarge(contrast_at(heat, k, pts_s), x1 - x0, y1 - y0) / scale, 0.0, 1.0)
     colour = _coloured(strength)
-    certainty = min(1.0, float(heat.scores[k]) / FULL_SCORE) if fade else 1.0
-    alpha = strength * (opacity * certainty)
+    alpha = strength * (opacity * _certainty(heat, k) if fade else opacity)
     painted = image.copy()
     painted[y0:y1, x0:x1] = cv2.blendLinear(colour, np.ascontiguousarray(region), alpha, 1 - alpha)
     return painted
+
+
+def _certainty(heat: Heat, k: int) -> float:
+    """0–1: how strongly a class is painted for its probability."""
+    return min(1.0, float(heat.scores[k]) / FULL_SCORE)
 
 
 def cells_alone(cells: Floats, *, scale: float, width: int, height: int) -> Image:
@@ -99,21 +103,61 @@ def overlay(
     opacity: float = 0.6,
     caption: Caption | None = None,
     box: Box | None = None,
-) -> Image:
-    """The whole overlay: frame, heat of class `k`, a box, the top classes as bars, the scale's legend, a caption."""
-    image, heat = result.frame.pixels, result.heat
-    if heat is None:
-        painted = image.copy()
-    else:
-        painted = paint(image, heat, k=k, pts_s=result.frame.pts_s, scale=scale, opacity=opacity)
+) -> Picture:
+    """The whole overlay: frame, heat of class `k`, a box, the top classes as bars, the scale's legend, a caption.
+
+    It is painted where the frame's picture lies. Text is drawn by the host in either case: for a card on black and on
+    white, which says of each pixel how much of the picture shines through, and what is added.
+    """
+    picture, heat, pts_s = result.frame.picture, result.heat, result.frame.pts_s
+    caption = caption or Caption(f"{result.frame.source}  {pts_s:.2f} s")
+    if isinstance(picture, np.ndarray):
+        painted = picture.copy()
+        if heat is not None:
+            painted = paint(picture, heat, k=k, pts_s=pts_s, scale=scale, opacity=opacity)
+        _draw(painted, heat, scale=scale, k=k, caption=caption, box=box)
+        return painted
+    height, width = picture.shape[:2]
+    if heat is not None:
+        picture = picture.heated(
+            contrast_at(heat, k, pts_s),
+            heat.transform.to_pixels(height, width),
+            scale=scale,
+            opacity=opacity * _certainty(heat, k),
+            colours=_coloured(np.linspace(0, 1, 256, dtype=np.float32)[None])[0],
+        )
+    black, white = np.zeros((height, width, 3), np.uint8), np.full((height, width, 3), 255, np.uint8)
+    for ground in (black, white):
+        touched = _draw(ground, heat, scale=scale, k=k, caption=caption, box=box)
+    inks = []
+    for x0, y0, x1, y1 in touched:
+        colours = black[y0:y1, x0:x1]
+        inks.append(Ink(x0, y0, colours, white[y0:y1, x0:x1, 0] - colours[:, :, 0]))
+    return picture.inked(inks)
+
+
+def _draw(image: Image, heat: Heat | None, *, scale: float, k: int, caption: Caption, box: Box | None) -> Sequence[Box]:
+    """Draw what stands on an overlay besides the heat → rectangles, which do not overlap, that hold all of it."""
+    canvas = _Canvas(image)
     if box is not None:
-        outline(painted, box)
-    canvas = _Canvas(painted)
-    canvas.caption(caption or Caption(f"{result.frame.source}  {result.frame.pts_s:.2f} s"))
+        outline(image, box)
+    canvas.caption(caption)
     if heat is not None:
         canvas.bars(heat, k)
         canvas.legend(scale)
-    return painted
+    whole = Box(0, 0, image.shape[1], image.shape[0])
+    return _apart(canvas.touched) if box is None else [whole]
+
+
+def _apart(boxes: Sequence[Box]) -> Sequence[Box]:
+    """Boxes over the same area, where those that overlap are one."""
+    apart: list[Box] = []
+    for box in boxes:
+        while other := next((other for other in apart if other.intersection(box)), None):
+            apart.remove(other)
+            box = Box(*map(min, box[:2], other[:2]), *map(max, box[2:], other[2:]))
+        apart.append(box)
+    return apart
 
 
 def panel(image: Image, lines: Sequence[str]) -> Image:
@@ -130,10 +174,10 @@ class Painter:
         self._caption, self._opacity = caption, opacity
         self._running = RunningScale()
         self._scales: dict[str, tuple[Heat, float]] = {}
-        self._painted: tuple[Result, Image] | None = None
+        self._painted: tuple[Result, Picture] | None = None
 
-    def overlay(self, result: Result, *, k: int = 0, box: Box | None = None) -> Image:
-        """The overlay of a result with class `k`, by default the strongest, uint8 [H,W,3].
+    def overlay(self, result: Result, *, k: int = 0, box: Box | None = None) -> Picture:
+        """The overlay of a result with class `k`, by default the strongest, uint8 [H,W,3], where its frame lies.
 
         The same array for the same result.
         """
@@ -164,6 +208,8 @@ class _Canvas:
         self._line = round(34 * self._font)
         self._margin = round(14 * self._font)
         self._weight = 2 if self._font > 1.2 else 1
+        self.touched: list[Box] = []
+        """What has been drawn on: all text is on shades, but for a few of its rim's pixels."""
 
     def caption(self, caption: Caption) -> None:
         """Title and notes, top left."""
@@ -228,6 +274,9 @@ class _Canvas:
 
     def _shade(self, x: int, y: int, width: int, height: int) -> None:
         """Darken a rectangle, so that text can be read on any picture."""
-        area = self._image[max(y, 0) : y + height, max(x, 0) : x + width]
+        rim, (x1, y1) = self._margin, (x + width, y + height)
+        corner = min(x1 + rim, self._width), min(y1 + rim, self._height)
+        self.touched.append(Box(max(x - rim, 0), max(y - rim, 0), *corner))
+        area = self._image[max(y, 0) : y1, max(x, 0) : x1]
         if area.size:
             area[:] = cv2.addWeighted(area, 0.4, np.full_like(area, SHADE), 0.6, 0)

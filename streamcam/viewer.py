@@ -12,7 +12,7 @@ import numpy as np
 
 from streamcam.display import require_display
 from streamcam.errors import StreamcamError, printable
-from streamcam.records import Heat, Image, Result
+from streamcam.records import Heat, Image, Result, on_host
 from streamcam.render import Caption, Painter, overlay, panel
 from streamcam.transport import Subscriber
 from streamcam.wire import Message
@@ -135,7 +135,8 @@ class Screen:
         k = 0 if heat is None else _position(heat, view.class_index)
         scale = 1.0 if heat is None else self._painter.scale(source, heat, k)
         result = replace(self._frames[source], heat=heat)
-        picture = overlay(result, scale=scale, k=k, opacity=view.opacity, caption=self._caption(result, view, skipped))
+        caption = self._caption(result, view, skipped)
+        picture = on_host(overlay(result, scale=scale, k=k, opacity=view.opacity, caption=caption))
         return panel(picture, HELP) if view.help else picture
 
     def _caption(self, result: Result, view: View, skipped: Counter[str]) -> Caption:

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from streamcam.records import Frame, Heat, Image, Result, Transform
+from streamcam.records import Frame, Heat, Image, Picture, Result, Transform, on_host
 
 PROTOCOL = "streamcam/1"
 MAX_HEADER_BYTES = 64 * 1024
@@ -167,12 +167,20 @@ def encode_result(result: Result, stamp: Stamp) -> list[bytes]:
     return _message("result", result, stamp, tensors)
 
 
-def encode_picture(kind: Literal["frame", "overlay"], result: Result, picture: Image, stamp: Stamp) -> list[bytes]:
+def encode_picture(kind: Literal["frame", "overlay"], result: Result, picture: Picture, stamp: Stamp) -> list[bytes]:
     """A `frame` (as it came) or an `overlay` (painted), uint8 [H,W,3] RGB, as JPEG."""
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    jpeg = _jpeg(picture)
     part = Part(name="image", media="image/jpeg", dtype="u1", shape=list(picture.shape), nbytes=len(jpeg))
     return _message(kind, result, stamp, [(part, jpeg)])
+
+
+def _jpeg(picture: Picture) -> bytes:
+    """Made where the picture lies, if that can be done there."""
+    jpeg = None if isinstance(picture, np.ndarray) else picture.jpeg(JPEG_QUALITY)
+    if jpeg is None:
+        bgr = cv2.cvtColor(on_host(picture), cv2.COLOR_RGB2BGR)
+        jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    return jpeg
 
 
 def encode_status(source: str, data: Mapping[str, Scalar], stamp: Stamp) -> list[bytes]:

@@ -19,6 +19,8 @@ ALLOWED = {
     "watchdog": {"errors"},
     "metrics": set(),
     "sources": {"records", "errors"},
+    "card": {"records"},
+    "nvdec": {"errors", "card"},
     "clips": {"records"},
     "cam": {"records", "errors"},
     "models": {"records", "errors", "files", "clips", "cam"},
@@ -39,7 +41,7 @@ ALLOWED = {
     "viewer": {"records", "errors", "display", "wire", "transport", "render"},
     "live": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "transport"),
-        *("keys", "display", "pipeline", "metrics", "align", "publish", "recorder"),
+        *("keys", "display", "pipeline", "metrics", "align", "publish", "recorder", "nvdec"),
     },
     "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline"},
     "train": {
@@ -105,7 +107,7 @@ def test_a_viewer_starts_without_torch(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", ["models", "engines", "worker", "bench.engines"])
+@pytest.mark.parametrize("module", ["models", "engines", "worker", "bench.engines", "card"])
 def test_a_network_runs_with_torch_numpy_and_opencv_alone(module: str) -> None:
     others = "('av', 'matplotlib', 'msgspec', 'pydantic', 'rich', 'typer', 'yaml', 'zmq')"
     code = f"import sys, streamcam.{module}; print([m for m in {others} if m in sys.modules])"

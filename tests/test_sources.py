@@ -3,7 +3,6 @@ import re
 import signal
 import socket
 import string
-import struct
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from hypothesis import strategies as st
 from support import mjpeg_server as mjpeg
 from support.cameras import camera, rtsp_server, stop_after
 from support.mjpeg_server import mjpeg_server
+from support.write_clip import turn_clockwise
 
 from streamcam.errors import StreamcamError, redact
 from streamcam.records import Frame
@@ -329,10 +329,7 @@ def test_pixels_are_red_green_blue() -> None:
 def test_a_video_of_a_turned_phone_is_upright(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", 1)
     upright = read(path, paced=False)[0].pixels
-    upright_matrix = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-    clockwise = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30)
-    head, track, rest = path.read_bytes().partition(b"tkhd")
-    path.write_bytes(head + track + rest.replace(upright_matrix, clockwise, 1))
+    turn_clockwise(path)
     turned = read(path, paced=False)[0].pixels
     assert np.array_equal(turned, np.rot90(upright, -1))
 

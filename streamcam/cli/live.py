@@ -28,6 +28,7 @@ def run(
     engine: Annotated[str | None, option("engine")] = None,
     device: Annotated[str | None, option("device")] = None,
     precision: Annotated[str | None, option("precision")] = None,
+    decode: Annotated[str | None, option("decode")] = None,
     window: Annotated[int | None, option("window")] = None,
     hop: Annotated[int | None, option("hop")] = None,
     chunk: Annotated[int | None, option("chunk")] = None,

@@ -21,7 +21,7 @@ from streamcam.live import find_classes
 from streamcam.localise import Box
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
 from streamcam.pictures import read_picture, save_picture
-from streamcam.records import Clip, Frame, Heat, Image, Result
+from streamcam.records import Clip, Frame, Heat, Image, Result, on_host
 from streamcam.render import Caption, Painter, outline, paint
 from streamcam.sheet import Cell, fit, grid
 
@@ -210,7 +210,7 @@ def _overlay(painter: Painter, seen: _Seen) -> Image:
     box = seen.found[seen.k].box
     larger = None if box is None else Box(*(round(edge * factor) for edge in box))
     result = Result(Frame(image, 0, 0.0, captured_ns=0, source=seen.path.name), seen.heat)
-    return painter.overlay(result, k=seen.k, box=larger)
+    return on_host(painter.overlay(result, k=seen.k, box=larger))
 
 
 def _cell(seen: _Seen, scale: float) -> Cell:

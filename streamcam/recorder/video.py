@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from streamcam.errors import StreamcamError
 from streamcam.recorder.file import WRITE_FAILURES, FileSink
 from streamcam.recorder.sound import Sound
-from streamcam.records import Frame, Image, Result
+from streamcam.records import Frame, Image, Picture, Result, on_host
 
 TIME_BASE = Fraction(1, 90_000)
 CRF = "21"
@@ -22,7 +22,7 @@ class VideoRecorder(FileSink):
     """Overlays → an H.264 mp4 with the frames' own timestamps."""
 
     def __init__(
-        self, path: Path, source: str, paint: Callable[[Result], Image], *, sound: Sound | None = None
+        self, path: Path, source: str, paint: Callable[[Result], Picture], *, sound: Sound | None = None
     ) -> None:
         """Open it.
 
@@ -54,7 +54,7 @@ class VideoRecorder(FileSink):
         """Add a frame."""
         if result.frame.source != self._source:
             return
-        picture = self._fit(self._paint(result))
+        picture = self._fit(on_host(self._paint(result)))
         video_frame = VideoFrame.from_ndarray(picture, format="rgb24")
         is_first = self._last is None
         video_frame.pts, video_frame.time_base = self._next_pts(result.frame), TIME_BASE

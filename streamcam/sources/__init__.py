@@ -9,9 +9,9 @@ from streamcam.errors import StreamcamError
 from streamcam.records import Frame
 from streamcam.sources.address import parse_address
 from streamcam.sources.state import SourceState
-from streamcam.sources.video import VideoSource
+from streamcam.sources.video import Decoder, VideoSource
 
-__all__ = ["Source", "SourceState", "VideoSource", "open_source"]
+__all__ = ["Decoder", "Source", "SourceState", "VideoSource", "open_source"]
 
 
 class Source(Protocol):
@@ -49,6 +49,7 @@ def open_source(
     start_s: float = 0.0,
     end_s: float | None = None,
     renewed: Callable[[], str] | None = None,
+    decoder: Decoder | None = None,
 ) -> VideoSource:
     """Take note of a camera or stream, which `frames` opens, and again for ever; open a file.
 
@@ -61,6 +62,7 @@ def open_source(
         start_s: of a file, pass over so many seconds.
         end_s: of a file, end so many seconds after its beginning.
         renewed: the same URI with the login as it is now: asked for before each connection, since passwords change.
+        decoder: what decodes instead of the CPU, as far as it can.
 
     Raises:
         StreamcamError: it is nothing of these, or a file that cannot be opened; the message says why, without
@@ -70,4 +72,6 @@ def open_source(
     if loop and uri == "-":
         raise StreamcamError("standard input cannot be played again: leave out --loop")
     now = None if renewed is None else lambda: parse_address(renewed())
-    return VideoSource(address, name=name, paced=paced, loop=loop, start_s=start_s, end_s=end_s, renewed=now)
+    return VideoSource(
+        address, name=name, paced=paced, loop=loop, start_s=start_s, end_s=end_s, renewed=now, decoder=decoder
+    )

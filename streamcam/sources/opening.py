@@ -8,6 +8,7 @@ from threading import Event, Thread
 
 import av
 import av.error
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -21,8 +22,8 @@ MAX_PIXELS = 8192 * 8192
 FAILURES = (av.error.FFmpegError, OSError, ValueError)
 
 
-def open_video(address: Address, stop: Event | None = None) -> InputContainer:
-    """Open it, with its first video stream ready to be decoded.
+def open_video(address: Address, stop: Event | None = None, *, hwaccel: HWAccel | None = None) -> InputContainer:
+    """Open it, with its first video stream ready to be decoded, by `hwaccel` where that can be.
 
     It takes no longer than `NETWORK_TIMEOUT_S` for the host's name, as much for the connection, and as much for the
     stream's particulars, of which a host that does not answer uses up one. Once `stop` is set, no connection is begun.
@@ -38,7 +39,7 @@ def open_video(address: Address, stop: Event | None = None) -> InputContainer:
         raise StreamcamError(
             f"no such camera: {address.url} (is it plugged in? `streamcam doctor` lists what there is)"
         )
-    container = _container_or_reason(address)
+    container = _container_or_reason(address, hwaccel)
     if isinstance(container, str):  # raised here, and not where the cause would be its context, with the password
         raise StreamcamError(f"cannot open {address.shown}: {container}")
     try:
@@ -68,25 +69,25 @@ def _require_known(host: str, shown: str) -> None:
         raise StreamcamError(f"cannot reach {shown}: unknown host {host!r}")
 
 
-def _container_or_reason(address: Address) -> InputContainer | str:
+def _container_or_reason(address: Address, hwaccel: HWAccel | None) -> InputContainer | str:
     begin_s = time.monotonic()
     try:
-        return _open_container(address)
+        return _open_container(address, hwaccel)
     except FAILURES as e:
         waited = time.monotonic() - begin_s > 0.9 * NETWORK_TIMEOUT_S  # FFmpeg calls that invalid data
         return "no answer in time" if address.live and waited else why_not(e)
 
 
-def _open_container(address: Address) -> InputContainer:
+def _open_container(address: Address, hwaccel: HWAccel | None) -> InputContainer:
     # FFmpeg's own look at the first pictures obeys max_pixels, too.
     options = {"max_pixels": str(MAX_PIXELS), **address.options}
     timeout_s = (NETWORK_TIMEOUT_S, DEAD_AFTER_S) if address.live else None
     if address.format == "v4l2":
         with suppress(*FAILURES):
-            return av.open(address.url, format="v4l2", options=options, timeout=timeout_s)
+            return av.open(address.url, format="v4l2", options=options, timeout=timeout_s, hwaccel=hwaccel)
         for key in ("framerate", "video_size"):  # whatever the camera has
             del options[key]
-    return av.open(address.url, format=address.format, options=options, timeout=timeout_s)
+    return av.open(address.url, format=address.format, options=options, timeout=timeout_s, hwaccel=hwaccel)
 
 
 def _prepare(container: InputContainer, shown: str) -> None:

@@ -1,19 +1,22 @@
 """Video through FFmpeg: cameras, streams and files → frames with real timestamps."""
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event, Lock
+from typing import Protocol
 
 import av.logging
 import numpy as np
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
 from streamcam.errors import StreamcamError
-from streamcam.records import Frame, Image
+from streamcam.records import CardPicture, Frame, Image, Picture
 from streamcam.sources.address import Address
 from streamcam.sources.opening import FAILURES, MAX_PIXELS, open_video
 from streamcam.sources.reading import Look, Reader
@@ -21,8 +24,23 @@ from streamcam.sources.seek import begin_of, seek
 from streamcam.sources.state import Backoff, SourceState
 from streamcam.sources.times import MAX_LATE_S, LiveTimes, Pace, Rate, RateLimit
 
+log = logging.getLogger(__name__)
+
 NO_OWN_TIMES = frozenset({"mpjpeg", "mjpeg"})
 """Formats in which FFmpeg makes timestamps up."""
+
+
+class Decoder(Protocol):
+    """Decodes elsewhere than on the CPU."""
+
+    @property
+    def hwaccel(self) -> HWAccel | None:
+        """What FFmpeg is told of it."""
+        ...
+
+    def picture(self, decoded: VideoFrame) -> CardPicture | None:
+        """What FFmpeg gave, upright, in RGB; None where it was not decoded there."""
+        ...
 
 
 class VideoSource:
@@ -44,6 +62,7 @@ class VideoSource:
         start_s: float = 0.0,
         end_s: float | None = None,
         renewed: Callable[[], Address] | None = None,
+        decoder: Decoder | None = None,
         backoff: Backoff | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -57,6 +76,7 @@ class VideoSource:
             start_s: of a file, pass over so many seconds.
             end_s: of a file, end so many seconds after its beginning.
             renewed: the same address with the login as it is now, asked for before each connection.
+            decoder: what decodes instead of the CPU, as far as it can; that it cannot is said once.
             backoff: how long to wait before each further attempt at a live source.
             clock: Unix time in nanoseconds.
 
@@ -70,7 +90,7 @@ class VideoSource:
         """Frames that were left out: `late` (queued up on the way), `corrupt` (did not decode), `rate` (too many)."""
         self._address, self._paced, self._loop, self._clock = address, paced, loop, clock
         self._start_s, self._end_s = start_s, float("inf") if end_s is None else end_s
-        self._renewed, self._backoff = renewed, backoff or Backoff()
+        self._renewed, self._decoder, self._backoff = renewed, decoder, backoff or Backoff()
         self._state = SourceState("connecting")
         self._index = self._session = self._captured_ns = 0
         self._container: InputContainer | None = None
@@ -119,7 +139,8 @@ class VideoSource:
         if self._container is None:
             if self._renewed is not None:
                 self._address = self._renewed()
-            self._container = open_video(self._address, stop)
+            hwaccel = self._decoder.hwaccel if self._decoder else None
+            self._container = open_video(self._address, stop, hwaccel=hwaccel)
             # Over HTTP comes either a camera's endless stream, or a file.
             is_file = self._address.url.startswith("http") and self._container.duration
             self.live = self._address.live and not is_file
@@ -221,12 +242,22 @@ class VideoSource:
         """A picture's frame; none, where it cannot be had in RGB."""
         self._captured_ns = max(self._captured_ns, captured_ns)
         try:
-            image = _to_rgb(picture)
+            image = self._image_of(picture)
         except FAILURES:
             self.drops["corrupt"] += 1
             return
         self._index += 1
         yield Frame(image, self._index - 1, pts_s, self._captured_ns, self.name, session=self._session)
+
+    def _image_of(self, decoded: VideoFrame) -> Picture:
+        """In RGB, where it was decoded; from the first on that the decoder did not take, always by the CPU."""
+        if self._decoder is not None:
+            picture = self._decoder.picture(decoded)
+            if picture is not None:
+                return picture
+            log.warning("%s is decoded on the CPU: the other decoder does not take it", self.name)
+            self._decoder = None
+        return _to_rgb(decoded)
 
     def _live_frames(self, reader: Reader, stop: Event) -> Iterator[Frame]:
         by_arrival = self.open().format.name in NO_OWN_TIMES

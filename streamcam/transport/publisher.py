@@ -13,7 +13,7 @@ import zmq
 
 from streamcam.errors import StreamcamError
 from streamcam.keys import server_keys
-from streamcam.records import Image, Result
+from streamcam.records import Picture, Result
 from streamcam.transport.endpoints import reason_of, require_bindable
 from streamcam.transport.sockets import KERNEL_BUFFER_BYTES, doorkeeper, lock, notice_the_dead
 from streamcam.wire import (
@@ -45,7 +45,7 @@ class _Offer:
 
     kind: Literal["frame", "overlay"]
     result: Result
-    paint: Callable[[Result], Image]
+    paint: Callable[[Result], Picture]
     offered_ns: int
 
 
@@ -114,14 +114,14 @@ class Publisher:
         self._send(encode_result(result, self._stamp(result.frame.source, "result")))
 
     def offer_picture(
-        self, kind: Literal["frame", "overlay"], result: Result, paint: Callable[[Result], Image]
+        self, kind: Literal["frame", "overlay"], result: Result, paint: Callable[[Result], Picture]
     ) -> None:
         """Send a picture if anybody wants it; otherwise keep it for the next one who does.
 
         Args:
             kind: `frame` (as it came) or `overlay` (painted).
             result: what it shows.
-            paint: makes the picture, uint8 [H,W,3] RGB; called from here or from `serve`.
+            paint: makes the picture, uint8 [H,W,3] RGB, here or on a GPU; called from here or from `serve`.
         """
         name = topic(result.frame.source, kind)
         self._last.pop(name, None)

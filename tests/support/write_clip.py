@@ -1,5 +1,6 @@
 """Write small video files for tests."""
 
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -22,3 +23,11 @@ def write_clip(path: Path, pictures: Sequence[npt.NDArray[np.uint8]], *, fps: in
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def turn_clockwise(path: Path) -> None:
+    """Make an upright .mp4, 64 pixels high, say that it was taken by a phone that was turned."""
+    upright = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    clockwise = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30)
+    head, track, rest = path.read_bytes().partition(b"tkhd")
+    path.write_bytes(head + track + rest.replace(upright, clockwise, 1))

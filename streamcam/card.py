@@ -1,0 +1,137 @@
+"""Pictures on a GPU: prepared, painted and made into JPEG files there, so that none of full size crosses the bus.
+
+All is done on the device's default stream, in order, whichever thread asks for it; engines have streams of their own.
+"""
+
+import logging
+from collections.abc import Sequence
+from functools import cache
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from streamcam.records import Floats, Image, Ink
+
+LUMA = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
+"""Shares of red and blue in Y, by ITU-T H.273's number of the matrix: BT.709 and BT.2020; others are BT.601, as FFmpeg
+takes them."""
+LUMA_601 = (0.299, 0.114)
+BLEND_EPSILON = 1e-5
+"""What `cv2.blendLinear` adds to the sum of weights."""
+
+log = logging.getLogger(__name__)
+
+
+class OnCard:
+    """A picture on a device: what `records.CardPicture` lists."""
+
+    def __init__(self, rgb: Tensor) -> None:
+        """`rgb`: uint8 [3,H,W]; nobody may write to it."""
+        self._rgb = rgb
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, 3)."""
+        channels, height, width = self._rgb.shape
+        return height, width, channels
+
+    def __repr__(self) -> str:
+        return f"uint8{list(self.shape)} on {self._rgb.device}"
+
+    def fetch(self) -> Image:
+        """All of it, uint8 [H,W,3]."""
+        return _to_host(self._rgb)
+
+    def resized(self, height: int, width: int, *, area: bool) -> Image:
+        """At another size, uint8 [height,width,3]: by means over areas, or linearly."""
+        how = cv2.INTER_AREA if area else cv2.INTER_LINEAR
+        return _to_host(_to_bytes(_spread(self._rgb.float(), height, width, how)))
+
+    def heated(
+        self, cells: Floats, region: tuple[int, int, int, int], *, scale: float, opacity: float, colours: Image
+    ) -> "OnCard":
+        """With heat over a rectangle, as `render.paint` has it; `records.CardPicture` has the arguments."""
+        x0, y0, x1, y1 = region
+        device = self._rgb.device
+        heat = _spread(torch.from_numpy(cells).to(device), y1 - y0, x1 - x0, cv2.INTER_LINEAR)
+        strength = (heat / scale).clamp(0, 1)
+        table = torch.from_numpy(colours).to(device).T.float()
+        colour = table[:, (strength * 255).to(torch.uint8).int()]
+        alpha = strength * opacity
+        painted = self._rgb.clone()
+        part = painted[:, y0:y1, x0:x1]
+        part.copy_(_to_bytes((colour * alpha + part * (1 - alpha)) / (1 + BLEND_EPSILON)))
+        return OnCard(painted)
+
+    def inked(self, inks: Sequence[Ink]) -> "OnCard":
+        """With what is drawn on it."""
+        painted = self._rgb.clone()
+        for x, y, colours, through in inks:
+            drawn = torch.from_numpy(np.dstack([colours, through])).to(painted.device).permute(2, 0, 1).float()
+            height, width = through.shape
+            part = painted[:, y : y + height, x : x + width]
+            part.copy_(_to_bytes(drawn[:3] + part * drawn[3] / 255))
+        return OnCard(painted)
+
+    def jpeg(self, quality: int) -> bytes | None:
+        """As a JPEG file, by nvJPEG on a GPU; None where that is not to be had, which is said once."""
+        try:
+            from torchvision.io import encode_jpeg
+
+            encoded: Tensor = encode_jpeg([self._rgb], quality=quality)[0]
+        except (ImportError, AttributeError, RuntimeError) as e:
+            _say_once(f"{self._rgb.device} makes no JPEG files ({_first_line(e)}): the CPU does")
+            return None
+        return bytes(encoded.cpu().numpy())
+
+
+def to_rgb(luma: Tensor, chroma: Tensor, *, matrix: int, full_range: bool) -> Tensor:
+    """Y [H,W] and interleaved U and V [H/2,W/2,2], uint8 or uint16 (the upper bits) → RGB, uint8 [3,H,W].
+
+    By ITU-T H.273, equations 4 to 6 and 38 to 43; chroma is repeated, as FFmpeg does where nothing else is asked for.
+    """
+    red, blue = LUMA.get(matrix, LUMA_601)
+    green = 1 - red - blue
+    unit = 1.0 if luma.dtype == torch.uint8 else 256.0
+    height, width = luma.shape
+    at_rows = torch.arange(height, device=luma.device).div_(2, rounding_mode="floor").clamp_(max=chroma.shape[0] - 1)
+    at_columns = torch.arange(width, device=luma.device).div_(2, rounding_mode="floor").clamp_(max=chroma.shape[1] - 1)
+    u, v = ((chroma.float() / unit - 128)[at_rows][:, at_columns] * (1.0 if full_range else 255 / 224)).unbind(-1)
+    y = luma.float() / unit if full_range else (luma.float() / unit - 16) * (255 / 219)
+    r, b = y + 2 * (1 - red) * v, y + 2 * (1 - blue) * u
+    return _to_bytes(torch.stack([r, (y - red * r - blue * b) / green, b]))
+
+
+def _to_bytes(values: Tensor) -> Tensor:
+    return values.round().clamp(0, 255).to(torch.uint8)
+
+
+def _to_host(rgb: Tensor) -> Image:
+    return np.asarray(rgb.permute(1, 2, 0).contiguous().cpu().numpy(), np.uint8)
+
+
+def _spread(values: Tensor, height: int, width: int, how: int) -> Tensor:
+    """float32 […,h,w] → […,height,width], by OpenCV's own weights, so that a GPU resizes as the host does."""
+    rows, columns = (
+        _weights(before, after, how, values.device)
+        for before, after in zip(values.shape[-2:], (height, width), strict=True)
+    )
+    return rows @ values @ columns.T
+
+
+@cache
+def _weights(before: int, after: int, how: int, device: torch.device) -> Tensor:
+    """float32 [after,before]: what of each row goes into which."""
+    identity = np.eye(before, dtype=np.float32)
+    return torch.from_numpy(cv2.resize(identity, (before, after), interpolation=how)).to(device)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+@cache
+def _say_once(message: str) -> None:
+    log.warning("%s", message)
