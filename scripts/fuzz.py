@@ -36,7 +36,8 @@ def unframe(content: bytes) -> list[bytes]:
 
 def wire(content: bytes) -> None:
     """A message's parts, in one piece."""
-    from streamcam.wire import WireError, decode
+    from streamcam.parts import WireError
+    from streamcam.wire import decode
 
     with suppress(WireError):
         decode(unframe(content))

@@ -48,6 +48,8 @@ class Layer:
     colour: Array
     """[3], mean of the texture, 0–255."""
     contrast: float
+    strength: float
+    """How much of its colour is seen where it covers what is behind: 1, or less for a shade."""
     target: Array
     """[L,C], what is true of it at each slice."""
     sure: Array
@@ -98,9 +100,14 @@ class Wardrobe:
     camera: Array
     """[3, points], as `_camera` gives it."""
     shapes: int
+    """Soft ones follow, as many and in the same order."""
     textures: int
     back: Array
     """[3], the background's colour."""
+    shades: float
+    """Share of the things that move which are but a shade or a gleam on what is behind them."""
+    shade_rng: Rng
+    """Chance of their own, so that a scene without them stays what it was."""
 
     def background(self, stage: Stage, rng: Rng) -> Layer:
         """A texture beyond the edges of the picture, often of little contrast: a wall."""
@@ -116,10 +123,17 @@ class Wardrobe:
         if moving and rng.random() < 0.3:
             layers.append(self._shadow(path, rng))
         gait = log_uniform(rng, 5, 14) if moving and self._strolls(path) else 0.0
-        return [
-            *layers,
-            self._layer(path, rng, colour=self._contrasting(rng), contrast=rng.uniform(0.05, 1), gait=gait),
-        ]
+        thing = self._layer(path, rng, colour=self._contrasting(rng), contrast=rng.uniform(0.05, 1), gait=gait)
+        if moving and self.shade_rng.random() < self.shades:
+            self._fade(thing)
+        return [*layers, thing]
+
+    def _fade(self, thing: Layer) -> None:
+        """Make it a shade with soft edges, or a gleam: what somebody outside the picture throws on a wall."""
+        thing.shape += self.shapes
+        thing.colour, thing.contrast = np.full(3, 0.0 if self.back.mean() > 90 else 255.0), 0.0
+        thing.strength = log_uniform(self.shade_rng, 0.07, 0.4)
+        thing.pose[:, 3:] *= 1.6  # soft shapes are that much smaller
 
     @staticmethod
     def _strolls(path: Path2D) -> bool:
@@ -139,7 +153,7 @@ class Wardrobe:
         shape, texture = int(rng.integers(self.shapes)), int(rng.integers(self.textures))
         crop = (rng.uniform(-0.6, 0.6), rng.uniform(-0.6, 0.6), log_uniform(rng, 0.25, 1), rng.uniform(0, 6.3))
         pose = self._pose(path)
-        return Layer(pose, path.pivot, alpha, shape, phase, texture, crop, colour, contrast, target, sure)
+        return Layer(pose, path.pivot, alpha, shape, phase, texture, crop, colour, contrast, 1.0, target, sure)
 
     def _pose(self, path: Path2D) -> Array:
         """[T,5], as the camera sees it on each frame."""

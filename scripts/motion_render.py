@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from motion_layers import Format, Layer, Scene
 from motion_paths import Array
 from motion_scenes import compose
-from motion_things import PHASES, SHAPE_PX, shapes, textures
+from motion_things import PHASES, SHAPE_PX, shapes, softened, textures
 from torch import Tensor
 
 from streamcam.models.motion import LABELS
@@ -19,15 +19,18 @@ CELL = 4
 class Studio:
     """Shapes and textures on a device, and what draws with them."""
 
-    def __init__(self, part: str, *, fmt: Format, seed: int = 0, device: str = "cpu") -> None:
+    def __init__(self, part: str, *, fmt: Format, shades: float = 0.0, seed: int = 0, device: str = "cpu") -> None:
+        """Of the things that move, a share `shades` is but shades."""
         rng = np.random.default_rng([seed, part == "train"])
-        self.fmt, self.device = fmt, device
+        self.fmt, self.shades, self.device = fmt, shades, device
         self.textures = torch.from_numpy(textures(part, rng)).to(device)
-        self.shapes = torch.from_numpy(shapes(rng)).to(device)
+        hard = shapes(rng)
+        self.shapes = torch.from_numpy(np.concatenate([hard, softened(hard)])).to(device)
 
     def compose(self, seed: int, **wishes: object) -> Scene:
         """A scene made of this studio's things."""
-        return compose(seed, fmt=self.fmt, shapes=len(self.shapes), textures=len(self.textures), **wishes)
+        shapes, textures = len(self.shapes) // 2, len(self.textures)
+        return compose(seed, fmt=self.fmt, shapes=shapes, textures=textures, shades=self.shades, **wishes)
 
     def render(self, scenes: list[Scene], *, masks: bool = False) -> "Rendered":
         """Draw a batch of scenes."""
@@ -74,7 +77,8 @@ def render(scenes: list[Scene], studio: Studio, *, masks: bool = False) -> Rende
         if depth == 0:
             picture, drift = colour, drift_of(layers, fmt, device)
             continue
-        picture[index] = torch.lerp(picture[index], colour, alpha)
+        strength = torch.tensor([a.strength for a in layers], dtype=torch.float32, device=device).view(-1, 1, 1, 1, 1)
+        picture[index] = torch.lerp(picture[index], colour, alpha * strength)
         middle = alpha[:, 0, fmt.middle]
         share = F.avg_pool2d(middle, CELL)
         _stack(cells, index, depth - 1, share)

@@ -43,7 +43,14 @@ def sample_times(rng: Rng, frames: int) -> tuple[Array, float]:
 
 
 def compose(
-    seed: int, *, fmt: Format, shapes: int, textures: int, wanted: list[str] | None = None, props: int | None = None
+    seed: int,
+    *,
+    fmt: Format,
+    shapes: int,
+    textures: int,
+    shades: float = 0.0,
+    wanted: list[str] | None = None,
+    props: int | None = None,
 ) -> Scene:
     """Decide on a scene.
 
@@ -52,6 +59,7 @@ def compose(
         fmt: size and length.
         shapes: how many shapes there are to choose from.
         textures: and textures.
+        shades: the share of the things that move which are shades.
         wanted: labels to show, one for each actor; or "still", "flickering light", "camera moving". By chance if None.
         props: how many things that do nothing; by chance if None.
     """
@@ -60,7 +68,9 @@ def compose(
     stage = Stage(fmt.size, fmt.frames, 3.2 * interval)
     wanted = _choose(rng) if wanted is None else wanted
     pans, flickers = "camera moving" in wanted, "flickering light" in wanted
-    wardrobe = Wardrobe(fmt, frames, _camera(stage, rng, moving=pans), shapes, textures, colour_by_chance(rng))
+    camera = _camera(stage, rng, moving=pans)
+    shade_rng = np.random.default_rng([seed, 1])
+    wardrobe = Wardrobe(fmt, frames, camera, shapes, textures, colour_by_chance(rng), shades, shade_rng)
     paths = [
         _prop(stage, rng) for _ in range(int(rng.choice(4, p=[0.25, 0.35, 0.25, 0.15])) if props is None else props)
     ]

@@ -103,6 +103,14 @@ def shapes(rng: Rng, *, count: int = 96) -> Picture:
     return np.stack([SHAPES[i % len(SHAPES)](rng) for i in range(count)])
 
 
+def softened(shapes: Picture) -> Picture:
+    """The same shapes, uint8 [S,8,64,64], with edges as soft as a shade's; smaller, to have room for them."""
+    inner, margin = SHAPE_PX - 24, 12
+    small = [[cv2.resize(s, (inner, inner), interpolation=cv2.INTER_AREA) for s in phases] for phases in shapes]
+    padded = np.pad(np.asarray(small), ((0, 0), (0, 0), (margin, margin), (margin, margin)))
+    return np.asarray([[cv2.GaussianBlur(s, (0, 0), 4) for s in phases] for phases in padded], np.uint8)
+
+
 def _still(draw: Callable[[Picture], object]) -> Picture:
     canvas = np.zeros((SHAPE_PX * 4,) * 2, np.uint8)
     draw(canvas)

@@ -63,6 +63,8 @@ class Settings:
     order_weight: float = 0.5
     small_share: float = 0.77
     """Share of the steps that small pictures are taken for."""
+    shades: float = 0.15
+    """Share of the things that move which are but shades on what is behind them."""
 
 
 class Network(nn.Module):
@@ -205,7 +207,7 @@ def train(folder: Path, settings: Settings, *, device: str, start: Path | None, 
 
 def new_pool(settings: Settings, fmt: Format, device: str, step: int) -> Pool:
     """Clips to learn from, from a step on."""
-    studio = Studio("train", fmt=fmt, seed=settings.seed, device=device)
+    studio = Studio("train", fmt=fmt, shades=settings.shades, seed=settings.seed, device=device)
     return Pool(studio, seed=settings.seed, batch=settings.batch, fresh=settings.fresh, size=settings.pool, step=step)
 
 

@@ -19,13 +19,12 @@ from threading import Event
 from typing import Any
 
 import psutil
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from soaking.running import end_run, progress, start_run, wait_for_results
 from soaking.sample import Sample, Seen
-from soaking.verdict import Check, judged, latencies, settled
+from soaking.verdict import Check, judged, latencies, lines, settled
 from soaking.world import PASSWORD, Camera, Comer, start_watcher, write_config
 
 from streamcam.files import write_json
@@ -75,14 +74,12 @@ def soak(
     stack.callback(stop.set)
     write_config(folder / "soak.yaml", cameras, {"model": arguments.model, "bind": endpoint})
     log = stack.enter_context((folder / "log.txt").open("w+"))
-    run = subprocess.Popen(
-        [sys.executable, "-m", "streamcam", "run", "--config", str(folder / "soak.yaml")], stdout=log, stderr=log
-    )
+    run = start_run(folder / "soak.yaml", log)
     stack.callback(run.kill)
     seen = stack.enter_context(closing(Seen(endpoint)))
     stalled = start_watcher(endpoint)
     stack.callback(stalled.kill)
-    wait_for_results(seen, cameras, run, log)
+    wait_for_results(seen, len(cameras), run, log)
     stalled.send_signal(signal.SIGSTOP)
     comer = stack.enter_context(closing(Comer(endpoint, stop)))
     stack.callback(stop.set)  # before anything is closed that waits for it
@@ -92,8 +89,7 @@ def soak(
     samples, back_s = watch(run, seen, cameras, stop, until_s=began_s + seconds, began_s=began_s)
     if not samples:
         sys.exit("the run ended at once")
-    run.terminate()  # as systemd does
-    exit_code = ended(run)
+    exit_code = end_run(run)
     stop.set()
     comer.close()
     seen.close()
@@ -111,24 +107,6 @@ def soak(
     return samples, outcome, sorted((f for camera in cameras for f in camera.faults), key=lambda f: f["begin_s"])
 
 
-def ended(run: subprocess.Popen[bytes]) -> int | None:
-    """Its exit code; None if it does not end."""
-    try:
-        return run.wait(10)
-    except subprocess.TimeoutExpired:
-        return None
-
-
-def wait_for_results(seen: Seen, cameras: list[Camera], run: subprocess.Popen[bytes], log: Any) -> None:
-    """Until every camera has given one."""
-    give_up_s = time.monotonic() + 120
-    while len(seen.last_result_s) < len(cameras):
-        if run.poll() is not None or time.monotonic() > give_up_s:
-            log.seek(0)
-            sys.exit(f"no results from all cameras; the run said:\n{log.read()}")
-        time.sleep(0.2)
-
-
 def watch(
     run: subprocess.Popen[bytes],
     seen: Seen,
@@ -144,9 +122,7 @@ def watch(
     back_s: list[float] = []
     waiting: dict[str, float] = {}
     known = dict.fromkeys(names, 0)
-    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("soaking", total=until_s - began_s)
+    with progress("soaking", until_s - began_s) as show:
         while (now_s := time.monotonic()) < until_s and run.poll() is None:
             if until_s - now_s < LAST_CALM_S:
                 stop.set()
@@ -162,15 +138,14 @@ def watch(
                 if camera.name in waiting and last > waiting[camera.name]:
                     back_s.append(last - waiting.pop(camera.name))
                     camera.returned.set()
-            progress.update(task, completed=now_s - began_s)
+            show(now_s - began_s)
             time.sleep(max(0.0, began_s + len(samples) - time.monotonic()))
     return samples, back_s
 
 
 def tell(checks: list[Check], samples: list[Sample]) -> None:
     """The verdict, as lines."""
-    for check in checks:
-        print(f"{'kept  ' if check.ok else 'BROKEN'}  {check.what}: {check.found}")
+    print(lines(checks))
     after = latencies(settled(samples))
     quarter = max(1, len(after) // 4)
     import numpy as np

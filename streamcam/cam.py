@@ -10,7 +10,9 @@ because the sum over channels and the mean over positions commute. M is the heat
 Features for Discriminative Localization*, CVPR 2016; an image is a clip with L = 1).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,7 @@ import torch
 from torch import Tensor
 
 from streamcam.errors import StreamcamError
-from streamcam.records import Clip, Heat
+from streamcam.records import Clip, Floats, Heat
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,8 @@ class HeatContext:
     """Whether each class is a question of its own (sigmoid), rather than all of them one (softmax)."""
 
     def scores(self, logits: Tensor) -> Tensor:
-        """Logits [C] → probabilities [C]."""
-        return logits.sigmoid() if self.multi_label else logits.softmax(0)
+        """Logits [N,C] → probabilities [N,C]."""
+        return logits.sigmoid() if self.multi_label else logits.softmax(1)
 
 
 def heat_cube(features: Tensor, weight: Tensor) -> Tensor:
@@ -86,48 +88,67 @@ def choose(logits: Tensor, *, top_k: int, classes: Tensor | None = None) -> Tens
     return classes[logits[..., classes].argsort(descending=True)]
 
 
-def to_heat(
-    logits: Tensor,
-    cube: Tensor,
-    common: Tensor,
-    classes: Tensor,
+class Moments(NamedTuple):
+    """Of what time one clip's heat speaks, in seconds, as in `Heat`."""
+
+    pts_s: npt.NDArray[np.float64]
+    """float64 [L']."""
+    clip_pts_s: tuple[float, float]
+    lookahead_s: float
+
+
+def moments(clip: Clip, slice_frames: npt.NDArray[np.float64]) -> Moments:
+    """Those of a clip, by the frames of it, 0 to L − 1, on which its slices are centred: float64 [L']."""
+    pts_s = np.interp(slice_frames, np.arange(len(clip.pts_s)), clip.pts_s)
+    first_s, last_s = float(clip.pts_s[0]), float(clip.pts_s[-1])
+    return Moments(pts_s, (first_s, last_s), last_s - float(pts_s[-1]))
+
+
+def to_heats(
+    logits: Floats,
+    classes: npt.NDArray[np.int64],
+    cubes: Sequence[Floats] | Floats,
+    common: Sequence[Floats] | Floats,
     *,
-    clip: Clip,
+    clips: Sequence[Clip],
+    times: Sequence[Moments],
     context: HeatContext,
-    slice_frames: npt.NDArray[np.float64],
-) -> Heat:
-    """Build the record of one clip.
+) -> list[Heat]:
+    """Build the records of N clips; all that is not of a single one is computed once.
 
     Args:
-        logits: float32 [C], all classes.
-        cube: float32 [K,L',h,w], the heat of `classes`.
-        common: float32 [L',h,w], the mean heat of all classes.
-        classes: int64 [K].
-        clip: what the network saw.
+        logits: float32 [N,C], all classes.
+        classes: int64 [N,K].
+        cubes: float32 [N,K,L',h,w], the heat of `classes`.
+        common: float32 [N,L',h,w], the mean heat of all classes.
+        clips: what the network saw.
+        times: when that was.
         context: the model's names and scales.
-        slice_frames: float64 [L'], the frame of the clip, 0 to L − 1, on which each slice is centred.
 
     Raises:
         StreamcamError: a number is not finite.
     """
-    if not bool(torch.isfinite(logits).all()):
+    if not np.isfinite(logits).all():
         raise StreamcamError(f"{context.model} gave logits that are not finite: its weights or its input are broken")
-    indices = classes.cpu().numpy()
-    # A sigmoid does notice what is added to every class: no part of its heat is undetermined.
-    common = torch.zeros_like(common) if context.multi_label else common
-    pts_s = np.interp(slice_frames, np.arange(len(clip.pts_s)), clip.pts_s)
-    return Heat(
-        cube=cube.cpu().numpy(),
-        common=common.cpu().numpy(),
-        classes=indices,
-        labels=tuple(context.labels[i] for i in indices),
-        scores=context.scores(logits)[classes].cpu().numpy(),
-        logits=logits.cpu().numpy(),
-        scale=None if context.scale is None else context.scale[indices],
-        pts_s=pts_s,
-        clip_pts_s=(float(clip.pts_s[0]), float(clip.pts_s[-1])),
-        transform=clip.transform,
-        model=context.model,
-        model_hash=context.model_hash,
-        lookahead_s=float(clip.pts_s[-1] - pts_s[-1]),
-    )
+    scores = np.take_along_axis(context.scores(torch.from_numpy(logits)).numpy(), classes, axis=1)
+    scales = [None] * len(clips) if context.scale is None else context.scale[classes]
+    if context.multi_label:  # a sigmoid does notice what is added to every class: no part of its heat is undetermined
+        common = np.zeros((len(clips), *cubes[0].shape[1:]), np.float32) if clips else []
+    return [
+        Heat(
+            cube=cubes[i],
+            common=common[i],
+            classes=classes[i],
+            labels=tuple([context.labels[c] for c in own]),
+            scores=scores[i],
+            logits=logits[i],
+            scale=scales[i],
+            pts_s=times[i].pts_s,
+            clip_pts_s=times[i].clip_pts_s,
+            transform=clips[i].transform,
+            model=context.model,
+            model_hash=context.model_hash,
+            lookahead_s=times[i].lookahead_s,
+        )
+        for i, own in enumerate(classes.tolist())
+    ]

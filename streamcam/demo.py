@@ -3,8 +3,8 @@
 import os
 from typing import Any
 
+from streamcam.display import require_display
 from streamcam.errors import StreamcamError
-from streamcam.viewer import require_display
 
 WEBCAM = "/dev/video0"
 SECONDS = 10.0

@@ -10,11 +10,11 @@ import av
 import av.codec
 import torch
 
+from streamcam.display import require_display
 from streamcam.engines.device import cpu_has_bf16
 from streamcam.engines.openvino import require_openvino
 from streamcam.errors import StreamcamError
 from streamcam.models.imagenet import packaged_weights
-from streamcam.viewer import require_display
 
 REINSTALL = "pip install --force-reinstall av"
 

@@ -237,10 +237,13 @@ def _require_closed(path: Path, bits: int, what: str, remedy: str) -> None:
         others = path.stat().st_mode & bits
         if others and os.statvfs(path).f_flag & os.ST_RDONLY:
             others &= 0o005
+            remedy = "mounted read-only, it needs other modes where it is mounted (of a Secret, defaultMode: 0440)"
+        else:
+            remedy = f"chmod {remedy} {path}"
     except OSError as e:
         raise StreamcamError(f"cannot read {path}: {e.strerror}") from e
     if others:
-        raise StreamcamError(f"{path} can be {what} by others: chmod {remedy} {path}")
+        raise StreamcamError(f"{path} can be {what} by others: {remedy}")
 
 
 def _public_files(folder: Path) -> list[Path]:

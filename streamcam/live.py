@@ -13,6 +13,7 @@ from pathlib import Path
 from streamcam.align import Aligned
 from streamcam.clips import SlidingWindow
 from streamcam.config import RunConfig
+from streamcam.display import require_display
 from streamcam.engines import make_engine, require_device
 from streamcam.engines.device import a_core_left_free
 from streamcam.engines.stream import StreamEngine
@@ -32,7 +33,6 @@ from streamcam.sources import VideoSource, open_source
 from streamcam.sources.address import parse_address
 from streamcam.transport import Publisher
 from streamcam.transport.endpoints import require_bindable
-from streamcam.viewer import require_display
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,7 @@ def _make_engines(
                 classes=classes,
                 dense=config.dense,
                 chunk=config.chunk,
+                hop=config.hop,
             )
             for device in config.device.split(",")
         ]
@@ -247,10 +248,14 @@ def _open_sources(config: RunConfig, decoders: Sequence[CardDecoder], stack: Exi
     seen: Counter[str] = Counter()
     given = {source.name for source in config.sources}
     for source in config.sources:
-        uri = source.uri_with_login()
-        decoder = decoders[len(sources) % len(decoders)] if decoders else None
-        paced = not config.as_fast_as_possible
-        opened = open_source(uri, name=source.name, paced=paced, loop=config.loop, decoder=decoder)
+        opened = open_source(
+            source.uri_with_login(),
+            name=source.name,
+            paced=not config.as_fast_as_possible,
+            loop=config.loop,
+            renewed=None if source.username is None else source.uri_with_login,
+            decoder=decoders[len(sources) % len(decoders)] if decoders else None,
+        )
         stack.enter_context(closing(opened))
         base = opened.name
         while source.name is None and (opened.name in seen or opened.name in given):

@@ -5,6 +5,7 @@ Frame ──► Clip ──► Heat ──► Result
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from math import inf
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -250,19 +251,20 @@ class Heat:
     waits for so much. Show pictures so much later, and the newest slice speaks of the picture that is shown."""
 
     def __post_init__(self) -> None:
+        # Classes are few: Python has looked at their numbers by the time that NumPy has begun to.
         _expect(self.cube.ndim == 4 and self.cube.size > 0, "cube [K,L',h,w], not empty", list(self.cube.shape))
         count, slices = self.cube.shape[:2]
         _expect(self.common.shape == self.cube.shape[1:], "common [L',h,w]", list(self.common.shape))
         per_class = [len(self.classes), len(self.labels), len(self.scores)]
         _expect(per_class == [count] * 3, f"{count} classes, labels and scores", per_class)
-        _expect(bool(np.all((self.scores >= 0) & (self.scores <= 1.001))), "scores from 0 to 1", self.scores)
+        _expect(all(0 <= score <= 1.001 for score in self.scores.tolist()), "scores from 0 to 1", self.scores)
         scale = self.scale
-        ok = scale is None or (scale.shape == (count,) and bool(np.all((scale > 0) & np.isfinite(scale))))
+        ok = scale is None or (scale.shape == (count,) and all(0 < s < inf for s in scale.tolist()))
         _expect(ok, f"{count} scales above 0, or None", scale)
         _expect(self.pts_s.shape == (slices,), f"{slices} slice times", list(self.pts_s.shape))
         _expect(self.logits.ndim == 1, "logits [C]", list(self.logits.shape))
-        ok = 0 <= self.classes.min() <= self.classes.max() < len(self.logits)
-        _expect(ok, f"classes below {len(self.logits)}", self.classes)
+        classes = self.classes.tolist()
+        _expect(0 <= min(classes) <= max(classes) < len(self.logits), f"classes below {len(self.logits)}", classes)
 
     @property
     def contrast(self) -> Floats:

@@ -1,7 +1,5 @@
 """A subscriber with a window: frame, heat, classes, latency; and a plain one for terminals. Needs no torch."""
 
-import os
-import socket
 import sys
 import time
 from collections import Counter, deque
@@ -12,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from streamcam.display import require_display
 from streamcam.errors import StreamcamError, printable
 from streamcam.records import Heat, Image, Result, on_host
 from streamcam.render import Caption, Painter, overlay, panel
@@ -270,42 +269,3 @@ def line_of(message: Message, *, clock: Callable[[], int] = time.time_ns) -> str
     names = "  ".join(f"{printable(name)} {score * 100:.0f} %" for name, score in top)
     latency_ms, drops = (clock() - frame.captured_ns) / 1e6, sum(result.drops.values())
     return f"{frame.source}  {frame.pts_s:8.2f} s  {names}  (latency {latency_ms:.0f} ms, {drops} dropped)"
-
-
-def require_display() -> None:
-    """OpenCV's window would abort the whole process where there is no display.
-
-    Raises:
-        StreamcamError: there is none, or it cannot be reached.
-    """
-    display = os.environ.get("DISPLAY", "")
-    if not sys.platform.startswith("linux"):
-        return
-    if not display:
-        raise StreamcamError("no display: DISPLAY is not set (use `streamcam view --print`, or ssh -X)")
-    if not _reachable(display):
-        raise StreamcamError(f"no display: nothing answers at DISPLAY={display} (use `streamcam view --print`)")
-
-
-def _reachable(display: str) -> bool:
-    """Whether an X server answers at host:number[.screen]."""
-    host, _, number = display.rpartition(":")
-    number = number.partition(".")[0]
-    if not number.isdecimal():
-        return False
-    if host and host != "unix":
-        addresses: list[tuple[int, str | tuple[str, int]]] = [(socket.AF_INET, (host, 6000 + int(number)))]
-    else:
-        path = f"/tmp/.X11-unix/X{number}"
-        addresses = [(socket.AF_UNIX, path), (socket.AF_UNIX, "\0" + path)]
-    return any(_answers(family, address) for family, address in addresses)
-
-
-def _answers(family: int, address: str | tuple[str, int]) -> bool:
-    with socket.socket(family) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(address)
-        except (OSError, OverflowError):  # the latter: no such port
-            return False
-    return True

@@ -5,10 +5,10 @@ import pytest
 import torch
 from conftest import TINY_FORMAT, make_frame
 
-from streamcam.cam import HeatContext, choose, heat_cube, pool, to_heat
+from streamcam.cam import HeatContext, choose, heat_cube, moments, pool, to_heats
 from streamcam.clips import transform_of
 from streamcam.errors import StreamcamError
-from streamcam.records import Clip
+from streamcam.records import Clip, Heat
 
 
 def test_a_heat_cube_computed_by_hand() -> None:
@@ -47,49 +47,58 @@ def context() -> HeatContext:
     return HeatContext("m", "h", ("a", "b", "c"), np.array([1.0, 2.0, 3.0], np.float32))
 
 
+def heat_of(logits: list[float], context: HeatContext) -> Heat:
+    """Two slices of a clip, of classes 1 and 2."""
+    cubes, common = np.ones((1, 2, 2, 1, 1), np.float32), np.full((1, 2, 1, 1), 0.5, np.float32)
+    given = np.array([logits], np.float32), np.array([[1, 2]])
+    times = [moments(clip(), np.array([0.5, 2.5]))]
+    (heat,) = to_heats(*given, cubes, common, clips=[clip()], times=times, context=context)
+    return heat
+
+
 def test_a_slice_speaks_of_the_centre_of_its_frames_in_seconds() -> None:
-    cube = torch.zeros(2, 2, 1, 1)
-    heat = to_heat(
-        torch.tensor([0.0, 2.0, 1.0]),
-        cube,
-        cube[0],
-        torch.tensor([1, 2]),
-        clip=clip(),
-        context=context(),
-        slice_frames=np.array([0.5, 2.5]),
-    )
+    heat = heat_of([0.0, 2.0, 1.0], context())
     assert heat.pts_s == pytest.approx([0.05, 0.45])
     assert heat.clip_pts_s == (0.0, 0.6)
+    assert heat.lookahead_s == pytest.approx(0.15)
     assert heat.labels == ("b", "c")
     assert heat.scale is not None
     assert heat.scale.tolist() == [2.0, 3.0]
     assert heat.scores == pytest.approx(torch.tensor([0.0, 2.0, 1.0]).softmax(0)[1:].tolist())
+    np.testing.assert_array_equal(heat.contrast, 0.5)
 
 
 def test_logits_that_are_not_finite_are_an_error() -> None:
-    cube = torch.zeros(1, 1, 1, 1)
     with pytest.raises(StreamcamError, match="not finite"):
-        to_heat(
-            torch.tensor([float("nan"), 0.0, 0.0]),
-            cube,
-            cube[0],
-            torch.tensor([1]),
-            clip=clip(),
-            context=context(),
-            slice_frames=np.zeros(1),
-        )
+        heat_of([float("nan"), 0.0, 0.0], context())
 
 
 def test_each_class_of_a_multi_label_model_is_a_question_of_its_own() -> None:
-    logits, cube = torch.tensor([0.0, 2.0, 1.0]), torch.ones(2, 2, 1, 1)
-    heat = to_heat(
-        logits,
-        cube,
-        0.5 * cube[0],
-        torch.tensor([1, 2]),
-        clip=clip(),
-        context=replace(context(), multi_label=True),
-        slice_frames=np.array([0.5, 2.5]),
-    )
-    assert heat.scores == pytest.approx(logits.sigmoid()[1:].tolist())
+    heat = heat_of([0.0, 2.0, 1.0], replace(context(), multi_label=True))
+    assert heat.scores == pytest.approx(torch.tensor([2.0, 1.0]).sigmoid().tolist())
     np.testing.assert_array_equal(heat.contrast, heat.cube)  # nothing of it is undetermined
+
+
+def test_heat_of_many_clips_is_that_of_each_alone() -> None:
+    rng = np.random.default_rng(0)
+    logits, cubes = rng.standard_normal((7, 3)).astype(np.float32), rng.random((7, 2, 2, 3, 4), np.float32)
+    classes, common = np.stack([rng.permutation(3)[:2] for _ in range(7)]), rng.random((7, 2, 3, 4), np.float32)
+    times = [moments(clip(), rng.uniform(0, 3, 2)) for _ in range(7)]
+    for multi_label in (False, True):
+        told = {"context": replace(context(), multi_label=multi_label)}
+        for i, heat in enumerate(to_heats(logits, classes, cubes, common, clips=[clip()] * 7, times=times, **told)):
+            one = slice(i, i + 1)
+            given = logits[one], classes[one], cubes[one], common[one]
+            (alone,) = to_heats(*given, clips=[clip()], times=times[one], **told)
+            for name in ("cube", "common", "classes", "logits", "scale", "pts_s"):
+                np.testing.assert_array_equal(getattr(heat, name), getattr(alone, name))
+            np.testing.assert_allclose(heat.scores, alone.scores, rtol=1e-6)
+            assert (heat.labels, heat.clip_pts_s) == (alone.labels, alone.clip_pts_s)
+            assert heat.labels == tuple("abc"[c] for c in classes[i])
+
+
+def test_no_clips_have_no_heat() -> None:
+    for multi_label in (False, True):
+        given = np.zeros((0, 3), np.float32), np.zeros((0, 2), np.int64), [], []
+        told = replace(context(), multi_label=multi_label)
+        assert to_heats(*given, clips=[], times=[], context=told) == []

@@ -21,7 +21,8 @@ from support.mutations import mutate
 from test_wire import MESSAGES
 
 from streamcam.errors import redact
-from streamcam.wire import WireError, decode
+from streamcam.parts import WireError
+from streamcam.wire import decode
 
 BATCH, BATCHES = 200, 600
 SEEDS = st.integers(0, 2**64 - 1)
@@ -161,7 +162,7 @@ def test_a_picture_is_as_large_as_it_says_or_is_not_decoded(jpeg: bytes, monkeyp
     def decoded(*_: object) -> None:
         raise AssertionError("decoded")
 
-    monkeypatch.setattr("streamcam.wire.cv2.imdecode", decoded)
+    monkeypatch.setattr("streamcam.parts.cv2.imdecode", decoded)
     for shape in ([24, 32, 3], [65_500, 65_500, 3], [30_000, 30_000, 3], [24, 0, 3]):
         with pytest.raises(WireError):
             decode(with_jpeg(jpeg, shape))

@@ -19,8 +19,8 @@ import pytest
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
+from support.proxy import way_to
 from support.publish_demo import eventually, result_of
-from support.relay import Relay
 from zmq.auth import load_certificate
 
 from streamcam.config import make_config
@@ -183,22 +183,22 @@ def test_who_is_not_listed_sees_no_byte_and_is_not_heard(who: str, server: Path,
         keys = new_client(server, "misled")
         other, _ = make_keys("server", server.parent / "other")
         shutil.copy(other, keys)
-    with sending(ANY_PORT, server) as publisher, Relay(int(publisher.endpoint.rpartition(":")[2])) as relay:
-        assert received(relay.endpoint, keys, seconds=2.5) == 0
+    with sending(ANY_PORT, server) as publisher, way_to(publisher.endpoint) as way:
+        assert received(way.endpoint, keys, seconds=2.5) == 0
         # Greetings and handshakes of each attempt: neither a message (15 kB) nor a piece of one.
-        assert 0 < len(relay.came) < 4000
-        assert b"sc1/" not in relay.came
+        assert 0 < len(way.answers) < 4000
+        assert b"sc1/" not in way.answers
         assert not publisher.wanted
         assert received(publisher.endpoint, laptop) == 2
         eventually(lambda: publisher.wanted, "who is listed is heard")
 
 
 def test_what_passes_cannot_be_read_on_the_way(server: Path, laptop: Path) -> None:
-    with sending(ANY_PORT, server) as publisher, Relay(int(publisher.endpoint.rpartition(":")[2])) as relay:
-        assert received(relay.endpoint, laptop) == 2
-        assert len(relay.came) > 4000
+    with sending(ANY_PORT, server) as publisher, way_to(publisher.endpoint) as way:
+        assert received(way.endpoint, laptop) == 2
+        assert len(way.answers) > 4000
         for word in (b"sc1/", b"streamcam", b"teapot", b"demo"):
-            assert word not in relay.came
+            assert word not in way.answers
 
 
 def test_the_list_can_be_changed_while_it_runs(server: Path, laptop: Path) -> None:

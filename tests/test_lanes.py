@@ -223,6 +223,52 @@ def test_neither_does_it_fit_when_an_engine_is_made_or_frames_are_pushed(
         pushing.push([make_frame(0)])
 
 
+def pinned_memory(lanes: LateLanes, largest: int) -> None:
+    """Let the host have no memory for the device in pieces of more bytes."""
+    host = lanes.host
+
+    def small(size: int) -> Tensor:
+        if size > largest:
+            raise RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported")
+        return host(size)
+
+    lanes.host = small  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("name", "limit"), [("window", 2), ("window", 1), ("stream", 1)])
+def test_a_batch_for_which_the_host_has_no_memory_is_done_again_in_halves(
+    unpadded: CamModel, name: str, limit: int, seed: int
+) -> None:
+    lanes = LateLanes(seed)
+    engine = engine_of(name, unpadded, lanes)
+    pinned_memory(lanes, limit * 6 * 3 * 16 * 16)
+    check(engine, engine_of("window", unpadded), unpadded, seed)
+    assert engine.max_batch == limit
+
+
+@pytest.mark.parametrize(("name", "largest"), [("window", 0), ("stream", 0), ("window", 6 * 3 * 16 * 16 - 1)])
+def test_a_host_without_memory_for_a_single_clip_is_one_clear_error(
+    unpadded: CamModel, name: str, largest: int
+) -> None:
+    lanes = LateLanes(0)
+    engine = engine_of(name, unpadded, lanes)
+    pinned_memory(lanes, largest)
+    told = r"this machine has no memory left that cpu can copy from or to, for a single clip of unpadded: end other"
+    for _ in range(4):  # whichever slot it is
+        with pytest.raises(StreamcamError, match=told):
+            for clips in batches(unpadded, 0):
+                engine.infer(clips)
+
+
+def test_neither_has_it_when_an_engine_is_made(unpadded: CamModel) -> None:
+    lanes = LateLanes(0)
+    pinned_memory(lanes, 0)
+    for name in ("window", "stream"):
+        with pytest.raises(StreamcamError, match=r"no memory left that cpu can .*, for frames of unpadded: end other"):
+            engine_of(name, unpadded, lanes)
+
+
 @pytest.mark.parametrize("name", ["window", "stream"])
 def test_a_lost_device_is_one_clear_error(unpadded: CamModel, name: str) -> None:
     engine = engine_of(name, unpadded, LateLanes(0))
@@ -373,6 +419,19 @@ def test_an_overloaded_camera_captures_nothing_new(unpadded: CamModel, chunk: in
         i += count
         captured.append(lanes.captured)
     assert captured[-1] == captured[2] == (2 if chunk else 1)  # of one frame, and of a chunk
+
+
+@pytest.mark.parametrize("hop", [2, 3])
+def test_a_hop_that_was_asked_for_is_worth_graphs(unpadded: CamModel, hop: int) -> None:
+    lanes = LateLanes(0)
+    engine, reference = engine_of("stream", unpadded, lanes, hop=hop), engine_of("window", unpadded)
+    window = SlidingWindow(unpadded.spec.clip_format, hop=hop)
+    captured = []
+    for clip in filter(None, map(window.push, map(make_frame, range(20)))):
+        assert_same(engine.infer([clip]), reference.infer([clip]))
+        captured.append(lanes.captured)
+    assert captured[1:] == [1] * (len(captured) - 1)
+    assert captured[0] == 0  # the first clip of all is seen whole
 
 
 def test_the_ferry_brings_back_what_was_computed_in_its_own_type_and_shape() -> None:

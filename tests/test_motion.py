@@ -1,5 +1,6 @@
 """`motion`: what is promised of the network, and of the rendered scenes that taught it."""
 
+import copy
 import sys
 from pathlib import Path
 
@@ -218,6 +219,26 @@ def test_what_appears_was_not_there_and_what_disappears_is_gone(studio) -> None:
             alpha = studio.compose(seed, wanted=[label], props=0).layers[-1].alpha
             assert alpha[frames.start - 8] == first
             assert alpha[-1] == last
+
+
+def test_a_shade_does_what_the_thing_would_have_done_but_is_faint_and_soft(studio) -> None:
+    shady = copy.copy(studio)
+    shady.shades = 1.0
+    thing = scene_of(studio, "moving left")
+    shade = shady.compose(thing.seed, wanted=["moving left"], props=0)
+    assert np.array_equal(shade.label, thing.label)
+    assert np.array_equal(shade.layers[-1].target, thing.layers[-1].target)
+    steepness = []
+    for scene in (thing, shade):
+        scene.noise = scene.blur = scene.quality = scene.stale = 0
+        scene.gain[:] = 1
+        scene.layers[0].contrast = scene.layers[-1].contrast = 0  # one colour before another
+        frame = studio.render([scene]).frames[0, :, LENGTH // 2].float()
+        apart = (frame - torch.from_numpy(scene.layers[0].colour).float().view(3, 1, 1)).abs().mean(0)
+        steepness.append(float(apart.diff(dim=1).abs().max() / apart.max()))
+        assert apart.max() > 10
+    assert apart.max() < 0.4 * 255
+    assert steepness[1] < 0.4 < steepness[0]
 
 
 def test_a_frame_that_a_slow_camera_repeats_is_the_same_with_its_noise(studio) -> None:

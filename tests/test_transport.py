@@ -15,8 +15,8 @@ import numpy as np
 import psutil
 import pytest
 import zmq
+from support.proxy import way_to
 from support.publish_demo import eventually, heat_of, image_of, publishing, result_of
-from support.relay import Relay
 
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame, Image, Result
@@ -278,14 +278,14 @@ def test_a_subscriber_waits_through_a_stranger_at_the_publishers_port(free_port:
 
 
 def test_both_sides_notice_that_the_connection_is_dead_though_nobody_closed_it() -> None:
-    with Publisher(ANY_PORT) as publisher, Relay(int(publisher.endpoint.rpartition(":")[2])) as relay:
+    with Publisher(ANY_PORT) as publisher, way_to(publisher.endpoint) as way:
         publisher.send_result(result_of(0))
-        with Subscriber(relay.endpoint, sources=["demo"]) as subscriber:
+        with Subscriber(way.endpoint, sources=["demo"]) as subscriber:
             eventually(lambda: publisher.serve() or publisher.wants("demo", "result"), "the subscription")
             assert indices(take(subscriber, 1)) == [0]
-            relay.frozen.set()
+            way.frozen = True
             eventually(lambda: publisher.serve() or not publisher.wants("demo", "result"), "it is gone", seconds=40)
-            relay.frozen.clear()
+            way.frozen = False
             publisher.send_result(result_of(1))
             got: list[Message] = []
             eventually(

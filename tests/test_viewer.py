@@ -31,12 +31,14 @@ from support.publish_demo import (
 from support.xvfb import Display, xvfb
 from test_wire import damaged_bytes, replaced_descriptions, replaced_fields
 
+from streamcam.display import require_display
 from streamcam.errors import StreamcamError
+from streamcam.parts import WireError
 from streamcam.records import Floats, Heat, Image, Result
 from streamcam.transport import Subscriber
-from streamcam.viewer import HELP, Screen, View, line_of, on_key, require_display
+from streamcam.viewer import HELP, Screen, View, line_of, on_key
 from streamcam.viewer import show as show_window
-from streamcam.wire import Stamp, WireError, decode, encode_picture, encode_result, encode_status
+from streamcam.wire import Stamp, decode, encode_picture, encode_result, encode_status
 
 STAMP = Stamp("p", 0, 0)
 NOTHING: Counter[str] = Counter()

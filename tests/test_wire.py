@@ -12,18 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamcam import wire
+from streamcam.parts import WireError
 from streamcam.records import Frame, Heat, Image, Result, Transform
-from streamcam.wire import (
-    Message,
-    Stamp,
-    WireError,
-    decode,
-    encode_directory,
-    encode_picture,
-    encode_result,
-    encode_status,
-    topic,
-)
+from streamcam.wire import Message, Stamp, decode, encode_directory, encode_picture, encode_result, encode_status, topic
 
 STAMP = Stamp("abc123", 41, 1_700_000_000_000_000_000)
 PARTICULARS = 1_699_999_999_900_000_000

@@ -3,12 +3,13 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
+from typing import Any
 
 import numpy as np
 import psutil
 
 from streamcam.transport import Subscriber
-from streamcam.wire import Message
+from streamcam.wire import Kind, Message
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,30 @@ class Sample:
     """Frames and windows so far."""
 
 
+@dataclass(frozen=True)
+class Second:
+    """One second of a run with more work than it can do."""
+
+    at_s: float
+    rss_mb: float
+    ages_ms: dict[str, list[float]]
+    """Capture → publish of every message of a kind in this second."""
+    results: dict[str, int]
+    """Of each camera in this second."""
+    drops: int
+    """Frames and windows so far."""
+
+
 @dataclass
 class Seen:
     """What a subscriber that keeps up has been told, in one thread of its own."""
 
     endpoint: str
-    states: dict[str, str] = field(default_factory=dict)
+    kinds: tuple[Kind, ...] = ("result", "status")
+    sources: list[str] | None = None
+    """Only of these cameras."""
+    status: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the last one of each camera says."""
     disordered: int = 0
     malformed: int = 0
     last_result_s: dict[str, float] = field(default_factory=dict)
@@ -44,14 +63,13 @@ class Seen:
     def __post_init__(self) -> None:
         self._stop, self._lock = Event(), Lock()
         self._counts: Counter[str] = Counter()
-        self._ages_ms: list[float] = []
-        self._drops: dict[str, int] = {}
+        self._ages_ms: dict[str, list[float]] = defaultdict(list)
         self._last: dict[str, tuple[int, int]] = defaultdict(lambda: (-1, -1))
         self._thread = Thread(target=self._watch, name="subscriber")
         self._thread.start()
 
     def _watch(self) -> None:
-        with Subscriber(self.endpoint, kinds=("result", "status")) as subscriber:
+        with Subscriber(self.endpoint, kinds=self.kinds, sources=self.sources) as subscriber:
             while not self._stop.is_set():
                 for message in subscriber.messages(timeout_s=0.2):
                     with self._lock:
@@ -63,41 +81,45 @@ class Seen:
     def _take(self, message: Message) -> None:
         header = message.header
         if header.kind == "status":
-            self.states[header.source] = str(header.data.get("state", ""))
-            self._drops[header.source] = sum(
-                int(v or 0) for k, v in header.data.items() if k.startswith("dropped_") and not isinstance(v, str)
-            )
+            self.status[header.source] = dict(header.data)
         elif header.frame is not None:
-            place = header.session, header.frame.index
-            self.disordered += place <= self._last[header.source]
-            self._last[header.source] = place
-            self._counts[header.source] += 1
-            self._ages_ms.append((header.sent_ns - header.frame.captured_ns) / 1e6)
-            self.last_result_s[header.source] = header.frame.captured_ns / 1e9
+            self._ages_ms[header.kind].append((header.sent_ns - header.frame.captured_ns) / 1e6)
+            if header.kind == "result":
+                place = header.session, header.frame.index
+                self.disordered += place <= self._last[header.source]
+                self._last[header.source] = place
+                self._counts[header.source] += 1
+                self.last_result_s[header.source] = header.frame.captured_ns / 1e9
+
+    def ages_ms(self) -> dict[str, list[float]]:
+        """Capture → publish of every message of a kind that came since the last call."""
+        with self._lock:
+            ages_ms, self._ages_ms = dict(self._ages_ms), defaultdict(list)
+        return ages_ms
+
+    def second(self, process: psutil.Process, at_s: float, cameras: list[str]) -> Second:
+        """What came since the last call, and how much memory the process has."""
+        with self._lock:
+            counts, self._counts = {name: self._counts[name] for name in cameras}, Counter()
+            drops = sum(dropped(status) for status in self.status.values())
+        return Second(round(at_s, 2), process.memory_info().rss / 2**20, self.ages_ms(), counts, drops)
 
     def sample(self, process: psutil.Process, at_s: float, cameras: list[str]) -> Sample:
-        """What came since the last call, and how the process stands."""
-        with self._lock:
-            counts, ages = {name: self._counts[name] for name in cameras}, self._ages_ms
-            self._counts, self._ages_ms = Counter(), []
-            live = sum(self.states.get(name, "").startswith("live") for name in cameras)
-            drops = sum(self._drops.values())
-        p50, p95 = np.percentile(ages, (50, 95)).round(2).tolist() if ages else (None, None)
+        """The same in short, and how the process stands."""
+        second = self.second(process, at_s, cameras)
+        live = sum(str(self.status.get(name, {}).get("state", "")).startswith("live") for name in cameras)
+        ages_ms = second.ages_ms.get("result", [])
+        p50, p95 = np.percentile(ages_ms, (50, 95)).round(2).tolist() if ages_ms else (None, None)
         with process.oneshot():
-            memory, threads = process.memory_info().rss, process.num_threads()
-        return Sample(
-            round(at_s, 2),
-            memory / 2**20,
-            process.num_fds(),
-            threads,
-            live,
-            counts,
-            p50,
-            p95,
-            drops,
-        )
+            threads, fds = process.num_threads(), process.num_fds()
+        return Sample(second.at_s, second.rss_mb, fds, threads, live, second.results, p50, p95, second.drops)
 
     def close(self) -> None:
         """End the thread."""
         self._stop.set()
         self._thread.join()
+
+
+def dropped(status: dict[str, Any]) -> int:
+    """Everything that was left out of a camera so far."""
+    return sum(int(v or 0) for k, v in status.items() if k.startswith("dropped_"))

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import theilslopes
 
-from soaking.sample import Sample
+from soaking.sample import Sample, Second
+
+Kept = TypeVar("Kept", Sample, Second)
 
 WARM_UP_S = 240.0
 """Until then memory is still being found: buffers of every size that comes up."""
@@ -33,7 +35,7 @@ class Check:
     ok: bool
 
 
-def slope_mb_h(samples: Sequence[Sample]) -> tuple[float, float, float]:
+def slope_mb_h(samples: Sequence[Sample | Second]) -> tuple[float, float, float]:
     """How fast memory grows, MB an hour: the median of all slopes (Theil and Sen), and its 95 % interval.
 
     Over means of blocks, since what is freed late makes neighbouring seconds alike.
@@ -46,7 +48,7 @@ def slope_mb_h(samples: Sequence[Sample]) -> tuple[float, float, float]:
     return slope * 3600, low * 3600, high * 3600
 
 
-def settled(samples: Sequence[Sample]) -> list[Sample]:
+def settled(samples: Sequence[Kept]) -> list[Kept]:
     """After the warm-up; of a short run, its second half."""
     begin_s = min(WARM_UP_S, samples[-1].at_s / 2)
     return [s for s in samples if s.at_s >= begin_s]
@@ -56,15 +58,11 @@ def judged(samples: Sequence[Sample], outcome: dict[str, Any], *, cameras: int) 
     """Everything that was promised, and whether it was kept."""
     after = settled(samples)
     calm = [s for s in after if s.live == cameras]
-    ended = outcome["exit_code"] == 0
     checks = [
-        Check("the run ended when it was told to, without an error", f"exit code {outcome['exit_code']}", ended),
+        at_its_end(outcome),
         Check("all cameras were there at once at times", f"{len(calm)} of {len(after)} s", bool(calm)),
     ]
-    if after[-1].at_s - after[0].at_s >= ENOUGH_S:
-        slope, low, high = (x / cameras for x in slope_mb_h(after))
-        what = f"memory grows by less than {MAX_SLOPE_MB_H:g} MB an hour for each camera"
-        checks.append(Check(what, f"{slope:+.2f} (95 %: {low:+.2f} to {high:+.2f})", bool(low < MAX_SLOPE_MB_H)))
+    checks += flat_memory(after, cameras)
     checks += _left_open(calm) if calm else []
     waits = np.array(outcome["back_s"] or [0.0])
     back = f"{len(outcome['back_s'])} of {outcome['faults']}"
@@ -74,12 +72,39 @@ def judged(samples: Sequence[Sample], outcome: dict[str, Any], *, cameras: int) 
             f"{back}, after {np.median(waits):.1f} s (longest {waits.max():.1f})",
             len(outcome["back_s"]) == outcome["faults"] and max(outcome["back_s"], default=0.0) <= MAX_BACK_S,
         ),
-        Check("no result twice or out of order", str(outcome["disordered"]), outcome["disordered"] == 0),
-        Check("no malformed message", str(outcome["malformed"]), outcome["malformed"] == 0),
+        *whole(outcome),
         Check("the password is in no line of output", str(outcome["leaks"]), outcome["leaks"] == 0),
         Check("the restarted subscriber had results each time", outcome["restarts"], outcome["restarts_ok"]),
     ]
     return checks
+
+
+def at_its_end(outcome: dict[str, Any]) -> Check:
+    """How it ended."""
+    code = outcome["exit_code"]
+    return Check("the run ended when it was told to, without an error", f"exit code {code}", code == 0)
+
+
+def flat_memory(after: Sequence[Sample | Second], cameras: int) -> list[Check]:
+    """Whether memory grows; nothing, where too little time has passed after the warm-up to tell."""
+    if after[-1].at_s - after[0].at_s < ENOUGH_S:
+        return []
+    slope, low, high = (x / cameras for x in slope_mb_h(after))
+    what = f"memory grows by less than {MAX_SLOPE_MB_H:g} MB an hour for each camera"
+    return [Check(what, f"{slope:+.2f} (95 %: {low:+.2f} to {high:+.2f})", bool(low < MAX_SLOPE_MB_H))]
+
+
+def whole(outcome: dict[str, Any]) -> list[Check]:
+    """Whether messages came as they were sent."""
+    return [
+        Check("no result twice or out of order", str(outcome["disordered"]), outcome["disordered"] == 0),
+        Check("no malformed message", str(outcome["malformed"]), outcome["malformed"] == 0),
+    ]
+
+
+def lines(checks: Sequence[Check]) -> str:
+    """The verdict for people."""
+    return "\n".join(f"{'kept  ' if check.ok else 'BROKEN'}  {check.what}: {check.found}" for check in checks)
 
 
 def _left_open(calm: Sequence[Sample]) -> list[Check]:

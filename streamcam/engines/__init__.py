@@ -103,6 +103,7 @@ def make_engine(
     classes: Sequence[int] | None = None,
     dense: bool = False,
     chunk: int | None = None,
+    hop: int | None = None,
 ) -> WindowEngine | StreamEngine:
     """Put a model on a device.
 
@@ -115,6 +116,7 @@ def make_engine(
         classes: indices of the classes whose heat each result carries.
         dense: of `stream`: a heat slice for every frame, where the network strides over frames.
         chunk: of `stream`: how many frames of a source go through the network at a time, at most.
+        hop: how many new frames of a source clips will bring, where neither a heat slice's worth nor a chunk.
 
     Raises:
         StreamcamError: no such engine, device or precision, or not for this model.
@@ -129,11 +131,11 @@ def make_engine(
             f"{asked} is for the stream engine, and {model.spec.name} runs in window: use --engine stream"
         )
     if name == "stream" and on_openvino:
-        return _streamed_by_openvino(model, precision, top_k=top_k, classes=classes, dense=dense, chunk=chunk)
+        return _streamed_by_openvino(model, precision, top_k=top_k, classes=classes, dense=dense, chunk=chunk, hop=hop)
     runner = make_runner(model, device=device, precision=precision)
     if name == "window":
         return WindowEngine(runner, top_k=top_k, classes=classes)
-    return StreamEngine(runner, top_k=top_k, classes=classes, dense=dense, chunk=chunk)
+    return StreamEngine(runner, top_k=top_k, classes=classes, dense=dense, chunk=chunk, hop=hop)
 
 
 def _streamed_by_openvino(model: CamModel, precision: str, *, dense: bool, **options: Any) -> StreamEngine:

@@ -9,15 +9,17 @@ A slot is used again when its last result has been read: that is the only time t
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from streamcam.engines.lanes import Event, Lane, Lanes
+from streamcam.engines.lanes import Event, HostMemoryError, Lane, Lanes, Work, is_out_of_memory
 
-Arrays = list[npt.NDArray[np.generic]]
+Arrays = list[npt.NDArray[Any]]
 
 Compute = Callable[[Tensor], Sequence[Tensor]]
 """All bytes of a batch, uint8 [n] on the device → results, on the device."""
@@ -76,8 +78,7 @@ class Ferry:
         slot = self._slots[self._sent % len(self._slots)]
         self._sent += 1
         slot.vacate()
-        staged = slot.stage(pieces)
-        copied = self._lanes.put(Lane.IN, lambda: slot.copy_in(staged))
+        copied = self._lanes.put(Lane.IN, slot.stage(pieces))
         computed = self._lanes.put(Lane.COMPUTE, lambda: slot.compute(compute), after=[copied, *after])
         arrived = self._lanes.put(Lane.OUT, slot.copy_out, after=[computed])
         slot.trip = Trip(slot, computed, [copied, computed, arrived])
@@ -111,17 +112,31 @@ class _Slot:
         if self.trip is not None:
             self.trip.land()
 
-    def stage(self, pieces: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
-        """Arrays behind each other, in memory that the device copies from."""
+    def stage(self, pieces: Sequence[npt.NDArray[np.uint8]]) -> Work:
+        """Put arrays behind each other, in memory that the device copies from → the work of copying them.
+
+        Where there is no such memory, that work raises it: it is an error of the trip, like those of the device.
+        """
         size = sum(piece.size for piece in pieces)
-        if len(self._staging) < size:
-            self._staging = self._lanes.host(size)
+        try:
+            self._staging = self._at_least(size, self._staging)
+        except HostMemoryError as e:
+            return partial(_fail, e)
         staged = self._staging[:size]
         if pieces:
             torch.cat([torch.from_numpy(piece).reshape(-1) for piece in pieces], out=staged)
-        return staged
+        return partial(self._copy_in, staged)
 
-    def copy_in(self, staged: Tensor) -> None:
+    def _at_least(self, size: int, memory: Tensor) -> Tensor:
+        """Memory of the host that is so large: this, or more."""
+        try:
+            return memory if len(memory) >= size else self._lanes.host(size)
+        except RuntimeError as e:
+            if is_out_of_memory(e):
+                raise HostMemoryError from e
+            raise
+
+    def _copy_in(self, staged: Tensor) -> None:
         self._frames = self._lanes.upload(staged)
 
     def compute(self, compute: Compute) -> None:
@@ -133,8 +148,7 @@ class _Slot:
         self._packed = torch.cat(parts) if parts else self._frames[:0]
 
     def copy_out(self) -> None:
-        if len(self._landing) < len(self._packed):
-            self._landing = self._lanes.host(len(self._packed))
+        self._landing = self._at_least(len(self._packed), self._landing)
         self._landing[: len(self._packed)].copy_(self._packed, non_blocking=True)
 
     def unpack(self) -> Arrays:
@@ -145,3 +159,7 @@ class _Slot:
             arrays.append(came.view(part.dtype).reshape(tuple(part.shape)))
             at += part.size
         return arrays
+
+
+def _fail(error: Exception) -> None:
+    raise error

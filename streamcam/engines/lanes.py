@@ -47,6 +47,10 @@ class SkippedError(Exception):
     """Work was left out, since what it was to come after had failed."""
 
 
+class HostMemoryError(MemoryError):
+    """The host has no memory left that the device could copy from or to."""
+
+
 class Event:
     """A point in a lane: everything that was put there before it has been done."""
 
@@ -276,9 +280,9 @@ def lanes_of(device: torch.device) -> Lanes:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether something did not fit into the device's memory: PyTorch's own error, or that of a library."""
+    """Whether something did not fit into memory: the device's (PyTorch's own error, or that of a library), or ours."""
     told = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or (
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and ("out of memory" in told or "alloc_failed" in told)
     )
 
@@ -286,6 +290,11 @@ def is_out_of_memory(error: Exception) -> bool:
 def explained(error: Exception, device: str, work: str) -> Exception:
     """What a person can do about an error of the device, while it did some work; any other error as it is."""
     told = (str(error).splitlines() or [""])[0]
+    if isinstance(error, HostMemoryError):
+        return StreamcamError(
+            f"this machine has no memory left that {device} can copy from or to, for {work}: end other programs, or "
+            "use fewer cameras (swap does not help)"
+        )
     if is_out_of_memory(error):
         return StreamcamError(
             f"{device} has not enough memory for {work}: free some, or use a smaller model or precision"

@@ -2,15 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
-from streamcam.cam import to_heat
+from streamcam.cam import Moments, to_heats
 from streamcam.clips import prepare
 from streamcam.engines.device import Runner
 from streamcam.engines.ferry import Arrays, Compute, Trip
@@ -48,6 +46,7 @@ class StreamEngine(DeviceEngine):
         classes: Sequence[int] | None = None,
         dense: bool = False,
         chunk: int | None = None,
+        hop: int | None = None,
     ) -> None:
         """Convert a model.
 
@@ -58,15 +57,15 @@ class StreamEngine(DeviceEngine):
             classes: indices of the classes whose heat each clip's carries.
             dense: give a slice for every frame where the network strides over frames.
             chunk: how many frames of a source go through the network at a time, at most; by default all that are new.
+            hop: how many are new as a rule, where neither `chunk` nor the network's stride: worth CUDA graphs.
         """
         together = 1 if network is not None or runner.spec.framewise else SOURCES_A_CLIP
         super().__init__(runner, max_batch=together * runner.max_batch)
         self._network, spec = network or streaming(runner.model, dense=dense), runner.spec
         self.lookahead_s, self.hop = self.span.lookahead / spec.clip_format.fps, self.span.stride
         slices = spec.clip_format.length - spec.temporal_context if dense else spec.slices
-        self._slice_frames = np.zeros(slices)
         self._tracks = Tracks(
-            runner, self._network, self._graphs, slices=slices, top_k=top_k, classes=classes, chunk=chunk
+            runner, self._network, self._graphs, slices=slices, top_k=top_k, classes=classes, chunk=chunk, hop=hop
         )
         self._sources: dict[str, _Source] = {}
         warm_up = np.zeros((1, 3, *spec.clip_format.crop), np.uint8)
@@ -224,20 +223,24 @@ class StreamEngine(DeviceEngine):
 
     def _read(self, clips: Sequence[Clip], seen: Seen, arrays: Arrays) -> list[Heat | None]:
         heats: list[Heat | None] = [None] * len(clips)
-        for i, (number, place, times_s) in seen.windows.items():
-            results = arrays[RESULTS * number : RESULTS * (number + 1)]
-            heats[i] = self._heat(clips[i], times_s, *(torch.from_numpy(array[place]) for array in results))
+        for i, windows in enumerate(seen.windows):
+            logits, chosen, cubes, common = arrays[RESULTS * i : RESULTS * (i + 1)]
+            places, own = [window.place for window in windows], [clips[window.number] for window in windows]
+            new = to_heats(
+                logits[places],
+                chosen[places],
+                [cubes[place] for place in places],  # these are large: they stay where they are
+                [common[place] for place in places],
+                clips=own,
+                times=[self._moments(clip, window.times_s) for clip, window in zip(own, windows, strict=True)],
+                context=self.runner.context,
+            )
+            for window, heat in zip(windows, new, strict=True):
+                heats[window.number] = heat
         return heats
 
-    def _heat(self, clip: Clip, times_s: Times, logits: Tensor, chosen: Tensor, cube: Tensor, common: Tensor) -> Heat:
-        context = self.runner.context
-        heat = to_heat(logits, cube, common, chosen, clip=clip, context=context, slice_frames=self._slice_frames)
-        return replace(
-            heat,
-            pts_s=times_s[:, 1],
-            clip_pts_s=(float(times_s[0, 0]), heat.clip_pts_s[1]),
-            lookahead_s=self.lookahead_s,
-        )
+    def _moments(self, clip: Clip, times_s: Times) -> Moments:
+        return Moments(times_s[:, 1], (float(times_s[0, 0]), float(clip.pts_s[-1])), self.lookahead_s)
 
 
 _Fresh = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]

@@ -4,10 +4,11 @@ All of this is work of the compute lane. It knows sources as tracks, and no clip
 """
 
 import copy
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +37,10 @@ class Track:
     """One source, from its first frame on."""
 
     calendar: Calendar
-    times_s: deque[Times]
-    """Of the slices in its ring."""
+    slices: int
+    """How many its ring has room for."""
+    times_s: Times = field(default_factory=lambda: np.empty((0, 3)))
+    """Of those in it."""
     added: int = 0
     """Slices that have come to its ring."""
     stream: Stream | None = None
@@ -50,12 +53,23 @@ class Track:
     @property
     def is_full(self) -> bool:
         """Whether there are enough slices for a window."""
-        return len(self.times_s) == self.times_s.maxlen
+        return len(self.times_s) == self.slices
 
     def take(self, times_s: Times) -> None:
         """New slices have come to its ring."""
-        self.times_s.extend(times_s)
+        self.times_s = np.concatenate((self.times_s, times_s))[-self.slices :]
         self.added += len(times_s)
+
+
+class Window(NamedTuple):
+    """Of a source that has seen enough."""
+
+    number: int
+    """Its number in the batch,"""
+    place: int
+    """and its place in its group there."""
+    times_s: Times
+    """Of its slices."""
 
 
 @dataclass
@@ -64,16 +78,14 @@ class Seen:
 
     results: list[Tensor] = field(default_factory=list)
     """Of each group of sources, logits [n,C], chosen classes [n,K], their heat [n,K,L',h,w], the mean [n,L',h,w]."""
-    windows: dict[int, tuple[int, int, Times]] = field(default_factory=dict)
-    """Of each source, by its number in the batch, that has seen enough: its group, its place there, slices' times."""
+    windows: list[list[Window]] = field(default_factory=list)
+    """Of each group; none of a source that has not seen enough."""
 
     def add(self, group: Sequence[int], tracks: "Sequence[Track]", results: Sequence[Tensor]) -> None:
         """Results of a group of sources, which these tracks are."""
-        number = len(self.results) // RESULTS
         self.results += results
-        for place, (i, track) in enumerate(zip(group, tracks, strict=True)):
-            if track.is_full:
-                self.windows[i] = number, place, np.stack(track.times_s)
+        each = enumerate(zip(group, tracks, strict=True))
+        self.windows.append([Window(i, place, track.times_s) for place, (i, track) in each if track.is_full])
 
 
 class Tracks:
@@ -89,8 +101,10 @@ class Tracks:
         top_k: int,
         classes: Sequence[int] | None,
         chunk: int | None,
+        hop: int | None,
     ) -> None:
         self._runner, self._network, self._graphs, self._chunk = runner, network, graphs, chunk
+        self._usual = {network.span.stride, chunk, hop}
         self._top_k, self._classes = top_k, runner.class_numbers(classes)
         self._rings = Rings(slices)
         self._in_place: InPlace | None = None
@@ -101,7 +115,7 @@ class Tracks:
 
     def new(self, *, cut: bool = False) -> Track:
         """A source of which nothing has come; `cut`: frames are missing before those that will."""
-        return Track(Calendar(self._network.span), deque(maxlen=self._rings.length), cut=cut)
+        return Track(Calendar(self._network.span), self._rings.length, cut=cut)
 
     def end(self, track: Track) -> None:
         """Nothing more is coming; a source that never began does not mind."""
@@ -136,9 +150,7 @@ class Tracks:
         """What would be seen of a source if its video ended here; the source itself goes on."""
         assert track.stream is not None
         assert track.place is not None
-        ended = replace(
-            track, calendar=copy.deepcopy(track.calendar), times_s=copy.copy(track.times_s), stream=None, place=None
-        )
+        ended = replace(track, calendar=copy.deepcopy(track.calendar), stream=None, place=None)
         try:
             with self._growing():
                 ended.place = self._rings.bank.fork(track.place)
@@ -237,7 +249,7 @@ class Tracks:
             features = network.run(phase, self._runner.normalise(frames), rows) if frames.shape[1] else None
             return self._look(features, numbers)
 
-        is_usual = frames.shape[1] in (network.span.stride, self._chunk)  # others are too many to capture them all
+        is_usual = frames.shape[1] in self._usual  # others are too many to capture them all
         if not is_usual or phase < network.settled or self._rings.is_empty:
             return see(frames, numbers)
         return [result.clone() for result in self._graphs.run(phase, see, frames, numbers)]

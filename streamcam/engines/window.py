@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from streamcam.cam import choose, to_heat
+from streamcam.cam import choose, moments, to_heats
 from streamcam.engines.device import Runner
 from streamcam.engines.ferry import Arrays
 from streamcam.engines.flight import DeviceEngine, Sent
@@ -47,9 +47,7 @@ class WindowEngine(DeviceEngine):
         return output.logits, chosen, output.cube[rows[:, None], chosen], output.cube.mean(1)
 
     def _read(self, clips: Sequence[Clip], arrays: Arrays) -> list[Heat]:
-        logits, chosen, cubes, common = (torch.from_numpy(array) for array in arrays)
-        slice_frames, context = self.runner.spec.slice_frames(cubes.shape[2]), self.runner.context
-        return [
-            to_heat(logits[i], cubes[i], common[i], chosen[i], clip=clip, context=context, slice_frames=slice_frames)
-            for i, clip in enumerate(clips)
-        ]
+        logits, chosen, cubes, common = arrays
+        slice_frames = self.runner.spec.slice_frames(cubes.shape[2])
+        times = [moments(clip, slice_frames) for clip in clips]
+        return to_heats(logits, chosen, cubes, common, clips=clips, times=times, context=self.runner.context)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from streamcam.cam import to_heat
+from streamcam.cam import moments, to_heats
 from streamcam.clips import prepare, transform_of
 from streamcam.engines import make_runner, require_device
 from streamcam.engines.device import Runner
@@ -152,16 +152,16 @@ def _see(runner: Runner, path: Path, image: Image, *, top_k: int, always: Sequen
     frame = Frame(image, 0, 0.0, captured_ns=0, source=path.name)
     clip = Clip(frames, np.zeros(1), index=0, last=frame, transform=transform_of(clip_format))
     output = runner.run([frames])
-    logits, cube = output.logits[0], output.cube[0]
-    classes = torch.tensor(strongest(logits.cpu().numpy(), top_k=top_k, always=always))
-    heat = to_heat(
+    logits, cube = output.logits.cpu().numpy(), output.cube.cpu()
+    classes = np.array(strongest(logits[0], top_k=top_k, always=always))
+    (heat,) = to_heats(
         logits,
-        cube[classes],
-        cube.mean(0),
-        classes,
-        clip=clip,
+        classes[None],
+        cube[:, classes].numpy(),
+        cube.mean(1).numpy(),
+        clips=[clip],
+        times=[moments(clip, np.zeros(1))],
         context=runner.context,
-        slice_frames=np.zeros(1),
     )
     height, width = image.shape[:2]
     found = find(heat, pts_s=0.0, width=width, height=height, max_side=BOX_SIDE)

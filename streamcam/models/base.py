@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from streamcam.cam import CamOutput, HeatContext, heat_cube, pool, to_heat
+from streamcam.cam import CamOutput, HeatContext, heat_cube, moments, pool, to_heats
 from streamcam.clips import prepare, transform_of
 from streamcam.errors import StreamcamError
 from streamcam.models.head import Head
@@ -223,7 +223,7 @@ class CamModel(nn.Module):
 
     @cached_property
     def heat_context(self) -> HeatContext:
-        """The model's names and scales, for `to_heat`."""
+        """The model's names and scales, for `to_heats`."""
         scale = self.spec.heat_scale
         scales = None if scale is None else np.broadcast_to(np.asarray(scale, np.float32), len(self.classes))
         return HeatContext(self.spec.name, self.weights_hash, self.classes, scales, self.spec.multi_label)
@@ -285,16 +285,17 @@ class CamModel(nn.Module):
         clip = self._clip(frames, pts_s)
         device = next(self.features.parameters()).device
         output = self(self.normalise(torch.from_numpy(clip.frames).to(device)[None]))
-        cube = output.cube[0]
-        return to_heat(
-            output.logits[0],
-            cube,
-            cube.mean(0),
-            torch.arange(len(self.classes)),
-            clip=clip,
+        cube = output.cube.cpu()
+        (heat,) = to_heats(
+            output.logits.cpu().numpy(),
+            np.arange(len(self.classes))[None],
+            cube.numpy(),
+            cube.mean(1).numpy(),
+            clips=[clip],
+            times=[moments(clip, self.spec.slice_frames(cube.shape[2]))],
             context=self.heat_context,
-            slice_frames=self.spec.slice_frames(cube.shape[1]),
         )
+        return heat
 
     def _clip(self, frames: npt.NDArray[np.uint8], pts_s: npt.ArrayLike | None) -> Clip:
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or len(frames) == 0:

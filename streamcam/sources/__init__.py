@@ -1,7 +1,7 @@
 """Where frames come from. A source is what `Source` lists; to add a kind, give `open_source` a scheme."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Event
 from typing import Protocol
 
@@ -48,6 +48,7 @@ def open_source(
     loop: bool = False,
     start_s: float = 0.0,
     end_s: float | None = None,
+    renewed: Callable[[], str] | None = None,
     decoder: Decoder | None = None,
 ) -> VideoSource:
     """Take note of a camera or stream, which `frames` opens, and again for ever; open a file.
@@ -60,6 +61,7 @@ def open_source(
         loop: whether a file starts again when it ends.
         start_s: of a file, pass over so many seconds.
         end_s: of a file, end so many seconds after its beginning.
+        renewed: the same URI with the login as it is now: asked for before each connection, since passwords change.
         decoder: what decodes instead of the CPU, as far as it can.
 
     Raises:
@@ -69,4 +71,7 @@ def open_source(
     address = parse_address(uri)
     if loop and uri == "-":
         raise StreamcamError("standard input cannot be played again: leave out --loop")
-    return VideoSource(address, name=name, paced=paced, loop=loop, start_s=start_s, end_s=end_s, decoder=decoder)
+    now = None if renewed is None else lambda: parse_address(renewed())
+    return VideoSource(
+        address, name=name, paced=paced, loop=loop, start_s=start_s, end_s=end_s, renewed=now, decoder=decoder
+    )

@@ -61,6 +61,7 @@ class VideoSource:
         loop: bool = False,
         start_s: float = 0.0,
         end_s: float | None = None,
+        renewed: Callable[[], Address] | None = None,
         decoder: Decoder | None = None,
         backoff: Backoff | None = None,
         clock: Callable[[], int] = time.time_ns,
@@ -74,6 +75,7 @@ class VideoSource:
             loop: whether a file starts again, as a new session, when it ends.
             start_s: of a file, pass over so many seconds.
             end_s: of a file, end so many seconds after its beginning.
+            renewed: the same address with the login as it is now, asked for before each connection.
             decoder: what decodes instead of the CPU, as far as it can; that it cannot is said once.
             backoff: how long to wait before each further attempt at a live source.
             clock: Unix time in nanoseconds.
@@ -88,7 +90,7 @@ class VideoSource:
         """Frames that were left out: `late` (queued up on the way), `corrupt` (did not decode), `rate` (too many)."""
         self._address, self._paced, self._loop, self._clock = address, paced, loop, clock
         self._start_s, self._end_s = start_s, float("inf") if end_s is None else end_s
-        self._decoder, self._backoff = decoder, backoff or Backoff()
+        self._renewed, self._decoder, self._backoff = renewed, decoder, backoff or Backoff()
         self._state = SourceState("connecting")
         self._index = self._session = self._captured_ns = 0
         self._container: InputContainer | None = None
@@ -131,9 +133,12 @@ class VideoSource:
             stop: once it is set, no connection is begun.
 
         Raises:
-            StreamcamError: it cannot be opened; the message says why, without credentials.
+            StreamcamError: it cannot be opened, or its password is not to be had; the message says why, without
+                credentials.
         """
         if self._container is None:
+            if self._renewed is not None:
+                self._address = self._renewed()
             hwaccel = self._decoder.hwaccel if self._decoder else None
             self._container = open_video(self._address, stop, hwaccel=hwaccel)
             # Over HTTP comes either a camera's endless stream, or a file.

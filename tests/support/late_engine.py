@@ -38,7 +38,10 @@ class Late:
     ready_s: float
 
     def done(self) -> bool:
-        return self.engine.clock() >= self.ready_s
+        now_s = self.engine.clock()
+        if now_s < self.ready_s:
+            self.engine.waited_s = now_s
+        return now_s >= self.ready_s
 
     def wait(self) -> list[Heat | None]:
         self.engine.require_own_thread()
@@ -69,6 +72,8 @@ class LateEngine:
         self.in_flight, self.max_batch = in_flight, max_batch
         self.batches: list[list[str]] = []
         self.under_way = self.most_under_way = 0
+        self.waited_s = 0.0
+        """When somebody last looked for a batch in vain."""
         self._seconds, self._lag, self._free_s = seconds, lag, 0.0
         self._thread: int | None = None
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from threading import Event, Thread
 
 CHUNK = 4096
@@ -28,9 +28,16 @@ class Proxy:
         """What happens to the RTP packets of RTSP over TCP."""
         self.accepted = 0
         """How many connections there have been."""
+        self.answers = bytearray()
+        """What the server has said, if it does not speak RTSP."""
         self._target, self._rtsp = target, rtsp
         self._loop = asyncio.new_event_loop()
         self._connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+
+    @property
+    def endpoint(self) -> str:
+        """Where a ZeroMQ socket connects to."""
+        return f"tcp://127.0.0.1:{self.port}"
 
     def cut(self) -> None:
         """End all connections."""
@@ -72,7 +79,8 @@ class Proxy:
             await asyncio.sleep(TICK_S)
         answers, questions = await asyncio.open_connection("127.0.0.1", self._target)
         up = asyncio.create_task(self._pump(self._chunks(reader), questions))
-        down = asyncio.create_task(self._pump(self._messages(answers) if self._rtsp else self._chunks(answers), writer))
+        told = self._messages(answers) if self._rtsp else self._remembered(answers)
+        down = asyncio.create_task(self._pump(told, writer))
         try:
             await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -93,6 +101,11 @@ class Proxy:
 
     async def _chunks(self, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
         while chunk := await reader.read(CHUNK):
+            yield chunk
+
+    async def _remembered(self, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+        async for chunk in self._chunks(reader):
+            self.answers += chunk
             yield chunk
 
     async def _messages(self, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
@@ -126,3 +139,8 @@ def proxy(target: int, *, rtsp: bool = True) -> Iterator[Proxy]:
     finally:
         made._loop.call_soon_threadsafe(stop.set)
         thread.join()
+
+
+def way_to(endpoint: str) -> AbstractContextManager[Proxy]:
+    """A proxy to a ZeroMQ socket that is bound to a port of 127.0.0.1."""
+    return proxy(int(endpoint.rpartition(":")[2]), rtsp=False)

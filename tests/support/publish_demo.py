@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,9 +126,9 @@ class Demo:
 
 
 @contextmanager
-def publishing(endpoint: str, *options: str) -> Iterator[Demo]:
-    """Run this script; stop it at the end."""
-    command = [sys.executable, str(Path(__file__)), endpoint, *options]
+def publishing(endpoint: str, *options: str, within: Sequence[str] = ()) -> Iterator[Demo]:
+    """Run this script, also within what another command sets up; stop it at the end."""
+    command = [*within, sys.executable, str(Path(__file__)), endpoint, *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         demo = Demo(process)
         listener = threading.Thread(target=demo.listen)
