@@ -5,10 +5,12 @@ live      a source's thread hands each frame straight to the output thread, and 
 lossless  (files) each frame goes through the worker, in order, and everybody waits for everybody
 """
 
+import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, get_native_id
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines import Engine
@@ -21,6 +23,8 @@ from streamcam.worker import LOSSLESS_DEPTH, Work, Worker, Workers
 
 OUTPUT_DEPTH = 4
 """Frames of one live source that may wait for the output thread before the oldest is dropped."""
+READERS_NICE = 10
+"""How much lower the priority of threads that read is: nine of them weigh as much as one that computes."""
 
 TICK_S = 0.02
 JOIN_S = 4.5
@@ -169,6 +173,8 @@ class Pipeline:
 
     def _read(self, source: Source) -> None:
         """One source's thread."""
+        if not self._lossless:
+            give_way()
         try:
             self._read_frames(source)
         finally:
@@ -259,3 +265,13 @@ class Pipeline:
         self._newest[source] = newest
         self.metrics.result(source, newest.hop_s, newest.skipped)
         return newest
+
+
+def give_way() -> None:
+    """Let this thread, and those that FFmpeg begins from it, have what time others leave.
+
+    Where there is more to do than a machine can, many cameras' decoding would leave the one thread that computes next
+    to none: better that frames are lost than that nobody learns anything of those which were decoded.
+    """
+    if sys.platform == "linux":  # elsewhere, threads have no priorities of their own that an ordinary program may set
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + READERS_NICE)

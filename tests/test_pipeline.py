@@ -1,3 +1,5 @@
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -10,7 +12,7 @@ from support.done import Done
 from streamcam.clips import SlidingWindow
 from streamcam.engines import make_engine
 from streamcam.models import CamModel
-from streamcam.pipeline import Pipeline, Sink
+from streamcam.pipeline import READERS_NICE, Pipeline, Sink
 from streamcam.records import Clip, Frame, Result
 
 
@@ -240,6 +242,28 @@ def test_a_window_says_how_long_each_stage_took(tiny: CamModel) -> None:
     run.run()
     assert set(log.of("window")[0].timings_ms) == {"prepare", "wait", "infer"}
     assert run.metrics.percentiles("infer")["count"] == 6
+
+
+class Nice(FakeSource):
+    """Remembers how nice the thread is that reads it."""
+
+    def frames(self, stop: Event) -> Iterator[Frame]:
+        self.nice = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        yield from super().frames(stop)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities of their own here")
+def test_who_decodes_gives_way_to_who_computes(tiny: CamModel) -> None:
+    class Computing(Sink):
+        nice: int | None = None
+
+        def on_window(self, result: Result) -> None:
+            self.nice = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    own, source, sink = os.getpriority(os.PRIO_PROCESS, 0), Nice([make_frame(i) for i in range(20)]), Computing()
+    pipeline([source], make_engine(tiny), sink).run()
+    assert sink.nice == own
+    assert source.nice == min(19, own + READERS_NICE)
 
 
 class LastPacketsBroken(FakeSource):
