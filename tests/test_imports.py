@@ -56,7 +56,7 @@ ALLOWED = {
     "bench": {
         *("records", "errors", "config", "clips", "sources", "models", "engines", "metrics", "live", "recorder"),
     },
-    "quantize": {"errors", "cam", "clips", "sources", "models", "engines"},
+    "quantize": {"records", "errors", "cam", "clips", "sources", "models", "engines"},
     "analyze": {"records", "errors", "clips", "sources", "models", "engines", "bench"},
     "doctor": {"errors", "engines", "models", "viewer"},
     "demo": {"errors", "viewer"},
