@@ -4,7 +4,7 @@ import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,17 +14,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from streamcam.cam import CamOutput
 from streamcam.clips import SlidingWindow
-from streamcam.engines import make_runner
+from streamcam.engines import make_engine, make_runner
 from streamcam.engines.device import fold_batch_norm
-from streamcam.engines.openvino import convert, import_openvino, require_openvino
+from streamcam.engines.openvino import convert, converting, import_openvino, require_openvino
+from streamcam.engines.openvino_stream import settled_inputs, stepwise
+from streamcam.engines.stream import StreamEngine
+from streamcam.engines.streaming import StreamNetwork
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel, load_model, save_checkpoint
-from streamcam.models.base import Int8
+from streamcam.models.base import Int8, Stored
 from streamcam.models.checkpoint import SUFFIX, card_path
+from streamcam.records import Frame
 from streamcam.sources import Source, open_source
 from streamcam.sources.address import parse_address
 
@@ -37,7 +41,7 @@ HELD_OUT = 4
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """How far int8 is from float32, on clips whose ranges it was not given."""
+    """How far int8 is from float32, on clips whose ranges it was not given; of whole clips and of streams together."""
 
     clips: int
     top1_agreement: float
@@ -113,44 +117,119 @@ def gather(source: Source, model: CamModel, *, count: int, show: Show) -> tuple[
 
 
 def quantize(model: CamModel, clips: Sequence[Frames], *, show: Show) -> Int8:
-    """The features in int8, with the ranges of values that clips uint8 [L,3,h,w] bring about."""
-    converted, openvino = convert(fold_batch_norm(model.features), model.spec), import_openvino()
+    """The features in int8, with the ranges of values that clips uint8 [L,3,h,w] bring about.
+
+    Once for whole clips and, where the stream engine takes them another way, once for that.
+    """
+    features = fold_batch_norm(model.features)
+
+    def whole(frames: Frames) -> list[Tensor]:
+        return [model.inputs(_normalised(model, frames))]
+
+    quantized = _quantized(convert(features, model.spec), _Inputs(whole, clips, show))
+    network = _streamed(model, features)
+    if network is None:
+        return Int8(quantized)
+
+    def steps(frames: Frames) -> list[Tensor]:
+        periods = -(-len(frames) // network.period)
+        video = to_and_fro(frames, network.settled + periods * network.period)
+        return settled_inputs(network, _normalised(model, video))
+
+    with converting(model.spec):
+        converted = stepwise(network, model.spec)
+    return Int8(quantized, _quantized(converted, _Inputs(steps, clips, show)))
+
+
+def _normalised(model: CamModel, frames: Frames) -> Tensor:
+    return model.normalise(torch.from_numpy(frames)[None])
+
+
+def _streamed(model: CamModel, features: nn.Module) -> StreamNetwork | None:
+    """A network of clips as a stream; None for one of frames, which is the same there, and where it cannot be one."""
+    if model.spec.framewise or not model.head.is_linear:
+        return None
+    try:
+        return StreamNetwork(features)
+    except StreamcamError:
+        return None
+
+
+def to_and_fro(frames: Frames, count: int) -> Frames:
+    """A clip uint8 [L,3,h,w] as a video of `count` frames: to its end, back to its beginning, and so on.
+
+    A stream settles after more frames than some networks' clips have, and what is not from one clip may not belong
+    together.
+    """
+    last = len(frames) - 1
+    return frames[[last - abs(last - i % (2 * last)) if last else 0 for i in range(count)]]
+
+
+def _quantized(converted: Any, inputs: "_Inputs") -> Stored:
+    """What NNCF makes of an OpenVINO model."""
+    openvino = import_openvino()
     # It looks for a compiler of CUDA kernels when it is loaded, and says that it finds no GPU.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     import nncf
 
     nncf.set_log_level(logging.ERROR)
     with redirect_stdout(io.StringIO()):  # its own bars
-        quantized = nncf.quantize(converted, nncf.Dataset(_Inputs(model, clips, show)), subset_size=len(clips))
+        quantized = nncf.quantize(converted, nncf.Dataset(inputs), subset_size=len(inputs))
     with TemporaryDirectory() as folder:
         graph, weights = Path(folder, "int8.xml"), Path(folder, "int8.bin")
         openvino.serialize(quantized, graph, weights)
-        return Int8(graph.read_bytes(), weights.read_bytes())
+        return Stored(graph.read_bytes(), weights.read_bytes())
 
 
 class _Inputs:
-    """What the features are given for each clip."""
+    """What a network is given for each clip."""
 
-    def __init__(self, model: CamModel, clips: Sequence[Frames], show: Show) -> None:
-        self._model, self._clips, self._show = model, clips, show
+    def __init__(self, given: Callable[[Frames], list[Tensor]], clips: Sequence[Frames], show: Show) -> None:
+        self._given, self._clips, self._show = given, clips, show
+
+    def __len__(self) -> int:
+        return len(self._clips)
 
     def __iter__(self) -> Iterator[Any]:
         for done, frames in enumerate(self._clips):
-            self._show(done, len(self._clips))
-            yield self._model.inputs(self._model.normalise(torch.from_numpy(frames)[None])).numpy()
+            self._show(done, len(self))
+            yield tuple(value.numpy() for value in self._given(frames))
 
 
 def compare(model: CamModel, clips: Sequence[Frames]) -> Fidelity:
-    """Hold a quantised model against itself in float32."""
+    """Hold a quantised model against itself in float32, in each engine that it was quantised for."""
     ours = make_runner(model, device="openvino", precision="int8")
     reference = make_runner(model, device="cpu", precision="fp32")
     pairs = [(ours.run([frames]), reference.run([frames])) for frames in clips]
+    if model.int8 is not None and model.int8.steps is not None:
+        streams = [_stream(model, "openvino", "int8"), _stream(model, "cpu", "fp32")]
+        pairs += [(_settled(streams[0], frames), _settled(streams[1], frames)) for frames in clips]
     return Fidelity(
         clips=len(clips),
         top1_agreement=_mean([float(a.logits.argmax() == b.logits.argmax()) for a, b in pairs]),
         heat_cosine=_mean([_heat_cosine(a, b) for a, b in pairs]),
         logit_error=max(float((a.logits - b.logits).abs().max() / b.logits.abs().max()) for a, b in pairs),
     )
+
+
+def _stream(model: CamModel, device: str, precision: str) -> StreamEngine:
+    """A stream of pictures that have been prepared."""
+    clip_format = replace(model.spec.clip_format, resize=model.spec.clip_format.crop)
+    prepared = model.with_spec(replace(model.spec, clip_format=clip_format))
+    engine = make_engine(prepared, name="stream", device=device, precision=precision)
+    assert isinstance(engine, StreamEngine)
+    return engine
+
+
+def _settled(engine: StreamEngine, frames: Frames) -> CamOutput:
+    """What a stream of a clip uint8 [L,3,h,w] says as soon as OpenVINO computes it, which the first slice is before."""
+    video = to_and_fro(frames, engine.span.last + 1 + max(len(frames), engine.span.stride))
+    pictures, fps = np.ascontiguousarray(video.transpose(0, 2, 3, 1)), engine.runner.spec.clip_format.fps
+    slices = engine.push([Frame(own, i, i / fps, 0, "clip") for i, own in enumerate(pictures)])[1:]
+    engine.reset("clip")
+    logits = torch.from_numpy(np.mean([s.logits for s in slices], axis=0))
+    cube = torch.from_numpy(np.stack([s.cube for s in slices], axis=1))
+    return CamOutput(logits[None], (cube[None],), engine.runner.model.head.bias)
 
 
 def save(model: CamModel, path: Path, *, learnt_from: str, fidelity: Fidelity) -> None:

@@ -60,7 +60,7 @@ ALLOWED = {
     "bench": {
         *("records", "errors", "config", "clips", "sources", "models", "engines", "metrics", "live", "recorder"),
     },
-    "quantize": {"errors", "cam", "clips", "sources", "models", "engines"},
+    "quantize": {"records", "errors", "cam", "clips", "sources", "models", "engines"},
     "analyze": {"records", "errors", "clips", "sources", "models", "engines", "bench"},
     "doctor": {"errors", "engines", "models", "display"},
     "demo": {"errors", "display"},

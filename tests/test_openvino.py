@@ -20,7 +20,6 @@ from streamcam.engines import make_engine, make_runner, require_device
 from streamcam.engines.openvino import OpenVinoFeatures
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel, ModelSpec, load_model
-from streamcam.models.base import Int8
 from streamcam.models.head import Head
 from streamcam.records import Clip, Heat
 from streamcam.sources import open_source
@@ -179,14 +178,6 @@ def test_in_bf16_a_streams_heat_pools_to_its_logits_and_is_not_far_off(name: str
         np.testing.assert_allclose(ours.logits, model.bias.numpy() + ours.cube.mean((1, 2)), atol=1e-4)
         assert np.abs(ours.logits - torchs.logits).max() < 0.03 * size
     assert not np.array_equal(slices["openvino"][-1].cube, slices["cpu"][-1].cube)
-
-
-def test_in_int8_a_network_of_clips_takes_them_whole_and_says_so() -> None:
-    motion = small("motion")
-    motion.int8 = Int8(b"", b"")
-    with pytest.raises(StreamcamError, match="use --engine window, or --precision bf16 to stream it"):
-        make_engine(motion, name="stream", device="openvino")
-    assert make_engine(motion, device="openvino", precision="fp32").name == "stream"
 
 
 class TwoMaps(nn.Module):

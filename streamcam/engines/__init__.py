@@ -123,8 +123,8 @@ def make_engine(
     """
     device = _where(model, device, precision)
     on_openvino = device == openvino.NAME and not model.spec.framewise
-    int8 = on_openvino and pick_openvino_precision(precision, model) == "int8"
-    name = _engine_name(name, model, whole_clips=int8)
+    int8 = model.int8 if on_openvino and pick_openvino_precision(precision, model) == "int8" else None
+    name = _engine_name(name, model, whole_clips=int8 is not None and int8.steps is None)
     asked = "dense" if dense else "chunk" if chunk is not None else None
     if name == "window" and asked is not None:
         raise StreamcamError(
@@ -142,20 +142,28 @@ def _streamed_by_openvino(model: CamModel, precision: str, *, dense: bool, **opt
     """A network of clips, which OpenVINO takes another way than whole clips."""
     require_openvino()
     runner = OpenVinoStreamRunner(model, pick_openvino_precision(precision, model))
+    int8 = model.int8 if runner.precision == "int8" else None
+    if int8 is not None and dense and model.spec.temporal_stride > 1:
+        raise StreamcamError(
+            f"in int8, {model.spec.name} gives a slice for every {model.spec.temporal_stride} frames: leave out dense, "
+            "or use --precision bf16"
+        )
     network = streaming(runner.model, dense=dense)
     assert isinstance(network, StreamNetwork)
-    computed = OpenVinoStream(network, model.spec, precision=runner.precision)
+    quantized = None if int8 is None else int8.steps
+    computed = OpenVinoStream(network, model.spec, precision=runner.precision, quantized=quantized)
     return StreamEngine(runner, network=computed, dense=dense, **options)
 
 
 def _engine_name(name: str, model: CamModel, *, whole_clips: bool) -> str:
-    """`auto` → stream where it gives window's answers for less; `whole_clips`: the precision takes no others."""
+    """`auto` → stream where it gives window's answers for less; `whole_clips`: what was quantised takes no others."""
     if name == "auto":
         return "stream" if not whole_clips and answers_as_window(model) else "window"
     if name not in ENGINES:
         raise StreamcamError(f"no such engine: {name} (use auto, {', '.join(ENGINES)})")
     if name == "stream" and whole_clips:
         raise StreamcamError(
-            f"in int8, {model.spec.name} takes whole clips: use --engine window, or --precision bf16 to stream it"
+            f"{model.spec.name} was quantised for whole clips alone: use --engine window, or --precision bf16 to "
+            "stream it, or quantize it again"
         )
     return name

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from streamcam.engines.device import Runner, cpu_has_bf16
 from streamcam.errors import StreamcamError
-from streamcam.models.base import CamModel, ModelSpec
+from streamcam.models.base import CamModel, ModelSpec, Stored
 
 NAME = "openvino"
 """What `--device` calls it."""
@@ -79,7 +79,12 @@ class OpenVinoRunner(Runner):
         self.device_name = NAME
 
     def _made_ready(self, features: nn.Module) -> nn.Module:
-        converted = read_int8(self.model) if self.precision == "int8" else convert(features, self.spec)
+        if self.precision == "int8":
+            assert self.model.int8 is not None
+            with using_int8(self.spec):
+                converted = _shaped(read(self.model.int8.whole), self.spec)
+        else:
+            converted = convert(features, self.spec)
         return OpenVinoFeatures(converted, precision=self.precision, one_by_one=not self.spec.framewise)
 
 
@@ -141,19 +146,23 @@ def convert(features: nn.Module, spec: ModelSpec) -> Any:
         return _shaped(openvino.convert_model(exported), spec)
 
 
-def read_int8(model: CamModel) -> Any:
-    """The features of a quantised model.
+@contextmanager
+def using_int8(spec: ModelSpec) -> Iterator[None]:
+    """What cannot be read, or not for such clips or by this version, is one clear line."""
+    try:
+        yield
+    except RuntimeError as e:
+        raise StreamcamError(f"{spec.name} cannot be used in int8 as it is: quantize it again") from e
+
+
+def read(stored: Stored) -> Any:
+    """An OpenVINO model as it was stored.
 
     Raises:
-        StreamcamError: they cannot be read, or not for clips of this length.
+        RuntimeError: it cannot be read.
     """
-    assert model.int8 is not None
     openvino = import_openvino()
-    weights = openvino.Tensor(np.frombuffer(model.int8.weights, np.uint8))
-    try:
-        return _shaped(openvino.Core().read_model(model.int8.graph, weights), model.spec)
-    except RuntimeError as e:
-        raise StreamcamError(f"{model.spec.name} cannot be used in int8 as it is: quantize it again") from e
+    return openvino.Core().read_model(stored.graph, openvino.Tensor(np.frombuffer(stored.weights, np.uint8)))
 
 
 def _shaped(converted: Any, spec: ModelSpec) -> Any:

@@ -2,7 +2,7 @@
 
 Before a network has seen enough for its first slice, each push is another one; and so is the end of a video. These are
 PyTorch's, in float32. In between, OpenVINO takes frames by periods, from one slice to the next, and what it keeps stays
-with it, in the precision and the layout in which it computes.
+with it, in the precision and the layout in which it computes. In int8 that is float32: each layer rounds what it reads.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from streamcam.engines.bank import Stream
 from streamcam.engines.device import Runner
-from streamcam.engines.openvino import NAME, compiled, converting, import_openvino
+from streamcam.engines.openvino import NAME, compiled, converting, import_openvino, read, using_int8
 from streamcam.engines.steps import Slot
 from streamcam.engines.streaming import StreamNetwork
-from streamcam.models.base import CamModel, ModelSpec
+from streamcam.models.base import CamModel, ModelSpec, Stored
 
 
 class OpenVinoStreamRunner(Runner):
@@ -34,17 +34,30 @@ class OpenVinoStreamRunner(Runner):
 class OpenVinoStream:
     """A network of streams, computed by OpenVINO from when a stream has settled until it ends."""
 
-    def __init__(self, network: StreamNetwork, spec: ModelSpec, *, precision: str) -> None:
+    def __init__(
+        self, network: StreamNetwork, spec: ModelSpec, *, precision: str, quantized: Stored | None = None
+    ) -> None:
         """Convert a network, which takes seconds.
 
+        Args:
+            network: what is to be computed.
+            spec: of its model.
+            precision: what OpenVINO computes in.
+            quantized: for int8, what has been made of the network that `stepwise` gives.
+
         Raises:
-            StreamcamError: it cannot be converted.
+            StreamcamError: it cannot be converted, or is not what was quantised.
         """
         self.span, self.pads_time = network.span, network.pads_time
         self._network = network
-        self._slots = list(network.kept(network.settled))
-        with converting(spec):
-            self._compiled = compiled(stateful(network, self._slots, spec), precision=precision)
+        self._slots = slots_of(network)
+        if quantized is not None:
+            with using_int8(spec):
+                steps = stateful(read(quantized), network, spec)
+        else:
+            with converting(spec):
+                steps = stateful(stepwise(network, spec), network, spec)
+        self._compiled = compiled(steps, precision=precision)
         self._settled: dict[Stream, _Settled] = {}
 
     def start(self) -> Stream:
@@ -156,29 +169,66 @@ class _Period(nn.Module):
         return (slices, *(memory.kept[slot] for slot in self._slots))
 
 
-def stateful(network: StreamNetwork, slots: Sequence[Slot], spec: ModelSpec) -> Any:
-    """A settled network → an OpenVINO model of the frames of any periods, which keeps the rest as its state."""
-    openvino = import_openvino()
-    from openvino._offline_transformations import apply_make_stateful_transformation
+def slots_of(network: StreamNetwork) -> list[Slot]:
+    """Where a settled network keeps something, in the order in which it is passed."""
+    return list(network.kept(network.settled))
 
+
+def settled_inputs(network: StreamNetwork, frames: Tensor) -> list[Tensor]:
+    """A video, float32 [1,3,t,H,W], t beyond `settled` → what the network is given when it has settled.
+
+    That is the frames that follow, and what is kept in each slot by then.
+    """
     stream, lengths = network.start(), network.kept(network.settled)
-    network.push([stream], torch.zeros(1, 3, network.settled, *spec.clip_format.crop))
+    network.push([stream], frames[:, :, : network.settled])
     rows = network.bank.rows_of([stream])
-    kept = [rows.read(slot, lengths[slot]).clone() for slot in slots]
+    kept = [rows.read(slot, lengths[slot]).contiguous().clone() for slot in slots_of(network)]
     network.forget(stream)
-    frames = torch.zeros(1, 3, network.period, *spec.clip_format.crop)
+    return [frames[:, :, network.settled :].contiguous(), *kept]
+
+
+def stepwise(network: StreamNetwork, spec: ModelSpec) -> Any:
+    """A settled network → an OpenVINO model of the frames of one period and what is kept → slices, and what is kept."""
+    given, slots = _blank(network, spec), slots_of(network)
     with torch.no_grad():
-        model = openvino.convert_model(torch.export.export(_Period(network, slots), (frames, *kept)))
+        model = import_openvino().convert_model(torch.export.export(_Period(network, slots), tuple(given)))
     for i in range(len(slots)):
         model.inputs[1 + i].get_tensor().set_names({_given(i)})
         model.outputs[1 + i].get_tensor().set_names({_left(i)})
-    apply_make_stateful_transformation(model, {_given(i): _left(i) for i in range(len(slots))})
-    shapes = {_variable(i): openvino.PartialShape(list(slices.shape)) for i, slices in enumerate(kept)}
+    return _of_any_periods(model, given)
+
+
+def stateful(model: Any, network: StreamNetwork, spec: ModelSpec) -> Any:
+    """What `stepwise` gave, maybe quantised since → the same, with what is passed from step to step as its state.
+
+    Raises:
+        RuntimeError: it is of another network.
+    """
+    openvino = import_openvino()
+    from openvino._offline_transformations import apply_make_stateful_transformation
+
+    given = _blank(network, spec)
+    if len(model.inputs) != len(given):
+        raise RuntimeError(f"expected {len(given)} inputs, got {len(model.inputs)}")
+    _of_any_periods(model, given)
+    apply_make_stateful_transformation(model, {_given(i): _left(i) for i in range(len(given) - 1)})
+    shapes = {_variable(i): openvino.PartialShape(list(kept.shape)) for i, kept in enumerate(given[1:])}
     for variable in model.get_variables():  # a state of no known shape is taken for an empty one
         info = variable.get_info()
         info.data_shape = shapes[info.variable_id]
         variable.update(info)
-    model.reshape({model.inputs[0]: openvino.PartialShape([1, 3, -1, *spec.clip_format.crop])})
+    return model
+
+
+def _blank(network: StreamNetwork, spec: ModelSpec) -> list[Tensor]:
+    return settled_inputs(network, torch.zeros(1, 3, network.settled + network.period, *spec.clip_format.crop))
+
+
+def _of_any_periods(model: Any, given: Sequence[Tensor]) -> Any:
+    """A model that takes any number of frames of this size, and keeps as much as this."""
+    shapes = [[1, 3, -1, *given[0].shape[3:]], *(list(kept.shape) for kept in given[1:])]
+    partial = import_openvino().PartialShape
+    model.reshape({port: partial(shape) for port, shape in zip(model.inputs, shapes, strict=True)})
     return model
 
 

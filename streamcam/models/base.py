@@ -23,12 +23,22 @@ PICTURES_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Int8:
-    """A model's features in int8, as OpenVINO stores a network."""
+class Stored:
+    """A network as OpenVINO stores it."""
 
     graph: bytes
     """XML."""
     weights: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Int8:
+    """A model's features in int8."""
+
+    whole: Stored
+    """Of pictures or whole clips."""
+    steps: Stored | None = None
+    """Of a stream's next frames and what is kept of those before; None for a network that is not streamed like that."""
 
 
 @dataclass(frozen=True, slots=True)

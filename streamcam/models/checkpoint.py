@@ -15,7 +15,7 @@ from torch import Tensor
 
 from streamcam.errors import StreamcamError
 from streamcam.files import complete_or_absent, write_json
-from streamcam.models.base import CamModel, Int8, ModelSpec
+from streamcam.models.base import CamModel, Int8, ModelSpec, Stored
 from streamcam.models.weights import load_state
 from streamcam.records import ClipFormat
 
@@ -82,8 +82,8 @@ def spec_of(path: Path, card: "Card", architecture: ModelSpec) -> ModelSpec:
     )
 
 
-INT8_GRAPH, INT8_WEIGHTS = "int8.graph", "int8.weights"
-"""What a quantised model has beside its tensors: an OpenVINO network, as bytes."""
+INT8_WHOLE, INT8_STEPS = ("int8.graph", "int8.weights"), ("int8.steps.graph", "int8.steps.weights")
+"""What a quantised model has beside its tensors: OpenVINO networks, as bytes."""
 
 
 def fill_from(model: CamModel, path: Path, card: "Card") -> None:
@@ -95,14 +95,14 @@ def fill_from(model: CamModel, path: Path, card: "Card") -> None:
     if _sha256(path) != card.weights_sha256:
         raise StreamcamError(f"{path} is not the file that {card_path(path).name} speaks of: copy both again")
     state = load_state(str(path))
-    int8 = [state.pop(name).numpy().tobytes() for name in (INT8_GRAPH, INT8_WEIGHTS) if name in state]
+    whole, steps = (_taken_out(state, names) for names in (INT8_WHOLE, INT8_STEPS))
     try:
         model.load_state_dict(state)
     except RuntimeError as e:
         raise StreamcamError(
             f"the weights in {path} are not those of {card.architecture}: names or shapes differ"
         ) from e
-    model.int8 = Int8(*int8) if int8 else None
+    model.int8 = None if whole is None else Int8(whole, steps)
 
 
 def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **said: Any) -> "Card":
@@ -123,7 +123,9 @@ def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **
     scale = model.heat_context.scale
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     if int8 is not None:
-        tensors |= {INT8_GRAPH: _as_tensor(int8.graph), INT8_WEIGHTS: _as_tensor(int8.weights)}
+        for (graph, weights), network in ((INT8_WHOLE, int8.whole), (INT8_STEPS, int8.steps)):
+            if network is not None:
+                tensors |= {graph: _as_tensor(network.graph), weights: _as_tensor(network.weights)}
     with complete_or_absent(path) as partial:
         partial.write_bytes(save(tensors))
         card = Card(
@@ -138,6 +140,11 @@ def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **
         )
     write_json(card_path(path), card.model_dump(mode="json"))
     return card
+
+
+def _taken_out(state: dict[str, Tensor], names: tuple[str, str]) -> Stored | None:
+    parts = [state.pop(name).numpy().tobytes() for name in names if name in state]
+    return Stored(*parts) if len(parts) == len(names) else None
 
 
 def _as_tensor(content: bytes) -> Tensor:
