@@ -26,7 +26,7 @@ from soaking.overloaded import judged_overload
 from soaking.running import end_run, progress, start_run, wait_for_results
 from soaking.sample import Second, Seen
 from soaking.verdict import lines
-from support.cameras import rtsp_server
+from support.cameras import playing, rtsp_server
 from support.ports import unused_port
 
 from streamcam.files import write_json
@@ -89,11 +89,12 @@ def overload(
     config = folder / "overload.yaml"
     config.write_text(yaml.safe_dump({"sources": sources, "model": arguments.model, "bind": endpoint}))
     log = stack.enter_context((folder / "log.txt").open("w+"))
-    run = start_run(config, log)
-    stack.callback(run.kill)
-    seen = stack.enter_context(closing(Seen(endpoint)))
-    viewer = stack.enter_context(closing(Seen(endpoint, kinds=("overlay",), sources=names[:1])))
-    wait_for_results(seen, len(names), run, log)
+    with playing(port):
+        run = start_run(config, log)
+        stack.callback(run.kill)
+        seen = stack.enter_context(closing(Seen(endpoint)))
+        viewer = stack.enter_context(closing(Seen(endpoint, kinds=("overlay",), sources=names[:1])))
+        wait_for_results(seen, len(names), run, log)
     seconds = watch(run, seen, viewer, names, 60 * arguments.minutes)
     if not seconds:
         sys.exit("the run ended at once")

@@ -3,9 +3,9 @@
 import select
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from threading import Event, Timer
+from threading import Event, Thread, Timer
 
 import pytest
 
@@ -29,6 +29,27 @@ def rtsp_server(port: int, *options: str) -> Iterator[subprocess.Popen[str]]:
             yield server
         finally:
             server.kill()
+
+
+@contextmanager
+def playing(port: int) -> Iterator[None]:
+    """Somebody watches it already: GStreamer's server may abort where several are the first at once."""
+    stop, begun = Event(), Event()
+
+    def watch() -> None:
+        with closing(camera(f"rtsp://127.0.0.1:{port}/live")) as source:
+            for _ in source.frames(stop):
+                begun.set()
+
+    thread = Thread(target=watch)
+    thread.start()
+    try:
+        if not begun.wait(30):
+            pytest.fail("the RTSP server does not play")
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @contextmanager
