@@ -6,6 +6,7 @@ others gain only if they would have found the device busy: so it waits for the s
 is busy, and not at all where there is little to do.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
@@ -66,9 +67,15 @@ class Batcher(Generic[T]):
             return now_s
         return next(iter(self._waiting.values())).since_s + patience_s
 
-    def take(self, limit: int) -> list[T]:
-        """The next batch."""
-        return [self._waiting.pop(source).item for source in list(islice(self._waiting, limit))]
+    def take(self, limit: int, weigh: Callable[[T], int] = lambda _: 1) -> list[T]:
+        """The next batch: what has waited longest, one item at least, and more as long as all weigh up to `limit`."""
+        batch: list[T] = []
+        for source in list(islice(self._waiting, limit)):
+            limit -= weigh(self._waiting[source].item)
+            if batch and limit < 0:
+                break
+            batch.append(self._waiting.pop(source).item)
+        return batch
 
     def _expected(self, now_s: float) -> bool:
         """Whether a camera is alive that has nothing waiting."""

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from threading import Condition
 from typing import Generic, TypeVar
 
@@ -89,13 +90,21 @@ class Batches(Generic[T]):
             self._batcher.leave(source)
             self._changed.notify_all()
 
-    def get(self, *, limit: int, patience_s: float, timeout_s: float | None = None) -> list[T]:
+    def get(
+        self,
+        *,
+        limit: int,
+        patience_s: float,
+        timeout_s: float | None = None,
+        weigh: Callable[[T], int] = lambda _: 1,
+    ) -> list[T]:
         """The next batch; nothing after `timeout_s`, or once closed and empty.
 
         Args:
-            limit: items in a full batch.
+            limit: items in a full batch, and what they weigh together at most.
             patience_s: how long its first item may wait for company.
             timeout_s: how long to wait for a batch to close.
+            weigh: how much of a batch an item takes; one that takes more than all of it goes alone.
         """
         with self._changed:
             now_s = time.monotonic()
@@ -109,7 +118,7 @@ class Batches(Generic[T]):
                 until_s = min(end_s, end_s if closes_s is None else closes_s)
                 self._changed.wait(None if until_s == float("inf") else until_s - now_s)
                 now_s = time.monotonic()
-            return self._batcher.take(limit)
+            return self._batcher.take(limit, weigh)
 
     @property
     def finished(self) -> bool:

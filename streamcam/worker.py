@@ -112,7 +112,12 @@ class Worker:
             one = self.inbox.get(timeout_s=timeout_s)
             return [] if one is None else [one]
         patience_s = self.load.patience_s(self._max_wait_s, idle=not self._under_way)
-        return self.inbox.get(limit=self._engine.max_batch, patience_s=patience_s, timeout_s=timeout_s)
+        return self.inbox.get(
+            limit=self._engine.max_batch, patience_s=patience_s, timeout_s=timeout_s, weigh=self._weigh
+        )
+
+    def _weigh(self, work: Work) -> int:
+        return 1 if work.clip is None else self._engine.weight(work.clip)
 
     def _hand_over(self, work: Sequence[Work]) -> None:
         clips = [w.clip for w in work if w.clip is not None]

@@ -30,6 +30,12 @@ def test_a_full_batch_goes_at_once_and_the_rest_keeps_its_place() -> None:
     assert (batcher.take(2), batcher.take(2)) == (["a", "b"], ["c"])
 
 
+def test_what_is_heavy_leaves_room_for_less_and_goes_alone_if_it_has_to() -> None:
+    batcher = filled("a", "bbb", "c", "ddddddddd", "e")
+    taken = [batcher.take(4, len) for _ in range(4)]
+    assert taken == [["a", "bbb"], ["c"], ["ddddddddd"], ["e"]]
+
+
 def test_a_batch_with_everybody_in_it_goes_at_once() -> None:
     batcher = filled("a", "b")
     assert batcher.closes_s(0.0, limit=8, patience_s=9.0) == 0.0

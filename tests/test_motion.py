@@ -314,3 +314,17 @@ def test_pretraining_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Pa
     a, b = (load_file(tmp_path / name / "motion.safetensors") for name in "ab")
     assert a.keys() == b.keys()
     assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_camera_that_begins_again_takes_as_much_of_a_batch_as_it_has_frames(model: CamModel) -> None:
+    engine = make_engine(model, name="stream", device="cpu", precision="fp32")
+    window = SlidingWindow(SPEC.clip_format)
+    clips = [c for i in range(3 * LENGTH) if (c := window.push(make_frame(i, fps=SPEC.clip_format.fps))) and c.full]
+    together = engine.max_batch // engine.runner.max_batch
+    assert together > 1
+    weights = []
+    for clip in (clips[0], clips[1], clips[9], clips[9 + LENGTH]):  # the last after a gap: all of it is new
+        weights.append(engine.weight(clip))
+        engine.infer([clip])
+    assert weights == [together, 1, 8 * together // LENGTH, together]
+    assert engine.weight(clips[9 + LENGTH]) == 1

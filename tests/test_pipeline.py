@@ -45,6 +45,9 @@ class SlowEngine:
         self.seconds = seconds
         self.batches: list[list[str]] = []
 
+    def weight(self, _clip: Clip) -> int:
+        return 1
+
     def submit(self, clips: Sequence[Clip]) -> Done:
         self.batches.append([clip.last.source for clip in clips])
         time.sleep(self.seconds)

@@ -32,6 +32,10 @@ class Engine(Protocol):
         """How many clips go through it at once; it falls where the device's memory turns out to be too small."""
         ...
 
+    def weight(self, clip: Clip) -> int:
+        """How many of `max_batch` a clip counts for, from 1 up."""
+        ...
+
     @property
     def in_flight(self) -> int:
         """How many batches are worth handing over before the first has come back."""

@@ -58,6 +58,10 @@ class DeviceEngine(ABC):
         """How many batches are worth handing over before the first has come back."""
         self._ferry, self._graphs = Ferry(runner.lanes), Graphs(runner.lanes)
 
+    def weight(self, _clip: Clip) -> int:
+        """How many of `max_batch` a clip counts for."""
+        return 1
+
     def submit(self, clips: Sequence[Clip]) -> Flight:
         """Begin with clips; those of what is submitted first are computed first."""
         return Flight(self, [self._send(part) for part in self._parted(clips)])

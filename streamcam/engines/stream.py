@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from math import ceil
 from operator import itemgetter
 
 import numpy as np
@@ -59,8 +60,8 @@ class StreamEngine(DeviceEngine):
             chunk: how many frames of a source go through the network at a time, at most; by default all that are new.
             hop: how many are new as a rule, where neither `chunk` nor the network's stride: worth CUDA graphs.
         """
-        together = 1 if network is not None or runner.spec.framewise else SOURCES_A_CLIP
-        super().__init__(runner, max_batch=together * runner.max_batch)
+        self._together = 1 if network is not None or runner.spec.framewise else SOURCES_A_CLIP
+        super().__init__(runner, max_batch=self._together * runner.max_batch)
         self._network, spec = network or streaming(runner.model, dense=dense), runner.spec
         self.lookahead_s, self.hop = self.span.lookahead / spec.clip_format.fps, self.span.stride
         slices = spec.clip_format.length - spec.temporal_context if dense else spec.slices
@@ -124,6 +125,16 @@ class StreamEngine(DeviceEngine):
         however few of the clips it is given.
         """
         return self.submit(clips).wait()
+
+    def weight(self, clip: Clip) -> int:
+        """As much as it has new frames: after a gap, all of them are.
+
+        Where there is more to do than a device can, gaps are the rule. In batches of whole clips everybody would wait
+        for everybody's, and the answers would be as old as that.
+        """
+        known = self._sources.get(clip.last.source)
+        new = known.missing(clip) if known and known.session == clip.last.session else len(clip.frames)
+        return max(1, ceil(self._together * new / self.runner.spec.clip_format.length))
 
     def _parted(self, clips: Sequence[Clip]) -> list[Sequence[Clip]]:
         if len({clip.last.source for clip in clips}) < len(clips):  # each has to know what the one before it brought
@@ -266,9 +277,13 @@ class _Source:
         missing = clip.index - self._index - len(clip.frames)
         return self._index < 0 or (clip.index >= self._index and missing <= 0)
 
+    def missing(self, clip: Clip) -> int:
+        """How many of the clip's frames were not taken before: all of them, after a gap."""
+        goes_on = self._index >= 0 and self.goes_on_with(clip)
+        return clip.index - self._index if goes_on else len(clip.frames)
+
     def fresh(self, clip: Clip) -> _Fresh:
         """The clip's frames that were not taken before."""
-        new = len(clip.frames) if self._index < 0 else clip.index - self._index
-        first = len(clip.frames) - new
+        first = len(clip.frames) - self.missing(clip)
         self._index = clip.index
         return clip.frames[first:], clip.pts_s[first:]

@@ -77,6 +77,9 @@ class LateEngine:
         self._seconds, self._lag, self._free_s = seconds, lag, 0.0
         self._thread: int | None = None
 
+    def weight(self, _clip: Clip) -> int:
+        return 1
+
     def submit(self, clips: Sequence[Clip]) -> Late:
         self.require_own_thread()
         assert 1 <= len(clips) <= self.max_batch
