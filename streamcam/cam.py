@@ -60,8 +60,8 @@ class HeatContext:
     """Whether each class is a question of its own (sigmoid), rather than all of them one (softmax)."""
 
     def scores(self, logits: Tensor) -> Tensor:
-        """Logits [N,C] → probabilities [N,C]."""
-        return logits.sigmoid() if self.multi_label else logits.softmax(1)
+        """Logits […,C] → probabilities […,C]."""
+        return logits.sigmoid() if self.multi_label else logits.softmax(-1)
 
 
 def heat_cube(features: Tensor, weight: Tensor) -> Tensor:
