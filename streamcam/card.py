@@ -5,7 +5,7 @@ All is done on the device's default stream, in order, whichever thread asks for 
 
 import logging
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -121,7 +121,7 @@ def _spread(values: Tensor, height: int, width: int, how: int) -> Tensor:
     return rows @ values @ columns.T
 
 
-@cache
+@lru_cache(maxsize=64)  # a camera may come in ever other sizes
 def _weights(before: int, after: int, how: int, device: torch.device) -> Tensor:
     """float32 [after,before]: what of each row goes into which."""
     identity = np.eye(before, dtype=np.float32)

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Event, Lock, Thread, get_native_id
 
@@ -274,4 +275,5 @@ def give_way() -> None:
     to none: better that frames are lost than that nobody learns anything of those which were decoded.
     """
     if sys.platform == "linux":  # elsewhere, threads have no priorities of their own that an ordinary program may set
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + READERS_NICE)
+        with suppress(OSError):  # where a sandbox forbids it, all go on alike
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + READERS_NICE)

@@ -256,16 +256,17 @@ class Nice(FakeSource):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities of their own here")
-def test_who_decodes_gives_way_to_who_computes(tiny: CamModel) -> None:
-    class Computing(Sink):
+def test_who_decodes_gives_way_to_who_computes() -> None:
+    class Computing(SlowEngine):
         nice: int | None = None
 
-        def on_window(self, result: Result) -> None:
+        def submit(self, clips: Sequence[Clip]) -> Done:
             self.nice = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+            return super().submit(clips)
 
-    own, source, sink = os.getpriority(os.PRIO_PROCESS, 0), Nice([make_frame(i) for i in range(20)]), Computing()
-    pipeline([source], make_engine(tiny), sink).run()
-    assert sink.nice == own
+    own, source, engine = os.getpriority(os.PRIO_PROCESS, 0), Nice([make_frame(i) for i in range(20)]), Computing(0)
+    pipeline([source], engine).run()
+    assert engine.nice == own
     assert source.nice == min(19, own + READERS_NICE)
 
 

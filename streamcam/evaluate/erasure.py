@@ -80,5 +80,5 @@ def _probabilities(clips: Iterator[Frames], index: int, window: Window, engine: 
     found: list[float] = []
     while batch := list(islice(clips, engine.max_batch)):
         logits = engine.runner.run(batch).logits.float().cpu()
-        found += [float(window.model.heat_context.scores(row)[index]) for row in logits]
+        found += window.model.heat_context.scores(logits)[:, index].tolist()
     return found
