@@ -1,3 +1,4 @@
+from hashlib import sha256
 from pathlib import Path
 
 import av
@@ -26,6 +27,21 @@ def test_a_recording_keeps_the_frames_own_times(tmp_path: Path) -> None:
         for i, t in enumerate(times):
             recorder.on_frame(Result(Frame(make_frame(i).image, i, t, 0, "cam")))
     assert [t for t, _ in read(tmp_path / "o.mp4")] == pytest.approx([t - 5 for t in times], abs=1e-3)
+
+
+def test_the_same_pictures_make_the_same_file(tmp_path: Path) -> None:
+    """x264 must not read what lay in memory before: so other things lie there each time."""
+    moving = [np.roll(make_frame(0).pixels.repeat(4, 0).repeat(4, 1), 3 * i, 1) for i in range(40)]
+    files = set()
+    for seed in range(40):
+        rng, litter = np.random.default_rng(seed), []
+        with VideoRecorder(tmp_path / "o.mp4", "cam", pixels) as recorder:
+            for i, image in enumerate(moving):
+                recorder.on_frame(Result(Frame(image, i, i / 10, 0, "cam")))
+                litter.append(np.full(rng.integers(1_000, 300_000), rng.integers(256), np.uint8))
+                del litter[: -rng.integers(1, 6)]
+        files.add(sha256((tmp_path / "o.mp4").read_bytes()).hexdigest())
+    assert len(files) == 1
 
 
 def test_times_do_not_drift_over_hours(tmp_path: Path) -> None:
