@@ -4,10 +4,11 @@
 
 Takes folders of videos and single files; nothing is drawn at random, so two runs agree. Figures, over windows:
 `points` is the share of those with motion whose hottest place (in space and time) is a moving pixel at that slice's
-own time, `near` within 4 px of 112; `chance` is what a random place would score; `energy` the share of positive heat
-on moving pixels. `agrees`: of the windows whose largest moving region goes one way along an axis, the share in which
-the strongest of the classes *moving left, right, up, down* says so. `still`: of the windows in which nothing moves (and
-of those in which nothing even changes), the share in which that class is the strongest.
+own time, `near` within 4 px of 112; `chance` is what a random place would score. `painted` are those of them in which
+the network is as sure as overlays ask before they paint at full strength, and what these two are there. `energy` is
+the share of positive heat on moving pixels. `agrees`: of the windows whose largest moving region goes one way along an
+axis, the share in which the strongest of the classes *moving left, right, up, down* says so. `still`: of the windows in
+which nothing moves (and of those in which nothing even changes), the share in which that class is the strongest.
 docs/evaluation.md has the rules in full.
 """
 
@@ -51,6 +52,9 @@ FIGURES = {
     "chance": "chance",
     "points_near": "near",
     "chance_near": "chance",
+    "painted": "painted",
+    "points_painted": "points",
+    "points_near_painted": "near",
     "energy": "energy",
     "with_direction": "with direction",
     "direction": "agrees",

@@ -1,5 +1,6 @@
 import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -144,9 +145,12 @@ def test_heat_is_held_against_the_slices_own_time() -> None:
     words = Vocabulary.of(WORDS)
     right = judge(heat_with(cells, logits=(0, 1, 3, 0, 0, 0)), motions, words)
     assert (right.points, right.near, right.direction, right.said) == (True, True, "right", "right")
+    assert right.painted
     assert right.chance == pytest.approx(1 / 16)
     wrong = judge(heat_with(cells[::-1], logits=(0, 3, 1, 0, 0, 0)), motions, words)
     assert (wrong.points, wrong.near, wrong.direction, wrong.said) == (False, False, "right", "left")
+    unsure = judge(replace(heat_with(cells, logits=(0, 1, 3, 0, 0, 0)), scores=np.array([0.4])), motions, words)
+    assert (unsure.points, unsure.painted) == (True, False)
     assert right.energy is not None
     assert wrong.energy is not None
     assert right.energy == pytest.approx(2 * wrong.energy, rel=1e-3)
@@ -189,14 +193,15 @@ def test_a_window_has_the_direction_of_three_quarters_of_its_slices() -> None:
 
 def test_figures_are_shares_of_the_windows_that_were_asked() -> None:
     verdicts = [
-        Verdict(True, True, 0.5, 0.1, 0.2, "left", "left"),
-        Verdict(False, True, 0.1, 0.3, 0.4, "left", "right"),
+        Verdict(True, True, True, 0.5, 0.1, 0.2, "left", "left"),
+        Verdict(False, True, False, 0.1, 0.3, 0.4, "left", "right"),
         Verdict(still=True, quiet=True),
         Verdict(still=False),
         Verdict(),
     ]
     figures = summary(verdicts)
     assert (figures["windows"], figures["with_motion"], figures["points"], figures["points_near"]) == (5, 2, 0.5, 1.0)
+    assert (figures["painted"], figures["points_painted"], figures["points_near_painted"]) == (1, 1.0, 1.0)
     assert (figures["energy"], figures["chance"], figures["chance_near"]) == pytest.approx((0.3, 0.2, 0.3))
     assert (figures["with_direction"], figures["direction"]) == (2, 0.5)
     assert (figures["without_motion"], figures["still"], figures["still_unchanging"]) == (2, 0.5, 1.0)

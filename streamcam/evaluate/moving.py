@@ -10,6 +10,7 @@ import numpy as np
 from streamcam.evaluate.flow import DIRECTIONS, MIN_SPEED, SIDE, Motion, dilate, direction
 from streamcam.localise import enlarge, peak
 from streamcam.records import Floats, Heat
+from streamcam.render import FULL_SCORE
 
 NEAR = 4.0
 """px of 112: so close to a moving pixel counts as near."""
@@ -32,6 +33,8 @@ class Verdict:
     """Whether the hottest place of the window, in space and time, moves at that slice's own time."""
     near: bool | None = None
     """Whether it moves within `NEAR` of it."""
+    painted: bool = False
+    """Whether that heat is painted at full strength: the network says that its class is there."""
     energy: float | None = None
     """Share of the positive heat that lies on moving pixels."""
     chance: float | None = None
@@ -91,6 +94,7 @@ def judge(heat: Heat, motions: Sequence[Motion], words: Vocabulary) -> Verdict:
     return Verdict(
         points=bool(moving[at, y, x]),
         near=bool(near[at, y, x]),
+        painted=float(heat.scores[0]) >= FULL_SCORE,
         energy=float(positive[moving].sum() / max(float(positive.sum()), 1e-12)),
         chance=float(moving.mean()),
         chance_near=float(near.mean()),
@@ -117,6 +121,7 @@ def summary(verdicts: Sequence[Verdict]) -> dict[str, float | int | None]:
         known = [float(value) for value in values if value is not None]
         return round(sum(known) / len(known), 4) if known else None
 
+    painted = [v for v in verdicts if v.painted]
     directed = [v for v in verdicts if v.direction is not None]
     return {
         "windows": len(verdicts),
@@ -125,6 +130,9 @@ def summary(verdicts: Sequence[Verdict]) -> dict[str, float | int | None]:
         "chance": mean([v.chance for v in verdicts]),
         "points_near": mean([v.near for v in verdicts]),
         "chance_near": mean([v.chance_near for v in verdicts]),
+        "painted": len(painted),
+        "points_painted": mean([v.points for v in painted]),
+        "points_near_painted": mean([v.near for v in painted]),
         "energy": mean([v.energy for v in verdicts]),
         "with_direction": len(directed),
         "direction": mean([v.direction == v.said for v in directed]),
