@@ -80,12 +80,12 @@ def _read_jpeg(part: Part, body: bytes) -> Image:
     if [*_jpeg_size(body), 3] != part.shape or not 0 < prod(part.shape[:2]) <= MAX_PIXELS:
         raise WireError(f"part {part.name!r}: not a JPEG picture of shape {part.shape}")
     try:
-        bgr = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+        rgb = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as e:
         raise WireError(str(e)) from e
-    if bgr is None or list(bgr.shape) != part.shape:
+    if rgb is None or list(rgb.shape) != part.shape:
         raise WireError(f"part {part.name!r}: not a JPEG picture that can be decoded")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    return np.asarray(rgb, np.uint8)
 
 
 def _jpeg_size(body: bytes) -> tuple[int, int]:

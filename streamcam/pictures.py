@@ -51,10 +51,10 @@ def read_picture(path: Path) -> Image | None:
     if not _is_sane(path):
         return None
     try:
-        decoded = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
     except (OSError, cv2.error):  # no permission; empty, or too large
         return None
-    return None if decoded is None else np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
+    return None if decoded is None else np.asarray(decoded, np.uint8)
 
 
 def _is_sane(path: Path) -> bool:
