@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import av
@@ -48,6 +49,26 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert done.returncode == 0, done.stderr
         assert "90 frames, 30 windows, 30 results" in done.stdout
     return folder
+
+
+def test_the_version_is_told() -> None:
+    done = streamcam("--version")
+    assert (done.returncode, done.stdout) == (0, f"streamcam {version('streamcam')}\n")
+
+
+@pytest.mark.parametrize("command", ["['run', 'nosuch.mp4']", "['explain', 'nosuch.mp4', '-o', 'out']"])
+def test_a_file_that_is_not_there_is_told_before_torch_is_loaded(command: str) -> None:
+    code = f"""
+import sys
+from streamcam.cli import app
+from streamcam.errors import StreamcamError
+try:
+    app({command}, standalone_mode=False)
+except StreamcamError as e:
+    print(e, "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "no such file: nosuch.mp4 False\n"
 
 
 def test_a_command_of_commands_alone_shows_its_help_and_complains_of_nothing() -> None:

@@ -3,7 +3,8 @@
 import signal
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from importlib.metadata import version
+from typing import Annotated, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -35,6 +36,21 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for name, command in COMMANDS.items():
     app.command(name)(command)
 app.add_typer(keys.app, name="keys")
+
+
+def _tell(asked: bool) -> None:
+    if asked:
+        print(f"streamcam {version('streamcam')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_tell, is_eager=True, help="say which version this is")
+    ] = False,
+) -> None:
+    """What holds for all commands."""
 
 
 def main() -> NoReturn:

@@ -59,6 +59,10 @@ def run(
 
         options = demo_options(options, configured=config is not None, headless=headless)
     checked = make_config(options, file=config)
+    from streamcam.sources.address import parse_address
+
+    for source in checked.sources:  # a mistake is said at once: what follows takes seconds to import
+        parse_address(source.uri_with_login())
     from streamcam.console.live import StatusLine, print_left_behind, print_start, print_summary
     from streamcam.live import assemble
     from streamcam.live import run as run_live

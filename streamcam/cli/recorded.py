@@ -46,6 +46,9 @@ def explain(
 
     The outputs appear together, when all are complete.
     """
+    from streamcam.sources.address import parse_address
+
+    parse_address(file)  # a mistake is said at once: what follows takes seconds to import
     from streamcam.console.progress import Progress
     from streamcam.console.recorded import print_explained
     from streamcam.explain.film import explain as explain_file
