@@ -23,7 +23,7 @@ from benches.common import Plan
 from streamcam.bench.run import processor
 from streamcam.files import write_json
 
-POINTS = ("loop", "cam", "stream", "limit", "transport", "cameras", "late")
+POINTS = ("loop", "profile", "cam", "stream", "limit", "transport", "cameras", "late")
 PACKAGES = (
     "streamcam",
     "torch",
