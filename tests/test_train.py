@@ -312,8 +312,19 @@ def test_ranks_share_an_epoch_and_a_validation() -> None:
     [
         (("moving left", "moving right", "still"), [1, 0, 2]),
         (("turning clockwise", "turning counter-clockwise"), [1, 0]),
-        (("turn left", "wave", "cleft"), [None, 1, 2]),
+        (("turn left", "wave"), [None, 1]),
+        (("cleft", "bright", "swipeleft"), [None, None, None]),
         (("Left hand", "RIGHT HAND"), [1, 0]),
+        (("swipe-left", "swipe-right"), [1, 0]),
+        (("swipe_left", "swipe_right"), [1, 0]),
+        (("SwipeLeft", "SwipeRight"), [1, 0]),
+        (("leftward", "rightward"), [1, 0]),
+        (("left hand moving right", "right hand moving right"), [None, None]),
+        (("left hand moving right", "right hand moving left"), [1, 0]),
+        (("left hand turning clockwise", "right hand turning clockwise"), [None, None]),
+        (("left hand turning clockwise", "right hand turning anticlockwise"), [1, 0]),
+        (("TurnClockwise", "TurnCounterClockwise"), [1, 0]),
+        (("turn anti-clockwise",), [None]),
     ],
 )
 def test_a_mirror_changes_sides_or_is_left_out(classes: tuple[str, ...], expected: list[int | None]) -> None:
