@@ -195,6 +195,12 @@ class TrainConfig(_Strict):
     resume: bool = Field(False, description="go on where a run with this folder and these options was ended")
     force: bool = Field(False, description="start again, over what the folder holds from a run before")
 
+    @model_validator(mode="after")
+    def _one_beginning(self) -> "TrainConfig":
+        if self.resume and self.force:
+            raise ValueError("resume goes on with a run, force starts it again: leave one of them out")
+        return self
+
 
 def _password_in(file: Path) -> str:
     try:

@@ -16,7 +16,7 @@ from torch import nn
 
 import streamcam.models
 import streamcam.train.loop
-from streamcam.config import TrainConfig
+from streamcam.config import TrainConfig, make_train_config
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel, ModelSpec, load_model
 from streamcam.models.head import Head
@@ -183,6 +183,11 @@ def test_nothing_is_overwritten_unless_forced(data: Path, trained: tuple[Trained
     with pytest.raises(StreamcamError, match="--resume it, or start again with --force"):
         train(config_of(data, out), show=Silent())
     assert trained[0].checkpoint.read_bytes() == before
+
+
+def test_a_run_is_gone_on_with_or_started_again_but_not_both() -> None:
+    with pytest.raises(StreamcamError, match="leave one of them out"):
+        make_train_config({"data": "clips", "out": "run", "resume": True, "force": True})
 
 
 def spoiled(data: Path, tmp_path: Path) -> Path:

@@ -115,7 +115,7 @@ def _require_out(config: TrainConfig) -> None:
         raise StreamcamError(f"cannot write to {config.out}: it is not a folder")
     if config.force:
         for name in there:
-            (config.out / name).unlink()
+            (config.out / name).unlink(missing_ok=True)  # each process that starts does so
 
 
 def _fitted(spec: ModelSpec, config: TrainConfig) -> ModelSpec:
