@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,18 +16,21 @@ from support.write_clip import write_clip
 from torch import nn
 
 import streamcam.models
+import streamcam.train.fit
 import streamcam.train.loop
 from streamcam.config import TrainConfig, make_train_config
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel, ModelSpec, load_model
 from streamcam.models.head import Head
 from streamcam.records import ClipFormat
+from streamcam.sheet import Cell
 from streamcam.train.augment import Augment, frames_needed, mirrored
 from streamcam.train.clips import Clips, InOrder, Order, read_frames
 from streamcam.train.dataset import LabelledClip, read_dataset
 from streamcam.train.fit import BEST, STATE, Trained, explain, train
 from streamcam.train.loop import Epoch, average_precision, score_of
 from streamcam.train.optimizer import BACKBONE_RATE, WEIGHT_DECAY, feature_scale, new_optimizer
+from streamcam.train.report import write_sheet
 
 FORMAT = ClipFormat(length=4, fps=10, resize=(36, 48), crop=(32, 32), mean=(127.0,) * 3, std=(64.0,) * 3)
 COLOURS = {"red": (230, 30, 30), "blue": (30, 30, 230)}
@@ -207,6 +211,28 @@ def test_what_cannot_be_read_is_named_and_left_out(data: Path, tmp_path: Path) -
     assert "broken.mp4" in said[0]
 
 
+def test_what_turns_out_to_be_unreadable_on_the_way_is_named_once_and_left_out(data: Path, tmp_path: Path) -> None:
+    pictures = [picture(0, i % 8, COLOURS["red"]) for i in range(80)]
+    cut = write_clip(tmp_path / "cut.mp4", pictures, index_first=True)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 3])
+    rows = [f"{data}/{name}/{i}.mp4,,,{name},{'val' if i < 2 else 'train'}" for name in COLOURS for i in range(8)]
+    rows += ["cut.mp4,6,7.5,red,train", "cut.mp4,5,5.5,red,val"]
+    (tmp_path / "clips.csv").write_text("\n".join(["path,start,end,label,split", *rows]))
+    said: list[str] = []
+    train(config_of(tmp_path / "clips.csv", tmp_path / "x"), show=Silent(), say=said.append)
+    assert sorted(said) == [
+        f"skipped {cut} ({stretch} s): no picture in it can be decoded" for stretch in ("5–5.5", "6–7.5")
+    ]
+    assert (tmp_path / "x" / BEST).exists()
+
+
+def test_a_file_is_as_long_as_its_pictures_and_not_as_its_sound(tmp_path: Path) -> None:
+    for number in range(2):
+        write_clip(tmp_path / "red" / f"{number}.mp4", [picture(number, i, (9, 9, 9)) for i in range(8)], sound_s=3.0)
+    dataset = read_dataset(tmp_path, need_s=0.3, val_share=0.5)
+    assert [clip.end_s for clip in (*dataset.train, *dataset.val)] == [0.8, 0.8]
+
+
 def _no_clips(folder: Path) -> None:
     for file in (folder / "red").iterdir():
         file.unlink()
@@ -359,6 +385,29 @@ def test_a_clip_with_few_frames_is_not_played_faster_than_they_reach() -> None:
     targets, generator = torch.ones(32, 2), torch.Generator().manual_seed(1)
     clips, _ = Augment(replace(FORMAT, resize=(32, 32)), [0, 1])(frames, torch.full((32,), 4), targets, generator)
     torch.testing.assert_close(clips, clips[:, :1].expand_as(clips))
+
+
+def test_a_sheet_has_a_row_for_each_clip_however_few_moments_it_has(tmp_path: Path) -> None:
+    black = Cell(np.zeros((10, 10, 3), np.uint8))
+    write_sheet(tmp_path / "none.png", [])
+    assert not (tmp_path / "none.png").exists()
+    for name, rows in (("short", [[black], [black] * 3]), ("whole", [[black] * 3, [black] * 3])):
+        write_sheet(tmp_path / f"{name}.png", rows)
+    short, whole = (cv2.imread(str(tmp_path / f"{name}.png")) for name in ("short", "whole"))
+    dark = [(sheet < 128).any(2) for sheet in (short, whole)]
+    assert short.shape == whole.shape
+    half = len(whole) // 2
+    np.testing.assert_array_equal(short[half:], whole[half:])
+    assert dark[0][:half].sum() * 3 == dark[1][:half].sum()
+
+
+def test_the_sheet_says_which_classes_it_leaves_out(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streamcam.train.fit, "SHEET_CLASSES", 1)
+    said: list[str] = []
+    train(config_of(data, tmp_path / "x", learning_rate=0.05), show=Silent(), say=said.append)
+    assert said == ["heat.png shows the first 1 of 2 classes"]
 
 
 def test_scores_by_hand() -> None:

@@ -13,6 +13,7 @@ import av.error
 import av.logging
 
 from streamcam.errors import StreamcamError
+from streamcam.sources.seek import begin_of
 
 SUFFIXES = frozenset(
     (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".ogv", ".gif")
@@ -185,6 +186,8 @@ def _length_s(path: Path) -> float:
     with av.open(f"file:{path}") as container:
         stream = container.streams.video[0]
         next(container.decode(stream))
+        if stream.duration is not None and stream.time_base is not None:
+            return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - begin_of(container)
         if container.duration is not None:
             return container.duration / 1e6
         last = max(packet.pts or 0 for packet in container.demux(stream))
