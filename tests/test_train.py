@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,17 +13,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from support.train_small import FORMAT, SMALL, build_small
 from support.write_clip import write_clip
-from torch import nn
 
 import streamcam.models
 import streamcam.train.fit
 import streamcam.train.loop
 from streamcam.config import TrainConfig, make_train_config
 from streamcam.errors import StreamcamError
-from streamcam.models import CamModel, ModelSpec, load_model
-from streamcam.models.head import Head
-from streamcam.records import ClipFormat
+from streamcam.models import load_model
 from streamcam.sheet import Cell
 from streamcam.train.augment import Augment, frames_needed, mirrored
 from streamcam.train.clips import Clips, InOrder, Order, read_frames
@@ -32,18 +31,7 @@ from streamcam.train.loop import Epoch, average_precision, score_of
 from streamcam.train.optimizer import BACKBONE_RATE, WEIGHT_DECAY, feature_scale, new_optimizer
 from streamcam.train.report import write_sheet
 
-FORMAT = ClipFormat(length=4, fps=10, resize=(36, 48), crop=(32, 32), mean=(127.0,) * 3, std=(64.0,) * 3)
 COLOURS = {"red": (230, 30, 30), "blue": (30, 30, 230)}
-
-
-def build_small(_weights: str) -> CamModel:
-    features = nn.Sequential(
-        nn.Conv3d(3, 8, (1, 3, 3), (1, 2, 2), (0, 1, 1)), nn.BatchNorm3d(8), nn.ReLU(), nn.Conv3d(8, 8, 1), nn.ReLU()
-    )
-    return CamModel(SMALL, features, Head([nn.Linear(8, 2)]))
-
-
-SMALL = ModelSpec("small", "a test", ("a", "b"), FORMAT, framewise=False, weights="none")
 
 
 @pytest.fixture(autouse=True)
@@ -211,10 +199,15 @@ def test_what_cannot_be_read_is_named_and_left_out(data: Path, tmp_path: Path) -
     assert "broken.mp4" in said[0]
 
 
+def cut_off(path: Path) -> Path:
+    """A file of 8 s, of which nothing after the third second is there."""
+    write_clip(path, [picture(0, i % 8, COLOURS["red"]) for i in range(80)], index_first=True)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    return path
+
+
 def test_what_turns_out_to_be_unreadable_on_the_way_is_named_once_and_left_out(data: Path, tmp_path: Path) -> None:
-    pictures = [picture(0, i % 8, COLOURS["red"]) for i in range(80)]
-    cut = write_clip(tmp_path / "cut.mp4", pictures, index_first=True)
-    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 3])
+    cut = cut_off(tmp_path / "cut.mp4")
     rows = [f"{data}/{name}/{i}.mp4,,,{name},{'val' if i < 2 else 'train'}" for name in COLOURS for i in range(8)]
     rows += ["cut.mp4,6,7.5,red,train", "cut.mp4,5,5.5,red,val"]
     (tmp_path / "clips.csv").write_text("\n".join(["path,start,end,label,split", *rows]))
@@ -427,6 +420,27 @@ def test_two_processes_train_together_and_one_of_them_speaks(data: Path, tmp_pat
     assert done.stdout.count("see it live") == 1
     assert done.stderr.count("epoch 1 of 1") == 1
     assert load_model(str(tmp_path / "run" / BEST)).classes == ("blue", "red")
+
+
+def small_run(data: Path, out: Path, **options: object) -> list[str]:
+    """The end of a command that trains `small`."""
+    script = Path(__file__).parent / "support" / "train_small.py"
+    return [str(script), json.dumps({"data": str(data), "out": str(out)} | options)]
+
+
+def test_no_process_waits_for_one_that_has_no_clips(data: Path, tmp_path: Path) -> None:
+    cut_off(tmp_path / "cut.mp4")
+    rows = [f"{data}/{name}/{i}.mp4,,,{name},train" for name in COLOURS for i in range(2)]
+    rows += [f"cut.mp4,{start},{start + 0.5},{name},train" for name in COLOURS for start in (5, 6)]
+    rows += [f"{data}/red/3.mp4,,,red,val"]
+    (tmp_path / "clips.csv").write_text("\n".join(["path,start,end,label,split", *rows]))
+    run = small_run(tmp_path / "clips.csv", tmp_path / "x", devices=2, batch=1, epochs=1)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*torchrun, *run], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 0") == 1
+    assert len(re.findall(r"^step \d+ -?0\.0$", done.stdout, re.M)) in range(1, 4)
+    assert load_model(str(tmp_path / "x" / BEST)).classes == ("blue", "red")
 
 
 def test_a_classifier_learns_in_proportion_to_what_it_reads(data: Path) -> None:
