@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 import cv2
@@ -135,6 +136,29 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
     # What was not saved when it died is done again: here the step that it died in.
     assert first.losses[:3] + second.losses == whole.losses
     assert [e.train_loss for e in second.epochs] == [e.train_loss for e in whole.epochs[-len(second.epochs) :]]
+    assert (tmp_path / "parts" / BEST).read_bytes() == (tmp_path / "whole" / BEST).read_bytes()
+
+
+def small_run(data: Path, out: Path, **options: object) -> list[str]:
+    """The end of a command that trains `small`."""
+    script = Path(__file__).parent / "support" / "train_small.py"
+    return [str(script), json.dumps({"data": str(data), "out": str(out)} | options)]
+
+
+def test_a_process_that_was_killed_at_once_leaves_what_another_goes_on_from(data: Path, tmp_path: Path) -> None:
+    run = small_run(data, tmp_path / "parts", workers=2, epochs=3)
+    with subprocess.Popen(
+        [sys.executable, *run], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as killed:
+        assert killed.stdout is not None
+        printed = list(takewhile(lambda line: not line.startswith("step 2"), killed.stdout))
+        killed.kill()
+    assert len(printed) == 1
+    whole, rest = Silent(), Silent()
+    train(config_of(data, tmp_path / "whole", epochs=3, device="cpu"), show=whole)
+    train(config_of(data, tmp_path / "parts", epochs=3, device="cpu", resume=True), show=rest)
+    assert 0 < len(rest.losses) < len(whole.losses)
+    assert rest.losses == whole.losses[-len(rest.losses) :]
     assert (tmp_path / "parts" / BEST).read_bytes() == (tmp_path / "whole" / BEST).read_bytes()
 
 
@@ -297,7 +321,7 @@ def test_clips_stay_on_their_side_when_others_come(data: Path, tmp_path: Path) -
     assert before.digest != read_dataset(folder, need_s=0.3, val_share=0.9).digest
     for name in COLOURS:
         for number in range(8):
-            shutil.copy(folder / name / f"{number}.mp4", folder / name / f"{number + 20}.mp4")
+            shutil.copy(folder / name / f"{number}.mp4", folder / name / f"{number + 10}.mp4")
     after = read_dataset(folder, need_s=0.3, val_share=0.4)
     assert set(before.val) < set(after.val)
     assert set(before.train) < set(after.train)
@@ -470,12 +494,6 @@ def test_two_processes_train_together_and_one_of_them_speaks(data: Path, tmp_pat
     assert done.stdout.count("see it live") == 1
     assert done.stderr.count("epoch 1 of 1") == 1
     assert load_model(str(tmp_path / "run" / BEST)).classes == ("blue", "red")
-
-
-def small_run(data: Path, out: Path, **options: object) -> list[str]:
-    """The end of a command that trains `small`."""
-    script = Path(__file__).parent / "support" / "train_small.py"
-    return [str(script), json.dumps({"data": str(data), "out": str(out)} | options)]
 
 
 def test_no_process_waits_for_one_that_has_no_clips(data: Path, tmp_path: Path) -> None:
