@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,9 +24,8 @@ from streamcam.config import TrainConfig, make_train_config
 from streamcam.errors import StreamcamError
 from streamcam.models import load_model
 from streamcam.sheet import Cell
-from streamcam.train.augment import Augment, frames_needed, mirrored
 from streamcam.train.clips import Clips, InOrder, Order, read_frames
-from streamcam.train.dataset import Dataset, LabelledClip, read_dataset
+from streamcam.train.dataset import LabelledClip, read_dataset
 from streamcam.train.fit import BEST, STATE, Trained, explain, train
 from streamcam.train.loop import Epoch, average_precision, score_of
 from streamcam.train.optimizer import BACKBONE_RATE, WEIGHT_DECAY, feature_scale, new_optimizer
@@ -244,13 +242,6 @@ def test_what_turns_out_to_be_unreadable_on_the_way_is_named_once_and_left_out(d
     assert (tmp_path / "x" / BEST).exists()
 
 
-def test_a_file_is_as_long_as_its_pictures_and_not_as_its_sound(tmp_path: Path) -> None:
-    for number in range(2):
-        write_clip(tmp_path / "red" / f"{number}.mp4", [picture(number, i, (9, 9, 9)) for i in range(8)], sound_s=3.0)
-    dataset = read_dataset(tmp_path, need_s=0.3, val_share=0.5)
-    assert [clip.end_s for clip in (*dataset.train, *dataset.val)] == [0.8, 0.8]
-
-
 def _no_clips(folder: Path) -> None:
     for file in (folder / "red").iterdir():
         file.unlink()
@@ -288,91 +279,6 @@ def test_a_label_that_the_checkpoint_does_not_know(data: Path, trained: tuple[Tr
         train(config_of(folder, tmp_path / "x", model=str(trained[0].checkpoint)), show=Silent())
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "no column 'label'"),
-        ("path,label\n", "lists no clips"),
-        ("path,label\n,red\n", "line 2: path or label is missing"),
-        ("path,start,end,label\na.mp4,x,2,red\n", "line 2: start and end are seconds"),
-        ("path,start,end,label\na.mp4,3,2,red\n", "line 2: expected 0 ≤ start < end"),
-        ("path,start,end,label\na.mp4,nan,2,red\n", "line 2: start and end are seconds"),
-        ("path,start,end,label\na.mp4,1,inf,red\n", "line 2: start and end are seconds"),
-        ("path,label,split\na.mp4,red,test\n", "split is train or val"),
-    ],
-)
-def test_a_csv_that_is_wrong_says_where(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "clips.csv").write_text(text)
-    with pytest.raises(StreamcamError, match=message):
-        read_dataset(tmp_path / "clips.csv", need_s=0.3, val_share=0.2)
-
-
-def test_a_stretch_that_begins_after_the_end_of_its_file(data: Path, tmp_path: Path) -> None:
-    (tmp_path / "clips.csv").write_text(f"path,start,end,label\n{data}/red/0.mp4,5,7,red\n")
-    with pytest.raises(StreamcamError, match=r"0\.mp4: 5 s: starts after the end of the file \(0\.8 s\)"):
-        read_dataset(tmp_path / "clips.csv", need_s=0.3, val_share=0.2)
-
-
-def test_clips_stay_on_their_side_when_others_come(data: Path, tmp_path: Path) -> None:
-    folder = spoiled(data, tmp_path)
-    before = read_dataset(folder, need_s=0.3, val_share=0.4)
-    assert {clip.labels for clip in before.val} == {clip.labels for clip in before.train} == {(0,), (1,)}
-    assert len(before.val) + len(before.train) == 16
-    assert before.digest != read_dataset(folder, need_s=0.3, val_share=0.9).digest
-    for name in COLOURS:
-        for number in range(8):
-            shutil.copy(folder / name / f"{number}.mp4", folder / name / f"{number + 10}.mp4")
-    after = read_dataset(folder, need_s=0.3, val_share=0.4)
-    assert set(before.val) < set(after.val)
-    assert set(before.train) < set(after.train)
-
-
-def listed(
-    data: Path, tmp_path: Path, rows: list[str], *, val_share: float = 0.25, multi_label: bool = False
-) -> Dataset:
-    """Rows whose paths begin with `clips/`."""
-    (tmp_path / "clips").symlink_to(data)
-    (tmp_path / "clips.csv").write_text("\n".join(["path,start,end,label", *rows]))
-    return read_dataset(tmp_path / "clips.csv", need_s=0.0, val_share=val_share, multi_label=multi_label)
-
-
-def test_stretches_of_a_file_stay_together_where_there_are_other_files(data: Path, tmp_path: Path) -> None:
-    stretches = [(i, start_s) for i in range(8) for start_s in (0.0, 0.2, 0.4)]
-    dataset = listed(data, tmp_path, [f"clips/red/{i}.mp4,{start_s},{start_s + 0.2},red" for i, start_s in stretches])
-    assert dataset.val
-    assert not {clip.path for clip in dataset.val} & {clip.path for clip in dataset.train}
-
-
-@pytest.mark.parametrize("val_share", [0.01, 0.25, 0.99])
-def test_every_class_is_on_both_sides(data: Path, tmp_path: Path, val_share: float) -> None:
-    rows = [f"clips/red/{i}.mp4,,,red" for i in range(3)]
-    rows += [f"clips/blue/0.mp4,{i / 10},{(i + 1) / 10},blue" for i in range(4)]
-    dataset = listed(data, tmp_path, rows, val_share=val_share)
-    for part in (dataset.train, dataset.val):
-        assert {clip.labels for clip in part} == {(0,), (1,)}
-    assert len(dataset.train) + len(dataset.val) == 7
-
-
-def test_clips_with_several_labels_need_no_others_with_the_same(data: Path, tmp_path: Path) -> None:
-    sets = ["a", "b", "c", "ab", "bc", "ac", "abc"]
-    rows = [f"clips/red/{i}.mp4,,,{label}" for i, labels in enumerate(sets) for label in labels]
-    dataset = listed(data, tmp_path, rows, multi_label=True)
-    assert dataset.val
-    assert {label for clip in dataset.train for label in clip.labels} == {0, 1, 2}
-    assert len(dataset.train) + len(dataset.val) == 7
-
-
-def test_folders_named_train_and_val_are_taken_at_their_word(data: Path, tmp_path: Path) -> None:
-    for part in ("train", "val"):
-        (tmp_path / part).mkdir()
-        for name in COLOURS:
-            (tmp_path / part / name).symlink_to(data / name)
-    dataset = read_dataset(tmp_path, need_s=0.3, val_share=0.2)
-    assert dataset.classes == ("blue", "red")
-    assert {clip.path.parts[-3] for clip in dataset.train} == {"train"}
-    assert len(dataset.train) == len(dataset.val) == 16
-
-
 def test_frames_are_those_of_the_stretch(data: Path) -> None:
     clip = LabelledClip(data / "red" / "0.mp4", 0.3, 0.8, (1,))
     frames = read_frames(clip, FORMAT, count=3, place=0.0)
@@ -403,55 +309,6 @@ def test_ranks_share_an_epoch_and_a_validation() -> None:
     both = [list(Order(clips, batch=4, seed=3, rank=rank, world=2)) for rank in (0, 1)]
     assert len(both[0]) == len(both[1]) == 5
     assert sorted(n for part in (0, 1) for b in InOrder(7, batch=2, rank=part, world=2) for _, n in b) == list(range(7))
-
-
-@pytest.mark.parametrize(
-    ("classes", "expected"),
-    [
-        (("moving left", "moving right", "still"), [1, 0, 2]),
-        (("turning clockwise", "turning counter-clockwise"), [1, 0]),
-        (("turn left", "wave"), [None, 1]),
-        (("cleft", "bright", "swipeleft"), [None, None, None]),
-        (("Left hand", "RIGHT HAND"), [1, 0]),
-        (("swipe-left", "swipe-right"), [1, 0]),
-        (("swipe_left", "swipe_right"), [1, 0]),
-        (("SwipeLeft", "SwipeRight"), [1, 0]),
-        (("leftward", "rightward"), [1, 0]),
-        (("left hand moving right", "right hand moving right"), [None, None]),
-        (("left hand moving right", "right hand moving left"), [1, 0]),
-        (("left hand turning clockwise", "right hand turning clockwise"), [None, None]),
-        (("left hand turning clockwise", "right hand turning anticlockwise"), [1, 0]),
-        (("TurnClockwise", "TurnCounterClockwise"), [1, 0]),
-        (("turn anti-clockwise",), [None]),
-    ],
-)
-def test_a_mirror_changes_sides_or_is_left_out(classes: tuple[str, ...], expected: list[int | None]) -> None:
-    assert mirrored(classes) == expected
-
-
-def test_a_mirrored_clip_has_the_mirrored_label() -> None:
-    clip_format = replace(FORMAT, resize=(32, 32))
-    frames = torch.zeros(64, frames_needed(4), 3, 32, 32, dtype=torch.uint8)
-    frames[..., :12] = 200  # bright on the left
-    targets = torch.tensor([[1.0, 0.0]]).repeat(64, 1)
-    available = torch.full((64,), frames.shape[1])
-    clips, changed = Augment(clip_format, [1, 0])(frames, available, targets, torch.Generator().manual_seed(0))
-    brighter_left = clips[..., :16].mean((1, 2, 3, 4)) > clips[..., 16:].mean((1, 2, 3, 4))
-    assert clips.shape == (64, 4, 3, 32, 32)
-    assert 10 < int(brighter_left.sum()) < 54
-    torch.testing.assert_close(changed[:, 0] > 0, brighter_left)
-    kept, same = Augment(clip_format, [None, None])(frames, available, targets, torch.Generator().manual_seed(0))
-    assert bool((kept[..., :16].mean((1, 2, 3, 4)) > kept[..., 16:].mean((1, 2, 3, 4))).all())
-    torch.testing.assert_close(same, targets)
-
-
-def test_a_clip_with_few_frames_is_not_played_faster_than_they_reach() -> None:
-    n = frames_needed(4)
-    frames = torch.full((32, n, 3, 32, 32), 50, dtype=torch.uint8)
-    frames[:, 4:] = 250  # not real: the clips have four frames
-    targets, generator = torch.ones(32, 2), torch.Generator().manual_seed(1)
-    clips, _ = Augment(replace(FORMAT, resize=(32, 32)), [0, 1])(frames, torch.full((32,), 4), targets, generator)
-    torch.testing.assert_close(clips, clips[:, :1].expand_as(clips))
 
 
 def test_a_sheet_has_a_row_for_each_clip_however_few_moments_it_has(tmp_path: Path) -> None:
