@@ -183,7 +183,7 @@ class TrainConfig(_Strict):
     epochs: int = Field(20, ge=1, description="rounds over all clips")
     batch: int = Field(8, ge=1, description="clips in a batch, on each device")
     learning_rate: float = Field(1e-3, gt=0, le=10, description="of the classifier; a pretrained rest gets a tenth")
-    val_share: float = Field(0.2, gt=0, lt=1, description="how much of each class is kept to check with")
+    val_share: float = Field(0.2, gt=0, lt=1, description="how many of the files are kept to check with")
     window: int | None = Field(None, ge=1, le=1024, description="frames in a clip; by default the model's own")
     fps: float | None = Field(None, gt=0, le=1000, description="frames a second the model sees; by default its own")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
@@ -194,6 +194,12 @@ class TrainConfig(_Strict):
     seed: int = Field(0, ge=0, lt=2**31, description="of all that is random")
     resume: bool = Field(False, description="go on where a run with this folder and these options was ended")
     force: bool = Field(False, description="start again, over what the folder holds from a run before")
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> "TrainConfig":
+        if self.resume and self.force:
+            raise ValueError("resume goes on with a run, force starts it again: leave one of them out")
+        return self
 
 
 def _password_in(file: Path) -> str:

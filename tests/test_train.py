@@ -2,44 +2,36 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from support.train_small import FORMAT, SMALL, build_small
 from support.write_clip import write_clip
-from torch import nn
 
 import streamcam.models
+import streamcam.train.fit
 import streamcam.train.loop
-from streamcam.config import TrainConfig
+from streamcam.config import TrainConfig, make_train_config
 from streamcam.errors import StreamcamError
-from streamcam.models import CamModel, ModelSpec, load_model
-from streamcam.models.head import Head
-from streamcam.records import ClipFormat
-from streamcam.train.augment import Augment, frames_needed, mirrored
+from streamcam.models import load_model
+from streamcam.sheet import Cell
 from streamcam.train.clips import Clips, InOrder, Order, read_frames
 from streamcam.train.dataset import LabelledClip, read_dataset
 from streamcam.train.fit import BEST, STATE, Trained, explain, train
 from streamcam.train.loop import Epoch, average_precision, score_of
 from streamcam.train.optimizer import BACKBONE_RATE, WEIGHT_DECAY, feature_scale, new_optimizer
+from streamcam.train.report import write_sheet
 
-FORMAT = ClipFormat(length=4, fps=10, resize=(36, 48), crop=(32, 32), mean=(127.0,) * 3, std=(64.0,) * 3)
 COLOURS = {"red": (230, 30, 30), "blue": (30, 30, 230)}
-
-
-def build_small(_weights: str) -> CamModel:
-    features = nn.Sequential(
-        nn.Conv3d(3, 8, (1, 3, 3), (1, 2, 2), (0, 1, 1)), nn.BatchNorm3d(8), nn.ReLU(), nn.Conv3d(8, 8, 1), nn.ReLU()
-    )
-    return CamModel(SMALL, features, Head([nn.Linear(8, 2)]))
-
-
-SMALL = ModelSpec("small", "a test", ("a", "b"), FORMAT, framewise=False, weights="none")
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +137,29 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
     assert (tmp_path / "parts" / BEST).read_bytes() == (tmp_path / "whole" / BEST).read_bytes()
 
 
+def small_run(data: Path, out: Path, **options: object) -> list[str]:
+    """The end of a command that trains `small`."""
+    script = Path(__file__).parent / "support" / "train_small.py"
+    return [str(script), json.dumps({"data": str(data), "out": str(out)} | options)]
+
+
+def test_a_process_that_was_killed_at_once_leaves_what_another_goes_on_from(data: Path, tmp_path: Path) -> None:
+    run = small_run(data, tmp_path / "parts", workers=2, epochs=3)
+    with subprocess.Popen(
+        [sys.executable, *run], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as killed:
+        assert killed.stdout is not None
+        printed = list(takewhile(lambda line: not line.startswith("step 2"), killed.stdout))
+        killed.kill()
+    assert len(printed) == 1
+    whole, rest = Silent(), Silent()
+    train(config_of(data, tmp_path / "whole", epochs=3, device="cpu"), show=whole)
+    train(config_of(data, tmp_path / "parts", epochs=3, device="cpu", resume=True), show=rest)
+    assert 0 < len(rest.losses) < len(whole.losses)
+    assert rest.losses == whole.losses[-len(rest.losses) :]
+    assert (tmp_path / "parts" / BEST).read_bytes() == (tmp_path / "whole" / BEST).read_bytes()
+
+
 def test_a_run_is_gone_on_with_only_for_the_same_data_and_options(data: Path, tmp_path: Path) -> None:
     with pytest.raises(StreamcamError, match="nothing to go on from"):
         train(config_of(data, tmp_path / "x", resume=True), show=Silent())
@@ -185,6 +200,11 @@ def test_nothing_is_overwritten_unless_forced(data: Path, trained: tuple[Trained
     assert trained[0].checkpoint.read_bytes() == before
 
 
+def test_a_run_is_gone_on_with_or_started_again_but_not_both() -> None:
+    with pytest.raises(StreamcamError, match="leave one of them out"):
+        make_train_config({"data": "clips", "out": "run", "resume": True, "force": True})
+
+
 def spoiled(data: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     for name in COLOURS:
@@ -200,6 +220,26 @@ def test_what_cannot_be_read_is_named_and_left_out(data: Path, tmp_path: Path) -
     train(config_of(folder, tmp_path / "x", epochs=1), show=Silent(), say=said.append)
     assert len(said) == 1
     assert "broken.mp4" in said[0]
+
+
+def cut_off(path: Path) -> Path:
+    """A file of 8 s, of which nothing after the third second is there."""
+    write_clip(path, [picture(0, i % 8, COLOURS["red"]) for i in range(80)], index_first=True)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    return path
+
+
+def test_what_turns_out_to_be_unreadable_on_the_way_is_named_once_and_left_out(data: Path, tmp_path: Path) -> None:
+    cut = cut_off(tmp_path / "cut.mp4")
+    rows = [f"{data}/{name}/{i}.mp4,,,{name},{'val' if i < 2 else 'train'}" for name in COLOURS for i in range(8)]
+    rows += ["cut.mp4,6,7.5,red,train", "cut.mp4,5,5.5,red,val"]
+    (tmp_path / "clips.csv").write_text("\n".join(["path,start,end,label,split", *rows]))
+    said: list[str] = []
+    train(config_of(tmp_path / "clips.csv", tmp_path / "x"), show=Silent(), say=said.append)
+    assert sorted(said) == [
+        f"skipped {cut} ({stretch} s): no picture in it can be decoded" for stretch in ("5–5.5", "6–7.5")
+    ]
+    assert (tmp_path / "x" / BEST).exists()
 
 
 def _no_clips(folder: Path) -> None:
@@ -239,42 +279,6 @@ def test_a_label_that_the_checkpoint_does_not_know(data: Path, trained: tuple[Tr
         train(config_of(folder, tmp_path / "x", model=str(trained[0].checkpoint)), show=Silent())
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "no column 'label'"),
-        ("path,label\n", "lists no clips"),
-        ("path,label\n,red\n", "line 2: path or label is missing"),
-        ("path,start,end,label\na.mp4,x,2,red\n", "line 2: start and end are seconds"),
-        ("path,start,end,label\na.mp4,3,2,red\n", "line 2: expected 0 ≤ start < end"),
-        ("path,label,split\na.mp4,red,test\n", "split is train or val"),
-    ],
-)
-def test_a_csv_that_is_wrong_says_where(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "clips.csv").write_text(text)
-    with pytest.raises(StreamcamError, match=message):
-        read_dataset(tmp_path / "clips.csv", need_s=0.3, val_share=0.2)
-
-
-def test_clips_stay_on_their_side_when_others_come(data: Path, tmp_path: Path) -> None:
-    folder = spoiled(data, tmp_path)
-    before = read_dataset(folder, need_s=0.3, val_share=0.25)
-    assert len(before.val) == 4
-    assert not {c.path for c in before.val} & {c.path for c in before.train}
-    assert before.digest != read_dataset(folder, need_s=0.3, val_share=0.5).digest
-
-
-def test_folders_named_train_and_val_are_taken_at_their_word(data: Path, tmp_path: Path) -> None:
-    for part in ("train", "val"):
-        (tmp_path / part).mkdir()
-        for name in COLOURS:
-            (tmp_path / part / name).symlink_to(data / name)
-    dataset = read_dataset(tmp_path, need_s=0.3, val_share=0.2)
-    assert dataset.classes == ("blue", "red")
-    assert {clip.path.parts[-3] for clip in dataset.train} == {"train"}
-    assert len(dataset.train) == len(dataset.val) == 16
-
-
 def test_frames_are_those_of_the_stretch(data: Path) -> None:
     clip = LabelledClip(data / "red" / "0.mp4", 0.3, 0.8, (1,))
     frames = read_frames(clip, FORMAT, count=3, place=0.0)
@@ -307,42 +311,27 @@ def test_ranks_share_an_epoch_and_a_validation() -> None:
     assert sorted(n for part in (0, 1) for b in InOrder(7, batch=2, rank=part, world=2) for _, n in b) == list(range(7))
 
 
-@pytest.mark.parametrize(
-    ("classes", "expected"),
-    [
-        (("moving left", "moving right", "still"), [1, 0, 2]),
-        (("turning clockwise", "turning counter-clockwise"), [1, 0]),
-        (("turn left", "wave", "cleft"), [None, 1, 2]),
-        (("Left hand", "RIGHT HAND"), [1, 0]),
-    ],
-)
-def test_a_mirror_changes_sides_or_is_left_out(classes: tuple[str, ...], expected: list[int | None]) -> None:
-    assert mirrored(classes) == expected
+def test_a_sheet_has_a_row_for_each_clip_however_few_moments_it_has(tmp_path: Path) -> None:
+    black = Cell(np.zeros((10, 10, 3), np.uint8))
+    write_sheet(tmp_path / "none.png", [])
+    assert not (tmp_path / "none.png").exists()
+    for name, rows in (("short", [[black], [black] * 3]), ("whole", [[black] * 3, [black] * 3])):
+        write_sheet(tmp_path / f"{name}.png", rows)
+    short, whole = (cv2.imread(str(tmp_path / f"{name}.png")) for name in ("short", "whole"))
+    dark = [(sheet < 128).any(2) for sheet in (short, whole)]
+    assert short.shape == whole.shape
+    half = len(whole) // 2
+    np.testing.assert_array_equal(short[half:], whole[half:])
+    assert dark[0][:half].sum() * 3 == dark[1][:half].sum()
 
 
-def test_a_mirrored_clip_has_the_mirrored_label() -> None:
-    clip_format = replace(FORMAT, resize=(32, 32))
-    frames = torch.zeros(64, frames_needed(4), 3, 32, 32, dtype=torch.uint8)
-    frames[..., :12] = 200  # bright on the left
-    targets = torch.tensor([[1.0, 0.0]]).repeat(64, 1)
-    available = torch.full((64,), frames.shape[1])
-    clips, changed = Augment(clip_format, [1, 0])(frames, available, targets, torch.Generator().manual_seed(0))
-    brighter_left = clips[..., :16].mean((1, 2, 3, 4)) > clips[..., 16:].mean((1, 2, 3, 4))
-    assert clips.shape == (64, 4, 3, 32, 32)
-    assert 10 < int(brighter_left.sum()) < 54
-    torch.testing.assert_close(changed[:, 0] > 0, brighter_left)
-    kept, same = Augment(clip_format, [None, None])(frames, available, targets, torch.Generator().manual_seed(0))
-    assert bool((kept[..., :16].mean((1, 2, 3, 4)) > kept[..., 16:].mean((1, 2, 3, 4))).all())
-    torch.testing.assert_close(same, targets)
-
-
-def test_a_clip_with_few_frames_is_not_played_faster_than_they_reach() -> None:
-    n = frames_needed(4)
-    frames = torch.full((32, n, 3, 32, 32), 50, dtype=torch.uint8)
-    frames[:, 4:] = 250  # not real: the clips have four frames
-    targets, generator = torch.ones(32, 2), torch.Generator().manual_seed(1)
-    clips, _ = Augment(replace(FORMAT, resize=(32, 32)), [0, 1])(frames, torch.full((32,), 4), targets, generator)
-    torch.testing.assert_close(clips, clips[:, :1].expand_as(clips))
+def test_the_sheet_says_which_classes_it_leaves_out(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streamcam.train.fit, "SHEET_CLASSES", 1)
+    said: list[str] = []
+    train(config_of(data, tmp_path / "x", learning_rate=0.05), show=Silent(), say=said.append)
+    assert said == ["heat.png shows the first 1 of 2 classes"]
 
 
 def test_scores_by_hand() -> None:
@@ -362,6 +351,21 @@ def test_two_processes_train_together_and_one_of_them_speaks(data: Path, tmp_pat
     assert done.stdout.count("see it live") == 1
     assert done.stderr.count("epoch 1 of 1") == 1
     assert load_model(str(tmp_path / "run" / BEST)).classes == ("blue", "red")
+
+
+def test_no_process_waits_for_one_that_has_no_clips(data: Path, tmp_path: Path) -> None:
+    cut_off(tmp_path / "cut.mp4")
+    rows = [f"{data}/{name}/{i}.mp4,,,{name},train" for name in COLOURS for i in range(2)]
+    rows += [f"cut.mp4,{start},{start + 0.5},{name},train" for name in COLOURS for start in (5, 6)]
+    rows += [f"{data}/red/3.mp4,,,red,val"]
+    (tmp_path / "clips.csv").write_text("\n".join(["path,start,end,label,split", *rows]))
+    run = small_run(tmp_path / "clips.csv", tmp_path / "x", devices=2, batch=1, epochs=1)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*torchrun, *run], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 0") == 1
+    assert len(re.findall(r"^step \d+ -?0\.0$", done.stdout, re.M)) in range(1, 4)
+    assert load_model(str(tmp_path / "x" / BEST)).classes == ("blue", "red")
 
 
 def test_a_classifier_learns_in_proportion_to_what_it_reads(data: Path) -> None:

@@ -17,13 +17,12 @@ ZOOM = 1.25
 """And shown up to so much larger or smaller than the network will see them."""
 
 COLOUR = 0.3
-OPPOSITES = {
-    "left": ("right",),
-    "right": ("left",),
-    "clockwise": ("counter-clockwise", "counterclockwise", "anticlockwise"),
-    **dict.fromkeys(("counter-clockwise", "counterclockwise", "anticlockwise"), ("clockwise",)),
-}
-"""Words that a mirror turns into others."""
+OTHER_WAY = "counterclockwise"
+OPPOSITES = {"left": "right", "right": "left", "clockwise": OTHER_WAY, OTHER_WAY: "clockwise"}
+"""What a mirror turns into each other, wherever it stands in a name: `swipe-left`, `SwipeLeft`, `leftward`."""
+
+_OTHER_WAY = re.compile("(?:counter|anti)[-_ ]?clockwise")
+_SIDES = re.compile("|".join(sorted(OPPOSITES, key=len, reverse=True)))
 
 
 def frames_needed(length: int) -> int:
@@ -36,16 +35,14 @@ def mirrored(classes: Sequence[str]) -> list[int | None]:
 
     None for one that has a side but no opposite among the classes: it cannot be mirrored.
     """
-    index = {name.casefold(): i for i, name in enumerate(classes)}
-    return [next((index[name] for name in _mirrors(own) if name in index), None) for own in map(str.casefold, classes)]
+    names = [_OTHER_WAY.sub(OTHER_WAY, name.casefold()) for name in classes]
+    index = {name: i for i, name in enumerate(names)}
+    return [index.get(_mirror(name)) if _SIDES.search(name) else i for i, name in enumerate(names)]
 
 
-def _mirrors(name: str) -> list[str]:
-    """What a class may be called in the mirror: as it is, where no side is named."""
-    for word, opposites in OPPOSITES.items():
-        if re.search(whole_word := rf"(?<![a-z-]){word}(?![a-z])", name):
-            return [re.sub(whole_word, opposite, name) for opposite in opposites]
-    return [name]
+def _mirror(name: str) -> str:
+    """All sides at once: `left hand moving right` is `right hand moving left`."""
+    return _SIDES.sub(lambda side: OPPOSITES[side[0]], name)
 
 
 @dataclass(frozen=True)

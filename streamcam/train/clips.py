@@ -33,10 +33,12 @@ class Batch(NamedTuple):
     """float32 [N,C], 1 where the class is to be seen."""
     numbers: Tensor
     """int64 [N]: which clips of the data set they are."""
+    unread: Tensor
+    """int64 [M]: those that should be here as well, and of which nothing can be decoded."""
 
 
 @dataclass(frozen=True)
-class Clips(TorchDataset[Batch | None]):
+class Clips(TorchDataset[Batch]):
     """A data set of clips: `n` frames at the network's rate, resized and not cropped."""
 
     clips: Sequence[LabelledClip]
@@ -46,19 +48,26 @@ class Clips(TorchDataset[Batch | None]):
     seed: int | None = None
     """Where in a longer clip the frames begin: anywhere; without a seed, they are the middle ones."""
 
-    def __getitem__(self, key: Key) -> Batch | None:
-        """One clip as a batch of one; None where nothing of it can be decoded."""
+    def __getitem__(self, key: Key) -> Batch:
+        """One clip as a batch of one; of none where nothing of it can be decoded."""
         epoch, number = key
         clip = self.clips[number]
         place = 0.5 if self.seed is None else float(np.random.default_rng((self.seed, epoch, number)).random())
         try:
             frames = read_frames(clip, self.clip_format, count=self.frames, place=place)
         except StreamcamError:
-            return None
+            return self.nothing()._replace(unread=torch.tensor([number]))
         targets = torch.zeros(1, self.classes)
         targets[0, list(clip.labels)] = 1.0
         padded = np.concatenate([frames, np.repeat(frames[-1:], self.frames - len(frames), axis=0)])
-        return Batch(torch.from_numpy(padded)[None], torch.tensor([len(frames)]), targets, torch.tensor([number]))
+        available, numbers = torch.tensor([len(frames)]), torch.tensor([number])
+        return Batch(torch.from_numpy(padded)[None], available, targets, numbers, unread=numbers[:0])
+
+    def nothing(self) -> Batch:
+        """A batch of no clips."""
+        frames = torch.zeros(0, self.frames, 3, *self.clip_format.resize, dtype=torch.uint8)
+        none = torch.zeros(0, dtype=torch.int64)
+        return Batch(frames, none, torch.zeros(0, self.classes), none, none)
 
 
 class Order(Sampler[list[Key]]):
@@ -122,6 +131,11 @@ def read_frames(
     return frames
 
 
+def skipped(clip: LabelledClip) -> str:
+    """What is said of a clip that turns out to be unreadable on the way."""
+    return f"skipped {clip.name}: no picture in it can be decoded"
+
+
 def centred(frames: Tensor, clip_format: ClipFormat) -> Tensor:
     """uint8 [N,L,3,H,W] → [N,L,3,h,w]: what is cropped when the network is used."""
     (height, width), (h, w) = clip_format.resize, clip_format.crop
@@ -129,7 +143,7 @@ def centred(frames: Tensor, clip_format: ClipFormat) -> Tensor:
     return frames[..., top : top + h, left : left + w]
 
 
-def loader(clips: Clips, order: Sampler[list[Key]], *, workers: int) -> "DataLoader[Batch | None]":
+def loader(clips: Clips, order: Sampler[list[Key]], *, workers: int) -> "DataLoader[Batch]":
     """Batches, decoded by `workers` processes; what cannot be decoded is left out of them."""
     return DataLoader(
         clips,
@@ -141,9 +155,8 @@ def loader(clips: Clips, order: Sampler[list[Key]], *, workers: int) -> "DataLoa
     )
 
 
-def _collate(parts: list[Batch | None]) -> Batch | None:
-    there = [part for part in parts if part is not None]
-    return Batch(*(torch.cat(column) for column in zip(*there, strict=True))) if there else None
+def _collate(parts: list[Batch]) -> Batch:
+    return Batch(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 class InOrder(Sampler[list[Key]]):

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import av.error
 import av.logging
 
 from streamcam.errors import StreamcamError
+from streamcam.sources.seek import begin_of
 
 SUFFIXES = frozenset(
     (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".ogv", ".gif")
@@ -87,7 +89,7 @@ def read_dataset(
             CSV file with the columns path, start, end and label, and `split` (train or val) where wanted. Paths are
             relative to the CSV file; without start and end, a row is the whole file.
         need_s: how long a clip has to be, in seconds.
-        val_share: 0–1, how many clips of each class to keep for validation, where the data do not say which.
+        val_share: 0–1, how many of the files to keep for validation, where the data do not say which.
         multi_label: whether several rows for the same stretch of a file are one clip with several labels.
         known: the classes of the checkpoint that training starts from; others are an error.
         progress: goes through the files, to show how far it is.
@@ -102,7 +104,7 @@ def read_dataset(
     rows = [row for row in rows if row.path in lengths_s]
     clips = _clips(rows, classes, lengths_s, multi_label=multi_label)
     _require_long_enough([clip for clip, _ in clips], need_s)
-    train, val = _divide(clips, val_share)
+    train, val = _divide(clips, val_share, root=data if data.is_dir() else data.parent)
     if known is None:
         _require_every_class(train, classes, data)
     if not train or not val:
@@ -151,6 +153,8 @@ def _csv_row(data: Path, line: int, row: dict[str, str | None]) -> _Row:
         start_s, end_s = (float(text) if (text := (row.get(key) or "").strip()) else None for key in ("start", "end"))
     except ValueError:
         raise StreamcamError(f"{where}: start and end are seconds, such as 12.5") from None
+    if not all(math.isfinite(time_s) for time_s in (start_s or 0.0, end_s or 0.0)):
+        raise StreamcamError(f"{where}: start and end are seconds, such as 12.5, got {start_s} and {end_s}")
     if (start_s or 0.0) < 0 or (end_s is not None and end_s <= (start_s or 0.0)):
         raise StreamcamError(f"{where}: expected 0 ≤ start < end, got {start_s} and {end_s}")
     if split and split not in SPLITS:
@@ -185,6 +189,8 @@ def _length_s(path: Path) -> float:
     with av.open(f"file:{path}") as container:
         stream = container.streams.video[0]
         next(container.decode(stream))
+        if stream.duration is not None and stream.time_base is not None:
+            return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - begin_of(container)
         if container.duration is not None:
             return container.duration / 1e6
         last = max(packet.pts or 0 for packet in container.demux(stream))
@@ -198,7 +204,10 @@ def _clips(
     stretches: dict[tuple[Path, float, float], tuple[list[int], str | None]] = {}
     clips = []
     for row in rows:
-        start_s, end_s = row.start_s or 0.0, min(row.end_s or lengths_s[row.path], lengths_s[row.path])
+        length_s = lengths_s[row.path]
+        start_s, end_s = row.start_s or 0.0, min(row.end_s or length_s, length_s)
+        if start_s >= length_s:
+            raise StreamcamError(f"{row.path}: {start_s:g} s: starts after the end of the file ({length_s:g} s)")
         label = classes.index(row.label)
         if multi_label:
             stretches.setdefault((row.path, start_s, end_s), ([], row.split))[0].append(label)
@@ -210,22 +219,42 @@ def _clips(
 
 
 def _divide(
-    clips: Sequence[tuple[LabelledClip, str | None]], val_share: float
+    clips: Sequence[tuple[LabelledClip, str | None]], val_share: float, *, root: Path
 ) -> tuple[list[LabelledClip], list[LabelledClip]]:
-    """As the data say; else a share of every class, by a hash of the file's name, which stays when files come."""
+    """As the data say; else by a hash of each file's path, which does not ask what other files there are.
+
+    Where that leaves a class on one side, its own files are divided, or the stretches of its only file.
+    """
     if any(split for _, split in clips):
         train = [clip for clip, split in clips if split != "val"]
         return train, [clip for clip, split in clips if split == "val"]
-    parts: tuple[list[LabelledClip], list[LabelledClip]] = [], []
-    by_class: dict[tuple[int, ...], list[LabelledClip]] = {}
+    val = {clip for clip, _ in clips if _place(clip, root) < val_share}
+    by_class: dict[int, list[LabelledClip]] = {}
     for clip, _ in clips:
-        by_class.setdefault(clip.labels, []).append(clip)
+        for label in clip.labels:
+            by_class.setdefault(label, []).append(clip)
     for alike in by_class.values():
-        alike.sort(key=lambda clip: hashlib.sha256(f"{clip.path.name} {clip.start_s}".encode()).digest())
-        count = min(len(alike) - 1, max(1, round(val_share * len(alike))))
-        parts[1].extend(alike[:count])
-        parts[0].extend(alike[count:])
-    return parts
+        if len(val.intersection(alike)) in (0, len(set(alike))):
+            val = val.difference(alike) | _share_of(alike, val_share, root)
+    for alike in by_class.values():
+        if val.issuperset(alike):  # with several labels, after the others' turn: learning goes before checking
+            val.difference_update(alike)
+    return [clip for clip, _ in clips if clip not in val], [clip for clip, _ in clips if clip in val]
+
+
+def _place(clip: LabelledClip, root: Path, *, stretch: bool = False) -> float:
+    """0–1, by chance and always the same: of a file, or of a stretch of it."""
+    path = clip.path.relative_to(root) if clip.path.is_relative_to(root) else clip.path
+    text = f"{path.as_posix()} {clip.start_s}" if stretch else path.as_posix()
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64
+
+
+def _share_of(alike: Sequence[LabelledClip], val_share: float, root: Path) -> set[LabelledClip]:
+    """The clips to check one class with: at least one file's and not all; a single file's stretches are divided."""
+    stretch = len({clip.path for clip in alike}) == 1
+    places = sorted({_place(clip, root, stretch=stretch) for clip in alike})
+    count = min(len(places) - 1, max(1, round(val_share * len(places))))
+    return {clip for clip in alike if _place(clip, root, stretch=stretch) in places[:count]}
 
 
 def _require_long_enough(clips: Sequence[LabelledClip], need_s: float) -> None:

@@ -1,8 +1,9 @@
 """A config → a trained checkpoint, with figures and pictures of what was learnt."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -18,9 +19,11 @@ from streamcam.models.checkpoint import card_path, is_checkpoint
 from streamcam.records import Heat, Image
 from streamcam.sheet import Cell
 from streamcam.train import report
-from streamcam.train.clips import read_frames
+from streamcam.train.clips import read_frames, skipped
 from streamcam.train.dataset import Dataset, LabelledClip, read_dataset
 from streamcam.train.loop import Epoch, Show, Trainer, Validation
+
+Say = Callable[[str], None]
 
 STATE, BEST = "last.pt", "best.safetensors"
 OUTPUTS = (STATE, BEST, card_path(Path(BEST)).name, "metrics.csv", "curves.png", "confusion.png", "heat.png")
@@ -29,8 +32,8 @@ SCALE_CLIPS = 16
 """Clips of each class from whose heat its scale is taken."""
 
 SCALE_QUANTILE = 0.99
-SHEET_CLIPS, SHEET_CLASSES = 2, 12
-"""How many clips of how many classes the sheet of heat shows."""
+SHEET_CLIPS, SHEET_CLASSES = 2, 24
+"""How many clips of how many classes the sheet of heat shows; a longer one nobody looks through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def train(
     *,
     show: Show,
     progress: Callable[[Iterable[Path], int], Iterable[Path]] = lambda paths, _: paths,
-    say: Callable[[str], None] = lambda _: None,
+    say: Say = lambda _: None,
 ) -> Trained:
     """Train a model, and leave its checkpoint, figures and pictures in `config.out`.
 
@@ -73,6 +76,7 @@ def train(
     Raises:
         StreamcamError: the data, the model or the options are wrong, or something cannot be written.
     """
+    say = cache(say)  # the same line once
     _require_out(config)
     base = _fitted(find_spec(config.model), config)
     dataset = read_dataset(
@@ -92,14 +96,14 @@ def train(
     fabric.launch()
     torch.manual_seed(config.seed)
     model = load_model(config.model, weights=config.weights).with_spec(_own_spec(base, dataset, config))
-    trainer = Trainer(model, dataset, config, fabric)
+    trainer = Trainer(model, dataset, config, fabric, say=say)
     config.out.mkdir(parents=True, exist_ok=True)
     if config.resume:
         trainer.resume(config.out / STATE)
     leads = fabric.global_rank == 0
     for validation, best in trainer.epochs(config.out / STATE, show if leads else _Quiet()):
         if leads:
-            _leave(trainer, validation, best=best)
+            _leave(trainer, validation, best=best, say=say)
     history = trainer.progress.history
     return Trained(config.out / BEST, max(line.score for line in history), len(history), leads)
 
@@ -115,7 +119,7 @@ def _require_out(config: TrainConfig) -> None:
         raise StreamcamError(f"cannot write to {config.out}: it is not a folder")
     if config.force:
         for name in there:
-            (config.out / name).unlink()
+            (config.out / name).unlink(missing_ok=True)  # each process that starts does so
 
 
 def _fitted(spec: ModelSpec, config: TrainConfig) -> ModelSpec:
@@ -142,19 +146,19 @@ def _precision(config: TrainConfig) -> Literal["bf16-mixed", "32-true"]:
     return "bf16-mixed" if bf16 else "32-true"
 
 
-def _leave(trainer: Trainer, validation: Validation, *, best: bool) -> None:
+def _leave(trainer: Trainer, validation: Validation, *, best: bool, say: Say) -> None:
     """Write what an epoch came to; the checkpoint and its pictures if it is the best so far."""
     out, config, history = trainer.config.out, trainer.config, trainer.progress.history
     report.write_metrics(out / "metrics.csv", history)
     report.draw_curves(out / "curves.png", history, multi_label=config.multi_label)
     if not best:
         return
-    model = _scaled(trainer.model, trainer.dataset)
+    model = _scaled(trainer.model, trainer.dataset, say)
     metrics = {"score": validation.score, "loss": validation.loss, "epoch": float(history[-1].epoch)}
     save_checkpoint(model, out / BEST, metrics=metrics, data_hash=trainer.digest, about=_about(trainer, history[-1]))
     if not config.multi_label:
         report.draw_confusion(out / "confusion.png", validation, model.classes)
-    report.write_sheet(out / "heat.png", _sheet(model, trainer.dataset))
+    report.write_sheet(out / "heat.png", _sheet(model, trainer.dataset, say))
 
 
 def _about(trainer: Trainer, epoch: Epoch) -> str:
@@ -166,28 +170,39 @@ def _about(trainer: Trainer, epoch: Epoch) -> str:
     )
 
 
-def _scaled(model: CamModel, dataset: Dataset) -> CamModel:
+def _scaled(model: CamModel, dataset: Dataset, say: Say) -> CamModel:
     """The model with a heat scale for each class: a high percentile of what is positive on clips of that class."""
     scales = []
     for label in range(len(dataset.classes)):
         clips = [clip for clip in dataset.train if label in clip.labels][:SCALE_CLIPS]
-        heats = [explain(model, clip)[1].contrast[label] for clip in clips]
+        heats = [heat.contrast[label] for _, heat in _explained(model, clips, say)]
         positive = [heat[heat > 0] for heat in heats if (heat > 0).any()]
         scales.append(float(np.quantile(np.concatenate(positive), SCALE_QUANTILE)) if positive else 1.0)
     return model.with_spec(replace(model.spec, heat_scale=tuple(scales)))
 
 
-def _sheet(model: CamModel, dataset: Dataset) -> list[list[Cell]]:
+def _sheet(model: CamModel, dataset: Dataset, say: Say) -> list[list[Cell]]:
     """Rows of validation clips, class by class, each with the heat of its own class."""
+    if len(dataset.classes) > SHEET_CLASSES:
+        say(f"heat.png shows the first {SHEET_CLASSES} of {len(dataset.classes)} classes")
     rows: list[list[Cell]] = []
     for label, name in list(enumerate(dataset.classes))[:SHEET_CLASSES]:
-        for clip in [clip for clip in dataset.val if label in clip.labels][:SHEET_CLIPS]:
-            frames, heat = explain(model, clip)
+        clips = [clip for clip in dataset.val if label in clip.labels][:SHEET_CLIPS]
+        for frames, heat in _explained(model, clips, say):
             one = _only(heat, label)
             assert one.scale is not None
             title = f"{name} {one.scores[0] * 100:.0f} %"
             rows.append(report.heat_row(frames, one, title=title, scale=float(one.scale[0])))
     return rows
+
+
+def _explained(model: CamModel, clips: Sequence[LabelledClip], say: Say) -> Iterator[tuple[Sequence[Image], Heat]]:
+    """Those of the clips that can be decoded, and their heat."""
+    for clip in clips:
+        try:
+            yield explain(model, clip)
+        except StreamcamError:
+            say(skipped(clip))
 
 
 def explain(model: CamModel, clip: LabelledClip) -> tuple[Sequence[Image], Heat]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -19,8 +19,8 @@ from streamcam.errors import StreamcamError
 from streamcam.files import complete_or_absent
 from streamcam.models import CamModel
 from streamcam.train.augment import Augment, frames_needed, mirrored
-from streamcam.train.clips import Batch, Clips, InOrder, Order, centred, loader
-from streamcam.train.dataset import Dataset
+from streamcam.train.clips import Batch, Clips, InOrder, Order, centred, loader, skipped
+from streamcam.train.dataset import Dataset, LabelledClip
 from streamcam.train.optimizer import new_optimizer
 
 SAVE_EVERY_S = 60.0
@@ -96,8 +96,10 @@ class Logits(nn.Module):
 class Trainer:
     """One run: a model, its data, and how far it is."""
 
-    def __init__(self, model: CamModel, dataset: Dataset, config: TrainConfig, fabric: Fabric) -> None:
-        self.model, self.dataset, self.config, self.fabric = model, dataset, config, fabric
+    def __init__(
+        self, model: CamModel, dataset: Dataset, config: TrainConfig, fabric: Fabric, *, say: Callable[[str], None]
+    ) -> None:
+        self.model, self.dataset, self.config, self.fabric, self._say = model, dataset, config, fabric, say
         self.progress = Progress()
         self.digest = dataset.digest
         clip_format, classes = model.spec.clip_format, len(dataset.classes)
@@ -147,17 +149,17 @@ class Trainer:
     def _steps_done(self) -> int:
         return self.progress.epoch * len(self._order) + self.progress.step
 
-    def _step(self, batch: Batch | None) -> float:
+    def _step(self, batch: Batch) -> float:
         """One batch; all that is random in it depends on nothing but the seed and the number of the step."""
-        if batch is None:
+        self._name_unread(batch, self.dataset.train)
+        empty = not len(batch.frames)
+        if empty and self.fabric.world_size == 1:
             return 0.0
         seed = (self.config.seed * 1_000_003 + self._steps_done) * 1_009 + self.fabric.global_rank
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
         batch = Batch(*(tensor.to(self.fabric.device) for tensor in batch))
-        frames, targets = self._augment(batch.frames, batch.available, batch.targets, generator)
-        self._training_mode()
-        loss = loss_of(self._net(frames), targets, multi_label=self.config.multi_label)
+        loss = self._no_loss() if empty else self._loss(batch, generator)
         for group in self._optimizer.param_groups:
             group["lr"] = group["rate"] * self._learning_rate()
         self._optimizer.zero_grad()
@@ -166,6 +168,22 @@ class Trainer:
         if not math.isfinite(value := float(loss.detach())):
             raise StreamcamError("the loss is not finite any more: try a lower --learning-rate, or --precision fp32")
         return value
+
+    def _loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        frames, targets = self._augment(batch.frames, batch.available, batch.targets, generator)
+        self._training_mode()
+        return loss_of(self._net(frames), targets, multi_label=self.config.multi_label)
+
+    def _no_loss(self) -> Tensor:
+        """Of a step in which nothing is learnt: the other ranks wait for this one's gradients, which are zero."""
+        self._net.eval()  # batch norms learn nothing, either
+        clip_format = self.model.spec.clip_format
+        logits: Tensor = self._net(torch.zeros(1, clip_format.length, 3, *clip_format.crop, device=self.fabric.device))
+        return 0.0 * logits.sum()
+
+    def _name_unread(self, batch: Batch, clips: Sequence[LabelledClip]) -> None:
+        for number in batch.unread.tolist():
+            self._say(skipped(clips[number]))
 
     def _training_mode(self) -> None:
         """A frozen backbone stays as it is in use: its batch norms learn nothing, either."""
@@ -182,21 +200,30 @@ class Trainer:
     @torch.no_grad()
     def validate(self) -> Validation:
         """Look at every validation clip."""
+        self._same_buffers()
         self._net.eval()
-        logits, targets = [], []
+        classes = len(self.dataset.classes)
+        logits, targets = [torch.zeros(0, classes)], [torch.zeros(0, classes)]
         for batch in self._val:
-            if batch is not None:
-                logits.append(
-                    self._net(centred(batch.frames.to(self.fabric.device), self.model.spec.clip_format)).float().cpu()
-                )
+            self._name_unread(batch, self.dataset.val)
+            if len(batch.frames):
+                frames = centred(batch.frames.to(self.fabric.device), self.model.spec.clip_format)
+                with self.fabric.autocast():
+                    logits.append(self._net.module(frames).float().cpu())  # without what ranks would wait in
                 targets.append(batch.targets)
-        if not logits:
-            raise StreamcamError("not one validation clip can be decoded any more")
         all_logits, all_targets = self._gather(torch.cat(logits)), self._gather(torch.cat(targets))
+        if not len(all_logits):
+            raise StreamcamError("not one validation clip can be decoded any more")
         multi_label = self.config.multi_label
         loss = float(loss_of(all_logits, all_targets, multi_label=multi_label))
         score = score_of(all_logits.numpy(), all_targets.numpy(), multi_label=multi_label)
         return Validation(loss, score, all_logits.numpy(), all_targets.numpy())
+
+    def _same_buffers(self) -> None:
+        """What batch norms have seen is the first rank's, which writes the checkpoint. Some ranks may have no clips."""
+        if self.fabric.world_size > 1:
+            for buffer in self.model.buffers():
+                torch.distributed.broadcast(buffer, src=0)
 
     def _gather(self, values: Tensor) -> Tensor:
         """The rows of all ranks."""

@@ -48,7 +48,7 @@ def feature_scale(model: CamModel, clips: Clips) -> float:
     squares = []
     for number in sorted({round(i) for i in np.linspace(0, len(clips.clips) - 1, SCALE_CLIPS)}):
         batch = clips[0, number]
-        if batch is not None:
+        if len(batch.frames):
             maps = model.feature_maps(model.normalise(centred(batch.frames, model.spec.clip_format)))
             read = torch.cat([m.float().mean((2, 3, 4)) for m in maps], dim=1)
             for layer in list(model.head.layers)[:-1]:

@@ -13,7 +13,7 @@ from streamcam.files import complete_or_absent
 from streamcam.pictures import save_picture
 from streamcam.records import Heat, Image
 from streamcam.render import paint
-from streamcam.sheet import Cell, grid
+from streamcam.sheet import Cell, blank, grid
 from streamcam.train.loop import Epoch, Validation
 
 LARGEST_MATRIX = 40
@@ -78,9 +78,13 @@ def heat_row(frames: Sequence[Image], heat: Heat, *, title: str, scale: float) -
 
 
 def write_sheet(path: Path, rows: Sequence[Sequence[Cell]]) -> None:
-    """The rows of several clips as one picture."""
-    cells = [cell for row in rows for cell in row]
-    save_picture(path, grid(cells, columns=len(rows[0])))
+    """The rows of several clips as one picture; nothing for no rows. A clip with fewer moments has a shorter row."""
+    if not rows:
+        return
+    columns = max(len(row) for row in rows)
+    empty = Cell(blank(1, 1))
+    cells = [cell for row in rows for cell in (*row, *[empty] * (columns - len(row)))]
+    save_picture(path, grid(cells, columns=columns))
 
 
 def _save(figure: Figure, path: Path) -> None:
