@@ -130,6 +130,30 @@ def test_a_tests_outcome_is_read_from_pytest_itself(tmp_path: Path) -> None:
     assert "test_good" not in text
 
 
+WITHOUT_PYAV = """
+import importlib.abc, sys
+import pytest
+
+class Refusal(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "av":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Refusal())
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def test_tests_that_need_a_gpu_do_not_need_pyav() -> None:
+    files = ["tests/test_card.py", "tests/test_cuda.py", "tests/test_engines.py"]
+    options = ["--collect-only", "-qq", "-m", "needs_cuda", "-o", "addopts=", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-c", WITHOUT_PYAV, *options, *files]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    collected = dict(line.split(": ") for line in done.stdout.splitlines() if line.startswith("tests/"))
+    assert list(collected) == files
+
+
 def test_the_worst_row_says_whether_a_target_is_met() -> None:
     def row(batch: int, share: float) -> dict[str, Any]:
         return {"model": "r3d_18", "precision": "bf16", "batch": batch, "share": {"graph": {"median": share}}}
