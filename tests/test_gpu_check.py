@@ -145,13 +145,28 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 
 def test_tests_that_need_a_gpu_do_not_need_pyav() -> None:
-    files = ["tests/test_card.py", "tests/test_cuda.py", "tests/test_engines.py"]
+    files = ["tests/test_card.py", "tests/test_cuda.py", "tests/test_engines.py", "tests/test_precision.py"]
     options = ["--collect-only", "-qq", "-m", "needs_cuda", "-o", "addopts=", "-p", "no:cacheprovider"]
     command = [sys.executable, "-c", WITHOUT_PYAV, *options, *files]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     collected = dict(line.split(": ") for line in done.stdout.splitlines() if line.startswith("tests/"))
     assert list(collected) == files
+
+
+def test_of_half_precision_the_one_that_auto_takes_is_judged() -> None:
+    def row(precision: str, logits: float, *, auto: bool) -> dict[str, Any]:
+        found = {"logits": logits, "same_class": 1.0, "cosine": 0.9999}
+        return {"model": "imagenet", "precision": precision, "auto": auto, **found}
+
+    rows = [row("bf16", 0.05, auto=False), row("fp16", 0.006, auto=True)]
+    lines = targets.table_of({"precision": {"rows": rows}}).splitlines()
+    judged = [line for line in lines if "not measured yet" not in line][2:]
+    assert [line.split("|")[2:-1] for line in judged] == [
+        [" 0.60% ", " ≤ 1.00% ", " met "],
+        [" 100% ", " ≥ 99% ", " met "],
+        [" 0.9999 ", " ≥ 0.9990 ", " met "],
+    ]
 
 
 def test_the_worst_row_says_whether_a_target_is_met() -> None:
