@@ -108,6 +108,15 @@ def test_memory_that_grows_is_told_from_memory_that_does_not() -> None:
     assert grew({"seen": [{"host": 1.0}, {"host": 2.0}]}) is None
 
 
+def test_memory_is_judged_after_all_batches_alone() -> None:
+    def line(batches: int) -> str:
+        seen = [{"allocated": 100.0}, {"allocated": 100.5}]
+        return targets.table_of({"memory": {"batches": batches, "asked": 50_000, "seen": seen}}).splitlines()[-1]
+
+    assert "| not measured yet |" in line(45_000)
+    assert line(50_000).endswith("| 0.5 | ≤ 1.0 | met |")
+
+
 def test_a_tests_outcome_is_read_from_pytest_itself(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "import pytest\n"
