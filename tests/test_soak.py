@@ -1,6 +1,7 @@
 """The soak: its verdict on samples whose truth is known, and half a minute of the real thing."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from soaking.sample import Sample
 from soaking.verdict import judged
@@ -79,6 +81,34 @@ def test_what_is_left_open_is_found(name: str) -> None:
     made = samples()
     made[-400:] = [replace(s, **{name: getattr(s, name) + 1}) for s in made[-400:]]
     assert len(broken(made)) == 1
+
+
+def test_a_run_ends_with_the_script_that_began_it_even_where_that_is_killed(tmp_path: Path, free_port: int) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(f"sources: [{{uri: 'rtsp://127.0.0.1:{free_port}/live', name: cam}}]\nbind: none\n")
+    code = (
+        "import sys, pathlib, soaking.running\n"
+        "run = soaking.running.start_run(pathlib.Path(sys.argv[1]), sys.stderr)\n"
+        "print(run.pid, flush=True)\n"
+        "run.wait()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(config)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as script:
+        assert script.stdout is not None
+        assert script.stderr is not None
+        run = psutil.Process(int(script.stdout.readline()))
+        assert script.stderr.readline()  # it runs
+        script.kill()
+        try:
+            psutil.wait_procs([run], timeout=20)
+            assert not run.is_running() or run.status() == psutil.STATUS_ZOMBIE
+        finally:
+            if run.is_running():
+                run.kill()
 
 
 def test_half_a_minute_of_the_real_thing(tmp_path: Path) -> None:
