@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,14 @@ from torch import nn
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines import make_engine
-from streamcam.engines.device import Runner, fold_batch_norm, pick_device, pick_precision
+from streamcam.engines.device import (
+    Runner,
+    a_core_left_free,
+    fold_batch_norm,
+    pick_device,
+    pick_precision,
+    usable_cores,
+)
 from streamcam.engines.ring import Rings
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel, load_model
@@ -175,6 +184,38 @@ def test_auto_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -
         assert pick_precision("auto", torch.device("cpu")) == expected
     with pytest.raises(StreamcamError, match="no such precision"):
         pick_precision("fp8", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("pinned_to", "quota", "expected"),
+    [
+        (64, "200000 100000\n", 2),
+        (64, "150000 100000\n", 1),
+        (64, "50000 100000\n", 1),
+        (2, "800000 100000\n", 2),
+        (64, "max 100000\n", 64),
+        (64, None, 64),
+    ],
+)
+def test_cores_are_no_more_than_a_containers_quota(
+    tmp_path: Path, pinned_to: int, quota: str | None, expected: int
+) -> None:
+    path = tmp_path / "cpu.max"
+    if quota is not None:
+        path.write_text(quota)
+    assert usable_cores(pinned_to=pinned_to, quota=path) == expected
+
+
+def test_pytorch_leaves_one_of_a_containers_cores_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamcam.engines.device.usable_cores", lambda: 3)
+    before = torch.get_num_threads()
+    torch.set_num_threads(8)
+    try:
+        with a_core_left_free():
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 8
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.needs_cuda
