@@ -30,15 +30,16 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "gpu.md"
 POINTS = {
     "cuda_tests": 100.0,
-    "throughput": 80.0,
-    "streams": 60.0,
+    "precision": 15.0,
+    "throughput": 68.0,
+    "streams": 52.0,
     "heat": 12.0,
-    "overlap": 22.0,
+    "overlap": 20.0,
     "pictures": 15.0,
-    "cameras": 65.0,
-    "gradcam": 30.0,
-    "memory": 30.0,
-    "compiled": 50.0,
+    "cameras": 58.0,
+    "gradcam": 26.0,
+    "memory": 55.0,
+    "compiled": 44.0,
 }
 """And how many seconds each may take."""
 

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from soaking.running import end_run, progress, start_run, wait_for_results
 from soaking.sample import Sample, Seen
 from soaking.verdict import Check, judged, latencies, lines, settled
-from soaking.world import PASSWORD, Camera, Comer, start_watcher, write_config
+from soaking.world import PASSWORD, Camera, Comer, back_after_s, start_watcher, write_config
 
 from streamcam.files import write_json
 
@@ -85,8 +85,8 @@ def soak(
     stack.callback(stop.set)  # before anything is closed that waits for it
     began_s = time.monotonic()
     for camera in cameras:
-        camera.start(began_s)
-    samples, back_s = watch(run, seen, cameras, stop, until_s=began_s + seconds, began_s=began_s)
+        camera.start(began_s, lambda name=camera.name: seen.sessions[name])
+    samples, back = watch(run, seen, cameras, stop, until_s=began_s + seconds, began_s=began_s)
     if not samples:
         sys.exit("the run ended at once")
     exit_code = end_run(run)
@@ -97,7 +97,7 @@ def soak(
     outcome = {
         "exit_code": exit_code,
         "faults": sum(len(camera.faults) for camera in cameras),
-        "back_s": back_s,
+        "back": back,
         "disordered": seen.disordered,
         "malformed": seen.malformed,
         "leaks": sum(PASSWORD in line for line in log),
@@ -115,12 +115,12 @@ def watch(
     *,
     until_s: float,
     began_s: float,
-) -> tuple[list[Sample], list[float]]:
-    """Sample once a second; also, how long each camera took to give a result after each fault was over."""
+) -> tuple[list[Sample], list[dict[str, Any]]]:
+    """Sample once a second; also, how long each camera took to give a result after each fault, which lasted so long."""
     process, names = psutil.Process(run.pid), [camera.name for camera in cameras]
     samples: list[Sample] = []
-    back_s: list[float] = []
-    waiting: dict[str, float] = {}
+    back: list[dict[str, Any]] = []
+    waiting: dict[str, dict[str, Any]] = {}
     known = dict.fromkeys(names, 0)
     with progress("soaking", until_s - began_s) as show:
         while (now_s := time.monotonic()) < until_s and run.poll() is None:
@@ -132,15 +132,27 @@ def watch(
                 break
             for camera in cameras:
                 for fault in camera.faults[known[camera.name] :]:
-                    waiting[camera.name] = fault["end"]
+                    waiting[camera.name] = fault
                     known[camera.name] += 1
-                last = seen.last_result_s.get(camera.name, 0.0)
-                if camera.name in waiting and last > waiting[camera.name]:
-                    back_s.append(last - waiting.pop(camera.name))
+                if (fault := waiting.get(camera.name)) is None:
+                    continue
+                back_s = back_after_s(fault, seen.last_result_s[camera.name], seen.sessions[camera.name])
+                if back_s is not None:
+                    back.append(back_from(waiting.pop(camera.name), back_s))
                     camera.returned.set()
             show(now_s - began_s)
             time.sleep(max(0.0, began_s + len(samples) - time.monotonic()))
-    return samples, back_s
+    return samples, back
+
+
+def back_from(fault: dict[str, Any], back_s: float) -> dict[str, Any]:
+    """What a camera came back from, and how long after it."""
+    return {
+        "camera": fault["camera"],
+        "kind": fault["kind"],
+        "lasted_s": fault["end_s"] - fault["begin_s"],
+        "back_s": back_s,
+    }
 
 
 def tell(checks: list[Check], samples: list[Sample]) -> None:

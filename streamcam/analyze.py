@@ -25,7 +25,6 @@ from streamcam.engines.streaming import StreamNetwork
 from streamcam.models import CamModel, ModelSpec
 from streamcam.models.split import position_weights
 from streamcam.records import ClipFormat, Frame, HeatSlice
-from streamcam.sources import open_source
 
 WINDOWS_A_CLIP = 4
 """Of each clip on which the engines are compared."""
@@ -196,6 +195,8 @@ def videos(clip_format: ClipFormat, span: Span) -> list[list[Frame]]:
 
 def sample(clip_format: ClipFormat) -> Iterator[Frame]:
     """The sample's frames at the clip's rate, over and over."""
+    from streamcam.sources import open_source  # it imports PyAV, which drifting pictures do not need
+
     window = SlidingWindow(replace(clip_format, length=1))
     with closing(open_source("sample", paced=False, loop=True)) as source:
         for frame in source.frames(Event()):

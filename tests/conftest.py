@@ -15,7 +15,6 @@ from torch import nn
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.head import Head
 from streamcam.records import ClipFormat, Frame
-from streamcam.sources import SourceState
 
 # A shell ignores SIGINT for what it runs in the background, and so would the processes that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -93,6 +92,8 @@ class FakeSource:
     """A source that gives the frames that it was made with."""
 
     def __init__(self, frames: list[Frame], *, name: str = "cam", live: bool = False, pause_s: float = 0.0) -> None:
+        from streamcam.sources import SourceState  # it imports PyAV, which not every test needs
+
         self.name, self.live, self.state = name, live, "live"
         self.status = SourceState("live")
         self.drops: Counter[str] = Counter()

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -5,16 +8,30 @@ from conftest import TINY_FORMAT, make_frame
 from torch import nn
 
 from streamcam.clips import SlidingWindow
-from streamcam.engines import make_engine
-from streamcam.engines.device import Runner, fold_batch_norm, pick_device, pick_precision
+from streamcam.engines import Engine, make_engine
+from streamcam.engines.device import (
+    Runner,
+    a_core_left_free,
+    fold_batch_norm,
+    pick_device,
+    pick_precision,
+    usable_cores,
+)
 from streamcam.engines.ring import Rings
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel, load_model
-from streamcam.records import Clip, Heat
+from streamcam.records import Clip, ClipFormat, Floats, Heat
 
 
-def clips(*, source: str = "cam", session: int = 0, count: int = 30, head_start: bool = False) -> list[Clip]:
-    window = SlidingWindow(TINY_FORMAT, head_start=head_start)
+def clips(
+    *,
+    source: str = "cam",
+    session: int = 0,
+    count: int = 30,
+    head_start: bool = False,
+    clip_format: ClipFormat = TINY_FORMAT,
+) -> list[Clip]:
+    window = SlidingWindow(clip_format, head_start=head_start)
     pushed = [window.push(make_frame(i, source=source, session=session)) for i in range(count)]
     return [clip for clip in pushed if clip is not None]
 
@@ -69,6 +86,33 @@ def test_stream_answers_as_window_does(tiny_framewise: CamModel) -> None:
             assert_same(heat, window.infer([clip])[0])
         else:
             assert heat is None
+
+
+@pytest.mark.parametrize(
+    "name", ["googlenet", "densenet121", "mobilenet_v2", "resnet18", "resnet50", "efficientnet_b0"]
+)
+def test_every_family_that_is_streamed_by_itself_answers_as_window_does(name: str) -> None:
+    """To a hundredth of what tells one window from the next."""
+    torch.manual_seed(0)
+    model = load_model(name, weights="none")
+    model = model.with_spec(replace(model.spec, clip_format=replace(TINY_FORMAT, resize=(64, 64), crop=(64, 64))))
+    stream = make_engine(model, device="cpu", precision="fp32", classes=range(20))
+    window = make_engine(model, name="window", device="cpu", precision="fp32", classes=range(20))
+    assert stream.name == "stream"
+    found, expected = (
+        [heat_of(engine, clip) for clip in clips(count=7, clip_format=model.spec.clip_format)]
+        for engine in (stream, window)
+    )
+    apart = np.abs(np.diff(expected, axis=0)).max()
+    assert apart > 0
+    np.testing.assert_allclose(found, expected, atol=1e-2 * apart, rtol=0)
+
+
+def heat_of(engine: Engine, clip: Clip) -> Floats:
+    """In the order of classes."""
+    (heat,) = engine.infer([clip])
+    assert heat is not None
+    return heat.cube[heat.classes.argsort()]
 
 
 def test_stream_catches_up_after_clips_that_were_dropped(tiny_framewise: CamModel) -> None:
@@ -175,6 +219,38 @@ def test_auto_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -
         assert pick_precision("auto", torch.device("cpu")) == expected
     with pytest.raises(StreamcamError, match="no such precision"):
         pick_precision("fp8", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("pinned_to", "quota", "expected"),
+    [
+        (64, "200000 100000\n", 2),
+        (64, "150000 100000\n", 1),
+        (64, "50000 100000\n", 1),
+        (2, "800000 100000\n", 2),
+        (64, "max 100000\n", 64),
+        (64, None, 64),
+    ],
+)
+def test_cores_are_no_more_than_a_containers_quota(
+    tmp_path: Path, pinned_to: int, quota: str | None, expected: int
+) -> None:
+    path = tmp_path / "cpu.max"
+    if quota is not None:
+        path.write_text(quota)
+    assert usable_cores(pinned_to=pinned_to, quota=path) == expected
+
+
+def test_pytorch_leaves_one_of_a_containers_cores_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamcam.engines.device.usable_cores", lambda: 3)
+    before = torch.get_num_threads()
+    torch.set_num_threads(8)
+    try:
+        with a_core_left_free():
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 8
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.needs_cuda

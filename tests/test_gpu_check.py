@@ -108,6 +108,15 @@ def test_memory_that_grows_is_told_from_memory_that_does_not() -> None:
     assert grew({"seen": [{"host": 1.0}, {"host": 2.0}]}) is None
 
 
+def test_memory_is_judged_after_all_batches_alone() -> None:
+    def line(batches: int) -> str:
+        seen = [{"allocated": 100.0}, {"allocated": 100.5}]
+        return targets.table_of({"memory": {"batches": batches, "asked": 50_000, "seen": seen}}).splitlines()[-1]
+
+    assert "| not measured yet |" in line(45_000)
+    assert line(50_000).endswith("| 0.5 | ≤ 1.0 | met |")
+
+
 def test_a_tests_outcome_is_read_from_pytest_itself(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "import pytest\n"
@@ -128,6 +137,45 @@ def test_a_tests_outcome_is_read_from_pytest_itself(tmp_path: Path) -> None:
     text = cuda_tests.markdown({"tests": tests})
     assert text.startswith("1 of 4 passed.")
     assert "test_good" not in text
+
+
+WITHOUT_PYAV = """
+import importlib.abc, sys
+import pytest
+
+class Refusal(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "av":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Refusal())
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def test_tests_that_need_a_gpu_do_not_need_pyav() -> None:
+    files = ["tests/test_card.py", "tests/test_cuda.py", "tests/test_engines.py", "tests/test_precision.py"]
+    options = ["--collect-only", "-qq", "-m", "needs_cuda", "-o", "addopts=", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-c", WITHOUT_PYAV, *options, *files]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    collected = dict(line.split(": ") for line in done.stdout.splitlines() if line.startswith("tests/"))
+    assert list(collected) == files
+
+
+def test_of_half_precision_the_one_that_auto_takes_is_judged() -> None:
+    def row(precision: str, logits: float, *, auto: bool) -> dict[str, Any]:
+        found = {"logits": logits, "same_class": 1.0, "cosine": 0.9999}
+        return {"model": "imagenet", "precision": precision, "auto": auto, **found}
+
+    rows = [row("bf16", 0.05, auto=False), row("fp16", 0.006, auto=True)]
+    lines = targets.table_of({"precision": {"rows": rows}}).splitlines()
+    judged = [line for line in lines if "not measured yet" not in line][2:]
+    assert [line.split("|")[2:-1] for line in judged] == [
+        [" 0.60% ", " ≤ 1.00% ", " met "],
+        [" 100% ", " ≥ 99% ", " met "],
+        [" 0.9999 ", " ≥ 0.9990 ", " met "],
+    ]
 
 
 def test_the_worst_row_says_whether_a_target_is_met() -> None:

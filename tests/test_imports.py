@@ -108,7 +108,7 @@ def test_a_viewer_starts_without_torch(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", ["models", "engines", "worker", "bench.engines", "card"])
+@pytest.mark.parametrize("module", ["models", "engines", "worker", "bench.engines", "card", "analyze"])
 def test_a_network_runs_with_torch_numpy_and_opencv_alone(module: str) -> None:
     others = "('av', 'matplotlib', 'msgspec', 'pydantic', 'rich', 'typer', 'yaml', 'zmq')"
     code = f"import sys, streamcam.{module}; print([m for m in {others} if m in sys.modules])"

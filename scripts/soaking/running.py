@@ -1,5 +1,6 @@
 """`streamcam run` in a process of its own, and how long it still has to go."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from parent import with_parent
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -17,10 +19,9 @@ FIRST_RESULTS_S = 120.0
 
 
 def start_run(config: Path, log: IO[str]) -> subprocess.Popen[bytes]:
-    """Begin; all that it says goes to `log`."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "streamcam", "run", "--config", str(config)], stdout=log, stderr=subprocess.STDOUT
-    )
+    """Begin; all that it says goes to `log`. It ends with this process, even where that is killed."""
+    command = [sys.executable, "-m", "streamcam", "run", "--config", str(config)]
+    return subprocess.Popen(with_parent(command, signal.SIGTERM), stdout=log, stderr=subprocess.STDOUT)
 
 
 def wait_for_results(seen: Seen, cameras: int, run: subprocess.Popen[bytes], log: IO[str]) -> None:

@@ -59,6 +59,8 @@ class Seen:
     malformed: int = 0
     last_result_s: dict[str, float] = field(default_factory=dict)
     """When the last result of each camera was captured, Unix time."""
+    sessions: dict[str, int] = field(default_factory=dict)
+    """Of which session of each camera it is."""
 
     def __post_init__(self) -> None:
         self._stop, self._lock = Event(), Lock()
@@ -89,6 +91,7 @@ class Seen:
                 self.disordered += place <= self._last[header.source]
                 self._last[header.source] = place
                 self._counts[header.source] += 1
+                self.sessions[header.source] = header.session
                 self.last_result_s[header.source] = header.frame.captured_ns / 1e9
 
     def ages_ms(self) -> dict[str, list[float]]:

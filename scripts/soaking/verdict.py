@@ -64,13 +64,13 @@ def judged(samples: Sequence[Sample], outcome: dict[str, Any], *, cameras: int) 
     ]
     checks += flat_memory(after, cameras)
     checks += _left_open(calm) if calm else []
-    waits = np.array(outcome["back_s"] or [0.0])
-    back = f"{len(outcome['back_s'])} of {outcome['faults']}"
+    waits = np.array([back["back_s"] for back in outcome["back"]] or [0.0])
+    back = f"{len(outcome['back'])} of {outcome['faults']}"
     checks += [
         Check(
             "every camera came back after every fault",
             f"{back}, after {np.median(waits):.1f} s (longest {waits.max():.1f})",
-            len(outcome["back_s"]) == outcome["faults"] and max(outcome["back_s"], default=0.0) <= MAX_BACK_S,
+            len(outcome["back"]) == outcome["faults"] and bool(waits.max() <= MAX_BACK_S),
         ),
         *whole(outcome),
         Check("the password is in no line of output", str(outcome["leaks"]), outcome["leaks"] == 0),

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
@@ -20,6 +20,19 @@ USER, PASSWORD = "soak", "s0ak-Secret-42"
 PAUSE_S = (6.0, 18.0)
 """Between two faults of a camera."""
 THROTTLED_BYTES_S = 4000.0
+
+ENDING = frozenset({"killed", "refused", "cut"})
+"""Faults that end the connection, so that a camera is back in a new session; after others the old one may go on."""
+
+
+def back_after_s(fault: Mapping[str, Any], captured_s: float, session: int) -> float | None:
+    """How long after a fault its camera is back, by a result captured then (Unix time); None if it does not show that.
+
+    What was on its way when the connection ended may be captured later than that.
+    """
+    if captured_s <= fault["end"] or (fault["kind"] in ENDING and session <= fault["session"]):
+        return None
+    return captured_s - float(fault["end"])
 
 
 class Camera:
@@ -36,9 +49,9 @@ class Camera:
         """To be set by whoever sees a result of this camera after its last fault: the next one waits for it."""
         self._thread = Thread(target=self._fail, name=f"faults of {name}")
 
-    def start(self, began_s: float) -> None:
-        """Begin to fail; times count from `began_s` (of `time.monotonic`)."""
-        self._began_s = began_s
+    def start(self, began_s: float, session: Callable[[], int]) -> None:
+        """Begin to fail; times count from `began_s` (of `time.monotonic`). `session`: of the camera's last result."""
+        self._began_s, self._session = began_s, session
         self._thread.start()
 
     def close(self) -> None:
@@ -63,13 +76,12 @@ class Camera:
         ]
         while not self._stop.wait(self._rng.uniform(*PAUSE_S)):
             kind, fault = self._rng.choice(kinds)
-            begin_s = time.monotonic() - self._began_s
+            begin_s, session = time.monotonic() - self._began_s, self._session()
             fault(self._rng.uniform(0.5, 6.0))
             end_s = time.monotonic() - self._began_s
             self.returned.clear()
-            self.faults.append(
-                {"camera": self.name, "kind": kind, "begin_s": begin_s, "end_s": end_s, "end": time.time()}
-            )
+            said = {"camera": self.name, "kind": kind, "session": session}
+            self.faults.append(said | {"begin_s": begin_s, "end_s": end_s, "end": time.time()})
             while not (self._stop.is_set() or self.returned.wait(0.2)):
                 pass
 

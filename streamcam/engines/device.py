@@ -21,6 +21,9 @@ from streamcam.models.split import Tracer
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Of this process's control group, as a container sees it."""
+
 
 def pick_device(name: str = "auto") -> torch.device:
     """`auto`, `cpu`, `cuda` or `cuda:N` → the device; auto is the first GPU, if there is one.
@@ -74,11 +77,26 @@ def cpu_has_bf16() -> bool:
     return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
 
 
+def usable_cores(*, pinned_to: int | None = None, quota: Path = CPU_QUOTA) -> int:
+    """How many cores this process has, at least 1: those that it may run on, as far as a container's quota goes.
+
+    Args:
+        pinned_to: how many it may run on; by default, what the system says.
+        quota: microseconds of processor time, or `max`, in so many microseconds, as control groups (v2) have it.
+    """
+    count = len(os.sched_getaffinity(0)) if pinned_to is None else pinned_to
+    try:
+        allowed, period = quota.read_text().split()
+        return max(1, min(count, int(allowed) // int(period)))
+    except (OSError, ValueError):  # there is none
+        return count
+
+
 @contextmanager
 def a_core_left_free() -> Iterator[None]:
     """Keep PyTorch off one core, for cameras and pictures: its threads, held up there, would hold up each other."""
     before = torch.get_num_threads()
-    torch.set_num_threads(max(1, min(before, len(os.sched_getaffinity(0)) - 1)))
+    torch.set_num_threads(max(1, min(before, usable_cores() - 1)))
     try:
         yield
     finally:
