@@ -8,8 +8,8 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -258,23 +258,46 @@ def test_stop_ends_a_live_stream_promptly() -> None:
     assert frames
 
 
-def test_a_file_over_http_ends_as_a_file_does(tmp_path: Path) -> None:
-    write_clip(tmp_path / "clip.mkv")
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """A folder's files over HTTP; gives the folder's URL."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
-            frames = read(f"http://127.0.0.1:{server.server_port}/clip.mkv", paced=False)
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_a_file_over_http_ends_as_a_file_does(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mkv")
+    with served(tmp_path) as url:
+        frames = read(f"{url}/clip.mkv", paced=False)
     assert [f.index for f in frames] == list(range(30))
     assert {f.session for f in frames} == {0}
+
+
+@pytest.mark.parametrize(
+    "kind", ["mp4", "mov", "webm", "ts", "flv", "avi", "ogv", "mpg", "asf", "h264", "hevc", "mjpeg"]
+)
+def test_every_usual_format_is_taken_over_http(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"clip.{kind}"
+    with av.open(str(path), "w", options={"movflags": "faststart"} if kind in ("mp4", "mov") else {}) as container:
+        codec = {"webm": "libvpx", "ogv": "libvpx", "mpg": "mpeg1video", "hevc": "libx265", "mjpeg": "mjpeg"}
+        stream = container.add_stream(codec.get(kind, "libx264"), rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuvj420p" if kind == "mjpeg" else "yuv420p"
+        for _ in range(30):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 96, 3), np.uint8))))
+        container.mux(stream.encode(None))
+    with served(tmp_path) as url:
+        assert len(read(f"{url}/{path.name}", 3, paced=False)) == 3
 
 
 def test_every_frame_of_real_footage_arrives(videos: Path) -> None:

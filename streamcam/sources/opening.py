@@ -1,5 +1,6 @@
 """Opening what an address stands for, in bounded time and memory; and what went wrong, in words without credentials."""
 
+import errno
 import socket
 import time
 from contextlib import suppress
@@ -18,6 +19,12 @@ from streamcam.sources.state import DEAD_AFTER_S
 
 MAX_PIXELS = 8192 * 8192
 """In one picture. What claims more is refused before memory is taken for it; twice the area of 8K passes."""
+
+NOT_TAKEN = {
+    errno.EIO: "it breaks off, or sends us elsewhere (then give that address itself)",
+    errno.EINVAL: "not a video, or a playlist that sends us elsewhere (then give the stream's address itself)",
+}
+"""What FFmpeg's errors mean over HTTP, where neither redirects nor playlists are followed."""
 
 FAILURES = (av.error.FFmpegError, OSError, ValueError)
 
@@ -75,7 +82,10 @@ def _container_or_reason(address: Address, hwaccel: HWAccel | None) -> InputCont
         return _open_container(address, hwaccel)
     except FAILURES as e:
         waited = time.monotonic() - begin_s > 0.9 * NETWORK_TIMEOUT_S  # FFmpeg calls that invalid data
-        return "no answer in time" if address.live and waited else why_not(e)
+        if address.live and waited:
+            return "no answer in time"
+        over_http = "format_whitelist" in address.options
+        return (NOT_TAKEN.get(getattr(e, "errno", 0)) if over_http else None) or why_not(e)
 
 
 def _open_container(address: Address, hwaccel: HWAccel | None) -> InputContainer:
