@@ -5,6 +5,7 @@ import socket
 import string
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections import Counter
@@ -647,3 +648,30 @@ def test_no_connection_is_begun_after_a_stop(monkeypatch: pytest.MonkeyPatch) ->
             assert list(source.frames(stop)) == []
         with pytest.raises(BlockingIOError):
             host.accept()
+
+
+def test_a_name_server_that_hangs_holds_one_thread_a_host_however_often_it_is_asked(
+    free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, look_up = Event(), socket.getaddrinfo
+
+    def late(host: str, port: None) -> object:
+        answers.wait(20)
+        return look_up(host, port)
+
+    def asking() -> list[Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "name look-up"]
+
+    monkeypatch.setattr("streamcam.sources.opening.socket.getaddrinfo", late)
+    monkeypatch.setattr("streamcam.sources.opening.NETWORK_TIMEOUT_S", 0.1)
+    sources = [open_source(f"rtsp://{host}:{free_port}/live") for host in ("127.0.0.1", "127.0.0.2")]
+    for source in sources * 3:
+        with pytest.raises(StreamcamError, match="the name server does not answer"):
+            source.open()
+    assert len(asking()) == 2
+    answers.set()
+    for thread in asking():
+        thread.join(10)
+    for source in sources:
+        with closing(source), pytest.raises(StreamcamError, match="nobody listens there"):
+            source.open()
