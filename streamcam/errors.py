@@ -63,5 +63,9 @@ class StreamcamError(Exception):
         super().__init__(printable(redact(message)))
 
 
+class LostError(StreamcamError):
+    """What this process was given is lost to it (a device that failed): only a new process helps, with code 70."""
+
+
 class StuckError(Exception):
     """A thread hangs where nobody can wake it: only a new process helps. The command line exits with code 70."""

@@ -3,11 +3,19 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
+
+from streamcam.errors import StreamcamError
+from streamcam.sources import open_source
 
 ALONE = Path(__file__).parent / "support" / "alone.py"
 UNSHARE = ["unshare", "--user", "--map-root-user", "--net"]
@@ -38,3 +46,58 @@ def test_a_run_asks_its_camera_and_nobody_else(tmp_path: Path) -> None:
     sources = json.loads(summary.read_text())["sources"]
     assert set(sources) == {"127.0.0.1", "sample"}
     assert all(counts["results"] > 0 for counts in sources.values())
+
+
+@contextmanager
+def answering(status: int, body: str = "", **headers: str) -> Iterator[str]:
+    """An HTTP server that says the same to everybody; gives host:port."""
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{elsewhere}/1.ts\n#EXTINF:2,\n{elsewhere}/2.ts\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "told"),
+    [
+        (302, "", {"Location": "{elsewhere}/live"}, "sends us elsewhere (then give that address itself)"),
+        (308, "", {"Location": "{elsewhere}/live"}, "sends us elsewhere (then give that address itself)"),
+        (200, HLS, {"Content-Type": "application/vnd.apple.mpegurl"}, "a playlist that sends us elsewhere"),
+    ],
+)
+def test_a_camera_that_sends_us_elsewhere_is_not_followed(
+    status: int, body: str, headers: dict[str, str], told: str
+) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as other:
+        other.setblocking(False)
+        elsewhere = f"http://127.0.0.2:{other.getsockname()[1]}"
+        sent = {name: value.format(elsewhere=elsewhere) for name, value in headers.items()}
+        with (
+            answering(status, body.format(elsewhere=elsewhere), **sent) as host,
+            closing(open_source(f"http://warden:sesame@{host}/live")) as source,
+            pytest.raises(StreamcamError) as e,
+        ):
+            source.open()
+        assert told in str(e.value)
+        assert not any(secret in repr(e.value) for secret in ("warden", "sesame"))
+        with pytest.raises(BlockingIOError):
+            other.accept()

@@ -5,11 +5,12 @@ import socket
 import string
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -258,23 +259,46 @@ def test_stop_ends_a_live_stream_promptly() -> None:
     assert frames
 
 
-def test_a_file_over_http_ends_as_a_file_does(tmp_path: Path) -> None:
-    write_clip(tmp_path / "clip.mkv")
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """A folder's files over HTTP; gives the folder's URL."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
-            frames = read(f"http://127.0.0.1:{server.server_port}/clip.mkv", paced=False)
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_a_file_over_http_ends_as_a_file_does(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mkv")
+    with served(tmp_path) as url:
+        frames = read(f"{url}/clip.mkv", paced=False)
     assert [f.index for f in frames] == list(range(30))
     assert {f.session for f in frames} == {0}
+
+
+@pytest.mark.parametrize(
+    "kind", ["mp4", "mov", "webm", "ts", "flv", "avi", "ogv", "mpg", "asf", "h264", "hevc", "mjpeg"]
+)
+def test_every_usual_format_is_taken_over_http(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"clip.{kind}"
+    with av.open(str(path), "w", options={"movflags": "faststart"} if kind in ("mp4", "mov") else {}) as container:
+        codec = {"webm": "libvpx", "ogv": "libvpx", "mpg": "mpeg1video", "hevc": "libx265", "mjpeg": "mjpeg"}
+        stream = container.add_stream(codec.get(kind, "libx264"), rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuvj420p" if kind == "mjpeg" else "yuv420p"
+        for _ in range(30):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 96, 3), np.uint8))))
+        container.mux(stream.encode(None))
+    with served(tmp_path) as url:
+        assert len(read(f"{url}/{path.name}", 3, paced=False)) == 3
 
 
 def test_every_frame_of_real_footage_arrives(videos: Path) -> None:
@@ -624,3 +648,30 @@ def test_no_connection_is_begun_after_a_stop(monkeypatch: pytest.MonkeyPatch) ->
             assert list(source.frames(stop)) == []
         with pytest.raises(BlockingIOError):
             host.accept()
+
+
+def test_a_name_server_that_hangs_holds_one_thread_a_host_however_often_it_is_asked(
+    free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, look_up = Event(), socket.getaddrinfo
+
+    def late(host: str, port: None) -> object:
+        answers.wait(20)
+        return look_up(host, port)
+
+    def asking() -> list[Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "name look-up"]
+
+    monkeypatch.setattr("streamcam.sources.opening.socket.getaddrinfo", late)
+    monkeypatch.setattr("streamcam.sources.opening.NETWORK_TIMEOUT_S", 0.1)
+    sources = [open_source(f"rtsp://{host}:{free_port}/live") for host in ("127.0.0.1", "127.0.0.2")]
+    for source in sources * 3:
+        with pytest.raises(StreamcamError, match="the name server does not answer"):
+            source.open()
+    assert len(asking()) == 2
+    answers.set()
+    for thread in asking():
+        thread.join(10)
+    for source in sources:
+        with closing(source), pytest.raises(StreamcamError, match="nobody listens there"):
+            source.open()

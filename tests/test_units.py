@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from streamcam.cli.leave import STUCK_CODE
+from streamcam.cli.leave import RESTART_CODE
 from streamcam.pipeline import JOIN_S
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -28,10 +28,44 @@ def test_systemd_starts_it_again_after_a_hang_but_not_after_a_mistake_and_not_fo
     assert service["Restart"] == "on-failure"
     never_again = service["RestartPreventExitStatus"].split()
     assert "2" in never_again
-    assert str(STUCK_CODE) not in never_again
+    assert str(RESTART_CODE) not in never_again
     assert int(service["TimeoutStopSec"]) > JOIN_S
     assert int(limits["StartLimitBurst"]) > 0
     assert limits["StartLimitIntervalSec"] == "10min"
+
+
+LOSES_ITS_DEVICE = """
+import sys
+from streamcam.cli import main
+from streamcam.engines.device import Runner
+
+normalise, calls, error = Runner.normalise, iter(range(10_000)), sys.argv[1]
+
+def lost(self, frames):
+    if next(calls) > 5:
+        raise RuntimeError(error)
+    return normalise(self, frames)
+
+Runner.normalise = lost
+sys.argv[1:] = ["run", "sample", "--model", "motion", "--device", "cpu", "--bind", "none", "--loop"]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        ("CUDA error: unspecified launch failure", RESTART_CODE, "cpu has failed, and computes nothing more for"),
+        ("CUDA error: out of memory", 2, "cpu has not enough memory for"),
+    ],
+)
+def test_a_device_that_is_lost_is_worth_another_start_and_one_that_is_too_small_is_not(
+    error: str, code: int, told: str
+) -> None:
+    done = subprocess.run([sys.executable, "-c", LOSES_ITS_DEVICE, error], capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"streamcam: {told}")
+    assert "Traceback" not in done.stderr
 
 
 def test_what_they_run_finds_its_password() -> None:

@@ -10,9 +10,9 @@ import typer
 from typer.exceptions import TyperException
 
 from streamcam.cli import about, bench, keys, live, recorded, training
-from streamcam.cli.leave import STUCK_CODE, leave
+from streamcam.cli.leave import RESTART_CODE, leave
 from streamcam.cli.title import hide_passwords
-from streamcam.errors import StreamcamError, StuckError
+from streamcam.errors import LostError, StreamcamError, StuckError
 
 app = typer.Typer(
     help="Live video in; a network's verdict, and where in space and time it sees it, out.",
@@ -54,20 +54,20 @@ def _options(
 
 
 def main() -> NoReturn:
-    """Run a command; what the user can mend is said in one line, with exit code 2."""
+    """Run a command; what the user can mend is said in one line, with exit code 2, what a new process can with 70."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     hide_passwords()
     try:
         code = app(standalone_mode=False)  # a command gives None; Ctrl-C comes out as 130
+    except (StuckError, LostError) as e:
+        print(f"streamcam: {e}", file=sys.stderr)
+        leave(RESTART_CODE)
     except (StreamcamError, TyperException) as e:
         text = e.format_message() if isinstance(e, TyperException) else str(e)
         if not text:
             leave(0)  # the help has been shown
         print(f"streamcam: {' '.join(text.split())}", file=sys.stderr)
         leave(2)
-    except StuckError as e:
-        print(f"streamcam: {e}", file=sys.stderr)
-        leave(STUCK_CODE)
     except (KeyboardInterrupt, typer.Abort):
         leave(130)
     leave(code or 0)

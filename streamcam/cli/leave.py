@@ -9,8 +9,8 @@ from typing import NoReturn
 
 from streamcam.errors import StuckError
 
-STUCK_CODE = 70
-"""The exit code when a thread hangs (EX_SOFTWARE in sysexits.h): a new process may do better, unlike after a 2."""
+RESTART_CODE = 70
+"""The exit code when a thread hangs or a device is lost (EX_SOFTWARE in sysexits.h): a new process may do better."""
 
 CLOSE_S = 10.0
 """How long files and sockets may take to be closed when a thread hangs."""
@@ -39,4 +39,4 @@ def leaving_if_stuck() -> Iterator[None]:
 
 def _leave_unclosed(why: str) -> None:
     print(f"streamcam: {why}; what it was writing could not be finished", file=sys.stderr)
-    leave(STUCK_CODE)
+    leave(RESTART_CODE)

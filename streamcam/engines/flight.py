@@ -36,7 +36,8 @@ class Flight:
         """The heat of each clip, in order; None for a clip that is not full yet.
 
         Raises:
-            StreamcamError: the device has failed, or has not enough memory for a single clip.
+            LostError: the device has failed.
+            StreamcamError: it has not enough memory for a single clip.
             whatever else was raised on the way.
         """
         if self._heats is None:
@@ -70,7 +71,8 @@ class DeviceEngine(ABC):
         """What comes back of a trip, for which the host waits.
 
         Raises:
-            StreamcamError: the device has failed, or has not enough memory.
+            LostError: the device has failed.
+            StreamcamError: it has not enough memory.
             whatever else was raised on the way.
         """
         try:
@@ -85,7 +87,8 @@ class DeviceEngine(ABC):
         """The heat of a batch, for which the host waits.
 
         Raises:
-            StreamcamError: the device has failed, or has not enough memory for a single clip.
+            LostError: the device has failed.
+            StreamcamError: it has not enough memory for a single clip.
             whatever else was raised on the way.
         """
         try:

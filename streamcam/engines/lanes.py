@@ -20,7 +20,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from streamcam.errors import StreamcamError
+from streamcam.errors import LostError, StreamcamError
 
 Work = Callable[[], None]
 """Hands work to the device, or does it."""
@@ -301,4 +301,4 @@ def explained(error: Exception, device: str, work: str) -> Exception:
         )
     if not isinstance(error, RuntimeError) or not any(name in told for name in ("CUDA", "cuDNN", "CUBLAS")):
         return error
-    return StreamcamError(f"{device} has failed, and computes nothing more for this process ({told}): start again")
+    return LostError(f"{device} has failed, and computes nothing more for this process ({told}): start again")

@@ -12,6 +12,9 @@ SAMPLE = "sample"
 NETWORK_TIMEOUT_S = 3
 """How long a host may take for its name, for an answer, or for the next packet."""
 
+HTTP_FORMATS = "mpjpeg,mjpeg,jpeg_pipe,mpegts,mpeg,mov,matroska,flv,avi,ogg,asf,h264,hevc"
+"""What may come over HTTP: nothing that has FFmpeg ask another host, as playlists (HLS, DASH) do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -66,7 +69,7 @@ def _network(uri: str, scheme: str) -> Address:
     options = {
         # With these FFmpeg opens a camera in 0.1 s instead of 1 s; timeout (not stimeout) holds for reads as well.
         "rtsp": {"rtsp_transport": "tcp", "timeout": timeout_us, "probesize": "32", "analyzeduration": "0"},
-        "http": {"timeout": timeout_us},
+        "http": {"timeout": timeout_us, "max_redirects": "0", "format_whitelist": HTTP_FORMATS},
     }
     options |= {"rtsps": options["rtsp"], "https": options["http"]}
     if scheme not in options:

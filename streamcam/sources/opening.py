@@ -1,10 +1,12 @@
 """Opening what an address stands for, in bounded time and memory; and what went wrong, in words without credentials."""
 
+import errno
 import socket
 import time
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 import av
 import av.error
@@ -19,7 +21,17 @@ from streamcam.sources.state import DEAD_AFTER_S
 MAX_PIXELS = 8192 * 8192
 """In one picture. What claims more is refused before memory is taken for it; twice the area of 8K passes."""
 
+NOT_TAKEN = {
+    errno.EIO: "it breaks off, or sends us elsewhere (then give that address itself)",
+    errno.EINVAL: "not a video, or a playlist that sends us elsewhere (then give the stream's address itself)",
+}
+"""What FFmpeg's errors mean over HTTP, where neither redirects nor playlists are followed."""
+
 FAILURES = (av.error.FFmpegError, OSError, ValueError)
+
+_asked: "dict[str, Future[bool]]" = {}
+"""The names that are being looked up."""
+_asking = Lock()
 
 
 def open_video(address: Address, stop: Event | None = None, *, hwaccel: HWAccel | None = None) -> InputContainer:
@@ -52,21 +64,34 @@ def open_video(address: Address, stop: Event | None = None, *, hwaccel: HWAccel 
 
 def _require_known(host: str, shown: str) -> None:
     """Look a host's name up: FFmpeg would wait for a dead name server for ever, and not tell an unknown name."""
-    errors: list[Exception] = []
-
-    def look_up() -> None:
-        try:
-            socket.getaddrinfo(host, None)
-        except (OSError, UnicodeError) as e:  # the latter: a name that cannot be one
-            errors.append(e)
-
-    thread = Thread(target=look_up, daemon=True, name="name look-up")
-    thread.start()
-    thread.join(NETWORK_TIMEOUT_S)
-    if thread.is_alive():
-        raise StreamcamError(f"cannot reach {shown}: the name server does not answer")
-    if errors:
+    try:
+        known = _look_up(host).result(NETWORK_TIMEOUT_S)
+    except TimeoutError:
+        raise StreamcamError(f"cannot reach {shown}: the name server does not answer") from None
+    if not known:
         raise StreamcamError(f"cannot reach {shown}: unknown host {host!r}")
+
+
+def _look_up(host: str) -> "Future[bool]":
+    """Whether a name is known, to be told; whoever asks meanwhile joins, so a dead server holds one thread a host."""
+    with _asking:
+        known = _asked.get(host)
+        if known is None:
+            known = Future()
+            Thread(target=_ask, args=(host, known), daemon=True, name="name look-up").start()
+            _asked[host] = known
+    return known
+
+
+def _ask(host: str, known: "Future[bool]") -> None:
+    try:
+        socket.getaddrinfo(host, None)
+        known.set_result(True)
+    except (OSError, UnicodeError):  # the latter: a name that cannot be one
+        known.set_result(False)
+    finally:
+        with _asking:
+            del _asked[host]
 
 
 def _container_or_reason(address: Address, hwaccel: HWAccel | None) -> InputContainer | str:
@@ -75,7 +100,10 @@ def _container_or_reason(address: Address, hwaccel: HWAccel | None) -> InputCont
         return _open_container(address, hwaccel)
     except FAILURES as e:
         waited = time.monotonic() - begin_s > 0.9 * NETWORK_TIMEOUT_S  # FFmpeg calls that invalid data
-        return "no answer in time" if address.live and waited else why_not(e)
+        if address.live and waited:
+            return "no answer in time"
+        over_http = "format_whitelist" in address.options
+        return (NOT_TAKEN.get(getattr(e, "errno", 0)) if over_http else None) or why_not(e)
 
 
 def _open_container(address: Address, hwaccel: HWAccel | None) -> InputContainer:
