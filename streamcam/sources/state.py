@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-RETRY_DELAYS_S = (0.5, 1.0, 2.0, 2.0, 2.0, 4.0, 8.0, 10.0)
+RETRY_DELAYS_S = (*(0.5,) * 13, 1.0, 2.0, 4.0, 8.0, 10.0)
 """The waits before a lost source is tried again; the last is repeated for ever. None that can begin in the first five
-seconds is longer than 2.4 s: what was away for so long is seen within three seconds of its return."""
+seconds is longer than 0.6 s: what was away for so long gives a window of 2.1 s within three seconds of its return."""
 
 JITTER = 0.2
 """Each wait is up to so much shorter or longer, so that cameras that were lost together do not come back together."""
