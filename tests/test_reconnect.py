@@ -364,3 +364,19 @@ def test_a_camera_that_changes_size_or_rate_begins_a_new_session(
     assert {f.pixels.shape for f in frames if f.session == 1} == {shape}
     assert [f.session for f in frames[-10:]] == [1] * 10
     assert [(state.kind, state.session) for state in states] == [("connecting", 0), ("live", 0), ("live", 1)]
+
+
+def test_a_camera_that_comes_back_with_another_codec_begins_a_new_session(free_port: int) -> None:
+    frames: list[Frame] = []
+    with stop_after(40) as stop, closing(camera(url(free_port), retry_s=0.1)) as source:
+        coming = source.frames(stop)
+        for session, codec in enumerate(("h264", "vp8")):
+            with rtsp_server(free_port, "--codec", codec):
+                for frame in coming:
+                    frames.append(frame)
+                    if [f.session for f in frames].count(session) == 10:
+                        break
+                assert source.open().streams.video[0].codec_context.name == codec
+    assert in_order(frames)
+    assert {f.session for f in frames} == {0, 1}
+    assert {f.pixels.shape for f in frames} == {(240, 320, 3)}

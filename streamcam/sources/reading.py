@@ -16,9 +16,6 @@ from streamcam.sources.state import DEAD_AFTER_S, STALLED_AFTER_S
 NO_PICTURE_AFTER_S = 15.0
 """A live source whose packets have given no picture for so long is lost; key pictures may be ten seconds apart."""
 
-Look = tuple[int, int, str]
-"""Width and height in pixels, and the codec: constant within a session."""
-
 POLL_S = 0.005
 """How often a webcam is asked, which otherwise could hold up the end of the program."""
 
@@ -61,10 +58,6 @@ class Reader:
             elif self._live and time.monotonic() - self._picture_s > NO_PICTURE_AFTER_S:
                 self.reason = f"what comes has given no picture for {NO_PICTURE_AFTER_S:g} s"
                 return
-
-    def look_of(self, picture: VideoFrame) -> Look:
-        """What must not change within a session, of the picture that came last."""
-        return picture.width, picture.height, self._stream.codec_context.name
 
     def _packets(self, stop: Event) -> "Iterator[Packet[Any]]":
         """The video's packets. Others are seen as well, if it is live: sound alone is no sign of life."""

@@ -19,7 +19,7 @@ from streamcam.errors import StreamcamError
 from streamcam.records import CardPicture, Frame, Image, Picture
 from streamcam.sources.address import Address
 from streamcam.sources.opening import FAILURES, MAX_PIXELS, open_video
-from streamcam.sources.reading import Look, Reader
+from streamcam.sources.reading import Reader
 from streamcam.sources.seek import begin_of, seek
 from streamcam.sources.state import Backoff, SourceState
 from streamcam.sources.times import MAX_LATE_S, LiveTimes, Pace, Rate, RateLimit
@@ -48,8 +48,8 @@ class VideoSource:
 
     A live source is opened by the thread that reads it, and again for ever when it cannot be, ends, fails or falls
     silent, each time as a new session; frames that have queued up on the way are decoded and dropped. A file gives
-    every frame, at its own speed (paced) or as fast as they are taken. Where a stream's pictures change their size,
-    rate or codec, or a file's time goes back, a new session begins as well. `captured_ns` never goes back.
+    every frame, at its own speed (paced) or as fast as they are taken. Where a stream's pictures change their size or
+    rate, or a file's time goes back, a new session begins as well. `captured_ns` never goes back.
     """
 
     def __init__(
@@ -264,12 +264,12 @@ class VideoSource:
         limit, last = RateLimit(), None
         times, rate = LiveTimes(by_arrival), Rate()
         for picture in reader.pictures(stop):
-            look, now_ns = reader.look_of(picture), time.monotonic_ns()
+            size, now_ns = (picture.width, picture.height), time.monotonic_ns()
             pts_s, due_ns, late_s = times.read(picture.time, now_ns)
-            if look != last or (not by_arrival and rate.changes(pts_s)):
+            if size != last or (not by_arrival and rate.changes(pts_s)):
                 self._begin_session()
                 self._backoff.reset()
-                times, rate, last = LiveTimes(by_arrival), Rate(), look
+                times, rate, last = LiveTimes(by_arrival), Rate(), size
                 pts_s, due_ns, late_s = times.read(picture.time, now_ns)
             if stop.is_set():
                 return
@@ -285,9 +285,9 @@ class VideoSource:
         pace = Pace(self._clock, stop) if self._paced else None
         if self._start_s > 0:
             seek(container, container.streams.video[0], begin_of(container) + self._start_s)
-        last: tuple[float, Look] | None = None
+        last: tuple[float, tuple[int, int]] | None = None
         for picture in reader.pictures(stop):
-            pts_s, look = self._file_time(container, picture), reader.look_of(picture)
+            pts_s, size = self._file_time(container, picture), (picture.width, picture.height)
             if pts_s >= self._end_s:
                 return
             if pts_s < self._start_s:
@@ -295,9 +295,9 @@ class VideoSource:
             captured_ns = self._clock() if pace is None else pace.wait(pts_s)
             if stop.is_set():
                 return
-            if last is None or pts_s < last[0] or look != last[1]:
+            if last is None or pts_s < last[0] or size != last[1]:
                 self._begin_session()
-            last = pts_s, look
+            last = pts_s, size
             yield from self._frames_of(picture, pts_s, captured_ns)
 
     def _file_time(self, container: InputContainer, picture: VideoFrame) -> float:

@@ -1,6 +1,6 @@
-"""A camera for tests: H.264 over RTSP at rtsp://127.0.0.1:PORT/live. Prints "ready" once it listens.
+"""A camera for tests: H.264, or another codec, over RTSP at rtsp://127.0.0.1:PORT/live. Prints "ready" once it listens.
 
-    /usr/bin/python3 rtsp_server.py PORT [--user USER --password PASSWORD]
+    /usr/bin/python3 rtsp_server.py PORT [--user USER --password PASSWORD] [--codec vp8]
 
 A line WIDTHxHEIGHT@FPS on its standard input changes what it sends, in the middle of the stream. It runs in the
 system's Python, for which GStreamer's RTSP server is packaged.
@@ -19,10 +19,11 @@ try:
 except (ImportError, ValueError) as e:
     sys.exit(f"{sys.executable} lacks python3-gi or gir1.2-gst-rtsp-server-1.0 (scripts/test installs them): {e}")
 
-PIPELINE = (
-    "( videotestsrc is-live=true pattern=ball ! capsfilter name=form caps={form}"
-    " ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! rtph264pay name=pay0 config-interval=1 )"
-)
+PIPELINE = "( videotestsrc is-live=true pattern=ball ! capsfilter name=form caps={form} ! {encoder} name=pay0 )"
+ENCODERS = {
+    "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! rtph264pay config-interval=1",
+    "vp8": "vp8enc deadline=1 keyframe-max-dist=30 ! rtpvp8pay",
+}
 ROLE = "viewer"
 
 
@@ -54,10 +55,13 @@ def main() -> None:
     parser.add_argument("port")
     parser.add_argument("--user")
     parser.add_argument("--password")
+    parser.add_argument("--codec", choices=ENCODERS, default="h264")
     args = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer(address="127.0.0.1", service=args.port)
-    factory = GstRtspServer.RTSPMediaFactory(launch=PIPELINE.format(form=form_of("320x240@30")), shared=True)
+    factory = GstRtspServer.RTSPMediaFactory(
+        launch=PIPELINE.format(form=form_of("320x240@30"), encoder=ENCODERS[args.codec]), shared=True
+    )
     media: list[GstRtspServer.RTSPMedia] = []
     factory.connect("media-configure", lambda _factory, made: media.append(made))
     if args.user:
