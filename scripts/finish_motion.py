@@ -25,6 +25,11 @@ from streamcam.models.motion import LABELS
 
 FIRST_SEED = 5 * 10**8
 AT_ONCE = 4
+ALIKE = (
+    ("moving left", "moving right", "moving up", "moving down"),
+    ("turning clockwise", "turning counter-clockwise"),
+)
+"""Classes that a turned or mirrored picture makes of each other: there is no reason why one should speak up more."""
 UNPAINTED = 1e4
 """The scale of what holds of the whole picture: so large that none of it is painted, for it would hide everything."""
 
@@ -70,17 +75,19 @@ def heat_scale(network: Network, studio: Studio, first: int, count: int) -> tupl
 def fitted(pooled: Tensor, label: Tensor, sure: Tensor) -> tuple[Tensor, Tensor]:
     """The factor and bias of each class [C] that make the most of pooled heat [N,C].
 
-    Classes that have a place share one bias: where little moves, the strongest of them is the one whose heat there is,
-    and not the one that is likeliest anyway.
+    Classes that are alike share a factor. Those that have a place share one bias: where little moves, the strongest of
+    them is the one whose heat there is, and not the one that is likeliest anyway.
     """
     own = torch.tensor([0 if name not in NO_PLACE else 1 + NO_PLACE.index(name) for name in LABELS])
+    first = {name: names[0] for names in ALIKE for name in names}
+    alike = torch.tensor([LABELS.index(first.get(name, name)) for name in LABELS])
     log_factor, biases = torch.zeros(len(LABELS)), torch.full((1 + len(NO_PLACE),), -2.0)
     single = label.sum(1) == 1
     optimizer = torch.optim.LBFGS([log_factor.requires_grad_(), biases.requires_grad_()], max_iter=300)
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        logits = pooled * log_factor.exp() + biases[own]
+        logits = pooled * log_factor[alike].exp() + biases[own]
         value = F.binary_cross_entropy_with_logits(logits, label, weight=sure * (1 + 2 * label))
         value = (
             value + 0.2 * F.cross_entropy(logits[single], label[single].argmax(1)) + 1e-3 * log_factor.square().sum()
@@ -89,7 +96,7 @@ def fitted(pooled: Tensor, label: Tensor, sure: Tensor) -> tuple[Tensor, Tensor]
         return value
 
     optimizer.step(loss)
-    return log_factor.detach().exp(), biases.detach()[own]
+    return log_factor.detach()[alike].exp(), biases.detach()[own]
 
 
 def report(logits: Tensor, label: Tensor, sure: Tensor) -> str:
