@@ -11,10 +11,14 @@ from scipy.stats import theilslopes
 from soaking.sample import Sample, Second
 
 Kept = TypeVar("Kept", Sample, Second)
+Floats = npt.NDArray[np.float64]
 
 WARM_UP_S = 240.0
 """Until then memory is still being found: buffers of every size that comes up."""
-BLOCK_S = 10.0
+BLOCK_S, BLOCKS = 10.0, 8
+"""Memory is looked at in means over so long, or twice, four times… as long; over so many of them at least."""
+ALIKE = 0.25
+"""How much of a block's distance from the line the next one may share: if they share more, the interval would lie."""
 MAX_SLOPE_MB_H = 1.0
 """Of memory, for each camera."""
 ENOUGH_S = 180.0
@@ -38,14 +42,29 @@ class Check:
 def slope_mb_h(samples: Sequence[Sample | Second]) -> tuple[float, float, float]:
     """How fast memory grows, MB an hour: the median of all slopes (Theil and Sen), and its 95 % interval.
 
-    Over means of blocks, since what is freed late makes neighbouring seconds alike.
+    That holds for values that are independent of their neighbours; memory is given back about once a minute. So it is
+    taken over means of blocks, which are made longer until each is as far from the line as if it knew no other.
     """
     t, mb = (np.array(z) for z in zip(*((s.at_s, s.rss_mb) for s in samples), strict=True))
-    block = (t // BLOCK_S).astype(int)
+    block_s = BLOCK_S
+    while True:
+        middles, means = _blocks(t, mb, block_s)
+        slope, intercept, low, high = theilslopes(means, middles, alpha=0.95)
+        if len(means) < 2 * BLOCKS or _shared(means - slope * middles - intercept) <= ALIKE:
+            return slope * 3600, low * 3600, high * 3600
+        block_s *= 2
+
+
+def _blocks(t: Floats, values: Floats, block_s: float) -> tuple[Floats, Floats]:
+    block = (t // block_s).astype(int)
     kept = np.unique(block)
-    means = np.array([mb[block == b].mean() for b in kept])
-    slope, _, low, high = theilslopes(means, kept * BLOCK_S, alpha=0.95)
-    return slope * 3600, low * 3600, high * 3600
+    return (kept + 0.5) * block_s, np.array([values[block == b].mean() for b in kept])
+
+
+def _shared(rest: Floats) -> float:
+    """The correlation of neighbours."""
+    rest = rest - rest.mean()
+    return float((rest[1:] * rest[:-1]).sum() / max(float((rest**2).sum()), 1e-12))
 
 
 def settled(samples: Sequence[Kept]) -> list[Kept]:
@@ -123,7 +142,7 @@ def _usual(values: Sequence[int]) -> int:
     return int(found[counts.argmax()])
 
 
-def latencies(samples: Sequence[Sample]) -> npt.NDArray[np.float64]:
+def latencies(samples: Sequence[Sample]) -> Floats:
     """Median and 95th percentile of capture → publish in each second, milliseconds, float64 [n,2]; NaN where no result
     came.
     """
