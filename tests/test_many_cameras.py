@@ -9,7 +9,7 @@ from random import Random
 import psutil
 import pytest
 from conftest import TINY_FORMAT
-from support.cameras import camera
+from support.cameras import camera, playing
 from support.proxy import Proxy, proxy
 
 from streamcam.clips import SlidingWindow
@@ -59,8 +59,9 @@ def _garbage(way: Proxy) -> None:
 def test_a_camera_that_fails_costs_the_others_nothing(
     tiny: CamModel, server_port: int, fault: Callable[[Proxy], None]
 ) -> None:
-    threads = set(threading.enumerate())
     with ExitStack() as stack:
+        stack.enter_context(playing(server_port))
+        threads = set(threading.enumerate())
         way = stack.enter_context(proxy(server_port))
         url = "rtsp://127.0.0.1:{}/live".format
         sources = [

@@ -86,12 +86,12 @@ def _look_up(host: str) -> "Future[bool]":
 def _ask(host: str, known: "Future[bool]") -> None:
     try:
         socket.getaddrinfo(host, None)
-        known.set_result(True)
-    except (OSError, UnicodeError):  # the latter: a name that cannot be one
-        known.set_result(False)
-    finally:
-        with _asking:
-            del _asked[host]
+        answer = True
+    except (OSError, ValueError):  # the latter: a name that cannot be one
+        answer = False
+    with _asking:  # before anybody has the answer: who asks then asks anew
+        del _asked[host]
+    known.set_result(answer)
 
 
 def _container_or_reason(address: Address, hwaccel: HWAccel | None) -> InputContainer | str:

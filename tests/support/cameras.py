@@ -1,5 +1,6 @@
 """Cameras for tests, and sources that watch them."""
 
+import itertools
 import select
 import subprocess
 from collections.abc import Iterator
@@ -7,8 +8,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event, Thread, Timer
 
+import psutil
 import pytest
 
+from streamcam.records import Frame
 from streamcam.sources.address import parse_address
 from streamcam.sources.state import RETRY_DELAYS_S, Backoff
 from streamcam.sources.video import VideoSource
@@ -68,3 +71,20 @@ def camera(uri: str, *, retry_s: float | None = None, name: str | None = None) -
     """A source; with `retry_s`, it always waits so long before it is tried again."""
     delays_s = RETRY_DELAYS_S if retry_s is None else (retry_s,)
     return VideoSource(parse_address(uri), name=name, backoff=Backoff(delays_s))
+
+
+def in_order(frames: list[Frame]) -> bool:
+    """Index by index, by session and then time, and never back in the time of capture."""
+    keys = [(f.session, f.pts_s) for f in frames]
+    captured_ns = [f.captured_ns for f in frames]
+    return (
+        [f.index for f in frames] == list(range(frames[0].index, frames[0].index + len(frames)))
+        and all(a < b for a, b in itertools.pairwise(keys))
+        and captured_ns == sorted(captured_ns)
+    )
+
+
+def held() -> tuple[int, int, int]:
+    """What this process holds: file descriptors, threads, connections."""
+    process = psutil.Process()
+    return process.num_fds(), process.num_threads(), len(process.net_connections())
