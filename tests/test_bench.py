@@ -1,8 +1,6 @@
 """What measuring comes to: turns, sums and reports. How fast anything is, no test says."""
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.commands import streamcam
 
 from streamcam.bench.cameras import CameraRun, missing_of
 from streamcam.bench.engines import EngineTurn, camera_clips, matmul_turn
@@ -147,8 +146,7 @@ def test_what_is_missing_is_what_was_dropped_or_never_came(
 
 def test_bench_says_what_a_frame_costs_and_how_many_cameras_that_makes(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    command = [sys.executable, "-m", "streamcam", "bench", "--model", "imagenet", "--precision", "fp32"]
-    done = subprocess.run([*command, "--seconds", "0.1", "--json", out], capture_output=True, text=True, timeout=100)
+    done = streamcam("bench", "--model", "imagenet", "--precision", "fp32", "--seconds", "0.1", "--json", out)
     assert done.returncode == 0, done.stderr
     assert "at 15 frames/s come through" in done.stdout
     report = json.loads(out.read_text())
@@ -163,7 +161,6 @@ def test_bench_says_what_a_frame_costs_and_how_many_cameras_that_makes(tmp_path:
 
 
 def test_bench_complains_of_a_place_to_write_to_before_it_begins(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "streamcam", "bench", "--json", tmp_path / "nowhere" / "out.json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = streamcam("bench", "--json", tmp_path / "nowhere" / "out.json")
     assert done.returncode == 2
     assert "there is no folder" in done.stderr

@@ -1,8 +1,6 @@
 """The command line as people type it: real processes, real files."""
 
 import json
-import os
-import resource
 import signal
 import subprocess
 import sys
@@ -14,26 +12,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from support.commands import complaint, line_of, streamcam, streamcam_anew
 
 from streamcam.demo import demo_options
 from streamcam.models import load_model, save_checkpoint
 
 FAST = ["--model", "imagenet", "--bind", "none", "--as-fast-as-possible"]
-
-
-def streamcam(*arguments: str, timeout: float = 60, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "streamcam", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)  # type: ignore[call-overload,no-any-return]
-
-
-def complaint(*arguments: str, **options: object) -> str:
-    """The one line that a command complains with."""
-    done = streamcam(*arguments, **options)
-    assert done.returncode == 2, done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    return lines[0]
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +29,14 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
             *("--record", str(folder / f"{name}.mp4"), "--save-heat", str(folder / f"{name}.npz")),
             *("--summary-json", str(folder / f"{name}.json")),
         ]
-        done = streamcam("run", "sample", *FAST, "--max-frames", "90", *outputs)
+        done = streamcam_anew("run", "sample", *FAST, "--max-frames", "90", *outputs)
         assert done.returncode == 0, done.stderr
         assert "90 frames, 30 windows, 30 results" in done.stdout
     return folder
 
 
 def test_the_version_is_told() -> None:
-    done = streamcam("--version")
+    done = streamcam_anew("--version")
     assert (done.returncode, done.stdout) == (0, f"streamcam {version('streamcam')}\n")
 
 
@@ -133,6 +117,14 @@ def test_a_3d_network_runs_without_weights(tmp_path: Path) -> None:
         assert saved["cube"].shape == (2, 5, 2, 7, 7)
 
 
+TELLS_OPENCVS_THREADS = """
+import cv2, os
+cv2.setNumThreads(2)
+leave = os._exit
+os._exit = lambda code: (os.write(1, b"%d" % cv2.getNumThreads()), leave(code))
+"""
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -144,13 +136,9 @@ def test_a_3d_network_runs_without_weights(tmp_path: Path) -> None:
     ids=lambda a: a[0],
 )
 def test_opencv_leaves_the_cores_to_the_network(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    code = (
-        "import atexit, cv2, sys; from streamcam.cli import main; cv2.setNumThreads(2)\n"
-        f"atexit.register(lambda: print(cv2.getNumThreads())); sys.argv[1:] = {arguments}; main()"
-    )
     (tmp_path / "a.png").touch()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "1\n"), done.stderr
+    done = streamcam(*arguments, cwd=tmp_path, first=TELLS_OPENCVS_THREADS)
+    assert (done.returncode, done.stdout) == (2, "1"), done.stderr
 
 
 @pytest.mark.parametrize(
@@ -172,7 +160,7 @@ def test_dense_and_chunk_reach_the_stream(tmp_path: Path, options: list[str], sl
 def test_a_pipe_is_a_source() -> None:
     sample = Path(__file__).parents[1] / "streamcam" / "data" / "sample.mp4"
     with sample.open("rb") as stdin:
-        done = streamcam("run", "-", *FAST, "--max-frames", "30", stdin=stdin)
+        done = streamcam_anew("run", "-", *FAST, "--max-frames", "30", stdin=stdin)
     assert "30 frames" in done.stdout, done.stderr
 
 
@@ -279,11 +267,9 @@ def test_a_file_with_no_video_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
     for option, name in (("--record", "o.mp4"), ("--save-heat", "o.npz")):
-        done = streamcam("run", "sample", *FAST, option, str(tmp_path / name), preexec_fn=limit)
+        done = streamcam("run", "sample", *FAST, option, tmp_path / name, first=limit)
         assert done.returncode == 2, done.stderr
         assert f"cannot write {tmp_path / name}: File too large" in done.stderr
         assert "Traceback" not in done.stderr
@@ -375,8 +361,8 @@ def test_the_demo_opens_a_window_on_the_webcam_where_there_are_both(
 
 
 def test_a_window_without_a_display_is_one_line(tmp_path: Path) -> None:
-    environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
-    assert "no display" in complaint("run", "sample", "--view", env=environment, cwd=tmp_path)
+    done = streamcam("run", "sample", "--view", cwd=tmp_path, first="import os; os.environ.pop('DISPLAY', None)")
+    assert "no display" in line_of(done)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,13 @@
 
 import json
 import runpy
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from support.commands import streamcam
 
 from streamcam.evaluate.scores import FIGURES
 
@@ -17,11 +16,6 @@ ROOT = Path(__file__).parents[1]
 
 
 EVAL = ("eval", "--model", "imagenet")
-
-
-def streamcam(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "streamcam", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, **options)  # type: ignore[call-overload,no-any-return]
 
 
 @pytest.fixture(scope="module")

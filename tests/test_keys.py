@@ -19,6 +19,7 @@ import pytest
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
+from support.commands import streamcam
 from support.proxy import way_to
 from support.publish_demo import eventually, result_of
 from zmq.auth import load_certificate
@@ -439,8 +440,7 @@ def test_both_sides_set_up_by_the_commands_that_are_told(tmp_path: Path) -> None
     """What the command line says to do is done, word for word, and then it works."""
 
     def keys_new(name: str, folder: str) -> str:
-        command = [sys.executable, "-m", "streamcam", "keys", "new", name, "--keys", str(tmp_path / folder)]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return streamcam("keys", "new", name, "--keys", tmp_path / folder).stdout
 
     said = keys_new("server", "door") + keys_new("laptop", "mine")
     assert f"streamcam run SOURCE --bind 'tcp://*:5555' --keys {tmp_path}/door" in said
@@ -448,8 +448,7 @@ def test_both_sides_set_up_by_the_commands_that_are_told(tmp_path: Path) -> None
     shutil.copy(tmp_path / "mine" / "laptop.public", tmp_path / "door" / "clients")
     shutil.copy(tmp_path / "door" / "server.public", tmp_path / "mine")
     with sending("tcp://127.0.0.1:*", tmp_path / "door") as publisher:
-        command = [sys.executable, "-m", "streamcam", "view", publisher.endpoint, "--print", "--seconds", "3"]
-        seen = subprocess.run([*command, "--keys", str(tmp_path / "mine")], check=True, capture_output=True, text=True)
+        seen = streamcam("view", publisher.endpoint, "--print", "--seconds", "3", "--keys", tmp_path / "mine")
     assert "teapot" in seen.stdout
 
 

@@ -1,8 +1,6 @@
 """Video decoded on a GPU. What needs no card of it runs on the CPU, whose surfaces are seen as tensors just so."""
 
 import logging
-import subprocess
-import sys
 from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
@@ -18,6 +16,7 @@ import torch
 from av.codec.hwaccel import HWAccel
 from av.video.frame import VideoFrame
 from support.cameras import stop_after
+from support.commands import streamcam
 from support.write_clip import turn_clockwise, write_clip
 from test_card import OLD_ENCODER, STAMP, a_scene, apart, psnr_db
 
@@ -284,8 +283,8 @@ def test_a_run_on_a_card_is_that_of_the_host_and_no_memory_is_lost(tmp_path: Pat
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_the_command_line_says_so_in_one_line_and_goes_on() -> None:
     options = ["--decode", "cuda", "--bind", "none", "--as-fast-as-possible", "--max-frames", "20"]
-    command = [sys.executable, "-m", "streamcam", "run", "sample", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = streamcam("run", "sample", *options)
+    assert done.returncode == 0, done.stderr
     told = [line for line in done.stderr.splitlines() if "decod" in line]
     assert told == ["decoding on the CPU: --decode cuda is for networks that run on --device cuda"]
     assert "20 frames" in done.stdout

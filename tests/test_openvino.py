@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY_FORMAT, make_frame
+from support.commands import streamcam
 from torch import nn
 
 from streamcam.clips import SlidingWindow
@@ -243,9 +244,6 @@ import sys
 sys.modules["openvino"] = None
 import streamcam.engines.openvino as ours
 ours.find_spec = lambda name: None
-sys.argv[1:] = {arguments}
-from streamcam.cli import main
-main()
 """
 
 
@@ -261,8 +259,7 @@ main()
 )
 def test_every_command_says_so_before_anything_is_loaded(arguments: list[str], tmp_path: Path) -> None:
     (tmp_path / "picture.png").write_bytes(b"")
-    code = WITHOUT.format(arguments=[*arguments, "--device", "openvino", "--model", "r3d_18"])
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    done = streamcam(*arguments, "--device", "openvino", "--model", "r3d_18", cwd=tmp_path, first=WITHOUT)
     assert (done.returncode, done.stdout) == (2, "")
     assert (
         done.stderr == "streamcam: OpenVINO is not installed: pip install 'streamcam[openvino]', or use --device cpu\n"

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from test_cli import complaint, streamcam
+from support.commands import complaint, streamcam
 
 from streamcam.errors import StreamcamError
 from streamcam.explain import stills

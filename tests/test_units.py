@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.commands import streamcam
 
 from streamcam.cli.leave import RESTART_CODE
 from streamcam.pipeline import JOIN_S
@@ -35,20 +36,14 @@ def test_systemd_starts_it_again_after_a_hang_but_not_after_a_mistake_and_not_fo
 
 
 LOSES_ITS_DEVICE = """
-import sys
-from streamcam.cli import main
 from streamcam.engines.device import Runner
 
-normalise, calls, error = Runner.normalise, iter(range(10_000)), sys.argv[1]
-
-def lost(self, frames):
+def lost(self, frames, normalise=Runner.normalise, calls=iter(range(10_000))):
     if next(calls) > 5:
-        raise RuntimeError(error)
+        raise RuntimeError({error!r})
     return normalise(self, frames)
 
 Runner.normalise = lost
-sys.argv[1:] = ["run", "sample", "--model", "motion", "--device", "cpu", "--bind", "none", "--loop"]
-main()
 """
 
 
@@ -62,7 +57,8 @@ main()
 def test_a_device_that_is_lost_is_worth_another_start_and_one_that_is_too_small_is_not(
     error: str, code: int, told: str
 ) -> None:
-    done = subprocess.run([sys.executable, "-c", LOSES_ITS_DEVICE, error], capture_output=True, text=True, timeout=60)
+    watching = ("run", "sample", "--model", "motion", "--device", "cpu", "--bind", "none", "--loop")
+    done = streamcam(*watching, first=LOSES_ITS_DEVICE.format(error=error))
     assert done.returncode == code, done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"streamcam: {told}")
     assert "Traceback" not in done.stderr
