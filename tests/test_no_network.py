@@ -8,11 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import pytest
+from support.serving import Quiet, serving
 
 from streamcam.errors import StreamcamError
 from streamcam.sources import open_source
@@ -52,7 +52,7 @@ def test_a_run_asks_its_camera_and_nobody_else(tmp_path: Path) -> None:
 def answering(status: int, body: str = "", **headers: str) -> Iterator[str]:
     """An HTTP server that says the same to everybody; gives host:port."""
 
-    class Camera(BaseHTTPRequestHandler):
+    class Camera(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
@@ -60,17 +60,8 @@ def answering(status: int, body: str = "", **headers: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body.encode())
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Camera) as address:
+        yield address
 
 
 HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{elsewhere}/1.ts\n#EXTINF:2,\n{elsewhere}/2.ts\n"

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from threading import Event, Thread, Timer
 
@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from support import mjpeg_server as mjpeg
 from support.cameras import camera, rtsp_server, stop_after
 from support.mjpeg_server import mjpeg_server
+from support.serving import Quiet, serving
 from support.write_clip import turn_clockwise
 
 from streamcam.errors import StreamcamError, redact
@@ -263,18 +264,11 @@ def test_stop_ends_a_live_stream_promptly() -> None:
 def served(folder: Path) -> Iterator[str]:
     """A folder's files over HTTP; gives the folder's URL."""
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
+    class Files(Quiet, SimpleHTTPRequestHandler):
+        pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(partial(Files, directory=folder)) as address:
+        yield f"http://{address}"
 
 
 def test_a_file_over_http_ends_as_a_file_does(tmp_path: Path) -> None:

@@ -2,14 +2,8 @@
 
 import sys
 import time
-from types import TracebackType
-from typing import Self
 
-from rich.console import Console
-from rich.live import Live as LiveDisplay
-from rich.text import Text
-
-from streamcam.console.progress import PLAIN_EVERY_S
+from streamcam.console.progress import PLAIN_EVERY_S, TerminalLine
 from streamcam.keys import CLIENTS, server_keys
 from streamcam.live import Live
 from streamcam.metrics import Summary
@@ -18,12 +12,11 @@ from streamcam.records import Heat, Result
 from streamcam.sources import SourceState
 
 
-class StatusLine(Sink):
+class StatusLine(TerminalLine, Sink):
     """One line that follows the run; where there is no terminal, a new line every few seconds."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._display = LiveDisplay(console=self._console, auto_refresh=False, transient=True)
+        super().__init__()
         self._newest: dict[str, Heat] = {}
         self._latency_ms: dict[str, float] = {}
         self._lost: dict[str, str | None] = {}
@@ -40,9 +33,7 @@ class StatusLine(Sink):
         for source in live.sources:
             self._tell(source.name, source.status)
         line = "  │  ".join(self._part(live, source.name, source.state) for source in live.sources)
-        if self._console.is_terminal:
-            self._display.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
-        elif time.monotonic() >= self._due_s:
+        if not self.draw(line) and time.monotonic() >= self._due_s:
             self._due_s = time.monotonic() + PLAIN_EVERY_S
             print(line, file=sys.stderr, flush=True)
 
@@ -69,15 +60,6 @@ class StatusLine(Sink):
         if state not in ("live", "ended"):
             shown.append(state)
         return "  ".join(shown)
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._display.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        if self._console.is_terminal:
-            self._display.stop()
 
 
 def print_start(live: Live) -> None:

@@ -1,4 +1,4 @@
-"""How far long work is."""
+"""How far long work is, and lines that are drawn again and again."""
 
 import sys
 import time
@@ -6,8 +6,10 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.live import Live as LiveDisplay
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+from rich.text import Text
 
 PLAIN_EVERY_S = 5.0
 
@@ -50,3 +52,26 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if self._console.is_terminal:
             self._bar.stop()
+
+
+class TerminalLine:
+    """One line that is drawn again and again where there is a terminal, and is gone in the end."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._display = LiveDisplay(console=self._console, auto_refresh=False, transient=True)
+
+    def draw(self, line: str) -> bool:
+        """Draw it, as much of it as there is room for; false where there is no terminal."""
+        if self._console.is_terminal:
+            self._display.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
+        return self._console.is_terminal
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._display.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._console.is_terminal:
+            self._display.stop()

@@ -6,11 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.live import Live as LiveDisplay
-from rich.text import Text
-
-from streamcam.console.progress import Progress
+from streamcam.console.progress import Progress, TerminalLine
 from streamcam.quantize import Fidelity
 from streamcam.train.collect import Moment
 from streamcam.train.loop import Epoch
@@ -52,34 +48,22 @@ class Training:
         self._progress.__exit__(kind, error, tb)
 
 
-class Recording:
+class Recording(TerminalLine):
     """What to do next, for somebody in front of the camera."""
 
     def __init__(self, label: str, count: int) -> None:
+        super().__init__()
         self._label, self._count = label, count
-        self._console = Console(stderr=True)
-        self._display = LiveDisplay(console=self._console, auto_refresh=False, transient=True)
         self._said = ""
 
     def show(self, moment: Moment) -> None:
         """Count down to a clip, or to its end."""
         what = f"recording {self._label!r}" if moment.recording else "get ready"
         line = f"clip {moment.number} of {self._count}: {what}"
-        if self._console.is_terminal:
-            mark = "●" if moment.recording else "○"
-            self._display.update(Text(f"{mark} {line}, {max(0.0, moment.left_s):.1f} s"), refresh=True)
-        elif line != self._said:
+        mark = "●" if moment.recording else "○"
+        if not self.draw(f"{mark} {line}, {max(0.0, moment.left_s):.1f} s") and line != self._said:
             print(line, file=sys.stderr, flush=True)
         self._said = line
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._display.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        if self._console.is_terminal:
-            self._display.stop()
 
 
 def print_trained(checkpoint: Path, *, score: float, epochs: int) -> None:

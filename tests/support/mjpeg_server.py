@@ -3,11 +3,13 @@
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from http.server import BaseHTTPRequestHandler
+from threading import Event
 
 import cv2
 import numpy as np
+
+from support.serving import Quiet, serving
 
 WIDTH, HEIGHT, FPS = 160, 120, 20
 
@@ -31,7 +33,7 @@ def mjpeg_server(
     stop = Event()
     expected = login and f"Basic {b64encode(login.encode()).decode()}"
 
-    class Camera(BaseHTTPRequestHandler):
+    class Camera(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if expected and self.headers["Authorization"] != expected:
                 self.send_response(401)
@@ -54,16 +56,8 @@ def mjpeg_server(
                 self.wfile.write(jpeg + b"\r\n")
                 index += 1
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
-        server.daemon_threads = False  # closing the server waits for them
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    with serving(Camera) as address:
         try:
-            yield f"127.0.0.1:{server.server_port}"
+            yield address
         finally:
             stop.set()
-            server.shutdown()
-            thread.join()
