@@ -19,10 +19,19 @@ CELL = 4
 class Studio:
     """Shapes and textures on a device, and what draws with them."""
 
-    def __init__(self, part: str, *, fmt: Format, shades: float = 0.0, seed: int = 0, device: str = "cpu") -> None:
-        """Of the things that move, a share `shades` is but shades."""
+    def __init__(
+        self,
+        part: str,
+        *,
+        fmt: Format,
+        shades: float = 0.0,
+        passing: float = 0.0,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        """Of the things that move, a share `shades` is but shades, and a share `passing` comes in or leaves."""
         rng = np.random.default_rng([seed, part == "train"])
-        self.fmt, self.shades, self.device = fmt, shades, device
+        self.fmt, self.shades, self.passing, self.device = fmt, shades, passing, device
         self.textures = torch.from_numpy(textures(part, rng)).to(device)
         hard = shapes(rng)
         self.shapes = torch.from_numpy(np.concatenate([hard, softened(hard)])).to(device)
@@ -30,7 +39,8 @@ class Studio:
     def compose(self, seed: int, **wishes: object) -> Scene:
         """A scene made of this studio's things."""
         shapes, textures = len(self.shapes) // 2, len(self.textures)
-        return compose(seed, fmt=self.fmt, shapes=shapes, textures=textures, shades=self.shades, **wishes)
+        share = {"shades": self.shades, "passing": self.passing}
+        return compose(seed, fmt=self.fmt, shapes=shapes, textures=textures, **share, **wishes)
 
     def render(self, scenes: list[Scene], *, masks: bool = False) -> "Rendered":
         """Draw a batch of scenes."""
