@@ -49,7 +49,7 @@ class _Collect(Sink):
         self.metrics: Metrics | None = None
 
     def on_window(self, result: Result) -> None:
-        if self.results.put(result.frame.source, result) and self.metrics is not None:
+        if self.results.put(result.frame.source, result) is not None and self.metrics is not None:
             self.metrics.dropped(result.frame.source, "consumer")
 
 

@@ -42,12 +42,12 @@ class Batcher(Generic[T]):
         """Whether nothing waits."""
         return not self._waiting
 
-    def put(self, source: str, item: T, now_s: float) -> bool:
-        """Queue an item; true if an older one of its camera was lost for it."""
+    def put(self, source: str, item: T, now_s: float) -> T | None:
+        """Queue an item; gives the older one of its camera that was lost for it."""
         older = self._waiting.get(source)
         self._waiting[source] = _Waiting(item, now_s if older is None else older.since_s)
         self._heard_s[source] = now_s
-        return older is not None
+        return None if older is None else older.item
 
     def leave(self, source: str) -> None:
         """Nothing more is coming from a camera: it is not waited for. What it has brought still goes."""

@@ -14,7 +14,7 @@ T = TypeVar("T")
 class Handoff(Generic[T]):
     """A short queue per source between threads.
 
-    Lossless, `put` waits for room. Otherwise a full queue loses its oldest item, and `put` says so, for the caller to
+    Lossless, `put` waits for room. Otherwise a full queue loses its oldest item, and `put` gives it, for the caller to
     count. `get` takes from the sources in turn, so a fast one cannot starve the others.
     """
 
@@ -24,20 +24,18 @@ class Handoff(Generic[T]):
         self._changed = Condition()
         self._closed = False
 
-    def put(self, source: str, item: T) -> bool:
-        """Queue an item; true if an older one was lost for it. After `close`, nothing is queued."""
+    def put(self, source: str, item: T) -> T | None:
+        """Queue an item; gives the older one that was lost for it. After `close`, nothing is queued."""
         with self._changed:
             queue = self._queues.setdefault(source, deque())
             while self._lossless and len(queue) >= self._depth and not self._closed:
                 self._changed.wait()
             if self._closed:
-                return False
-            full = len(queue) >= self._depth
-            if full:
-                queue.popleft()
+                return None
+            lost = queue.popleft() if len(queue) >= self._depth else None
             queue.append(item)
             self._changed.notify_all()
-            return full
+            return lost
 
     def get(self, *, timeout_s: float | None = None) -> T | None:
         """The next item; None after `timeout_s`, or once closed and empty."""
@@ -74,13 +72,13 @@ class Batches(Generic[T]):
         self._changed = Condition()
         self._closed = False
 
-    def put(self, source: str, item: T) -> bool:
-        """Queue an item; true if an older one was lost for it. After `close`, nothing is queued."""
+    def put(self, source: str, item: T) -> T | None:
+        """Queue an item; gives the older one that was lost for it. After `close`, nothing is queued."""
         with self._changed:
             if self._closed:
-                return False
+                return None
             lost = self._batcher.put(source, item, time.monotonic())
-            if not lost:  # a newer item in an older one's place closes no batch
+            if lost is None:  # a newer item in an older one's place closes no batch
                 self._changed.notify_all()
             return lost
 

@@ -207,9 +207,12 @@ class Pipeline:
         if self._lossless:  # on one worker from beginning to end: on another, it could overtake itself
             self._workers.place(source, 0).inbox.put(source, work)
             return
-        if self._outputs.put(source, _Output(frame)):
+        if self._outputs.put(source, _Output(frame)) is not None:
             self.metrics.dropped(source, "output")
-        if clip is not None and self._workers.place(source, frame.session).inbox.put(source, work) and clip.full:
+        if clip is None:
+            return
+        lost = self._workers.place(source, frame.session).inbox.put(source, work)
+        if lost is not None and lost.clip is not None and lost.clip.full:
             self.metrics.dropped(source, "window")
 
     def _deliver(self, work: Work, heat: Heat | None, timings_ms: Mapping[str, float]) -> None:
@@ -218,7 +221,7 @@ class Pipeline:
         if clip is not None and heat is not None:
             self.metrics.took("wait", timings_ms["wait"])
             self.metrics.took("infer", timings_ms["infer"])
-            if self._outputs.put(clip.last.source, _Output(clip.last, heat, timings_ms, work.number)):
+            if self._outputs.put(clip.last.source, _Output(clip.last, heat, timings_ms, work.number)) is not None:
                 self.metrics.dropped(clip.last.source, "output")
         if work.frame is not None:
             self._outputs.put(work.frame.source, _Output(work.frame))

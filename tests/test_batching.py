@@ -71,8 +71,8 @@ def test_what_a_camera_brought_before_it_left_still_goes() -> None:
 
 def test_a_newer_clip_takes_the_olders_place_and_the_loss_is_told() -> None:
     batcher = filled("a", "b")
-    assert batcher.put("a", "newer", 1.0) is True
-    assert batcher.put("c", "c", 1.0) is False
+    assert batcher.put("a", "newer", 1.0) == "a"
+    assert batcher.put("c", "c", 1.0) is None
     assert batcher.take(8) == ["newer", "b", "c"]
 
 
@@ -131,7 +131,7 @@ class Device:
             now_s = max(now_s, min(next_s))
             while events and events[0][0] <= now_s:
                 came_s, source = heapq.heappop(events)
-                self.lost += batcher.put(source, (source, came_s), came_s)
+                self.lost += batcher.put(source, (source, came_s), came_s) is not None
                 waiting_since_s.setdefault(source, came_s)
 
 

@@ -8,7 +8,7 @@ from streamcam.handoff import Batches, Handoff
 
 def test_live_the_newest_stays_and_the_loss_is_told() -> None:
     handoff: Handoff[int] = Handoff(depth=2, lossless=False)
-    assert [handoff.put("a", i) for i in range(4)] == [False, False, True, True]
+    assert [handoff.put("a", i) for i in range(4)] == [None, None, 0, 1]
     assert [handoff.get(timeout_s=0), handoff.get(timeout_s=0), handoff.get(timeout_s=0)] == [2, 3, None]
 
 
@@ -64,7 +64,7 @@ def test_a_batch_closes_by_itself_when_its_first_clip_has_waited_long_enough() -
     batches.put("a", "a1")
     assert batches.get(limit=8, patience_s=60, timeout_s=0.02) == []  # waits for b, but no longer than it is asked to
     start_s = time.monotonic()
-    assert batches.put("a", "a2") is True
+    assert batches.put("a", "a2") == "a1"
     assert batches.get(limit=8, patience_s=0.2) == ["a2"]
     assert time.monotonic() - start_s > 0.1
 
@@ -87,7 +87,7 @@ def test_batches_that_are_closed_give_what_is_left_unless_discarded() -> None:
         for source in "abc":
             batches.put(source, 1)
         batches.close(discard=discard)
-        assert batches.put("d", 1) is False
+        assert batches.put("d", 1) is None
         assert [len(batches.get(limit=2, patience_s=9)) for _ in range(3)] == ([0, 0, 0] if discard else [2, 1, 0])
         assert batches.finished
 

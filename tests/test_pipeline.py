@@ -3,11 +3,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from threading import Event
 
 import pytest
 from conftest import TINY_FORMAT, FakeSource, make_frame
 from support.done import Done
+from support.late_engine import LateEngine
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines import make_engine
@@ -109,6 +111,16 @@ def test_live_every_frame_goes_out_and_windows_that_come_too_fast_are_dropped_an
     dropped = run.metrics.drops("cam")["window"]
     assert dropped + len(engine.batches) == run.metrics.windows["cam"] == 57
     assert dropped > 20
+
+
+def test_live_a_clip_that_is_not_full_yet_is_no_window_that_is_dropped() -> None:
+    """Each of these is in the way of the next, also the last that is not full of the first that is."""
+    source = FakeSource([make_frame(i) for i in range(60)], live=True, pause_s=0.005)
+    window = partial(SlidingWindow, TINY_FORMAT, head_start=True)
+    run = Pipeline([source], [LateEngine(0.05, in_flight=1)], [], window=window)
+    run.run()
+    assert run.metrics.windows["cam"] == 57
+    assert run.metrics.results["cam"] + run.metrics.drops("cam")["window"] == 57
 
 
 def test_live_clips_of_several_cameras_share_a_batch() -> None:
