@@ -9,7 +9,7 @@ from random import Random
 import psutil
 import pytest
 from conftest import TINY_FORMAT
-from support.cameras import camera, playing
+from support.cameras import camera, playing, rtsp_server
 from support.proxy import Proxy, proxy
 
 from streamcam.clips import SlidingWindow
@@ -57,16 +57,17 @@ def _garbage(way: Proxy) -> None:
 
 @pytest.mark.parametrize("fault", [_dead, _silent, _slow, _garbage])
 def test_a_camera_that_fails_costs_the_others_nothing(
-    tiny: CamModel, server_port: int, fault: Callable[[Proxy], None]
+    tiny: CamModel, free_port: int, fault: Callable[[Proxy], None]
 ) -> None:
     with ExitStack() as stack:
-        stack.enter_context(playing(server_port))
+        stack.enter_context(rtsp_server(free_port))
+        stack.enter_context(playing(free_port))
         threads = set(threading.enumerate())
-        way = stack.enter_context(proxy(server_port))
+        way = stack.enter_context(proxy(free_port))
         url = "rtsp://127.0.0.1:{}/live".format
         sources = [
             stack.enter_context(closing(camera(url(port), name=name)))
-            for name, port in (("one", server_port), ("two", server_port), ("bad", way.port))
+            for name, port in (("one", free_port), ("two", free_port), ("bad", way.port))
         ]
         count = Count()
         engine = make_engine(tiny, device="cpu", precision="fp32")
@@ -95,4 +96,4 @@ def test_a_camera_that_fails_costs_the_others_nothing(
         assert len(times_s) >= 0.98 * sent
         assert count.windows[name] == sorted(set(count.windows[name]))
     assert count.frames["bad"] == sorted(set(count.frames["bad"]))
-    assert not [c for c in psutil.Process().net_connections() if c.raddr and c.raddr.port == server_port]
+    assert not [c for c in psutil.Process().net_connections() if c.raddr and c.raddr.port == free_port]

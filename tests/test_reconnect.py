@@ -17,6 +17,7 @@ from support.cameras import camera, held, in_order, rtsp_server, stop_after
 from support.proxy import Proxy, proxy
 
 from streamcam.clips import SlidingWindow
+from streamcam.errors import StreamcamError
 from streamcam.records import ClipFormat, Frame
 from streamcam.sources import SourceState, VideoSource
 from streamcam.sources.state import JITTER, RETRY_DELAYS_S, Backoff
@@ -117,6 +118,12 @@ def test_a_wrong_password_is_a_reason_and_no_end(free_port: int) -> None:
     assert "wrong or missing user name or password" in str(states[-1])
     assert len([state for state in states if state.kind == "lost"]) >= 2
     assert not any(secret in f"{state!r} {state}" for state in states for secret in ("warden", "barley"))
+
+
+def test_a_server_that_hangs_up_at_once_is_said_to(way: Proxy) -> None:
+    way.refusing = True
+    with pytest.raises(StreamcamError, match="the connection breaks off, or what comes is not video"):
+        camera(url(way.port)).open()
 
 
 @pytest.mark.parametrize("outage_s", [0.2, 2.0, 5.0])

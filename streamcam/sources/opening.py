@@ -102,6 +102,8 @@ def _container_or_reason(address: Address, hwaccel: HWAccel | None) -> InputCont
         waited = time.monotonic() - begin_s > 0.9 * NETWORK_TIMEOUT_S  # FFmpeg calls that invalid data
         if address.live and waited:
             return "no answer in time"
+        if address.host is not None and isinstance(e, av.error.InvalidDataError):
+            return "the connection breaks off, or what comes is not video"
         over_http = "format_whitelist" in address.options
         return (NOT_TAKEN.get(getattr(e, "errno", 0)) if over_http else None) or why_not(e)
 

@@ -1,13 +1,15 @@
 """A way to a server that tests can cut, block, slow down, and tamper with."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractContextManager, aclosing, contextmanager, suppress
 from threading import Event, Thread
 
 CHUNK = 4096
 TICK_S = 0.02
 GONE = (ConnectionError, asyncio.IncompleteReadError)
+
+Chunks = AsyncGenerator[bytes, None]
 
 Edit = Callable[[bytes], bytes | None]
 """An RTP packet → what goes on in its place; None for nothing."""
@@ -89,26 +91,30 @@ class Proxy:
             await asyncio.gather(up, down, return_exceptions=True)
             questions.close()
 
-    async def _pump(self, chunks: AsyncIterator[bytes], writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, chunks: Chunks, writer: asyncio.StreamWriter) -> None:
         with suppress(*GONE):
-            async for chunk in chunks:
-                while self.frozen:
-                    await asyncio.sleep(TICK_S)
-                if self.bytes_per_s is not None:
-                    await asyncio.sleep(len(chunk) / self.bytes_per_s)
-                writer.write(chunk)
-                await writer.drain()
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    await self._pass_on(chunk, writer)
 
-    async def _chunks(self, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    async def _pass_on(self, chunk: bytes, writer: asyncio.StreamWriter) -> None:
+        while self.frozen:
+            await asyncio.sleep(TICK_S)
+        if self.bytes_per_s is not None:
+            await asyncio.sleep(len(chunk) / self.bytes_per_s)
+        writer.write(chunk)
+        await writer.drain()
+
+    async def _chunks(self, reader: asyncio.StreamReader) -> Chunks:
         while chunk := await reader.read(CHUNK):
             yield chunk
 
-    async def _remembered(self, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-        async for chunk in self._chunks(reader):
+    async def _remembered(self, reader: asyncio.StreamReader) -> Chunks:
+        while chunk := await reader.read(CHUNK):
             self.answers += chunk
             yield chunk
 
-    async def _messages(self, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    async def _messages(self, reader: asyncio.StreamReader) -> Chunks:
         """What a server says: replies as they are, RTP packets as `edit` would have them, in their own time."""
         while first := await reader.read(1):
             if first != b"$":
