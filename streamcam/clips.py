@@ -10,7 +10,9 @@ import numpy.typing as npt
 from streamcam.records import Clip, ClipFormat, Frame, Image, Picture, Transform
 
 MAX_GAP_S = 0.5
-BLOCK_CLIPS = 8
+BLOCK_CLIPS = 2
+"""So a frame is written once and copied about once. Larger blocks copy less, which is nothing beside the rest, and hold
+on to more memory for each camera, by up to so many clips, that comes and goes as they fill."""
 
 
 def prepare(picture: Picture, clip_format: ClipFormat) -> Image:
@@ -52,7 +54,7 @@ class SlidingWindow:
     A frame is taken as soon as no later one can be nearer, judging by the camera's pace. A new session, a jump back,
     a change of size or a gap starts afresh, so a clip never spans one.
 
-    Prepared frames are written once, one behind the other, into a block that holds several clips' worth; a clip is a
+    Prepared frames are written once, one behind the other, into a block that holds two clips' worth; a clip is a
     view of its last L. When a block is full the next one starts with the newest L − 1 frames. Old blocks live as long
     as somebody holds a clip in them: a clip is never overwritten, however slow its reader.
 
