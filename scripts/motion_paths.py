@@ -109,15 +109,6 @@ def move(path: Path2D, stage: Stage, rng: Rng, heading: float) -> None:
         path.y += rng.uniform(0, 0.06) * path.half[1] * np.sin(2 * np.pi * stage.t / rng.uniform(4, 9)) * on
 
 
-def pass_by(path: Path2D, stage: Stage, rng: Rng) -> None:
-    """What travels comes into the picture or leaves it at some time: then its middle is on the edge."""
-    at, leaves = rng.uniform(0, stage.frames), rng.random() < 0.5
-    (h, w), along = stage.size, (path.x[-1] - path.x[0], path.y[-1] - path.y[0])
-    z, length, way = (path.x, w, along[0]) if abs(along[0]) * h > abs(along[1]) * w else (path.y, h, along[1])
-    if max(map(abs, along)) > 4:
-        z += length * float((way > 0) == leaves) - np.interp(at, path.t, z)
-
-
 def come(path: Path2D, stage: Stage, rng: Rng, sign: int) -> None:
     """Towards the camera or away from it; often off the centre of the picture too, as on a floor."""
     on = activity(stage, rng, whole=0.5)

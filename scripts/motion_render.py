@@ -19,19 +19,10 @@ CELL = 4
 class Studio:
     """Shapes and textures on a device, and what draws with them."""
 
-    def __init__(
-        self,
-        part: str,
-        *,
-        fmt: Format,
-        shades: float = 0.0,
-        passing: float = 0.0,
-        seed: int = 0,
-        device: str = "cpu",
-    ) -> None:
-        """Of the things that move, a share `shades` is but shades, and a share `passing` comes in or leaves."""
+    def __init__(self, part: str, *, fmt: Format, shades: float = 0.0, seed: int = 0, device: str = "cpu") -> None:
+        """Of the things that move, a share `shades` is but shades."""
         rng = np.random.default_rng([seed, part == "train"])
-        self.fmt, self.shades, self.passing, self.device = fmt, shades, passing, device
+        self.fmt, self.shades, self.device = fmt, shades, device
         self.textures = torch.from_numpy(textures(part, rng)).to(device)
         hard = shapes(rng)
         self.shapes = torch.from_numpy(np.concatenate([hard, softened(hard)])).to(device)
@@ -39,8 +30,7 @@ class Studio:
     def compose(self, seed: int, **wishes: object) -> Scene:
         """A scene made of this studio's things."""
         shapes, textures = len(self.shapes) // 2, len(self.textures)
-        share = {"shades": self.shades, "passing": self.passing}
-        return compose(seed, fmt=self.fmt, shapes=shapes, textures=textures, **share, **wishes)
+        return compose(seed, fmt=self.fmt, shapes=shapes, textures=textures, shades=self.shades, **wishes)
 
     def render(self, scenes: list[Scene], *, masks: bool = False) -> "Rendered":
         """Draw a batch of scenes."""

@@ -21,7 +21,6 @@ from motion_paths import (
     integral,
     log_uniform,
     moves,
-    pass_by,
     rest,
 )
 
@@ -50,7 +49,6 @@ def compose(
     shapes: int,
     textures: int,
     shades: float = 0.0,
-    passing: float = 0.0,
     wanted: list[str] | None = None,
     props: int | None = None,
 ) -> Scene:
@@ -62,7 +60,6 @@ def compose(
         shapes: how many shapes there are to choose from.
         textures: and textures.
         shades: the share of the things that move which are shades.
-        passing: the share of those which travel that come into the picture or leave it within the clip.
         wanted: labels to show, one for each actor; or "still", "flickering light", "camera moving". By chance if None.
         props: how many things that do nothing; by chance if None.
     """
@@ -78,10 +75,6 @@ def compose(
         _prop(stage, rng) for _ in range(int(rng.choice(4, p=[0.25, 0.35, 0.25, 0.15])) if props is None else props)
     ]
     actors = [_actor(stage, rng, label, alone=len(wanted) == 1) for label in wanted if label in PROGRAMS]
-    pass_rng = np.random.default_rng([seed, 2])
-    for path in actors:
-        if pass_rng.random() < passing:
-            pass_by(path, stage, pass_rng)
     for path in actors:
         paths.insert(rng.integers(len(paths) + 1), path)
     for path in paths:

@@ -65,8 +65,6 @@ class Settings:
     """Share of the steps that small pictures are taken for."""
     shades: float = 0.15
     """Share of the things that move which are but shades on what is behind them."""
-    passing: float = 0.3
-    """Share of those which travel that come into the picture or leave it within the clip."""
 
 
 class Network(nn.Module):
@@ -209,8 +207,7 @@ def train(folder: Path, settings: Settings, *, device: str, start: Path | None, 
 
 def new_pool(settings: Settings, fmt: Format, device: str, step: int) -> Pool:
     """Clips to learn from, from a step on."""
-    shares = {"shades": settings.shades, "passing": settings.passing}
-    studio = Studio("train", fmt=fmt, **shares, seed=settings.seed, device=device)
+    studio = Studio("train", fmt=fmt, shades=settings.shades, seed=settings.seed, device=device)
     return Pool(studio, seed=settings.seed, batch=settings.batch, fresh=settings.fresh, size=settings.pool, step=step)
 
 

@@ -241,18 +241,6 @@ def test_a_shade_does_what_the_thing_would_have_done_but_is_faint_and_soft(studi
     assert steepness[1] < 0.4 < steepness[0]
 
 
-def test_what_passes_by_is_on_the_edge_at_some_time_and_goes_the_same_way(studio) -> None:
-    passing = copy.copy(studio)
-    passing.passing, (h, w) = 1.0, studio.fmt.size
-    for seed in range(40):
-        thing, passer = (s.compose(seed, wanted=["moving left"], props=0).layers[-1].pose for s in (studio, passing))
-        shift = passer[:, :2] - thing[:, :2]
-        assert shift == pytest.approx(np.broadcast_to(shift[0], shift.shape), abs=1e-6)
-        (x, y), (step_x, step_y) = passer[:, :2].T, np.abs(np.diff(passer[:, :2], axis=0)).max(0)
-        near = np.min([np.abs(x), np.abs(x - w)]) <= step_x or np.min([np.abs(y), np.abs(y - h)]) <= step_y
-        assert near or np.abs(passer[-1, :2] - passer[0, :2]).max() < 8  # hardly goes anywhere
-
-
 def test_a_frame_that_a_slow_camera_repeats_is_the_same_with_its_noise(studio) -> None:
     scenes = (studio.compose(seed, wanted=["waving"]) for seed in range(100))
     scene = next(s for s in scenes if len(np.unique(s.frames)) < 24 and s.noise > 2)
