@@ -103,7 +103,8 @@ def _feed(
             if ahead_s > 0:
                 time.sleep(max(ahead_s, NAP_S))
             made = clip(camera, index)
-            outcome.dropped += worker.inbox.put(made.last.source, Work(made, None, 0.0, queued_s=start_s + at_s))
+            work = Work(made, None, 0.0, queued_s=start_s + at_s)
+            outcome.dropped += worker.inbox.put(made.last.source, work) is not None
     finally:
         worker.inbox.close()
         outcome.feeding_s = time.thread_time() - before_s
