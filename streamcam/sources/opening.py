@@ -84,14 +84,15 @@ def _look_up(host: str) -> "Future[bool]":
 
 
 def _ask(host: str, known: "Future[bool]") -> None:
+    answer = False
     try:
-        socket.getaddrinfo(host, None)
-        answer = True
-    except (OSError, ValueError):  # the latter: a name that cannot be one
-        answer = False
-    with _asking:  # before anybody has the answer: who asks then asks anew
-        del _asked[host]
-    known.set_result(answer)
+        with suppress(OSError, ValueError):  # the latter: a name that cannot be one
+            socket.getaddrinfo(host, None)
+            answer = True
+    finally:
+        with _asking:  # before anybody has the answer: who asks then asks anew
+            del _asked[host]
+        known.set_result(answer)
 
 
 def _container_or_reason(address: Address, hwaccel: HWAccel | None) -> InputContainer | str:
