@@ -32,6 +32,18 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
+def test_each_row_of_formats_names_a_test_that_exists() -> None:
+    rows = [line for line in (ROOT / "docs" / "formats.md").read_text().splitlines() if line.startswith("| ")]
+    for row in rows:
+        what, *_, named = (cell.strip() for cell in row.strip("|").split(" | "))
+        if what in ("input", "output"):
+            continue
+        tests = re.findall(r"`(test_\w+\.py)::(test_\w+)`", named)
+        assert tests, row
+        for file, name in tests:
+            assert f"def {name}(" in (ROOT / "tests" / file).read_text(), row
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_python_examples_are_python(page: Path) -> None:
     for block in blocks(page, "python"):
