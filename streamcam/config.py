@@ -36,6 +36,9 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+RtspTransport = Literal["auto", "tcp", "udp", "http"]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -53,6 +56,16 @@ class SourceConfig(_Strict):
         default=None, min_length=1, description="the environment variable with the password"
     )
 
+    rtsp_transport: RtspTransport | None = Field(
+        default=None, description="of an RTSP camera; by default as for all of them"
+    )
+
+    @model_validator(mode="after")
+    def _rtsp_alone(self) -> "SourceConfig":
+        if self.rtsp_transport is not None and not self.uri.strip().lower().startswith(("rtsp://", "rtsps://")):
+            raise ValueError("rtsp_transport is for rtsp://…: leave it out")
+        return self
+
     @model_validator(mode="after")
     def _one_login(self) -> "SourceConfig":
         if (self.username is None) != (self.password_file is None and self.password_env is None):
@@ -60,7 +73,7 @@ class SourceConfig(_Strict):
         if self.password_file is not None and self.password_env is not None:
             raise ValueError("the password is in password_file or in password_env: leave one of them out")
         if self.username is not None:
-            scheme, separator, rest = self.uri.partition("://")
+            scheme, separator, rest = self.uri.strip().partition("://")
             if not separator or not scheme.isalpha() or scheme.lower() in ("file", "lavfi"):
                 raise ValueError("username is for network cameras (rtsp://…, http://…)")
             if "@" in rest.partition("/")[0]:
@@ -80,7 +93,7 @@ class SourceConfig(_Strict):
             if self.password_file
             else _password_of(self.password_env or "")
         )
-        scheme, _, rest = self.uri.partition("://")
+        scheme, _, rest = self.uri.strip().partition("://")
         return f"{scheme}://{quote(self.username, safe='')}:{quote(password, safe='')}@{rest}"
 
 
@@ -98,6 +111,9 @@ class RunConfig(_Strict):
     decode: Literal["cpu", "cuda"] = Field(
         "cpu",
         description="cuda: each camera's video on the GPU, which then paints it, too; what it cannot, the CPU does",
+    )
+    rtsp_transport: RtspTransport = Field(
+        "auto", description="how RTSP cameras send pictures: tcp, udp, http (a tunnel); auto: TCP, or else UDP"
     )
     window: int | None = Field(None, ge=1, le=1024, description="frames in a clip; by default the model's own")
     hop: int | None = Field(

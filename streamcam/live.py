@@ -255,6 +255,7 @@ def _open_sources(config: RunConfig, decoders: Sequence[CardDecoder], stack: Exi
             loop=config.loop,
             renewed=None if source.username is None else source.uri_with_login,
             decoder=decoders[len(sources) % len(decoders)] if decoders else None,
+            rtsp_transport=source.rtsp_transport or config.rtsp_transport,
         )
         stack.enter_context(closing(opened))
         base = opened.name

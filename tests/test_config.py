@@ -188,7 +188,7 @@ def test_a_password_file_may_lie_in_the_users_own_folder(tmp_path: Path, monkeyp
     (tmp_path / "door").write_text("sesame")
     source = door(password_file="~/door", uri="RTSP://10.0.0.7/live")
     address = parse_address(source.uri_with_login())
-    assert address.url == "RTSP://warden:sesame@10.0.0.7/live"
+    assert address.url == "rtsp://warden:sesame@10.0.0.7/live"  # FFmpeg knows schemes in lower case alone
     assert address.host == "10.0.0.7"
 
 

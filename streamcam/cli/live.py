@@ -29,6 +29,7 @@ def run(
     device: Annotated[str | None, option("device")] = None,
     precision: Annotated[str | None, option("precision")] = None,
     decode: Annotated[str | None, option("decode")] = None,
+    rtsp_transport: Annotated[str | None, option("rtsp_transport")] = None,
     window: Annotated[int | None, option("window")] = None,
     hop: Annotated[int | None, option("hop")] = None,
     chunk: Annotated[int | None, option("chunk")] = None,

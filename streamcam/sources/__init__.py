@@ -50,6 +50,7 @@ def open_source(
     end_s: float | None = None,
     renewed: Callable[[], str] | None = None,
     decoder: Decoder | None = None,
+    rtsp_transport: str = "auto",
 ) -> VideoSource:
     """Take note of a camera or stream, which `frames` opens, and again for ever; open a file.
 
@@ -63,15 +64,17 @@ def open_source(
         end_s: of a file, end so many seconds after its beginning.
         renewed: the same URI with the login as it is now: asked for before each connection, since passwords change.
         decoder: what decodes instead of the CPU, as far as it can.
+        rtsp_transport: how an RTSP camera sends its pictures: tcp, udp, http (a tunnel), or auto: TCP, and UDP where it
+            does not offer that.
 
     Raises:
         StreamcamError: it is nothing of these, or a file that cannot be opened; the message says why, without
             credentials. To hear this of a camera as well, call `open` of what is returned.
     """
-    address = parse_address(uri)
+    address = parse_address(uri, rtsp_transport=rtsp_transport)
     if loop and uri == "-":
         raise StreamcamError("standard input cannot be played again: leave out --loop")
-    now = None if renewed is None else lambda: parse_address(renewed())
+    now = None if renewed is None else lambda: parse_address(renewed(), rtsp_transport=rtsp_transport)
     return VideoSource(
         address, name=name, paced=paced, loop=loop, start_s=start_s, end_s=end_s, renewed=now, decoder=decoder
     )

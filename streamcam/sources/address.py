@@ -1,19 +1,14 @@
 """What a source argument means."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from streamcam.errors import StreamcamError, redact, redact_uri
+from streamcam.sources.network import OPTIONS, TRANSPORTS, plain, read_url
 
 SAMPLE = "sample"
-NETWORK_TIMEOUT_S = 3
-"""How long a host may take for its name, for an answer, or for the next packet."""
-
-HTTP_FORMATS = "mpjpeg,mjpeg,jpeg_pipe,mpegts,mpeg,mov,matroska,flv,avi,ogg,asf,h264,hevc"
-"""What may come over HTTP: nothing that has FFmpeg ask another host, as playlists (HLS, DASH) do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +27,27 @@ class Address:
     """FFmpeg's input format, where it cannot be guessed."""
     options: dict[str, str] = field(default_factory=dict)
     """FFmpeg's options."""
+    instead: dict[str, str] = field(default_factory=dict)
+    """Other options, to be tried where it answers and gives no pictures."""
     host: str | None = None
     """Whom to ask, by name or number, where it is not on this machine."""
 
+    def other_way(self) -> "Address":
+        """The same with its other options, and these for the others; itself, where there are none."""
+        return replace(self, options=self.instead, instead=self.options) if self.instead else self
 
-def parse_address(uri: str) -> Address:
+
+def parse_address(uri: str, *, rtsp_transport: str = "auto") -> Address:
     """Understand a source argument: `0`, /dev/video0, rtsp://…, http://…, file.mp4, `-`, lavfi:…, or `sample`.
+
+    Args:
+        uri: it.
+        rtsp_transport: one of `TRANSPORTS`; auto is TCP, or UDP where a camera does not offer that.
 
     Raises:
         StreamcamError: it is none of these, or there is no such file. (Whether a camera is there, opening it tells.)
     """
+    uri = plain(uri)
     scheme = uri.partition(":")[0].lower()
     if uri == "-":
         return Address("standard input", "stdin", "pipe:0", live=False)
@@ -53,7 +59,11 @@ def parse_address(uri: str) -> Address:
         name = _name(uri.removeprefix("lavfi:").partition("=")[0])
         return Address(redact(uri.replace("\\", "")), name, uri[6:], live=False, format="lavfi")
     if "://" in uri and scheme != "file":
-        return _network(uri, scheme)
+        return _network(uri, rtsp_transport)
+    if scheme in OPTIONS and not Path(uri).exists():
+        raise StreamcamError(
+            f"no such file: {redact_uri(uri)[:200]} (of a camera, write {scheme}://, with two slashes)"
+        )
     return _file(uri)
 
 
@@ -64,29 +74,15 @@ def _camera(uri: str) -> Address:
     return Address(path, _name(Path(path).name), path, live=True, format="v4l2", options=options)
 
 
-def _network(uri: str, scheme: str) -> Address:
-    timeout_us = str(NETWORK_TIMEOUT_S * 1_000_000)
-    options = {
-        # With these FFmpeg opens a camera in 0.1 s instead of 1 s; timeout (not stimeout) holds for reads as well.
-        "rtsp": {"rtsp_transport": "tcp", "timeout": timeout_us, "probesize": "32", "analyzeduration": "0"},
-        "http": {"timeout": timeout_us, "max_redirects": "0", "format_whitelist": HTTP_FORMATS},
-    }
-    options |= {"rtsps": options["rtsp"], "https": options["http"]}
-    if scheme not in options:
-        raise StreamcamError(f"cannot read {redact_uri(uri)}: use a camera number, {', '.join(options)} or a file")
-    host = _host(uri)
-    return Address(redact_uri(uri), _name(host), uri, live=True, options=options[scheme], host=host)
-
-
-def _host(uri: str) -> str:
-    try:
-        parts = urlsplit(uri)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host:
-        raise StreamcamError(f"not a URL with a host: {redact_uri(uri)} (in a password, write / as %2F and @ as %40)")
-    return host
+def _network(uri: str, rtsp_transport: str) -> Address:
+    read = read_url(uri)
+    options, instead = OPTIONS[read.scheme], {}
+    if read.scheme in ("rtsp", "rtsps"):
+        options = options | TRANSPORTS[rtsp_transport]
+    if read.scheme == "rtsp" and rtsp_transport == "auto":
+        instead = options | TRANSPORTS["udp"]
+    name = _name(read.host)
+    return Address(redact_uri(uri), name, read.url, live=True, options=options, instead=instead, host=read.host)
 
 
 def _file(uri: str) -> Address:

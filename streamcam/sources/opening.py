@@ -15,7 +15,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from streamcam.errors import StreamcamError
-from streamcam.sources.address import NETWORK_TIMEOUT_S, Address
+from streamcam.sources.address import Address
+from streamcam.sources.network import NETWORK_TIMEOUT_S
 from streamcam.sources.state import DEAD_AFTER_S
 
 MAX_PIXELS = 8192 * 8192
@@ -28,6 +29,14 @@ NOT_TAKEN = {
 """What FFmpeg's errors mean over HTTP, where neither redirects nor playlists are followed."""
 
 FAILURES = (av.error.FFmpegError, OSError, ValueError)
+
+ANSWERED = (
+    av.error.InvalidDataError,
+    av.error.HTTPBadRequestError,
+    av.error.HTTPOtherClientError,
+    av.error.HTTPServerError,
+)
+"""What FFmpeg makes of a camera that does not care for RTSP over TCP, besides the status for that (461)."""
 
 _asked: "dict[str, Future[bool]]" = {}
 """The names that are being looked up."""
@@ -98,15 +107,33 @@ def _ask(host: str, known: "Future[bool]") -> None:
 def _container_or_reason(address: Address, hwaccel: HWAccel | None) -> InputContainer | str:
     begin_s = time.monotonic()
     try:
-        return _open_container(address, hwaccel)
+        return _open_either_way(address, hwaccel)
     except FAILURES as e:
-        waited = time.monotonic() - begin_s > 0.9 * NETWORK_TIMEOUT_S  # FFmpeg calls that invalid data
-        if address.live and waited:
+        if address.live and _has_waited(begin_s):
             return "no answer in time"
         if address.host is not None and isinstance(e, av.error.InvalidDataError):
             return "the connection breaks off, or what comes is not video"
         over_http = "format_whitelist" in address.options
         return (NOT_TAKEN.get(getattr(e, "errno", 0)) if over_http else None) or why_not(e)
+
+
+def _has_waited(begin_s: float) -> bool:
+    """Whether time ran out; FFmpeg calls that invalid data."""
+    return time.monotonic() - begin_s > 0.9 * NETWORK_TIMEOUT_S
+
+
+def _open_either_way(address: Address, hwaccel: HWAccel | None) -> InputContainer:
+    """Open it, or, where it answers without giving pictures, with its other options."""
+    begin_s = time.monotonic()
+    try:
+        return _open_container(address, hwaccel)
+    except FAILURES as e:
+        answered = isinstance(e, ANSWERED) or getattr(e, "errno", 0) == errno.EPROTONOSUPPORT
+        if not (address.instead and answered) or _has_waited(begin_s):
+            raise
+        with suppress(*FAILURES):
+            return _open_container(address.other_way(), hwaccel)
+        raise
 
 
 def _open_container(address: Address, hwaccel: HWAccel | None) -> InputContainer:
@@ -154,4 +181,6 @@ def why_not(error: Exception) -> str:
     for kind, words in reasons:
         if isinstance(error, kind):
             return words
+    if getattr(error, "errno", 0) == errno.EPROTONOSUPPORT:
+        return "it does not send its pictures that way (--rtsp-transport auto tries TCP, then UDP)"
     return getattr(error, "strerror", None) or type(error).__name__

@@ -96,7 +96,7 @@ class VideoSource:
         self._container: InputContainer | None = None
         self._reader: Reader | None = None
         self._lock = Lock()
-        self._reading = self._closed = False
+        self._reading = self._closed = self._other_way = False
         av.logging.set_level(None)
         if not address.live:
             self.open()
@@ -140,7 +140,8 @@ class VideoSource:
             if self._renewed is not None:
                 self._address = self._renewed()
             hwaccel = self._decoder.hwaccel if self._decoder else None
-            self._container = open_video(self._address, stop, hwaccel=hwaccel)
+            address = self._address.other_way() if self._other_way else self._address
+            self._container = open_video(address, stop, hwaccel=hwaccel)
             # Over HTTP comes either a camera's endless stream, or a file.
             is_file = self._address.url.startswith("http") and self._container.duration
             self.live = self._address.live and not is_file
@@ -224,12 +225,14 @@ class VideoSource:
     def _read(self, stop: Event) -> Iterator[Frame]:
         """One connection's, or one round's, frames."""
         assert self._reader is not None
-        reader = self._reader
+        reader, first = self._reader, self._index
         frames = self._live_frames if self.live else self._file_frames
         yield from frames(reader, stop)
         if stop.is_set():
             return
         if self.live:
+            if self._index == first:  # a camera may promise RTSP over TCP, and send nothing
+                self._other_way = not self._other_way
             self._lost(reader.reason or "")
         else:
             self._state = SourceState("ended", reader.reason, self._session)

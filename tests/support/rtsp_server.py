@@ -1,6 +1,6 @@
 """A camera for tests: H.264, or another codec, over RTSP at rtsp://127.0.0.1:PORT/live. Prints "ready" once it listens.
 
-    /usr/bin/python3 rtsp_server.py PORT [--user USER --password PASSWORD] [--codec vp8]
+    /usr/bin/python3 rtsp_server.py PORT [--user USER --password PASSWORD] [--codec vp8] [--transport udp]
 
 A line WIDTHxHEIGHT@FPS on its standard input changes what it sends, in the middle of the stream. It runs in the
 system's Python, for which GStreamer's RTSP server is packaged.
@@ -24,6 +24,7 @@ ENCODERS = {
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! rtph264pay config-interval=1",
     "vp8": "vp8enc deadline=1 keyframe-max-dist=30 ! rtpvp8pay",
 }
+TRANSPORTS = {"tcp": "TCP", "udp": "UDP", "udp_multicast": "UDP_MCAST"}
 ROLE = "viewer"
 
 
@@ -50,20 +51,33 @@ def demand_digest(
     factory.set_permissions(permissions)
 
 
+def offer_only(factory: GstRtspServer.RTSPMediaFactory, transport: str) -> None:
+    """Refuse all other ways for the pictures (status 461); GStreamer offers them all."""
+    factory.set_protocols(getattr(GstRtsp.RTSPLowerTrans, TRANSPORTS[transport]))
+    if transport == "udp_multicast":
+        pool = GstRtspServer.RTSPAddressPool()
+        pool.add_range("224.3.0.0", "224.3.0.10", 5000, 5010, 1)
+        factory.set_address_pool(pool)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("port")
     parser.add_argument("--user")
     parser.add_argument("--password")
     parser.add_argument("--codec", choices=ENCODERS, default="h264")
+    parser.add_argument("--transport", choices=TRANSPORTS)
+    parser.add_argument("--address", default="127.0.0.1")
     args = parser.parse_args()
     Gst.init(None)
-    server = GstRtspServer.RTSPServer(address="127.0.0.1", service=args.port)
+    server = GstRtspServer.RTSPServer(address=args.address, service=args.port)
     factory = GstRtspServer.RTSPMediaFactory(
         launch=PIPELINE.format(form=form_of("320x240@30"), encoder=ENCODERS[args.codec]), shared=True
     )
     media: list[GstRtspServer.RTSPMedia] = []
     factory.connect("media-configure", lambda _factory, made: media.append(made))
+    if args.transport:
+        offer_only(factory, args.transport)
     if args.user:
         demand_digest(server, factory, args.user, args.password)
     server.get_mount_points().add_factory("/live", factory)
