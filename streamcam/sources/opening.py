@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
+from typing import cast
 
 import av
 import av.error
@@ -16,6 +17,7 @@ from av.video.stream import VideoStream
 
 from streamcam.errors import StreamcamError
 from streamcam.sources.address import Address
+from streamcam.sources.jpegs import Jpegs, WebPageError, pictures_over_http
 from streamcam.sources.network import NETWORK_TIMEOUT_S
 from streamcam.sources.state import DEAD_AFTER_S
 
@@ -47,7 +49,8 @@ def open_video(address: Address, stop: Event | None = None, *, hwaccel: HWAccel 
     """Open it, with its first video stream ready to be decoded, by `hwaccel` where that can be.
 
     It takes no longer than `NETWORK_TIMEOUT_S` for the host's name, as much for the connection, and as much for the
-    stream's particulars, of which a host that does not answer uses up one. Once `stop` is set, no connection is begun.
+    stream's particulars, of which a host that does not answer uses up one. Who answers, and gives no pictures, may be
+    asked once more. Once `stop` is set, no connection is begun.
 
     Raises:
         StreamcamError: it cannot be opened; the message says why, without credentials.
@@ -63,6 +66,8 @@ def open_video(address: Address, stop: Event | None = None, *, hwaccel: HWAccel 
     container = _container_or_reason(address, hwaccel)
     if isinstance(container, str):  # raised here, and not where the cause would be its context, with the password
         raise StreamcamError(f"cannot open {address.shown}: {container}")
+    if isinstance(container, Jpegs):
+        return container
     try:
         _prepare(container, address.shown)
     except BaseException:
@@ -113,8 +118,7 @@ def _container_or_reason(address: Address, hwaccel: HWAccel | None) -> InputCont
             return "no answer in time"
         if address.host is not None and isinstance(e, av.error.InvalidDataError):
             return "the connection breaks off, or what comes is not video"
-        over_http = "format_whitelist" in address.options
-        return (NOT_TAKEN.get(getattr(e, "errno", 0)) if over_http else None) or why_not(e)
+        return (NOT_TAKEN.get(getattr(e, "errno", 0)) if _over_http(address) else None) or why_not(e)
 
 
 def _has_waited(begin_s: float) -> bool:
@@ -145,7 +149,20 @@ def _open_container(address: Address, hwaccel: HWAccel | None) -> InputContainer
             return av.open(address.url, format="v4l2", options=options, timeout=timeout_s, hwaccel=hwaccel)
         for key in ("framerate", "video_size"):  # whatever the camera has
             del options[key]
-    return av.open(address.url, format=address.format, options=options, timeout=timeout_s, hwaccel=hwaccel)
+    if not _over_http(address):
+        return av.open(address.url, format=address.format, options=options, timeout=timeout_s, hwaccel=hwaccel)
+    pictures = pictures_over_http(address.url, options, hwaccel=hwaccel)
+    if pictures is None:
+        container = av.open(address.url, options=options, timeout=timeout_s, hwaccel=hwaccel)
+        if container.format.name != "jpeg_pipe":
+            return container
+        container.close()
+        pictures = Jpegs(address.url, options, hwaccel=hwaccel)
+    return cast(InputContainer, pictures)  # it is read as one
+
+
+def _over_http(address: Address) -> bool:
+    return address.url.startswith("http")
 
 
 def _prepare(container: InputContainer, shown: str) -> None:
@@ -175,6 +192,7 @@ def why_not(error: Exception) -> str:
         (av.error.ExitError, "no answer in time"),
         (PermissionError, "permission denied"),
         (av.error.InvalidDataError, "not a video, or damaged at its start"),
+        (WebPageError, "a web page and no video (then give the address of the stream in it)"),
         (av.error.EOFError, "it is empty or ends too early"),
         (FileNotFoundError, "no such file, or the server knows no such stream"),
     )
