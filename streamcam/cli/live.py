@@ -29,6 +29,8 @@ def run(
     device: Annotated[str | None, option("device")] = None,
     precision: Annotated[str | None, option("precision")] = None,
     decode: Annotated[str | None, option("decode")] = None,
+    video_stream: Annotated[int | None, option("video_stream")] = None,
+    levels: Annotated[str | None, option("levels")] = None,
     window: Annotated[int | None, option("window")] = None,
     hop: Annotated[int | None, option("hop")] = None,
     chunk: Annotated[int | None, option("chunk")] = None,
