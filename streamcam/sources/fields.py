@@ -1,11 +1,14 @@
 """Interlaced video: two fields of different moments, woven into one picture → whole pictures of one moment each."""
 
+import logging
 from dataclasses import dataclass
 
 import av.error
 from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+
+log = logging.getLogger(__name__)
 
 TOP_FIRST, BOTTOM_FIRST = frozenset({2, 4}), frozenset({3, 5})
 """FFmpeg's AVFieldOrder: TT and TB, BB and BT. What is left is progressive or unknown."""
@@ -33,12 +36,17 @@ class Deinterlacer:
 
     def __init__(self, stream: VideoStream) -> None:
         codec = stream.codec_context
-        self._apart = codec.name in FIELDS_APART
+        self._apart, self._said = codec.name in FIELDS_APART, False
         order = 0 if codec.name in FRAMES_TELL else codec.field_order
         self._parity = "tff" if order in TOP_FIRST else "bff" if order in BOTTOM_FIRST else None
         """What the container says of all pictures, where they do not tell."""
         self._graph: Graph | None = None
         self._shape: _Shape | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the newest picture waits for the next."""
+        return self._graph is not None
 
     def push(self, picture: VideoFrame) -> list[VideoFrame]:
         """Take the next picture; what is ready."""
@@ -62,7 +70,10 @@ class Deinterlacer:
         return _pull(graph)
 
     def _is_woven(self, picture: VideoFrame) -> bool:
-        return not self._apart and (picture.interlaced_frame or self._parity is not None)
+        if self._apart and picture.interlaced_frame and not self._said:
+            self._said = True
+            log.warning("a stream of single fields: each is taken for a picture, of half the height")
+        return not self._apart and (bool(picture.interlaced_frame) or self._parity is not None)
 
     def _filter(self, picture: VideoFrame, shape: _Shape) -> Graph:
         graph = Graph()

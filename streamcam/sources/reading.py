@@ -38,7 +38,7 @@ class Reader:
         """Why there are no more pictures; None after a file's end or a stop."""
         self._container, self._live, self._drops = container, live, drops
         self._stream = stream
-        self._fields = Deinterlacer(stream)
+        self._fields, self._arrivals_ns = Deinterlacer(stream), (0, 0)
         self._waiting_since_s: float | None = None
         self._packet_s = self._picture_s = time.monotonic()
 
@@ -48,11 +48,17 @@ class Reader:
         since_s = self._waiting_since_s
         return self._live and since_s is not None and time.monotonic() - since_s > STALLED_AFTER_S
 
+    @property
+    def arrived_ns(self) -> int:
+        """When the picture that was given last was here, of a clock that is never set: it may have been held since."""
+        before_ns, now_ns = self._arrivals_ns
+        return before_ns if self._fields.holds else now_ns
+
     def pictures(self, stop: Event) -> Iterator[VideoFrame]:
         """All that decode, in order; interlaced ones without their combs."""
         for packet in self._packets(stop):
             try:
-                pictures = [whole for picture in self._stream.decode(packet) for whole in self._fields.push(picture)]
+                pictures = [whole for picture in self._stream.decode(packet) for whole in self._whole(picture)]
             except FAILURES:
                 self._drops["corrupt"] += 1
                 pictures = []
@@ -63,6 +69,10 @@ class Reader:
                 self.reason = f"what comes has given no picture for {NO_PICTURE_AFTER_S:g} s"
                 return
         yield from self._fields.finish()
+
+    def _whole(self, picture: VideoFrame) -> list[VideoFrame]:
+        self._arrivals_ns = self._arrivals_ns[1], time.monotonic_ns()
+        return self._fields.push(picture)
 
     def _packets(self, stop: Event) -> "Iterator[Packet[Any]]":
         """The video's packets. Others are seen as well, if it is live: sound alone is no sign of life."""

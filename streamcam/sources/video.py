@@ -278,7 +278,7 @@ class VideoSource:
         limit, last = RateLimit(), None
         times, rate = LiveTimes(by_arrival), Rate()
         for picture in reader.pictures(stop):
-            size, now_ns = (picture.width, picture.height), time.monotonic_ns()
+            size, now_ns = (picture.width, picture.height), reader.arrived_ns
             pts_s, due_ns, late_s = times.read(picture.time, now_ns)
             if size != last or (not by_arrival and rate.changes(pts_s)):
                 self._begin_session()
@@ -292,7 +292,7 @@ class VideoSource:
             elif not limit.allows(now_ns):
                 self.drops["rate"] += 1
             else:
-                yield from self._frames_of(picture, pts_s, self._clock() - (now_ns - due_ns))
+                yield from self._frames_of(picture, pts_s, self._clock() - (time.monotonic_ns() - due_ns))
 
     def _file_frames(self, reader: Reader, stop: Event) -> Iterator[Frame]:
         container = self.open()
