@@ -24,8 +24,8 @@ DARKEST, BRIGHTEST = 0.5, 99.5
 FINEST = 255.0
 """The least distance of `auto`'s levels: not finer than one grey for each value, or an even scene would be noise."""
 
-EVERY = 4
-"""For percentiles, one pixel of so many in either direction is enough."""
+ENOUGH = 1 << 16
+"""Pixels: of larger pictures, some are left out of the percentiles."""
 
 Values = npt.NDArray[np.uint16]
 
@@ -69,7 +69,8 @@ class Range:
 
     def update(self, values: Values, time_s: float) -> Levels:
         """Take in a picture, uint16 [H,W], of this time in seconds; the levels for it."""
-        low, high = (float(level) for level in np.percentile(values[::EVERY, ::EVERY], (DARKEST, BRIGHTEST)))
+        step = max(1, math.isqrt(values.size // ENOUGH))
+        low, high = (float(level) for level in np.percentile(values[::step, ::step], (DARKEST, BRIGHTEST)))
         if self._last is not None and 0 <= time_s - self._last[0] <= FAR_S:
             share = 1 - math.exp((self._last[0] - time_s) / SLOW_S)
             before = self._last[1]

@@ -8,6 +8,7 @@ from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -198,6 +199,18 @@ def test_a_picture_that_is_held_was_here_when_it_came(tmp_path: Path) -> None:
         arrived_ns = [reader.arrived_ns for _ in reader.pictures(Event())]
     assert len(arrived_ns) == COUNT
     assert all(fed <= arrived < after for fed, arrived, after in zip(fed_ns, arrived_ns, fed_ns[1:], strict=False))
+
+
+def test_what_lies_on_a_gpu_stays_woven_and_that_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """FFmpeg's filter for it is not in PyAV's build; the picture is a stand-in, for lack of a GPU."""
+    there = SimpleNamespace(interlaced_frame=True, width=WIDTH, height=HEIGHT, format=SimpleNamespace(name="cuda"))
+    with av.open(str(write(tmp_path / "clip.mp4", [woven(0)], options=H264))) as container:
+        fields = Deinterlacer(container.streams.video[0])
+        with caplog.at_level(logging.WARNING):
+            assert [fields.push(there) for _ in range(2)] == [[there]] * 2  # type: ignore[arg-type]
+    assert [record.message for record in caplog.records] == [
+        "interlaced video stays woven on the GPU: leave out --decode cuda"
+    ]
 
 
 def test_fields_that_come_one_by_one_are_not_torn_apart_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

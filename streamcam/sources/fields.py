@@ -70,10 +70,20 @@ class Deinterlacer:
         return _pull(graph)
 
     def _is_woven(self, picture: VideoFrame) -> bool:
-        if self._apart and picture.interlaced_frame and not self._said:
+        if not picture.interlaced_frame and self._parity is None:
+            return False
+        if self._apart:
+            self._say_once("a stream of single fields: each is taken for a picture, of half the height")
+            return False
+        if picture.format.name == "cuda":
+            self._say_once("interlaced video stays woven on the GPU: leave out --decode cuda")
+            return False
+        return True
+
+    def _say_once(self, what: str) -> None:
+        if not self._said:
             self._said = True
-            log.warning("a stream of single fields: each is taken for a picture, of half the height")
-        return not self._apart and (bool(picture.interlaced_frame) or self._parity is not None)
+            log.warning(what)
 
     def _filter(self, picture: VideoFrame, shape: _Shape) -> Graph:
         graph = Graph()
