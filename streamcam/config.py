@@ -39,6 +39,20 @@ class _Loader(yaml.SafeLoader):
 RtspTransport = Literal["auto", "tcp", "udp", "http"]
 
 
+def _levels_of(value: object) -> object:
+    """Checked; YAML takes some for a time, such as 10:50 for 650 seconds."""
+    from streamcam.levels import parse_levels
+
+    if isinstance(value, int):
+        raise ValueError(f"expected LOW:HIGH or auto, got the number {value} (in a file, write '7000:9500' in quotes)")
+    if isinstance(value, str):
+        try:
+            parse_levels(value)
+        except StreamcamError as e:
+            raise ValueError(str(e).removeprefix("levels: ")) from None
+    return value
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -50,6 +64,8 @@ class SourceConfig(_Strict):
         repr=False, description="camera number, /dev/video0, rtsp://…, http://…, file, -, lavfi:… or sample"
     )
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9.-]{1,48}$", description="what results call it")
+    video_stream: int | None = Field(default=None, ge=0, description="of this one, in place of the run's")
+    levels: str | None = Field(default=None, description="of this one, in place of the run's")
     username: str | None = Field(default=None, min_length=1, repr=False, description="whom a network camera knows")
     password_file: Path | None = Field(default=None, description="the file with the password, alone on its first line")
     password_env: str | None = Field(
@@ -65,6 +81,8 @@ class SourceConfig(_Strict):
         if self.rtsp_transport is not None and not self.uri.strip().lower().startswith(("rtsp://", "rtsps://")):
             raise ValueError("rtsp_transport is for rtsp://…: leave it out")
         return self
+
+    _levels = field_validator("levels", mode="before")(_levels_of)
 
     @model_validator(mode="after")
     def _one_login(self) -> "SourceConfig":
@@ -115,6 +133,14 @@ class RunConfig(_Strict):
     rtsp_transport: RtspTransport = Field(
         "auto", description="how RTSP cameras send pictures: tcp, udp, http (a tunnel); auto: TCP, or else UDP"
     )
+    video_stream: int | None = Field(
+        None, ge=0, description="which of a file's video streams, from 0; by default the best, never a cover picture"
+    )
+    levels: str | None = Field(
+        None,
+        description="grey video of more than 8 bits, as of thermal cameras: LOW:HIGH, the values that become black and "
+        "white; or auto, which follows slowly",
+    )
     window: int | None = Field(None, ge=1, le=1024, description="frames in a clip; by default the model's own")
     hop: int | None = Field(
         None, ge=1, le=100_000, description="frames between windows; by default a chunk, or a heat slice's worth"
@@ -145,6 +171,8 @@ class RunConfig(_Strict):
     loop: bool = Field(False, description="files: start again at the end")
     view: bool = Field(False, description="open a viewer window; closing it ends the run")
     summary_json: Path | None = Field(None, description="write counts and latencies to this file at the end")
+
+    _levels = field_validator("levels", mode="before")(_levels_of)
 
     @field_validator("sources", mode="before")
     @classmethod

@@ -254,6 +254,8 @@ def _open_sources(config: RunConfig, decoders: Sequence[CardDecoder], stack: Exi
             paced=not config.as_fast_as_possible,
             loop=config.loop,
             renewed=None if source.username is None else source.uri_with_login,
+            video_stream=config.video_stream if source.video_stream is None else source.video_stream,
+            levels=source.levels or config.levels,
             decoder=decoders[len(sources) % len(decoders)] if decoders else None,
             rtsp_transport=source.rtsp_transport or config.rtsp_transport,
         )

@@ -500,7 +500,7 @@ def test_a_webcam_that_has_nothing_yet_is_asked_again() -> None:
             return next(self._packets)
 
     with av.open("testsrc=size=64x48:rate=10:duration=1", format="lavfi") as container:
-        reader = Reader(Waiting(container), live=True, drops=Counter())  # type: ignore[arg-type]
+        reader = Reader(Waiting(container), stream=container.streams.video[0], live=True, drops=Counter())  # type: ignore[arg-type]
         assert len(list(reader.pictures(Event()))) == 10
     assert reader.reason == "the stream ended"
 

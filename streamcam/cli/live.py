@@ -30,6 +30,8 @@ def run(
     precision: Annotated[str | None, option("precision")] = None,
     decode: Annotated[str | None, option("decode")] = None,
     rtsp_transport: Annotated[str | None, option("rtsp_transport")] = None,
+    video_stream: Annotated[int | None, option("video_stream")] = None,
+    levels: Annotated[str | None, option("levels")] = None,
     window: Annotated[int | None, option("window")] = None,
     hop: Annotated[int | None, option("hop")] = None,
     chunk: Annotated[int | None, option("chunk")] = None,

@@ -19,6 +19,7 @@ _TOP_K = typer.Option("--top-k", min=1, max=MAX_CLASSES, help="tell of the stron
 _EVERY = typer.Option(
     "--every", min=1, help="frames (at the model's rate) between windows; by default a heat slice's worth"
 )
+_SOUND = typer.Option(help="which of the file's sounds, from 0; by default the best", min=0, show_default=False)
 _FORCE = typer.Option("--force", help="write into a folder that is not empty: outputs of the same names are replaced")
 
 
@@ -36,6 +37,9 @@ def explain(
     every: Annotated[int | None, _EVERY] = None,
     start: Annotated[str, typer.Option(help="begin here: seconds, mm:ss or hh:mm:ss")] = "0",
     end: Annotated[str | None, typer.Option(help="end here; by default with the file", show_default=False)] = None,
+    video_stream: Annotated[int | None, option("video_stream")] = None,
+    sound_stream: Annotated[int | None, _SOUND] = None,
+    levels: Annotated[str | None, option("levels")] = None,
     device: Annotated[str, option("device")] = "auto",
     precision: Annotated[str, option("precision")] = "auto",
     force: Annotated[bool, _FORCE] = False,
@@ -67,6 +71,9 @@ def explain(
             every=every,
             start_s=seconds_of(start),
             end_s=None if end is None else seconds_of(end),
+            video_stream=video_stream,
+            sound_stream=sound_stream,
+            levels=levels,
             device=device,
             precision=precision,
             force=force,

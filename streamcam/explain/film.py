@@ -81,6 +81,9 @@ def explain(
     every: int | None = None,
     start_s: float = 0.0,
     end_s: float | None = None,
+    video_stream: int | None = None,
+    sound_stream: int | None = None,
+    levels: str | None = None,
     device: str = "auto",
     precision: str = "auto",
     heat: str = "auto",
@@ -102,6 +105,9 @@ def explain(
         every: samples between two windows; by default the model's temporal stride.
         start_s: begin so many seconds into the file.
         end_s: end so many seconds into the file.
+        video_stream: as for `open_source`.
+        sound_stream: which of the file's sounds, from 0; by default the best.
+        levels: as for `open_source`.
         device: as for `make_engine`.
         precision: as for `make_engine`.
         heat: `npz`, `zarr`, or `auto`: npz up to 1 GB.
@@ -119,14 +125,17 @@ def explain(
     always = find_classes(spec, classes) or []
     _require_sane(spec, every, heat)
     with ExitStack() as stack:
-        source = stack.enter_context(closing(open_source(uri, paced=False, start_s=start_s, end_s=end_s)))
+        opened = open_source(uri, paced=False, start_s=start_s, end_s=end_s, video_stream=video_stream, levels=levels)
+        source = stack.enter_context(closing(opened))
+        sound = Sound.of(uri, number=sound_stream, video_stream=video_stream)
+        stack.callback(sound.close if sound else lambda: None)
         span_s = _span(source, start_s, end_s)
         loaded = load_model(model, weights=weights) if isinstance(model, str) else model
         engine = _engine(loaded, source, span_s, device=device, precision=precision)
         per_frame = PerFrame(engine.runner.context, top_k=top_k, always=always)
         heat_name = _heat_name(heat, engine, frames=(span_s or 0.0) * source.fps, classes=max(top_k, len(always)))
         hidden = stack.enter_context(staged(folder, replaces=OUTPUTS))
-        with _Outputs(hidden, heat_name, uri, source.name, per_frame, always) as outputs:
+        with _Outputs(hidden, heat_name, sound, source.name, per_frame, always) as outputs:
             explaining = _Explaining(per_frame, outputs)
             pipeline = _pipeline(source, engine, explaining, every or spec.temporal_stride)
             pipeline.run(wait=lambda: show(max(0.0, explaining.done_s - start_s), span_s))
@@ -178,14 +187,20 @@ class _Outputs:
     """The four outputs, frame by frame. To be used as a context: files are complete when it ends."""
 
     def __init__(
-        self, folder: Path, heat_name: str, uri: str, source: str, per_frame: PerFrame, classes: Sequence[int]
+        self,
+        folder: Path,
+        heat_name: str,
+        sound: Sound | None,
+        source: str,
+        per_frame: PerFrame,
+        classes: Sequence[int],
     ) -> None:
         labels = per_frame.context.labels
         self._folder, self._classes = folder, classes
         self._painter = Painter()
         self._story = Storyboard(labels, per_frame.scores, classes=classes)
         with ExitStack() as stack:
-            video = VideoRecorder(folder / OVERLAY, source, self._painter.overlay, sound=Sound.of(uri))
+            video = VideoRecorder(folder / OVERLAY, source, self._painter.overlay, sound=sound)
             self._video = stack.enter_context(video)
             recorder = ZarrRecorder if heat_name == ZARR else HeatRecorder
             self._heat = stack.enter_context(recorder(folder / heat_name, source, labels))

@@ -10,6 +10,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
+from streamcam.errors import StreamcamError
+from streamcam.sources import choice
 from streamcam.sources.address import parse_address
 from streamcam.sources.seek import begin_of
 
@@ -20,7 +22,7 @@ AAC_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 11_025, 8_000)
 
 
 class Sound:
-    """The first audio stream of a file; it is read no further than it is written.
+    """An audio stream of a file; it is read no further than it is written.
 
     Sound and pictures keep their distance in time, to a packet's length at both ends: a packet that begins before the
     first picture is left out whole.
@@ -35,19 +37,29 @@ class Sound:
         self._origin_s = 0.0
 
     @classmethod
-    def of(cls, uri: str) -> Self | None:
+    def of(cls, uri: str, *, number: int | None = None, video_stream: int | None = None) -> Self | None:
         """The sound of a file; None where it has none, or none that can be decoded.
 
         Args:
             uri: a file, as for `open_source`.
+            number: which one of several, from 0; by default the best of those that go with the video.
+            video_stream: which one of several, as for `open_source`.
+
+        Raises:
+            StreamcamError: there is no sound with this number, or it cannot be decoded.
         """
         address = parse_address(uri)
         container = av.open(address.url, format=address.format)
-        streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
-        if not streams:
+        try:
+            video = choice.video_stream(container, address.shown, video_stream)
+            stream = choice.sound_stream(container, address.shown, video, number)
+        except StreamcamError:
+            container.close()
+            raise
+        if stream is None:
             container.close()
             return None
-        return cls(container, streams[0])
+        return cls(container, stream)
 
     def join(self, target: OutputContainer) -> None:
         """Announce it to the file that it goes into, before anything is written there."""

@@ -51,6 +51,8 @@ def open_source(
     renewed: Callable[[], str] | None = None,
     decoder: Decoder | None = None,
     rtsp_transport: str = "auto",
+    video_stream: int | None = None,
+    levels: str | None = None,
 ) -> VideoSource:
     """Take note of a camera or stream, which `frames` opens, and again for ever; open a file.
 
@@ -66,6 +68,8 @@ def open_source(
         decoder: what decodes instead of the CPU, as far as it can.
         rtsp_transport: how an RTSP camera sends its pictures: tcp, udp, http (a tunnel), or auto: TCP, and UDP where it
             does not offer that.
+        video_stream: which one of several, from 0; by default the best: never a cover picture.
+        levels: of grey video of more than 8 bits, `low:high`, which become 0 and 255, or `auto`, which follows slowly.
 
     Raises:
         StreamcamError: it is nothing of these, or a file that cannot be opened; the message says why, without
@@ -76,5 +80,14 @@ def open_source(
         raise StreamcamError("standard input cannot be played again: leave out --loop")
     now = None if renewed is None else lambda: parse_address(renewed(), rtsp_transport=rtsp_transport)
     return VideoSource(
-        address, name=name, paced=paced, loop=loop, start_s=start_s, end_s=end_s, renewed=now, decoder=decoder
+        address,
+        name=name,
+        paced=paced,
+        loop=loop,
+        start_s=start_s,
+        end_s=end_s,
+        renewed=now,
+        decoder=decoder,
+        video_stream=video_stream,
+        levels=levels,
     )

@@ -9,13 +9,14 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import av
 import av.error
 from av.codec.context import CodecContext
 from av.codec.hwaccel import HWAccel
 from av.packet import Packet
+from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
@@ -169,7 +170,11 @@ class JpegPacket:
 
 
 class JpegStream:
-    """Decodes them, as a stream of PyAV's does."""
+    """Decodes them, as a stream of PyAV's does, of which nothing is known beforehand."""
+
+    index, frames = 0, 0
+    duration = time_base = average_rate = guessed_rate = None
+    disposition, metadata = Disposition(0), MappingProxyType[str, str]({})
 
     def __init__(self, hwaccel: HWAccel | None) -> None:
         codec = CodecContext.create("mjpeg", "r", hwaccel=hwaccel)

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from streamcam.errors import StreamcamError
 from streamcam.sources.address import Address
+from streamcam.sources.choice import video_stream
 from streamcam.sources.jpegs import Jpegs, WebPageError, pictures_over_http
 from streamcam.sources.network import NETWORK_TIMEOUT_S
 from streamcam.sources.state import DEAD_AFTER_S
@@ -45,8 +46,10 @@ _asked: "dict[str, Future[bool]]" = {}
 _asking = Lock()
 
 
-def open_video(address: Address, stop: Event | None = None, *, hwaccel: HWAccel | None = None) -> InputContainer:
-    """Open it, with its first video stream ready to be decoded, by `hwaccel` where that can be.
+def open_video(
+    address: Address, stop: Event | None = None, *, hwaccel: HWAccel | None = None, number: int | None = None
+) -> InputContainer:
+    """Open it, with its best video stream, or that with a number, ready to be decoded, by `hwaccel` where that can be.
 
     It takes no longer than `NETWORK_TIMEOUT_S` for the host's name, as much for the connection, and as much for the
     stream's particulars, of which a host that does not answer uses up one. Who answers, and gives no pictures, may be
@@ -69,7 +72,7 @@ def open_video(address: Address, stop: Event | None = None, *, hwaccel: HWAccel 
     if isinstance(container, Jpegs):
         return container
     try:
-        _prepare(container, address.shown)
+        _prepare(video_stream(container, address.shown, number), address.shown)
     except BaseException:
         container.close()
         raise
@@ -165,10 +168,7 @@ def _over_http(address: Address) -> bool:
     return address.url.startswith("http")
 
 
-def _prepare(container: InputContainer, shown: str) -> None:
-    if not container.streams.video:
-        raise StreamcamError(f"no video stream in {shown}")
-    stream: VideoStream = container.streams.video[0]
+def _prepare(stream: VideoStream, shown: str) -> None:
     codec = stream.codec_context
     if codec is None:
         raise StreamcamError(f"cannot decode {shown}: its video codec is not supported")

@@ -9,7 +9,9 @@ from typing import Any
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
+from streamcam.sources.fields import Deinterlacer
 from streamcam.sources.opening import FAILURES, why_not
 from streamcam.sources.state import DEAD_AFTER_S, STALLED_AFTER_S
 
@@ -23,18 +25,20 @@ POLL_S = 0.005
 class Reader:
     """Reads until the container ends or fails, nothing comes any more, or it is stopped; then `reason` says why."""
 
-    def __init__(self, container: InputContainer, *, live: bool, drops: Counter[str]) -> None:
+    def __init__(self, container: InputContainer, *, stream: VideoStream, live: bool, drops: Counter[str]) -> None:
         """Get ready.
 
         Args:
             container: an open one.
+            stream: which of its streams to decode.
             live: whether silence is a failure.
             drops: where packets that do not decode are counted, as `corrupt`.
         """
         self.reason: str | None = None
         """Why there are no more pictures; None after a file's end or a stop."""
         self._container, self._live, self._drops = container, live, drops
-        self._stream = container.streams.video[0]
+        self._stream = stream
+        self._fields, self._arrivals_ns = Deinterlacer(stream), (0, 0)
         self._waiting_since_s: float | None = None
         self._packet_s = self._picture_s = time.monotonic()
 
@@ -44,11 +48,17 @@ class Reader:
         since_s = self._waiting_since_s
         return self._live and since_s is not None and time.monotonic() - since_s > STALLED_AFTER_S
 
+    @property
+    def arrived_ns(self) -> int:
+        """When the picture that was given last was here, of a clock that is never set: it may have been held since."""
+        before_ns, now_ns = self._arrivals_ns
+        return before_ns if self._fields.holds else now_ns
+
     def pictures(self, stop: Event) -> Iterator[VideoFrame]:
-        """All that decode, in order."""
+        """All that decode, in order; interlaced ones without their combs."""
         for packet in self._packets(stop):
             try:
-                pictures = self._stream.decode(packet)
+                pictures = [whole for picture in self._stream.decode(packet) for whole in self._whole(picture)]
             except FAILURES:
                 self._drops["corrupt"] += 1
                 pictures = []
@@ -58,6 +68,11 @@ class Reader:
             elif self._live and time.monotonic() - self._picture_s > NO_PICTURE_AFTER_S:
                 self.reason = f"what comes has given no picture for {NO_PICTURE_AFTER_S:g} s"
                 return
+        yield from self._fields.finish()
+
+    def _whole(self, picture: VideoFrame) -> list[VideoFrame]:
+        self._arrivals_ns = self._arrivals_ns[1], time.monotonic_ns()
+        return self._fields.push(picture)
 
     def _packets(self, stop: Event) -> "Iterator[Packet[Any]]":
         """The video's packets. Others are seen as well, if it is live: sound alone is no sign of life."""

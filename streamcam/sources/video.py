@@ -14,10 +14,13 @@ import numpy as np
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from streamcam.errors import StreamcamError
 from streamcam.records import CardPicture, Frame, Image, Picture
 from streamcam.sources.address import Address
+from streamcam.sources.choice import video_stream
+from streamcam.sources.depth import Depth
 from streamcam.sources.opening import FAILURES, MAX_PIXELS, open_video
 from streamcam.sources.reading import Reader
 from streamcam.sources.seek import begin_of, seek
@@ -63,6 +66,8 @@ class VideoSource:
         end_s: float | None = None,
         renewed: Callable[[], Address] | None = None,
         decoder: Decoder | None = None,
+        video_stream: int | None = None,
+        levels: str | None = None,
         backoff: Backoff | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -77,6 +82,8 @@ class VideoSource:
             end_s: of a file, end so many seconds after its beginning.
             renewed: the same address with the login as it is now, asked for before each connection.
             decoder: what decodes instead of the CPU, as far as it can; that it cannot is said once.
+            video_stream: which one of several, from 0; by default the best.
+            levels: of grey video of more than 8 bits, `low:high` or `auto`.
             backoff: how long to wait before each further attempt at a live source.
             clock: Unix time in nanoseconds.
 
@@ -91,6 +98,7 @@ class VideoSource:
         self._address, self._paced, self._loop, self._clock = address, paced, loop, clock
         self._start_s, self._end_s = start_s, float("inf") if end_s is None else end_s
         self._renewed, self._decoder, self._backoff = renewed, decoder, backoff or Backoff()
+        self._number, self._depth = video_stream, Depth(address.shown, levels)
         self._state = SourceState("connecting")
         self._index = self._session = self._captured_ns = 0
         self._container: InputContainer | None = None
@@ -100,6 +108,7 @@ class VideoSource:
         av.logging.set_level(None)
         if not address.live:
             self.open()
+            self._depth.require(self._stream.codec_context.format)
 
     @property
     def status(self) -> SourceState:
@@ -115,8 +124,7 @@ class VideoSource:
     @property
     def duration_s(self) -> float | None:
         """How long the file's pictures go on, in seconds; None where it does not say."""
-        container = self.open()
-        stream = container.streams.video[0]
+        container, stream = self.open(), self._stream
         if stream.duration and stream.time_base:
             return float(stream.duration * stream.time_base)
         return container.duration / 1e6 if container.duration else None
@@ -124,7 +132,11 @@ class VideoSource:
     @property
     def fps(self) -> float:
         """Frames a second, as the file says; 25 where it does not."""
-        return float(self.open().streams.video[0].average_rate or 25)
+        return float(self._stream.average_rate or 25)
+
+    @property
+    def _stream(self) -> VideoStream:
+        return video_stream(self.open(), self.shown, self._number)
 
     def open(self, stop: Event | None = None) -> InputContainer:
         """Open it now, if it is not open: for who would rather have an error than wait for a camera.
@@ -141,7 +153,7 @@ class VideoSource:
                 self._address = self._renewed()
             hwaccel = self._decoder.hwaccel if self._decoder else None
             address = self._address.other_way() if self._other_way else self._address
-            self._container = open_video(address, stop, hwaccel=hwaccel)
+            self._container = open_video(address, stop, hwaccel=hwaccel, number=self._number)
             # Over HTTP comes either a camera's endless stream, or a file.
             is_file = self._address.url.startswith("http") and self._container.duration
             self.live = self._address.live and not is_file
@@ -202,7 +214,8 @@ class VideoSource:
         """Open it, if it is not open, for a live source as often as it takes; false if stopped before that."""
         while True:
             try:
-                self._reader = Reader(self.open(stop), live=self.live, drops=self.drops)
+                container = self.open(stop)
+                self._reader = Reader(container, stream=self._stream, live=self.live, drops=self.drops)
             except StreamcamError as e:
                 if not self.live:
                     raise
@@ -245,14 +258,14 @@ class VideoSource:
         """A picture's frame; none, where it cannot be had in RGB."""
         self._captured_ns = max(self._captured_ns, captured_ns)
         try:
-            image = self._image_of(picture)
+            image = self._image_of(picture, pts_s)
         except FAILURES:
             self.drops["corrupt"] += 1
             return
         self._index += 1
         yield Frame(image, self._index - 1, pts_s, self._captured_ns, self.name, session=self._session)
 
-    def _image_of(self, decoded: VideoFrame) -> Picture:
+    def _image_of(self, decoded: VideoFrame, pts_s: float) -> Picture:
         """In RGB, where it was decoded; from the first on that the decoder did not take, always by the CPU."""
         if self._decoder is not None:
             picture = self._decoder.picture(decoded)
@@ -260,14 +273,15 @@ class VideoSource:
                 return picture
             log.warning("%s is decoded on the CPU: the other decoder does not take it", self.name)
             self._decoder = None
-        return _to_rgb(decoded)
+        graded = self._depth.image(decoded, pts_s)
+        return _to_rgb(decoded) if graded is None else _upright(graded, decoded)
 
     def _live_frames(self, reader: Reader, stop: Event) -> Iterator[Frame]:
         by_arrival = self.open().format.name in NO_OWN_TIMES
         limit, last = RateLimit(), None
         times, rate = LiveTimes(by_arrival), Rate()
         for picture in reader.pictures(stop):
-            size, now_ns = (picture.width, picture.height), time.monotonic_ns()
+            size, now_ns = (picture.width, picture.height), reader.arrived_ns
             pts_s, due_ns, late_s = times.read(picture.time, now_ns)
             if size != last or (not by_arrival and rate.changes(pts_s)):
                 self._begin_session()
@@ -281,13 +295,13 @@ class VideoSource:
             elif not limit.allows(now_ns):
                 self.drops["rate"] += 1
             else:
-                yield from self._frames_of(picture, pts_s, self._clock() - (now_ns - due_ns))
+                yield from self._frames_of(picture, pts_s, self._clock() - (time.monotonic_ns() - due_ns))
 
     def _file_frames(self, reader: Reader, stop: Event) -> Iterator[Frame]:
         container = self.open()
         pace = Pace(self._clock, stop) if self._paced else None
         if self._start_s > 0:
-            seek(container, container.streams.video[0], begin_of(container) + self._start_s)
+            seek(container, self._stream, begin_of(container) + self._start_s)
         last: tuple[float, tuple[int, int]] | None = None
         for picture in reader.pictures(stop):
             pts_s, size = self._file_time(container, picture), (picture.width, picture.height)
@@ -310,5 +324,8 @@ class VideoSource:
 
 
 def _to_rgb(picture: VideoFrame) -> Image:
-    image = np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
+    return _upright(np.asarray(picture.to_ndarray(format="rgb24"), np.uint8), picture)
+
+
+def _upright(image: Image, picture: VideoFrame) -> Image:
     return np.ascontiguousarray(np.rot90(image, picture.rotation // 90)) if picture.rotation else image

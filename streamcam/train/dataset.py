@@ -14,6 +14,7 @@ import av.error
 import av.logging
 
 from streamcam.errors import StreamcamError
+from streamcam.sources.choice import video_stream
 from streamcam.sources.seek import begin_of
 
 SUFFIXES = frozenset(
@@ -178,6 +179,8 @@ def _look_into(
     for path in progress(sorted(paths), len(paths)):
         try:
             lengths_s[path] = _length_s(path)
+        except StreamcamError as e:
+            skipped.append(str(e))
         except (av.error.FFmpegError, OSError, ValueError, IndexError, StopIteration) as e:
             skipped.append(f"{path}: {getattr(e, 'strerror', None) or 'no picture in it can be decoded'}")
     return lengths_s, skipped
@@ -187,7 +190,7 @@ def _length_s(path: Path) -> float:
     """From the first picture, which has to be one, to the end."""
     av.logging.set_level(None)
     with av.open(f"file:{path}") as container:
-        stream = container.streams.video[0]
+        stream = video_stream(container, str(path))
         next(container.decode(stream))
         if stream.duration is not None and stream.time_base is not None:
             return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - begin_of(container)
