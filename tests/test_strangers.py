@@ -131,4 +131,5 @@ def _png_of(width: int, height: int) -> bytes:
 )
 def test_a_picture_that_is_a_bomb_is_not_decoded(tmp_path: Path, make: Callable[[], bytes]) -> None:
     (path := tmp_path / "picture.png").write_bytes(make())
-    assert read_picture(path) is None
+    with pytest.raises(StreamcamError, match=r"over 179 million pixels|not a picture that can be read|it is empty"):
+        read_picture(path)

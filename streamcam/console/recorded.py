@@ -30,8 +30,8 @@ def print_explained(done: Explained, folder: Path, *, window_frames: int) -> Non
 
 def print_stills(done: Done, folder: Path) -> None:
     """What came out of pictures, and which could not be read."""
-    for path in done.skipped:
-        print(f"skipped {path}: not a picture that can be read, or too large", file=sys.stderr)
+    for line in done.skipped:
+        print(f"skipped {line}", file=sys.stderr)
     print(
         f"{done.pictures} pictures, {len(done.skipped)} skipped in {done.seconds:.1f} s "
         f"({done.pictures / done.seconds:.1f} pictures/s): overlays, scores.csv and sheets in {folder}"

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from streamcam.errors import StreamcamError
 from streamcam.localise import Box
+from streamcam.pictures import read_mask
 
 VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v"})
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
@@ -238,15 +239,15 @@ def read_pngs(folder: Path, *, default: str | None) -> list[Thing]:
     labels = [line.strip() for line in _text(names).splitlines() if line.strip()] if names.exists() else []
     if not labels and default is None:
         raise StreamcamError(f"{folder}: expected labels.txt, line v of which names the things with value v")
-    pictures = [cv2.imread(str(p), cv2.IMREAD_GRAYSCALE) for p in paths]
+    pictures = [read_mask(path) for path in paths]
     for path, picture in zip(paths, pictures, strict=True):
-        if picture is None or pictures[0] is None or picture.shape != pictures[0].shape:
+        if picture.shape != pictures[0].shape:
             raise StreamcamError(f"{path}: expected a picture as large as the folder's first")
         if labels and picture.max() > len(labels):
             raise StreamcamError(
                 f"{path}: expected values 0 to {len(labels)}, as labels.txt has lines, got {picture.max()}"
             )
-    stack = np.stack([np.asarray(picture, np.uint8) for picture in pictures])
+    stack = np.stack(pictures)
     when = np.array([int(p.stem) for p in paths], np.float64)
     if not labels:
         return [Thing(str(default), when, False, masks=stack)]

@@ -9,7 +9,6 @@ import numpy as np
 
 from streamcam.clips import SlidingWindow, prepare, transform_of
 from streamcam.engines.window import WindowEngine
-from streamcam.errors import StreamcamError
 from streamcam.evaluate.contenders import Window
 from streamcam.evaluate.truth import Item, Truth
 from streamcam.models import CamModel
@@ -21,10 +20,7 @@ from streamcam.sources import open_source
 def frames(item: Item) -> Iterator[Frame]:
     """The frames of a clip; one, of a picture."""
     if item.is_picture:
-        image = read_picture(item.path)
-        if image is None:
-            raise StreamcamError(f"cannot read {item.path}: not a picture, or damaged")
-        yield Frame(image, 0, 0.0, 0, item.name)
+        yield Frame(read_picture(item.path), 0, 0.0, 0, item.name)
         return
     with closing(open_source(f"file://{item.path.resolve()}", paced=False)) as source:
         yield from source.frames(Event())

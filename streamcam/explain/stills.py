@@ -47,8 +47,8 @@ class Done:
     """What came out."""
 
     pictures: int
-    skipped: tuple[Path, ...]
-    """What could not be read."""
+    skipped: tuple[str, ...]
+    """What could not be read, and why."""
     seconds: float
     """How long it took."""
 
@@ -108,17 +108,18 @@ def explain_pictures(
     loaded = load_model(model, weights=weights) if isinstance(model, str) else model
     runner = make_runner(loaded, device=device, precision=precision)
     names = overlay_names(paths)
-    skipped: list[Path] = []
+    skipped: list[str] = []
     with staged(folder) as hidden, closing(_Outputs(hidden, f"As {spec.name} sees them", count=len(paths))) as outputs:
         for done, path in enumerate(paths, start=1):
-            image = read_picture(path)
-            if image is None:
-                skipped.append(path)
+            try:
+                image = read_picture(path)
+            except StreamcamError as e:
+                skipped.append(str(e).removeprefix("cannot read "))
             else:
                 outputs.add(_see(runner, path, image, top_k=top_k, always=always), names[path])
             show(done)
         if len(skipped) == len(paths):
-            raise StreamcamError(f"not a picture that can be read, or too large: {', '.join(map(str, skipped[:3]))}")
+            raise StreamcamError(f"cannot read {'; '.join(skipped[:3])}")
     return Done(len(paths) - len(skipped), tuple(skipped), time.monotonic() - begin_s)
 
 
