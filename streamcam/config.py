@@ -152,7 +152,9 @@ class RunConfig(_Strict):
         False, description="engine stream: a heat slice for every frame, where the network strides over frames"
     )
     fps: float | None = Field(None, gt=0, le=1000, description="frames a second the model sees; by default its own")
-    classes: list[str] | None = Field(None, min_length=1, max_length=MAX_CLASSES, description="show only these classes")
+    classes: str | list[str] | None = Field(
+        None, description="show only these: NAME,NAME…; given again, each is one name, commas and all"
+    )
     top_k: int = Field(5, ge=1, le=MAX_CLASSES, description="show the strongest so many classes")
     bind: str | None = Field(DEFAULT_ENDPOINT, description="where to publish; none to publish nowhere")
     keys: Path | None = Field(None, description="a folder of keys: encrypt, and let only those in whose keys it holds")
@@ -185,8 +187,14 @@ class RunConfig(_Strict):
     @field_validator("classes", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
-        """Classes may be given as one text, separated by commas."""
-        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+        """One text holds names and commas: which commas are part of a name, only the model knows."""
+        names = value.split(",") if isinstance(value, str) else value
+        if not isinstance(names, list | tuple | None) or not all(isinstance(name, str) for name in names or ()):
+            raise ValueError("expected names: a list of texts, or one text with commas between them")
+        count = len([name for name in names or () if name.strip()])
+        if names is not None and not 1 <= count <= MAX_CLASSES:
+            raise ValueError(f"expected 1 to {MAX_CLASSES} names, got {count}")
+        return value
 
     @field_validator("device")
     @classmethod

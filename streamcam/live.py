@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from streamcam.align import Aligned
@@ -23,6 +22,7 @@ from streamcam.files import write_json
 from streamcam.keys import client_keys, server_keys
 from streamcam.metrics import Metrics, Summary
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
+from streamcam.models.names import class_index, split_names
 from streamcam.nvdec import CardDecoder, decoders_on
 from streamcam.pipeline import Pipeline, Sink
 from streamcam.publish import OverlaySink, PublishSink
@@ -146,21 +146,22 @@ def _make_engines(
         ]
 
 
-def find_classes(spec: ModelSpec, names: Sequence[str] | None) -> list[int] | None:
-    """Class names, in any case → their indices.
+def find_classes(spec: ModelSpec, names: str | Sequence[str] | None) -> list[int] | None:
+    """Class names → their indices: spelt exactly or, where nothing else is meant, in any case.
+
+    Args:
+        spec: the model's.
+        names: a text, which may hold several, separated by commas; or a list, in which each is one name.
 
     Raises:
         StreamcamError: the model has no such class.
     """
     if names is None:
         return None
-    known = {name.casefold(): i for i, name in reversed(list(enumerate(spec.classes)))}
-    for name in names:
-        if name.casefold() not in known:
-            close = get_close_matches(name.casefold(), known, n=3)
-            hint = f"did you mean {' or '.join(close)}?" if close else f"it has {len(spec.classes)} others"
-            raise StreamcamError(f"{spec.name} has no class {name!r} ({hint})")
-    return list(dict.fromkeys(known[name.casefold()] for name in names))
+    given = split_names(names, spec.classes) if isinstance(names, str) else names
+    if isinstance(names, str) and not given:
+        raise StreamcamError(f"{names!r} names no class: leave it out, or name one of {spec.name}'s")
+    return list(dict.fromkeys(class_index(name, spec.classes, of=spec.name) for name in given))
 
 
 def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary:

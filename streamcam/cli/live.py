@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from streamcam.cli.leave import leaving_if_stuck
-from streamcam.cli.options import one_thread_for_pictures, option
+from streamcam.cli.options import names_given, one_thread_for_pictures, option
 from streamcam.config import DEFAULT_ENDPOINT, make_config
 
 _DEMO = typer.Option("--demo", help="fill in what is not given: the webcam or the sample; a window or demo.mp4")
@@ -37,7 +37,7 @@ def run(
     chunk: Annotated[int | None, option("chunk")] = None,
     dense: Annotated[bool | None, option("dense", "--dense")] = None,
     fps: Annotated[float | None, option("fps")] = None,
-    classes: Annotated[str | None, option("classes")] = None,
+    classes: Annotated[list[str] | None, option("classes")] = None,
     top_k: Annotated[int | None, option("top_k")] = None,
     bind: Annotated[str | None, option("bind")] = None,
     max_wait_ms: Annotated[float | None, option("max_wait_ms")] = None,
@@ -56,7 +56,7 @@ def run(
 ) -> None:
     """Watch cameras, streams or files, and publish what the network sees and where."""
     options = {key: value for key, value in locals().items() if key not in ("config", "demo", "headless")}
-    options["sources"] = sources or None
+    options |= {"sources": sources or None, "classes": names_given(classes)}
     if demo:
         from streamcam.demo import demo_options
 

@@ -18,6 +18,11 @@ def one_thread_for_pictures() -> None:
     cv2.setNumThreads(1)
 
 
+def names_given(texts: list[str] | None) -> str | list[str] | None:
+    """What an option names: given once, several names with commas between them; given again, each is one name."""
+    return texts[0] if texts and len(texts) == 1 else texts or None
+
+
 def option(key: str, *names: str, of: type[BaseModel] = RunConfig, default: str | None = None) -> Any:
     """An option for a key of a configuration, with its description; `default` where the command has another one."""
     field = of.model_fields[key]

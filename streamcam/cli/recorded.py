@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from streamcam.cli.options import one_thread_for_pictures, option
+from streamcam.cli.options import names_given, one_thread_for_pictures, option
 from streamcam.config import MAX_CLASSES
 
 _OUT = typer.Option("-o", "--out", help="the folder for the outputs; a new one, or an empty one", show_default=False)
 _CLASSES = typer.Option(
     "--class",
     metavar="NAME[,NAME…]",
-    help="paint the strongest of these; by default the strongest of all",
+    help="paint the strongest of these; by default the strongest of all. Given again, each is one name, commas and all",
     show_default=False,
 )
 _TOP_K = typer.Option("--top-k", min=1, max=MAX_CLASSES, help="tell of the strongest so many classes")
@@ -23,16 +23,12 @@ _SOUND = typer.Option(help="which of the file's sounds, from 0; by default the b
 _FORCE = typer.Option("--force", help="write into a folder that is not empty: outputs of the same names are replaced")
 
 
-def _names_in(classes: str | None) -> list[str] | None:
-    return None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
-
-
 def explain(
     file: Annotated[str, typer.Argument(help="a recorded video, or sample (the clip that comes along)")],
     out: Annotated[Path, _OUT],
     model: Annotated[str, option("model")] = "motion",
     weights: Annotated[str | None, option("weights")] = None,
-    classes: Annotated[str | None, _CLASSES] = None,
+    classes: Annotated[list[str] | None, _CLASSES] = None,
     top_k: Annotated[int, _TOP_K] = 5,
     every: Annotated[int | None, _EVERY] = None,
     start: Annotated[str, typer.Option(help="begin here: seconds, mm:ss or hh:mm:ss")] = "0",
@@ -66,7 +62,7 @@ def explain(
             out,
             model=model,
             weights=weights,
-            classes=_names_in(classes),
+            classes=names_given(classes),
             top_k=top_k,
             every=every,
             start_s=seconds_of(start),
@@ -89,7 +85,7 @@ def image(
     out: Annotated[Path, _OUT],
     model: Annotated[str, option("model", default="imagenet")] = "imagenet",
     weights: Annotated[str | None, option("weights")] = None,
-    classes: Annotated[str | None, _CLASSES] = None,
+    classes: Annotated[list[str] | None, _CLASSES] = None,
     top_k: Annotated[int, _TOP_K] = 5,
     device: Annotated[str, option("device")] = "auto",
     precision: Annotated[str, option("precision")] = "auto",
@@ -113,7 +109,7 @@ def image(
             out,
             model=model,
             weights=weights,
-            classes=_names_in(classes),
+            classes=names_given(classes),
             top_k=top_k,
             device=device,
             precision=precision,

@@ -3,13 +3,13 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 
 from streamcam.errors import StreamcamError
 from streamcam.evaluate.truth import PICTURES, VIDEOS, Item
+from streamcam.models.names import class_index
 
 TABLE, NAMES = "truth.csv", "classes.yaml"
 NEEDED = ("clip", "class")
@@ -128,21 +128,15 @@ def read_names(data: Path) -> dict[str, tuple[str, ...]]:
 def find_indices(
     labels: Sequence[str], names: Mapping[str, Sequence[str]], classes: Sequence[str]
 ) -> dict[str, list[int]]:
-    """Each class of the truth → the indices of the model's classes that count as it, whatever their case.
+    """Each class of the truth → the indices of the model's classes that count as it, spelt so or in any case.
 
     Raises:
         StreamcamError: the model has no such class.
     """
-    known = {name.casefold(): i for i, name in reversed(list(enumerate(classes)))}
     found = {}
     for label in labels:
-        wanted = names.get(label, (label,))
-        missing = next((name for name in wanted if name.casefold() not in known), None)
-        if missing is not None:
-            close = get_close_matches(missing.casefold(), known, n=3)
-            hint = f"did you mean {' or '.join(close)}?" if close else f"it has {len(classes)} others"
-            raise StreamcamError(
-                f"the model has no class {missing!r} ({hint}); {NAMES} can say which of its classes count as {label!r}"
-            )
-        found[label] = [known[name.casefold()] for name in wanted]
+        try:
+            found[label] = [class_index(name, classes, of="the model") for name in names.get(label, (label,))]
+        except StreamcamError as e:
+            raise StreamcamError(f"{e}; {NAMES} can say which of its classes count as {label!r}") from e
     return found
