@@ -189,7 +189,7 @@ def test_your_own_network_is_exact_by_the_names_of_its_parts() -> None:
             "AdaptiveAvgPool3d",
         ),
         (nn.Sequential(nn.Conv3d(3, 4, 1), nn.ReLU()), {}, "it has no global average pooling"),
-        (torchvision.models.vit_b_16(), {}, "class token"),
+        (torchvision.models.VisionTransformer(32, 16, 1, 2, 8, 8), {}, "class token"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
