@@ -1,20 +1,21 @@
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from threading import Event
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
+from support.memory import Keeper
 from support.ports import unused_port
-from torch import nn
 
-from streamcam.models.base import CamModel, ModelSpec
-from streamcam.models.head import Head
 from streamcam.records import ClipFormat, Frame
+
+if TYPE_CHECKING:  # PyTorch takes seconds to load, and not every test needs it
+    from streamcam.models import CamModel
 
 # A shell ignores SIGINT for what it runs in the background, and so would the processes that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,9 +24,24 @@ VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "needs_cuda" in item.keywords and not torch.cuda.is_available() and not os.environ.get("FAIL_WITHOUT_CUDA"):
+    needing = [item for item in items if "needs_cuda" in item.keywords]
+    if not needing or os.environ.get("FAIL_WITHOUT_CUDA"):
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in needing:
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
+
+
+keeper = Keeper()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    done = yield
+    keeper.look()
+    return done
 
 
 @pytest.fixture
@@ -63,8 +79,14 @@ TINY_FORMAT = ClipFormat(length=4, fps=10, resize=(18, 24), crop=(16, 16), mean=
 
 
 @pytest.fixture
-def tiny() -> CamModel:
+def tiny() -> "CamModel":
     """A 3D network with 3 classes that takes milliseconds: heat slices [4,8,8] for 4 frames of 16×16 pixels."""
+    import torch
+    from torch import nn
+
+    from streamcam.models import CamModel, ModelSpec
+    from streamcam.models.head import Head
+
     torch.manual_seed(0)
     features = nn.Sequential(
         nn.Conv3d(3, 8, 3, padding=1), nn.BatchNorm3d(8), nn.ReLU(), nn.Conv3d(8, 6, 3, (1, 2, 2), 1), nn.ReLU()
@@ -74,8 +96,14 @@ def tiny() -> CamModel:
 
 
 @pytest.fixture
-def tiny_framewise() -> CamModel:
+def tiny_framewise() -> "CamModel":
     """The same in 2D: it looks at each frame alone."""
+    import torch
+    from torch import nn
+
+    from streamcam.models import CamModel, ModelSpec
+    from streamcam.models.head import Head
+
     torch.manual_seed(1)
     features = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU())
     spec = ModelSpec("tiny2d", "a test", ("red", "green", "blue"), TINY_FORMAT, framewise=True, heat_scale=2.0)

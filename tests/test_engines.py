@@ -12,6 +12,7 @@ from streamcam.engines import Engine, make_engine
 from streamcam.engines.device import (
     Runner,
     a_core_left_free,
+    cpu_has_bf16,
     fold_batch_norm,
     pick_device,
     pick_precision,
@@ -219,6 +220,26 @@ def test_auto_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -
         assert pick_precision("auto", torch.device("cpu")) == expected
     with pytest.raises(StreamcamError, match="no such precision"):
         pick_precision("fp8", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "capability", "expected"),
+    [
+        ("avx2 avx512f avx512_bf16", "AVX512", True),
+        ("avx2 avx512f amx_bf16", "AVX512_VNNI", True),
+        ("avx2 avx512f avx512_bf16", "AVX2", False),  # the processor has it, PyTorch was told to leave it
+        ("avx2 avx512f", "AVX512", False),
+        ("avx2 fma", "AVX2", False),
+        ("asimd bf16", "DEFAULT", True),  # ARM
+    ],
+)
+def test_bf16_is_native_where_the_processor_has_it_and_pytorch_may_use_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, capability: str, expected: bool
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu sse {flags}\n")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert cpu_has_bf16(cpuinfo=tmp_path / "cpuinfo") is expected
+    assert not cpu_has_bf16(cpuinfo=tmp_path / "none")
 
 
 @pytest.mark.parametrize(

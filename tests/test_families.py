@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from conftest import TINY_FORMAT
-from pytorch_grad_cam import GradCAM
 from torch import Tensor, nn
 
 from streamcam.errors import StreamcamError
@@ -63,6 +62,8 @@ def test_the_heat_pools_to_the_logits_of_the_unmodified_network(name: str) -> No
     ],
 )
 def test_it_is_what_grad_cam_finds_up_to_its_scale(name: str, layer: str) -> None:
+    from pytorch_grad_cam import GradCAM  # it brings scikit-learn: 100 MB that nothing else needs
+
     framewise = SPECS[name].framewise
     x = torch.randn((1, 3, 96, 64) if framewise else (1, 3, 8, 64, 96))
     network = lively(reference(name), x)
@@ -189,7 +190,7 @@ def test_your_own_network_is_exact_by_the_names_of_its_parts() -> None:
             "AdaptiveAvgPool3d",
         ),
         (nn.Sequential(nn.Conv3d(3, 4, 1), nn.ReLU()), {}, "it has no global average pooling"),
-        (torchvision.models.vit_b_16(), {}, "class token"),
+        (torchvision.models.VisionTransformer(32, 16, 1, 2, 8, 8), {}, "class token"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -70,11 +70,14 @@ def pick_precision(name: str, device: torch.device, *, half: str = "bf16") -> st
     return name
 
 
-def cpu_has_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 natively. (PyTorch emulates it, slowly, where it does not.)"""
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text().split() if cpuinfo.exists() else []
-    return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags))
+def cpu_has_bf16(*, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether PyTorch multiplies bfloat16 natively: it emulates it, slowly, where the processor does not.
+
+    So it does where it was told to leave AVX-512 alone, by `ATEN_CPU_CAPABILITY=avx2`.
+    """
+    flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
+    wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    return "bf16" in flags or (wide and bool({"avx512_bf16", "amx_bf16"} & flags))
 
 
 def usable_cores(*, pinned_to: int | None = None, quota: Path = CPU_QUOTA) -> int:
