@@ -11,7 +11,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 from streamcam.sources.address import parse_address
-from streamcam.sources.seek import begin_of
+from streamcam.sources.extent import begin_of
 
 COPIED = frozenset({"aac", "alac", "ac3", "eac3", "flac", "mp3", "opus"})
 """What players open in an mp4; anything else becomes AAC."""

@@ -21,6 +21,9 @@ from streamcam.sources.state import DEAD_AFTER_S
 MAX_PIXELS = 8192 * 8192
 """In one picture. What claims more is refused before memory is taken for it; twice the area of 8K passes."""
 
+GEN_PTS = 0x1
+"""FFmpeg's AVFMT_FLAG_GENPTS."""
+
 NOT_TAKEN = {
     errno.EIO: "it breaks off, or sends us elsewhere (then give that address itself)",
     errno.EINVAL: "not a video, or a playlist that sends us elsewhere (then give the stream's address itself)",
@@ -54,6 +57,7 @@ def open_video(address: Address, stop: Event | None = None, *, hwaccel: HWAccel 
     container = _container_or_reason(address, hwaccel)
     if isinstance(container, str):  # raised here, and not where the cause would be its context, with the password
         raise StreamcamError(f"cannot open {address.shown}: {container}")
+    container.flags &= ~GEN_PTS  # PyAV has FFmpeg make times up, in the wrong order
     try:
         _prepare(container, address.shown)
     except BaseException:
@@ -110,8 +114,9 @@ def _container_or_reason(address: Address, hwaccel: HWAccel | None) -> InputCont
 
 
 def _open_container(address: Address, hwaccel: HWAccel | None) -> InputContainer:
-    # FFmpeg's own look at the first pictures obeys max_pixels, too.
-    options = {"max_pixels": str(MAX_PIXELS), **address.options}
+    # FFmpeg's own look at the first pictures obeys max_pixels, too; a clock that is set back must not be taken for one
+    # that has run for 26.5 hours.
+    options = {"max_pixels": str(MAX_PIXELS), "correct_ts_overflow": "0", **address.options}
     timeout_s = (NETWORK_TIMEOUT_S, DEAD_AFTER_S) if address.live else None
     if address.format == "v4l2":
         with suppress(*FAILURES):

@@ -10,6 +10,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
+from streamcam.sources.clock import Order
+from streamcam.sources.extent import frame_rate, held_back, seconds
 from streamcam.sources.opening import FAILURES, why_not
 from streamcam.sources.state import DEAD_AFTER_S, STALLED_AFTER_S
 
@@ -35,6 +37,7 @@ class Reader:
         """Why there are no more pictures; None after a file's end or a stop."""
         self._container, self._live, self._drops = container, live, drops
         self._stream = container.streams.video[0]
+        self._order = Order(1 / frame_rate(self._stream), holds_back=held_back(self._stream))
         self._waiting_since_s: float | None = None
         self._packet_s = self._picture_s = time.monotonic()
 
@@ -44,16 +47,23 @@ class Reader:
         since_s = self._waiting_since_s
         return self._live and since_s is not None and time.monotonic() - since_s > STALLED_AFTER_S
 
-    def pictures(self, stop: Event) -> Iterator[VideoFrame]:
-        """All that decode, in order."""
+    def pictures(self, stop: Event) -> Iterator[tuple[VideoFrame, float | None]]:
+        """All that decode, in the order in which they are shown, and their times in seconds on the stream's own clock.
+
+        A time is None where the container says nothing of it.
+        """
         for packet in self._packets(stop):
+            if packet.size:
+                self._order.sent(seconds(packet.pts, packet.time_base), seconds(packet.dts, packet.time_base))
             try:
                 pictures = self._stream.decode(packet)
             except FAILURES:
                 self._drops["corrupt"] += 1
                 pictures = []
             if pictures:
-                yield from pictures
+                for picture in pictures:
+                    base = picture.time_base
+                    yield picture, self._order.time_of(seconds(picture.pts, base), seconds(picture.dts, base))
                 self._picture_s = time.monotonic()
             elif self._live and time.monotonic() - self._picture_s > NO_PICTURE_AFTER_S:
                 self.reason = f"what comes has given no picture for {NO_PICTURE_AFTER_S:g} s"

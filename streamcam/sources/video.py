@@ -18,9 +18,11 @@ from av.video.frame import VideoFrame
 from streamcam.errors import StreamcamError
 from streamcam.records import CardPicture, Frame, Image, Picture
 from streamcam.sources.address import Address
+from streamcam.sources.clock import Course
+from streamcam.sources.extent import USUAL_FPS, Extent, begin_of, extent_of, frame_rate, rate_is_guessed, seconds
 from streamcam.sources.opening import FAILURES, MAX_PIXELS, open_video
 from streamcam.sources.reading import Reader
-from streamcam.sources.seek import begin_of, seek
+from streamcam.sources.seek import seek
 from streamcam.sources.state import Backoff, SourceState
 from streamcam.sources.times import MAX_LATE_S, LiveTimes, Pace, Rate, RateLimit
 
@@ -93,6 +95,10 @@ class VideoSource:
         self._renewed, self._decoder, self._backoff = renewed, decoder, backoff or Backoff()
         self._state = SourceState("connecting")
         self._index = self._session = self._captured_ns = 0
+        self._extent: Extent | None = None
+        self._course = Course(1 / USUAL_FPS)
+        self._seen: tuple[float, float] | None = None
+        self._seeks = start_s > 0
         self._container: InputContainer | None = None
         self._reader: Reader | None = None
         self._lock = Lock()
@@ -113,18 +119,34 @@ class VideoSource:
         return str(self.status)
 
     @property
-    def duration_s(self) -> float | None:
-        """How long the file's pictures go on, in seconds; None where it does not say."""
+    def extent(self) -> Extent | None:
+        """From when to when the file's pictures go, as `Frame.pts_s`; None where it does not say.
+
+        Where the container has no table of it, the whole file is read, and nothing decoded.
+        """
         container = self.open()
-        stream = container.streams.video[0]
-        if stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        return container.duration / 1e6 if container.duration else None
+        if self._address.host is not None or self._address.url == "pipe:0" or self._address.format == "lavfi":
+            return Extent(0.0, container.duration / 1e6) if container.duration else None
+        if self._extent is None:
+            with open_video(self._address) as unread:
+                self._extent = extent_of(unread.streams.video[0])
+        return self._extent
+
+    @property
+    def duration_s(self) -> float | None:
+        """When the file's pictures end, in seconds from its beginning; None where it does not say."""
+        extent = self.extent
+        return None if extent is None else extent.end_s
 
     @property
     def fps(self) -> float:
         """Frames a second, as the file says; 25 where it does not."""
-        return float(self.open().streams.video[0].average_rate or 25)
+        return frame_rate(self.open().streams.video[0])
+
+    @property
+    def stretches(self) -> list[tuple[float, float]]:
+        """Where a file's clock ran without being set: what it showed at the beginning of each, and `pts_s` then."""
+        return self._course.stretches
 
     def open(self, stop: Event | None = None) -> InputContainer:
         """Open it now, if it is not open: for who would rather have an error than wait for a camera.
@@ -158,6 +180,10 @@ class VideoSource:
                 if not self._connect(stop):
                     return
                 yield from self._read(stop)
+                if not stop.is_set() and not self.live and self._seeks and self._seen is None:
+                    self._seeks = False  # it may have gone too far: read what comes before as well
+                    self._let_go()
+                    continue
                 if stop.is_set() or not (self.live or self._loop):
                     break
                 if not self.live and self._index == first:
@@ -166,12 +192,21 @@ class VideoSource:
                 if self.live and not self._wait_for_next_try(stop):
                     return
         if self._index == 0 and not stop.is_set():
-            why = (
-                "an MP4 with its index at the end? Give the file itself"
-                if self._address.url == "pipe:0"
-                else f"damaged, or of more than {MAX_PIXELS / 1e6:.0f} million pixels"
-            )
-            raise StreamcamError(f"cannot decode a single picture of {self.shown} ({why})")
+            raise StreamcamError(self._why_nothing())
+
+    def _why_nothing(self) -> str:
+        if self._seen is not None:
+            first_s, end_s = self._seen
+            if end_s <= self._start_s:
+                return f"{self.shown} ends after {end_s:.2f} s: there is nothing from {self._start_s:g} s on"
+            if first_s >= self._end_s:
+                return f"{self.shown} begins at {first_s:.2f} s: there is nothing before {self._end_s:g} s"
+        why = (
+            "an MP4 with its index at the end? Give the file itself"
+            if self._address.url == "pipe:0"
+            else f"damaged, or of more than {MAX_PIXELS / 1e6:.0f} million pixels"
+        )
+        return f"cannot decode a single picture of {self.shown} ({why})"
 
     def close(self) -> None:
         """Close it. Closing twice is fine; what another thread is still reading is closed when it has done."""
@@ -263,14 +298,14 @@ class VideoSource:
         by_arrival = self.open().format.name in NO_OWN_TIMES
         limit, last = RateLimit(), None
         times, rate = LiveTimes(by_arrival), Rate()
-        for picture in reader.pictures(stop):
+        for picture, own_s in reader.pictures(stop):
             size, now_ns = (picture.width, picture.height), time.monotonic_ns()
-            pts_s, due_ns, late_s = times.read(picture.time, now_ns)
+            pts_s, due_ns, late_s = times.read(own_s, now_ns)
             if size != last or (not by_arrival and rate.changes(pts_s)):
                 self._begin_session()
                 self._backoff.reset()
                 times, rate, last = LiveTimes(by_arrival), Rate(), size
-                pts_s, due_ns, late_s = times.read(picture.time, now_ns)
+                pts_s, due_ns, late_s = times.read(own_s, now_ns)
             if stop.is_set():
                 return
             if late_s > MAX_LATE_S:
@@ -281,13 +316,9 @@ class VideoSource:
                 yield from self._frames_of(picture, pts_s, self._clock() - (now_ns - due_ns))
 
     def _file_frames(self, reader: Reader, stop: Event) -> Iterator[Frame]:
-        container = self.open()
         pace = Pace(self._clock, stop) if self._paced else None
-        if self._start_s > 0:
-            seek(container, container.streams.video[0], begin_of(container) + self._start_s)
-        last: tuple[float, tuple[int, int]] | None = None
-        for picture in reader.pictures(stop):
-            pts_s, size = self._file_time(container, picture), (picture.width, picture.height)
+        last: tuple[int, int] | None = None
+        for picture, pts_s, is_new in self._timed(reader, stop):
             if pts_s >= self._end_s:
                 return
             if pts_s < self._start_s:
@@ -295,15 +326,29 @@ class VideoSource:
             captured_ns = self._clock() if pace is None else pace.wait(pts_s)
             if stop.is_set():
                 return
-            if last is None or pts_s < last[0] or size != last[1]:
+            size = picture.width, picture.height
+            if is_new or size != last:
                 self._begin_session()
-            last = pts_s, size
+            last = size
             yield from self._frames_of(picture, pts_s, captured_ns)
 
-    def _file_time(self, container: InputContainer, picture: VideoFrame) -> float:
-        if picture.time is not None:
-            return float(picture.time) - begin_of(container)
-        return self._start_s + self._index / self.fps
+    def _timed(self, reader: Reader, stop: Event) -> Iterator[tuple[VideoFrame, float, bool]]:
+        """A file's pictures, about from `start_s` on; when each comes, and whether the clock was set before it."""
+        container = self.open()
+        stream = container.streams.video[0]
+        begin_s, step_s = begin_of(container), 1 / self.fps
+        if rate_is_guessed(stream):
+            log.warning("%s does not say how many frames a second it has: taken for %g", self.name, 1 / step_s)
+        self._course = Course(step_s, begin_s=begin_s)
+        lost = self._seeks and seek(container, stream, begin_s + self._start_s)
+        for picture, own_s in reader.pictures(stop):
+            lost &= own_s is None
+            if lost:
+                continue  # where in the file this is, only a picture with a time tells
+            lasts_s = seconds(picture.duration, picture.time_base)
+            pts_s, is_new = self._course.place(own_s, lasts_s)
+            self._seen = (self._seen or (pts_s,))[0], pts_s + (lasts_s or step_s)
+            yield picture, pts_s, is_new
 
 
 def _to_rgb(picture: VideoFrame) -> Image:
