@@ -69,7 +69,7 @@ class Order:
         """
         is_first = self._shown < 0
         decoded_s = self._decoded_s(dts_s)
-        if decoded_s is None:
+        if decoded_s is None or not self._all_have_dts:
             return pts_s
         if pts_s is not None and (is_first or (self._has_pts and not self._is_wrong(pts_s))):
             self._early_s, self._last_pts_s = pts_s - decoded_s, pts_s
@@ -79,7 +79,7 @@ class Order:
     def _has_pts(self) -> bool:
         """Whether the container has times to be shown, and not what FFmpeg makes of the others."""
         made_up = self._sent > 1 and not (self._all_have_pts and self._differ)
-        return not (self._all_have_dts and (made_up or self._distrusted))
+        return not made_up and not self._distrusted
 
     def _is_wrong(self, pts_s: float) -> bool:
         """Whether a picture's time is out of order, though the clock was not set; then the others are not believed."""
@@ -158,6 +158,10 @@ class Course:
             at_s = max(at_s + self._lasts_s, self._at_s + self._lasts_s / 4)
         self._at_s, self._lasts_s = at_s, lasts_s or self._step_s
         return Place(at_s, is_new)
+
+    def on_course(self, own_s: float) -> float:
+        """The same for a time out of turn."""
+        return own_s + self._turns * WRAP_S + self._shift_s
 
     def _unwrapped(self, own_s: float) -> float:
         if self._known_s is not None and abs(own_s + (self._turns + 1) * WRAP_S - self._known_s) < MAX_JUMP_S:

@@ -39,8 +39,11 @@ def has_no_times(container: InputContainer) -> bool:
 
 def frame_rate(stream: VideoStream) -> float:
     """Frames a second, as the stream says; `USUAL_FPS` where it does not."""
-    averaged = None if has_no_times(container_of(stream)) else stream.average_rate
-    return float(averaged or stream.guessed_rate or USUAL_FPS)
+    if stream.average_rate and not has_no_times(container_of(stream)):
+        return float(stream.average_rate)
+    # Where fields are counted, it is twice as much.
+    rates = [rate for rate in (stream.codec_context.framerate, stream.guessed_rate) if rate]
+    return float(min(rates, default=USUAL_FPS))
 
 
 def rate_is_guessed(stream: VideoStream) -> bool:
@@ -101,24 +104,25 @@ def _tagged_s(stream: VideoStream) -> float | None:
 def _from_packets(stream: VideoStream) -> Extent | None:
     step_s = 1 / frame_rate(stream)
     course = Course(step_s, begin_s=begin_of(container_of(stream)))
-    first_s, end_s = float("inf"), None
+    begin_s, end_s, late_s, all_shown = float("inf"), None, None, True
     for number, packet in enumerate(_packets(stream)):
-        shown_s, lasts_s = _shown(packet, course)
-        first_s = min(first_s, shown_s) if number < KEPT else first_s
-        end_s = max(end_s or 0.0, shown_s + (lasts_s or step_s))
-    return None if end_s is None else Extent(max(0.0, first_s), end_s)
+        pts_s, dts_s = seconds(packet.pts, packet.time_base), seconds(packet.dts, packet.time_base)
+        lasts_s = seconds(packet.duration, packet.time_base) or step_s
+        if dts_s is None and pts_s is not None:
+            shown_s = course.on_course(pts_s)
+        else:
+            at_s = course.place(dts_s, lasts_s).at_s
+            own_late_s = None if pts_s is None or dts_s is None else pts_s - dts_s
+            late_s = own_late_s if late_s is None else late_s
+            all_shown &= own_late_s is not None
+            # The last picture is decoded as much before it is shown as the first.
+            shown_s = at_s + ((own_late_s if all_shown else late_s) or 0.0)
+        begin_s = min(begin_s, shown_s) if number < KEPT else begin_s
+        end_s = max(end_s or 0.0, shown_s + lasts_s)
+    return None if end_s is None else Extent(max(0.0, begin_s), end_s)
 
 
 def _packets(stream: VideoStream) -> "Iterator[Packet[VideoStream]]":
     """All there are; of a damaged file, those before the place where it cannot be read any further."""
     with suppress(*FAILURES, IndexError):
         yield from (packet for packet in container_of(stream).demux(stream) if packet.size)
-
-
-def _shown(packet: "Packet[VideoStream]", course: Course) -> tuple[float, float | None]:
-    """When a packet's picture is shown, and for how long, in seconds."""
-    base = packet.time_base
-    pts_s, dts_s = seconds(packet.pts, base), seconds(packet.dts, base)
-    lasts_s = seconds(packet.duration, base) or None
-    place = course.place(pts_s if dts_s is None else dts_s, lasts_s)
-    return place.at_s + (0.0 if pts_s is None or dts_s is None else pts_s - dts_s), lasts_s

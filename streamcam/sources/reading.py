@@ -38,6 +38,8 @@ class Reader:
         self._container, self._live, self._drops = container, live, drops
         self._stream = container.streams.video[0]
         self._order = Order(1 / frame_rate(self._stream), holds_back=held_back(self._stream))
+        self.needs_key = False
+        """Whether what comes before the next key picture is passed over, as after a seek: it needs others to decode."""
         self._waiting_since_s: float | None = None
         self._packet_s = self._picture_s = time.monotonic()
 
@@ -53,6 +55,9 @@ class Reader:
         A time is None where the container says nothing of it.
         """
         for packet in self._packets(stop):
+            self.needs_key &= not packet.is_keyframe
+            if self.needs_key:
+                continue
             if packet.size:
                 self._order.sent(seconds(packet.pts, packet.time_base), seconds(packet.dts, packet.time_base))
             try:

@@ -4,7 +4,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from streamcam.sources.extent import begin_of, has_no_times, seconds
+from streamcam.sources.extent import DEEP, begin_of, has_no_times, seconds
 
 BACK_S = (0.0, 2.0, 10.0, 60.0)
 """How much earlier to look, attempt by attempt: without an index, FFmpeg may come out behind the place asked for."""
@@ -23,9 +23,10 @@ def seek(container: InputContainer, stream: VideoStream, at_s: float) -> bool:
         at_s: in seconds, by the file's own clock.
 
     Returns:
-        False where nothing can be looked for: a bare stream is read from where it is, its beginning.
+        False where nothing can be looked for, since few pictures have times: it is read from its beginning.
     """
-    if has_no_times(container):
+    several_a_time = "mpeg" in container.format.name.split(",") and stream.codec_context.codec.canonical_name in DEEP
+    if has_no_times(container) or several_a_time:
         return False
     for back_s in BACK_S:
         if at_s - back_s <= begin_of(container):

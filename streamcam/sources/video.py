@@ -340,7 +340,7 @@ class VideoSource:
         if rate_is_guessed(stream):
             log.warning("%s does not say how many frames a second it has: taken for %g", self.name, 1 / step_s)
         self._course = Course(step_s, begin_s=begin_s)
-        lost = self._seeks and seek(container, stream, begin_s + self._start_s)
+        lost = reader.needs_key = self._seeks and seek(container, stream, begin_s + self._start_s)
         for picture, own_s in reader.pictures(stop):
             lost &= own_s is None
             if lost:
