@@ -24,8 +24,8 @@ KEPT = 64
 class Order:
     """The times of a decoder's pictures on the stream's own clock.
 
-    Where the container has times to be shown, these are taken: some packet's differs from its time to be decoded. Where
-    it has times to be decoded alone (AVI, ASF), a decoder that holds back two packets gives
+    Where the container has times to be shown, these are taken. Where it has times to be decoded alone (AVI, ASF), or
+    calls these times to be shown, they rise from packet to packet; a decoder that holds back two packets gives
 
         packets, as decoded   I0  P3  B1  B2  P6  B4 …      dts  0  1  2  3  4  5 …
         pictures, as shown            I0  B1  B2  P3 …      each has the dts of two packets ago: 0  1  2  3 …
@@ -39,37 +39,38 @@ class Order:
             holds_back: how many packets the decoder holds back at most; else, as many as before its first picture.
         """
         self._max_back_s, self._holds_back = MAX_BACK_STEPS * step_s, holds_back
-        self._dts_s: deque[float | None] = deque(maxlen=KEPT)
+        self._packets: deque[tuple[float | None, float | None]] = deque(maxlen=KEPT)
         self._sent = 0
-        self._all_have_dts, self._all_have_pts, self._differ = True, True, False
+        self._all_have_pts, self._all_have_dts, self._differ, self._rise = True, True, False, True
         self._set_at = -KEPT  # the number of the packet with which the stream's clock was last set
         self._held: int | None = None
-        self._shown = -1  # the number of the packet whose dts the last picture has
+        self._shown = -1  # the number of the packet in whose turn the last picture was shown
         self._early_s = 0.0
         self._last_pts_s: float | None = None
         self._distrusted = False
 
     def sent(self, pts_s: float | None, dts_s: float | None) -> None:
         """A packet goes into the decoder, with the container's times in seconds, as far as it has any."""
-        before_s = self._dts_s[-1] if self._dts_s else None
-        if dts_s is not None and before_s is not None and self._jumps(dts_s - before_s):
+        last_pts_s, last_dts_s = self._packets[-1] if self._packets else (None, None)
+        if dts_s is not None and last_dts_s is not None and self._jumps(dts_s - last_dts_s):
             self._set_at = self._sent
-        self._all_have_dts &= dts_s is not None
+        elif pts_s is not None and last_pts_s is not None and pts_s <= last_pts_s:
+            self._rise = False
         self._all_have_pts &= pts_s is not None
+        self._all_have_dts &= dts_s is not None
         self._differ |= pts_s is not None and dts_s is not None and pts_s != dts_s
-        self._dts_s.append(dts_s)
+        self._packets.append((pts_s, dts_s))
         self._sent += 1
 
-    def time_of(self, pts_s: float | None, dts_s: float | None) -> float | None:
-        """The next picture's time; None where the container says nothing of it.
+    def time_of(self, pts_s: float | None) -> float | None:
+        """The time of the picture that comes out next; None where the container says nothing of it.
 
         Args:
             pts_s: the time to be shown of the packet that the picture comes from.
-            dts_s: the time to be decoded of the packet that brought it out; None at the end of the stream.
         """
         is_first = self._shown < 0
-        decoded_s = self._decoded_s(dts_s)
-        if decoded_s is None or not self._all_have_dts:
+        decoded_s = self._decoded_s()
+        if decoded_s is None:
             return pts_s
         if pts_s is not None and (is_first or (self._has_pts and not self._is_wrong(pts_s))):
             self._early_s, self._last_pts_s = pts_s - decoded_s, pts_s
@@ -77,13 +78,16 @@ class Order:
 
     @property
     def _has_pts(self) -> bool:
-        """Whether the container has times to be shown, and not what FFmpeg makes of the others."""
-        made_up = self._sent > 1 and not (self._all_have_pts and self._differ)
-        return not made_up and not self._distrusted
+        """Whether there are times to be shown, and not what FFmpeg makes of the others."""
+        if self._distrusted or (self._all_have_dts and not self._all_have_pts):
+            return False
+        return self._sent == 1 or not self._rise or (self._all_have_dts and self._differ)
 
     def _is_wrong(self, pts_s: float) -> bool:
         """Whether a picture's time is out of order, though the clock was not set; then the others are not believed."""
-        step_s = pts_s - (self._last_pts_s if self._last_pts_s is not None else pts_s - 1e-9)
+        if self._last_pts_s is None:
+            return False
+        step_s = pts_s - self._last_pts_s
         if self._jumps(step_s) and self._sent - self._set_at <= KEPT:
             self._set_at = -KEPT
             return False
@@ -93,18 +97,17 @@ class Order:
     def _jumps(self, step_s: float) -> bool:
         return not -self._max_back_s <= step_s <= MAX_JUMP_S
 
-    def _decoded_s(self, dts_s: float | None) -> float | None:
-        """The dts of the packet in whose turn the picture is shown."""
-        number = self._shown + 1
-        if dts_s is not None:
-            newest = next((i for i, sent_s in enumerate(reversed(self._dts_s), start=1) if sent_s == dts_s), None)
-            if newest is not None:
-                brought_by = self._sent - newest
-                self._held = min(brought_by, self._holds_back) if self._held is None else self._held
-                number = max(number, brought_by - self._held)
-        self._shown = number
-        oldest = self._sent - len(self._dts_s)
-        return self._dts_s[number - oldest] if oldest <= number < self._sent else None
+    def _decoded_s(self) -> float | None:
+        """The time, to be decoded, of the packet in whose turn the picture is shown; None where that is not known."""
+        self._held = min(self._sent - 1, self._holds_back) if self._held is None else self._held
+        self._shown = max(self._shown + 1, self._sent - 1 - self._held)
+        kept = self._shown - (self._sent - len(self._packets))
+        if not 0 <= kept < len(self._packets):
+            return None
+        pts_s, dts_s = self._packets[kept]
+        if self._all_have_dts:
+            return dts_s
+        return pts_s if self._all_have_pts and self._rise else None
 
 
 class Place(NamedTuple):
@@ -123,14 +126,15 @@ class Course:
     missing, doubled, or a little out of order are put right.
     """
 
-    def __init__(self, step_s: float, *, begin_s: float = 0.0) -> None:
+    def __init__(self, step_s: float, *, begin_s: float = 0.0, gaps: bool = False) -> None:
         """Begin.
 
         Args:
             step_s: how long a picture lasts, where that is not told.
             begin_s: the clock's time at the beginning.
+            gaps: whether a long step ahead is one: nothing was to be seen meanwhile, and the clock was not set.
         """
-        self._step_s = step_s
+        self._step_s, self._gaps = step_s, gaps
         self._shift_s, self._turns = -begin_s, 0
         self._known_s: float | None = None
         self._at_s: float | None = None
@@ -170,5 +174,6 @@ class Course:
 
     def _is_set(self, ahead_s: float, early_s: float) -> bool:
         """Whether a clock was set, by how far a time is ahead of the last, and how much earlier than it was due."""
-        longest_s = max(MAX_JUMP_S, MAX_BACK_STEPS * self._step_s, self._lasts_s)
-        return ahead_s < -MAX_BACK_STEPS * self._step_s or -early_s > longest_s
+        if ahead_s < -MAX_BACK_STEPS * self._step_s:
+            return True
+        return not self._gaps and -early_s > max(MAX_JUMP_S, MAX_BACK_STEPS * self._step_s)

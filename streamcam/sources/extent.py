@@ -15,6 +15,9 @@ from streamcam.sources.opening import FAILURES
 NO_TIMESTAMPS = 0x80
 """FFmpeg's AVFMT_NOTIMESTAMPS."""
 
+TIMES_MAY_JUMP = 0x200
+"""FFmpeg's AVFMT_TS_DISCONT."""
+
 USUAL_FPS = 25.0
 """What a stream is taken for that does not tell; FFmpeg does the same."""
 
@@ -51,6 +54,17 @@ def rate_is_guessed(stream: VideoStream) -> bool:
     container = container_of(stream)
     still = "pipe" in container.format.name or "image" in container.format.name
     return has_no_times(container) and not still and not stream.codec_context.framerate
+
+
+def course_of(stream: VideoStream) -> Course:
+    """The course of a file's time.
+
+    In a broadcast (.ts, .mpg) or a bare stream, a long step ahead is a clock that was set. Elsewhere all that there is
+    has its place in time, and sound may go on where pictures pause.
+    """
+    container = container_of(stream)
+    gaps = not container.format.flags & (TIMES_MAY_JUMP | NO_TIMESTAMPS)
+    return Course(1 / frame_rate(stream), begin_s=begin_of(container), gaps=gaps)
 
 
 def held_back(stream: VideoStream) -> int:
@@ -103,7 +117,7 @@ def _tagged_s(stream: VideoStream) -> float | None:
 
 def _from_packets(stream: VideoStream) -> Extent | None:
     step_s = 1 / frame_rate(stream)
-    course = Course(step_s, begin_s=begin_of(container_of(stream)))
+    course = course_of(stream)
     begin_s, end_s, late_s, all_shown = float("inf"), None, None, True
     for number, packet in enumerate(_packets(stream)):
         pts_s, dts_s = seconds(packet.pts, packet.time_base), seconds(packet.dts, packet.time_base)

@@ -67,8 +67,7 @@ class Reader:
                 pictures = []
             if pictures:
                 for picture in pictures:
-                    base = picture.time_base
-                    yield picture, self._order.time_of(seconds(picture.pts, base), seconds(picture.dts, base))
+                    yield picture, self._order.time_of(seconds(picture.pts, picture.time_base))
                 self._picture_s = time.monotonic()
             elif self._live and time.monotonic() - self._picture_s > NO_PICTURE_AFTER_S:
                 self.reason = f"what comes has given no picture for {NO_PICTURE_AFTER_S:g} s"

@@ -19,7 +19,16 @@ from streamcam.errors import StreamcamError
 from streamcam.records import CardPicture, Frame, Image, Picture
 from streamcam.sources.address import Address
 from streamcam.sources.clock import Course
-from streamcam.sources.extent import USUAL_FPS, Extent, begin_of, extent_of, frame_rate, rate_is_guessed, seconds
+from streamcam.sources.extent import (
+    USUAL_FPS,
+    Extent,
+    begin_of,
+    course_of,
+    extent_of,
+    frame_rate,
+    rate_is_guessed,
+    seconds,
+)
 from streamcam.sources.opening import FAILURES, MAX_PIXELS, open_video
 from streamcam.sources.reading import Reader
 from streamcam.sources.seek import seek
@@ -339,7 +348,7 @@ class VideoSource:
         begin_s, step_s = begin_of(container), 1 / self.fps
         if rate_is_guessed(stream):
             log.warning("%s does not say how many frames a second it has: taken for %g", self.name, 1 / step_s)
-        self._course = Course(step_s, begin_s=begin_s)
+        self._course = course_of(stream)
         lost = reader.needs_key = self._seeks and seek(container, stream, begin_s + self._start_s)
         for picture, own_s in reader.pictures(stop):
             lost &= own_s is None
