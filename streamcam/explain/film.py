@@ -126,7 +126,8 @@ def explain(
         per_frame = PerFrame(engine.runner.context, top_k=top_k, always=always)
         heat_name = _heat_name(heat, engine, frames=(span_s or 0.0) * source.fps, classes=max(top_k, len(always)))
         hidden = stack.enter_context(staged(folder, replaces=OUTPUTS))
-        with _Outputs(hidden, heat_name, uri, source.name, per_frame, always) as outputs:
+        sound = Sound.of(uri, stretches=lambda: source.stretches)
+        with _Outputs(hidden, heat_name, sound, source.name, per_frame, always) as outputs:
             explaining = _Explaining(per_frame, outputs)
             pipeline = _pipeline(source, engine, explaining, every or spec.temporal_stride)
             pipeline.run(wait=lambda: show(max(0.0, explaining.done_s - start_s), span_s))
@@ -178,14 +179,20 @@ class _Outputs:
     """The four outputs, frame by frame. To be used as a context: files are complete when it ends."""
 
     def __init__(
-        self, folder: Path, heat_name: str, uri: str, source: str, per_frame: PerFrame, classes: Sequence[int]
+        self,
+        folder: Path,
+        heat_name: str,
+        sound: Sound | None,
+        source: str,
+        per_frame: PerFrame,
+        classes: Sequence[int],
     ) -> None:
         labels = per_frame.context.labels
         self._folder, self._classes = folder, classes
         self._painter = Painter()
         self._story = Storyboard(labels, per_frame.scores, classes=classes)
         with ExitStack() as stack:
-            video = VideoRecorder(folder / OVERLAY, source, self._painter.overlay, sound=Sound.of(uri))
+            video = VideoRecorder(folder / OVERLAY, source, self._painter.overlay, sound=sound)
             self._video = stack.enter_context(video)
             recorder = ZarrRecorder if heat_name == ZARR else HeatRecorder
             self._heat = stack.enter_context(recorder(folder / heat_name, source, labels))

@@ -14,6 +14,9 @@ MAX_JUMP_S = 10.0
 MAX_BACK_STEPS = 4
 """A time that goes back by more frames than this is a new beginning, and not a muxer's mistake."""
 
+MAX_BACK_S = 0.1
+"""The same for sound, in seconds."""
+
 WRAP_S = 2**33 / 90_000
 """MPEG's clocks begin again after so long, 26.5 hours."""
 

@@ -49,11 +49,8 @@ class Reader:
         since_s = self._waiting_since_s
         return self._live and since_s is not None and time.monotonic() - since_s > STALLED_AFTER_S
 
-    def pictures(self, stop: Event) -> Iterator[tuple[VideoFrame, float | None]]:
-        """All that decode, in the order in which they are shown, and their times in seconds on the stream's own clock.
-
-        A time is None where the container says nothing of it.
-        """
+    def pictures(self, stop: Event) -> Iterator[VideoFrame]:
+        """All that decode, in the order in which they are shown; each one's `time` is right, or None."""
         for packet in self._packets(stop):
             self.needs_key &= not packet.is_keyframe
             if self.needs_key:
@@ -61,17 +58,22 @@ class Reader:
             if packet.size:
                 self._order.sent(seconds(packet.pts, packet.time_base), seconds(packet.dts, packet.time_base))
             try:
-                pictures = self._stream.decode(packet)
+                pictures = [self._timed(picture) for picture in self._stream.decode(packet)]
             except FAILURES:
                 self._drops["corrupt"] += 1
                 pictures = []
             if pictures:
-                for picture in pictures:
-                    yield picture, self._order.time_of(seconds(picture.pts, picture.time_base))
+                yield from pictures
                 self._picture_s = time.monotonic()
             elif self._live and time.monotonic() - self._picture_s > NO_PICTURE_AFTER_S:
                 self.reason = f"what comes has given no picture for {NO_PICTURE_AFTER_S:g} s"
                 return
+
+    def _timed(self, picture: VideoFrame) -> VideoFrame:
+        base = picture.time_base
+        time_s = self._order.time_of(seconds(picture.pts, base))
+        picture.pts = None if time_s is None or not base else round(time_s / base)
+        return picture
 
     def _packets(self, stop: Event) -> "Iterator[Packet[Any]]":
         """The video's packets. Others are seen as well, if it is live: sound alone is no sign of life."""

@@ -14,6 +14,7 @@ import numpy as np
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from streamcam.errors import StreamcamError
 from streamcam.records import CardPicture, Frame, Image, Picture
@@ -150,7 +151,11 @@ class VideoSource:
     @property
     def fps(self) -> float:
         """Frames a second, as the file says; 25 where it does not."""
-        return frame_rate(self.open().streams.video[0])
+        return frame_rate(self._stream)
+
+    @property
+    def _stream(self) -> VideoStream:
+        return self.open().streams.video[0]
 
     @property
     def stretches(self) -> list[tuple[float, float]]:
@@ -307,14 +312,14 @@ class VideoSource:
         by_arrival = self.open().format.name in NO_OWN_TIMES
         limit, last = RateLimit(), None
         times, rate = LiveTimes(by_arrival), Rate()
-        for picture, own_s in reader.pictures(stop):
+        for picture in reader.pictures(stop):
             size, now_ns = (picture.width, picture.height), time.monotonic_ns()
-            pts_s, due_ns, late_s = times.read(own_s, now_ns)
+            pts_s, due_ns, late_s = times.read(picture.time, now_ns)
             if size != last or (not by_arrival and rate.changes(pts_s)):
                 self._begin_session()
                 self._backoff.reset()
                 times, rate, last = LiveTimes(by_arrival), Rate(), size
-                pts_s, due_ns, late_s = times.read(own_s, now_ns)
+                pts_s, due_ns, late_s = times.read(picture.time, now_ns)
             if stop.is_set():
                 return
             if late_s > MAX_LATE_S:
@@ -343,19 +348,18 @@ class VideoSource:
 
     def _timed(self, reader: Reader, stop: Event) -> Iterator[tuple[VideoFrame, float, bool]]:
         """A file's pictures, about from `start_s` on; when each comes, and whether the clock was set before it."""
-        container = self.open()
-        stream = container.streams.video[0]
+        container, stream = self.open(), self._stream
         begin_s, step_s = begin_of(container), 1 / self.fps
         if rate_is_guessed(stream):
             log.warning("%s does not say how many frames a second it has: taken for %g", self.name, 1 / step_s)
         self._course = course_of(stream)
         lost = reader.needs_key = self._seeks and seek(container, stream, begin_s + self._start_s)
-        for picture, own_s in reader.pictures(stop):
-            lost &= own_s is None
+        for picture in reader.pictures(stop):
+            lost &= picture.time is None
             if lost:
                 continue  # where in the file this is, only a picture with a time tells
             lasts_s = seconds(picture.duration, picture.time_base)
-            pts_s, is_new = self._course.place(own_s, lasts_s)
+            pts_s, is_new = self._course.place(picture.time, lasts_s)
             self._seen = (self._seen or (pts_s,))[0], pts_s + (lasts_s or step_s)
             yield picture, pts_s, is_new
 

@@ -11,8 +11,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from threading import Event
 
-import av.error
-
 from streamcam.errors import StreamcamError
 from streamcam.sources import open_source
 
@@ -178,8 +176,8 @@ def _look_into(
     for path in progress(sorted(paths), len(paths)):
         try:
             lengths_s[path] = _length_s(path)
-        except (av.error.FFmpegError, OSError, StreamcamError) as e:
-            skipped.append(f"{path}: {getattr(e, 'strerror', None) or 'no picture in it can be decoded'}")
+        except StreamcamError as e:
+            skipped.append(str(e))
     return lengths_s, skipped
 
 
