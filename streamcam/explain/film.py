@@ -127,7 +127,7 @@ def explain(
     with ExitStack() as stack:
         opened = open_source(uri, paced=False, start_s=start_s, end_s=end_s, video_stream=video_stream, levels=levels)
         source = stack.enter_context(closing(opened))
-        sound = Sound.of(uri, number=sound_stream, video_stream=video_stream)
+        sound = Sound.of(uri, number=sound_stream, video_stream=video_stream, stretches=lambda: source.stretches)
         stack.callback(sound.close if sound else lambda: None)
         span_s = _span(source, start_s, end_s)
         loaded = load_model(model, weights=weights) if isinstance(model, str) else model

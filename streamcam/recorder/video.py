@@ -7,7 +7,9 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from streamcam.errors import StreamcamError
 from streamcam.recorder.file import WRITE_FAILURES, FileSink
@@ -84,7 +86,7 @@ class VideoRecorder(FileSink):
         return np.asarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA), np.uint8)
 
     def _next_pts(self, frame: Frame) -> int:
-        """Times from 0 on, in 1/90000 s; a new session follows a 30th of a second after the last.
+        """Times from 0 on, in 1/90000 s; where they begin anew, a session follows a 30th of a second after the last.
 
         Counted from the session's beginning, so that what is rounded off does not add up over hours.
         """
@@ -92,7 +94,7 @@ class VideoRecorder(FileSink):
         if last is None:
             self._origin_s = frame.pts_s
             return 0
-        if last.session != frame.session or frame.pts_s < last.pts_s:
+        if frame.pts_s < last.pts_s or (frame.pts_s == last.pts_s and frame.session != last.session):
             step_s = 1 / 30 if last.session != frame.session else 0.0
             self._origin_s = frame.pts_s - step_s - self._pts / 90_000
         before, self._pts = self._pts, max(self._pts + 1, round((frame.pts_s - self._origin_s) * 90_000))
@@ -103,7 +105,7 @@ class VideoRecorder(FileSink):
         """Write what the encoders hold back."""
         try:
             if self._last is not None:
-                self._container.mux(self._stream.encode(None))
+                self._container.mux(self._held_back())
                 self._finish_sound(self._last)
         finally:
             self._container.close()
@@ -111,8 +113,15 @@ class VideoRecorder(FileSink):
                 self._sound.close()
         return self._last is not None
 
+    def _held_back(self) -> "list[Packet[VideoStream]]":
+        """The encoder's last packets; the last picture is shown as long as the one before."""
+        packets = self._stream.encode(None)
+        for packet in packets if self._step else ():
+            packet.duration = self._step
+        return packets
+
     def _finish_sound(self, last: Frame) -> None:
-        """It ends with the last picture, which is shown as long as the one before."""
+        """It ends with the last picture."""
         if self._sound is not None:
             self._sound.write_until(last.pts_s + self._step / 90_000)
             self._sound.finish()

@@ -167,6 +167,13 @@ class JpegPacket:
     stream: "JpegStream"
     pts: None = None
     dts: None = None
+    time_base: None = None
+    is_keyframe: bool = True
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(self.jpeg)
 
 
 class JpegStream:

@@ -25,6 +25,9 @@ from streamcam.sources.state import DEAD_AFTER_S
 MAX_PIXELS = 8192 * 8192
 """In one picture. What claims more is refused before memory is taken for it; twice the area of 8K passes."""
 
+GEN_PTS = 0x1
+"""FFmpeg's AVFMT_FLAG_GENPTS."""
+
 NOT_TAKEN = {
     errno.EIO: "it breaks off, or sends us elsewhere (then give that address itself)",
     errno.EINVAL: "not a video, or a playlist that sends us elsewhere (then give the stream's address itself)",
@@ -71,6 +74,7 @@ def open_video(
         raise StreamcamError(f"cannot open {address.shown}: {container}")
     if isinstance(container, Jpegs):
         return container
+    container.flags &= ~GEN_PTS  # PyAV has FFmpeg make times up, in the wrong order
     try:
         _prepare(video_stream(container, address.shown, number), address.shown)
     except BaseException:
@@ -144,8 +148,9 @@ def _open_either_way(address: Address, hwaccel: HWAccel | None) -> InputContaine
 
 
 def _open_container(address: Address, hwaccel: HWAccel | None) -> InputContainer:
-    # FFmpeg's own look at the first pictures obeys max_pixels, too.
-    options = {"max_pixels": str(MAX_PIXELS), **address.options}
+    # FFmpeg's own look at the first pictures obeys max_pixels, too; a clock that is set back must not be taken for one
+    # that has run for 26.5 hours.
+    options = {"max_pixels": str(MAX_PIXELS), "correct_ts_overflow": "0", **address.options}
     timeout_s = (NETWORK_TIMEOUT_S, DEAD_AFTER_S) if address.live else None
     if address.format == "v4l2":
         with suppress(*FAILURES):

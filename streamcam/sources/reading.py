@@ -11,6 +11,8 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from streamcam.sources.clock import Order
+from streamcam.sources.extent import frame_rate, held_back, seconds
 from streamcam.sources.fields import Deinterlacer
 from streamcam.sources.opening import FAILURES, why_not
 from streamcam.sources.state import DEAD_AFTER_S, STALLED_AFTER_S
@@ -39,6 +41,9 @@ class Reader:
         self._container, self._live, self._drops = container, live, drops
         self._stream = stream
         self._fields, self._arrivals_ns = Deinterlacer(stream), (0, 0)
+        self._order = Order(1 / frame_rate(stream), holds_back=held_back(stream))
+        self.needs_key = False
+        """Whether what comes before the next key picture is passed over, as after a seek: it needs others to decode."""
         self._waiting_since_s: float | None = None
         self._packet_s = self._picture_s = time.monotonic()
 
@@ -55,8 +60,16 @@ class Reader:
         return before_ns if self._fields.holds else now_ns
 
     def pictures(self, stop: Event) -> Iterator[VideoFrame]:
-        """All that decode, in order; interlaced ones without their combs."""
+        """All that decode, in the order in which they are shown; each one's `time` is right, or None.
+
+        Interlaced ones come without their combs.
+        """
         for packet in self._packets(stop):
+            self.needs_key &= not packet.is_keyframe
+            if self.needs_key:
+                continue
+            if packet.size:
+                self._order.sent(seconds(packet.pts, packet.time_base), seconds(packet.dts, packet.time_base))
             try:
                 pictures = [whole for picture in self._stream.decode(packet) for whole in self._whole(picture)]
             except FAILURES:
@@ -72,7 +85,13 @@ class Reader:
 
     def _whole(self, picture: VideoFrame) -> list[VideoFrame]:
         self._arrivals_ns = self._arrivals_ns[1], time.monotonic_ns()
-        return self._fields.push(picture)
+        return self._fields.push(self._timed(picture))
+
+    def _timed(self, picture: VideoFrame) -> VideoFrame:
+        base = picture.time_base
+        time_s = self._order.time_of(seconds(picture.pts, base))
+        picture.pts = None if time_s is None or not base else round(time_s / base)
+        return picture
 
     def _packets(self, stop: Event) -> "Iterator[Packet[Any]]":
         """The video's packets. Others are seen as well, if it is live: sound alone is no sign of life."""

@@ -4,32 +4,37 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
+from streamcam.sources.extent import DEEP, begin_of, has_no_times, seconds
+
 BACK_S = (0.0, 2.0, 10.0, 60.0)
 """How much earlier to look, attempt by attempt: without an index, FFmpeg may come out behind the place asked for."""
 
 SEARCH_PACKETS = 1000
+SHOWN_LATER_S = 1.0
+"""How much later a picture may be shown, where only the time is known to decode it."""
 
 
-def begin_of(container: InputContainer) -> float:
-    """The time of a file's first picture or sound, in seconds; few begin at 0."""
-    return (container.start_time or 0) / 1e6
-
-
-def seek(container: InputContainer, stream: VideoStream, at_s: float) -> None:
+def seek(container: InputContainer, stream: VideoStream, at_s: float) -> bool:
     """Go to a key picture that is not later than `at_s`, if there is one; else to the file's beginning.
 
     Args:
         container: an open file.
         stream: one of its streams.
         at_s: in seconds, by the file's own clock.
+
+    Returns:
+        False where nothing can be looked for, since few pictures have times: it is read from its beginning.
     """
+    several_a_time = "mpeg" in container.format.name.split(",") and stream.codec_context.codec.canonical_name in DEEP
+    if has_no_times(container) or several_a_time:
+        return False
     for back_s in BACK_S:
         if at_s - back_s <= begin_of(container):
             break
         if _go(container, stream, at_s - back_s) and _key_time(container, stream) <= at_s:
             _go(container, stream, at_s - back_s)
-            return
-    _go(container, stream, begin_of(container))
+            return True
+    return _go(container, stream, begin_of(container))
 
 
 def _go(container: InputContainer, stream: VideoStream, at_s: float) -> bool:
@@ -44,8 +49,11 @@ def _key_time(container: InputContainer, stream: VideoStream) -> float:
     """When the next key picture is shown, in seconds; infinite where none comes."""
     try:
         for _, packet in zip(range(SEARCH_PACKETS), container.demux(stream), strict=False):
-            if packet.is_keyframe and packet.pts is not None:
-                return float(packet.pts * packet.time_base)
+            shown_s, decoded_s = seconds(packet.pts, packet.time_base), seconds(packet.dts, packet.time_base)
+            if packet.is_keyframe and shown_s is not None:
+                return shown_s
+            if packet.is_keyframe and decoded_s is not None:
+                return decoded_s + SHOWN_LATER_S
     except FFmpegError:
         pass
     return float("inf")

@@ -20,10 +20,21 @@ from streamcam.errors import StreamcamError
 from streamcam.records import CardPicture, Frame, Image, Picture
 from streamcam.sources.address import Address
 from streamcam.sources.choice import video_stream
+from streamcam.sources.clock import Course
 from streamcam.sources.depth import Depth
+from streamcam.sources.extent import (
+    USUAL_FPS,
+    Extent,
+    begin_of,
+    course_of,
+    extent_of,
+    frame_rate,
+    rate_is_guessed,
+    seconds,
+)
 from streamcam.sources.opening import FAILURES, MAX_PIXELS, open_video
 from streamcam.sources.reading import Reader
-from streamcam.sources.seek import begin_of, seek
+from streamcam.sources.seek import seek
 from streamcam.sources.state import Backoff, SourceState
 from streamcam.sources.times import MAX_LATE_S, LiveTimes, Pace, Rate, RateLimit
 
@@ -101,6 +112,10 @@ class VideoSource:
         self._number, self._depth = video_stream, Depth(address.shown, levels)
         self._state = SourceState("connecting")
         self._index = self._session = self._captured_ns = 0
+        self._extent: Extent | None = None
+        self._course = Course(1 / USUAL_FPS)
+        self._seen: tuple[float, float] | None = None
+        self._seeks = start_s > 0
         self._container: InputContainer | None = None
         self._reader: Reader | None = None
         self._lock = Lock()
@@ -122,21 +137,38 @@ class VideoSource:
         return str(self.status)
 
     @property
+    def extent(self) -> Extent | None:
+        """From when to when the file's pictures go, as `Frame.pts_s`; None where it does not say.
+
+        Where the container has no table of it, the whole file is read, and nothing decoded.
+        """
+        container = self.open()
+        if self._address.host is not None or self._address.url == "pipe:0" or self._address.format == "lavfi":
+            return Extent(0.0, container.duration / 1e6) if container.duration else None
+        if self._extent is None:
+            with open_video(self._address, number=self._number) as unread:
+                self._extent = extent_of(video_stream(unread, self.shown, self._number))
+        return self._extent
+
+    @property
     def duration_s(self) -> float | None:
-        """How long the file's pictures go on, in seconds; None where it does not say."""
-        container, stream = self.open(), self._stream
-        if stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        return container.duration / 1e6 if container.duration else None
+        """When the file's pictures end, in seconds from its beginning; None where it does not say."""
+        extent = self.extent
+        return None if extent is None else extent.end_s
 
     @property
     def fps(self) -> float:
         """Frames a second, as the file says; 25 where it does not."""
-        return float(self._stream.average_rate or 25)
+        return frame_rate(self._stream)
 
     @property
     def _stream(self) -> VideoStream:
         return video_stream(self.open(), self.shown, self._number)
+
+    @property
+    def stretches(self) -> list[tuple[float, float]]:
+        """Where a file's clock ran without being set: what it showed at the beginning of each, and `pts_s` then."""
+        return self._course.stretches
 
     def open(self, stop: Event | None = None) -> InputContainer:
         """Open it now, if it is not open: for who would rather have an error than wait for a camera.
@@ -171,6 +203,10 @@ class VideoSource:
                 if not self._connect(stop):
                     return
                 yield from self._read(stop)
+                if not stop.is_set() and not self.live and self._seeks and self._seen is None:
+                    self._seeks = False  # it may have gone too far: read what comes before as well
+                    self._let_go()
+                    continue
                 if stop.is_set() or not (self.live or self._loop):
                     break
                 if not self.live and self._index == first:
@@ -179,12 +215,21 @@ class VideoSource:
                 if self.live and not self._wait_for_next_try(stop):
                     return
         if self._index == 0 and not stop.is_set():
-            why = (
-                "an MP4 with its index at the end? Give the file itself"
-                if self._address.url == "pipe:0"
-                else f"damaged, or of more than {MAX_PIXELS / 1e6:.0f} million pixels"
-            )
-            raise StreamcamError(f"cannot decode a single picture of {self.shown} ({why})")
+            raise StreamcamError(self._why_nothing())
+
+    def _why_nothing(self) -> str:
+        if self._seen is not None:
+            first_s, end_s = self._seen
+            if end_s <= self._start_s:
+                return f"{self.shown} ends after {end_s:.2f} s: there is nothing from {self._start_s:g} s on"
+            if first_s >= self._end_s:
+                return f"{self.shown} begins at {first_s:.2f} s: there is nothing before {self._end_s:g} s"
+        why = (
+            "an MP4 with its index at the end? Give the file itself"
+            if self._address.url == "pipe:0"
+            else f"damaged, or of more than {MAX_PIXELS / 1e6:.0f} million pixels"
+        )
+        return f"cannot decode a single picture of {self.shown} ({why})"
 
     def close(self) -> None:
         """Close it. Closing twice is fine; what another thread is still reading is closed when it has done."""
@@ -298,13 +343,9 @@ class VideoSource:
                 yield from self._frames_of(picture, pts_s, self._clock() - (time.monotonic_ns() - due_ns))
 
     def _file_frames(self, reader: Reader, stop: Event) -> Iterator[Frame]:
-        container = self.open()
         pace = Pace(self._clock, stop) if self._paced else None
-        if self._start_s > 0:
-            seek(container, self._stream, begin_of(container) + self._start_s)
-        last: tuple[float, tuple[int, int]] | None = None
-        for picture in reader.pictures(stop):
-            pts_s, size = self._file_time(container, picture), (picture.width, picture.height)
+        last: tuple[int, int] | None = None
+        for picture, pts_s, is_new in self._timed(reader, stop):
             if pts_s >= self._end_s:
                 return
             if pts_s < self._start_s:
@@ -312,15 +353,28 @@ class VideoSource:
             captured_ns = self._clock() if pace is None else pace.wait(pts_s)
             if stop.is_set():
                 return
-            if last is None or pts_s < last[0] or size != last[1]:
+            size = picture.width, picture.height
+            if is_new or size != last:
                 self._begin_session()
-            last = pts_s, size
+            last = size
             yield from self._frames_of(picture, pts_s, captured_ns)
 
-    def _file_time(self, container: InputContainer, picture: VideoFrame) -> float:
-        if picture.time is not None:
-            return float(picture.time) - begin_of(container)
-        return self._start_s + self._index / self.fps
+    def _timed(self, reader: Reader, stop: Event) -> Iterator[tuple[VideoFrame, float, bool]]:
+        """A file's pictures, about from `start_s` on; when each comes, and whether the clock was set before it."""
+        container, stream = self.open(), self._stream
+        begin_s, step_s = begin_of(container), 1 / self.fps
+        if rate_is_guessed(stream):
+            log.warning("%s does not say how many frames a second it has: taken for %g", self.name, 1 / step_s)
+        self._course = course_of(stream)
+        lost = reader.needs_key = self._seeks and seek(container, stream, begin_s + self._start_s)
+        for picture in reader.pictures(stop):
+            lost &= picture.time is None
+            if lost:
+                continue  # where in the file this is, only a picture with a time tells
+            lasts_s = seconds(picture.duration, picture.time_base)
+            pts_s, is_new = self._course.place(picture.time, lasts_s)
+            self._seen = (self._seen or (pts_s,))[0], pts_s + (lasts_s or step_s)
+            yield picture, pts_s, is_new
 
 
 def _to_rgb(picture: VideoFrame) -> Image:

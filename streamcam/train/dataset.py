@@ -5,17 +5,14 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-
-import av
-import av.error
-import av.logging
+from threading import Event
 
 from streamcam.errors import StreamcamError
-from streamcam.sources.choice import video_stream
-from streamcam.sources.seek import begin_of
+from streamcam.sources import open_source
 
 SUFFIXES = frozenset(
     (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".ogv", ".gif")
@@ -181,23 +178,14 @@ def _look_into(
             lengths_s[path] = _length_s(path)
         except StreamcamError as e:
             skipped.append(str(e))
-        except (av.error.FFmpegError, OSError, ValueError, IndexError, StopIteration) as e:
-            skipped.append(f"{path}: {getattr(e, 'strerror', None) or 'no picture in it can be decoded'}")
     return lengths_s, skipped
 
 
 def _length_s(path: Path) -> float:
-    """From the first picture, which has to be one, to the end."""
-    av.logging.set_level(None)
-    with av.open(f"file:{path}") as container:
-        stream = video_stream(container, str(path))
-        next(container.decode(stream))
-        if stream.duration is not None and stream.time_base is not None:
-            return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - begin_of(container)
-        if container.duration is not None:
-            return container.duration / 1e6
-        last = max(packet.pts or 0 for packet in container.demux(stream))
-        return float(last * (stream.time_base or 0))
+    """From the beginning to the end of its pictures, of which the first has to be one."""
+    with closing(open_source(f"file://{path}", paced=False)) as source:
+        next(source.frames(Event()))
+        return source.duration_s or 0.0
 
 
 def _clips(

@@ -1,0 +1,142 @@
+"""How fast and how long a file's pictures go, as far as it can be told without decoding them."""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from streamcam.sources.clock import KEPT, Course
+from streamcam.sources.opening import FAILURES
+
+NO_TIMESTAMPS = 0x80
+"""FFmpeg's AVFMT_NOTIMESTAMPS."""
+
+TIMES_MAY_JUMP = 0x200
+"""FFmpeg's AVFMT_TS_DISCONT."""
+
+USUAL_FPS = 25.0
+"""What a stream is taken for that does not tell; FFmpeg does the same."""
+
+DEEP = frozenset({"h264", "hevc", "vvc"})
+"""Codecs in which a picture may wait for more than one other."""
+
+INDEXED = frozenset({"mov", "avi"})
+"""Containers with a table for each stream: their word on its length is taken."""
+
+
+class Extent(NamedTuple):
+    """From when to when a file's pictures go, in seconds from the beginning of what comes first, picture or sound."""
+
+    begin_s: float
+    end_s: float
+
+
+def has_no_times(container: InputContainer) -> bool:
+    """Whether it is a bare stream, as .h264 and .m2v are: pictures and nothing about when."""
+    return bool(container.format.flags & NO_TIMESTAMPS)
+
+
+def frame_rate(stream: VideoStream) -> float:
+    """Frames a second, as the stream says; `USUAL_FPS` where it does not."""
+    if stream.average_rate and not has_no_times(container_of(stream)):
+        return float(stream.average_rate)
+    # Where fields are counted, it is twice as much.
+    rates = [rate for rate in (stream.codec_context.framerate, stream.guessed_rate) if rate]
+    return float(min(rates, default=USUAL_FPS))
+
+
+def rate_is_guessed(stream: VideoStream) -> bool:
+    """Whether neither the container nor the stream tells its rate."""
+    container = container_of(stream)
+    still = "pipe" in container.format.name or "image" in container.format.name
+    return has_no_times(container) and not still and not stream.codec_context.framerate
+
+
+def course_of(stream: VideoStream) -> Course:
+    """The course of a file's time.
+
+    In a broadcast (.ts, .mpg) or a bare stream, a long step ahead is a clock that was set. Elsewhere all that there is
+    has its place in time, and sound may go on where pictures pause.
+    """
+    container = container_of(stream)
+    gaps = not container.format.flags & (TIMES_MAY_JUMP | NO_TIMESTAMPS)
+    return Course(1 / frame_rate(stream), begin_s=begin_of(container), gaps=gaps)
+
+
+def held_back(stream: VideoStream) -> int:
+    """How many packets its decoder holds back at most."""
+    return KEPT if stream.codec_context.codec.canonical_name in DEEP else 1
+
+
+def container_of(stream: VideoStream) -> InputContainer:
+    """The open file or connection that a stream is of."""
+    assert isinstance(stream.container, InputContainer)
+    return stream.container
+
+
+def begin_of(container: InputContainer) -> float:
+    """The time of a file's first picture or sound, in seconds; few begin at 0."""
+    return (container.start_time or 0) / 1e6
+
+
+def seconds(ticks: int | None, base: object) -> float | None:
+    """A timestamp in seconds."""
+    return None if ticks is None or not base else float(ticks * base)  # type: ignore[operator]
+
+
+def extent_of(stream: VideoStream) -> Extent | None:
+    """From the file's own table; else all its packets are read. None where there are none.
+
+    Args:
+        stream: of a file that was just opened; its packets are used up.
+    """
+    return _from_table(stream) or _from_packets(stream)
+
+
+def _from_table(stream: VideoStream) -> Extent | None:
+    container = container_of(stream)
+    begin_s = (seconds(stream.start_time, stream.time_base) or 0.0) - begin_of(container)
+    if INDEXED & set(container.format.name.split(",")) and stream.duration:
+        return Extent(begin_s, begin_s + (seconds(stream.duration, stream.time_base) or 0.0))
+    tagged_s = _tagged_s(stream)
+    whole_s = (container.duration or 0) / 1e6
+    # Of a stream that begins late, some writers tell the end and others the length.
+    return Extent(begin_s, tagged_s) if tagged_s and begin_s == 0 and tagged_s <= whole_s + 1e-3 else None
+
+
+def _tagged_s(stream: VideoStream) -> float | None:
+    """Matroska's, in seconds."""
+    text = next((value for key, value in stream.metadata.items() if re.fullmatch(r"DURATION(-\w+)?", key)), "")
+    parts = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", text)
+    return None if parts is None else float(parts[1]) * 3600 + float(parts[2]) * 60 + float(parts[3])
+
+
+def _from_packets(stream: VideoStream) -> Extent | None:
+    step_s = 1 / frame_rate(stream)
+    course = course_of(stream)
+    begin_s, end_s, late_s, all_shown = float("inf"), None, None, True
+    for number, packet in enumerate(_packets(stream)):
+        pts_s, dts_s = seconds(packet.pts, packet.time_base), seconds(packet.dts, packet.time_base)
+        lasts_s = seconds(packet.duration, packet.time_base) or step_s
+        if dts_s is None and pts_s is not None:
+            shown_s = course.on_course(pts_s)
+        else:
+            at_s = course.place(dts_s, lasts_s).at_s
+            own_late_s = None if pts_s is None or dts_s is None else pts_s - dts_s
+            late_s = own_late_s if late_s is None else late_s
+            all_shown &= own_late_s is not None
+            # The last picture is decoded as much before it is shown as the first.
+            shown_s = at_s + ((own_late_s if all_shown else late_s) or 0.0)
+        begin_s = min(begin_s, shown_s) if number < KEPT else begin_s
+        end_s = max(end_s or 0.0, shown_s + lasts_s)
+    return None if end_s is None else Extent(max(0.0, begin_s), end_s)
+
+
+def _packets(stream: VideoStream) -> "Iterator[Packet[VideoStream]]":
+    """All there are; of a damaged file, those before the place where it cannot be read any further."""
+    with suppress(*FAILURES, IndexError):
+        yield from (packet for packet in container_of(stream).demux(stream) if packet.size)
