@@ -8,10 +8,10 @@ from typing import Protocol
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame
 from streamcam.sources.address import parse_address
-from streamcam.sources.state import SourceState
+from streamcam.sources.state import SourceState, StateLog
 from streamcam.sources.video import Decoder, VideoSource
 
-__all__ = ["Decoder", "Source", "SourceState", "VideoSource", "open_source"]
+__all__ = ["Decoder", "Source", "SourceState", "StateLog", "VideoSource", "open_source"]
 
 
 class Source(Protocol):

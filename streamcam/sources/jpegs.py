@@ -171,9 +171,10 @@ class JpegPacket:
 class JpegStream:
     """Decodes them, as a stream of PyAV's does."""
 
-    def __init__(self, hwaccel: HWAccel | None) -> None:
+    def __init__(self, max_pixels: str, hwaccel: HWAccel | None) -> None:
         codec = CodecContext.create("mjpeg", "r", hwaccel=hwaccel)
         assert isinstance(codec, VideoCodecContext)
+        codec.options = {"max_pixels": max_pixels}
         self.codec_context = codec
 
     def decode(self, packet: JpegPacket) -> list[VideoFrame]:
@@ -194,14 +195,14 @@ class Jpegs:
 
         Args:
             url: whom to ask.
-            options: FFmpeg's.
+            options: FFmpeg's, with `max_pixels`.
             response: the first answer; by default it is a snapshot's URL, and asked when a picture is wanted.
             hwaccel: decodes them.
         """
         self._url, self._options, self._response = url, options, response
         self._is_snapshot = response is None
         self._due_s, self._had_s = 0.0, time.monotonic()
-        self._stream = JpegStream(hwaccel)
+        self._stream = JpegStream(options["max_pixels"], hwaccel)
         self.streams = SimpleNamespace(video=[self._stream])
 
     def demux(self, *_: object) -> Iterator[JpegPacket]:
