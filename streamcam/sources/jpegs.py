@@ -9,7 +9,9 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from types import SimpleNamespace
+from typing import Literal
 
 import av
 import av.error
@@ -117,10 +119,13 @@ class Response:
         self._container = av.open(url, format="data", options={**options, **raw}, timeout=waits_s)
         self._chunks = self._read()
         self._seen = b""
+        self._look_until_s = float("inf")
 
     def _read(self) -> Iterator[bytes]:
         try:
             for packet in self._container.demux():
+                if time.monotonic() > self._look_until_s:
+                    raise TimeoutError
                 yield bytes(packet)
         except OSError as e:
             if e.errno != errno.EIO:  # so FFmpeg calls the end of an answer whose length was not told
@@ -130,32 +135,42 @@ class Response:
         """Hang up."""
         self._container.close()
 
-    def holds_pictures(self) -> bool:
-        """Whether it is JPEG pictures with nothing but text before the first; one of known length may be a file, too.
+    def look(self) -> Literal["pictures", "snapshot", "other"]:
+        """What it is: JPEG pictures with nothing but text before the first, or one, or something else, such as a file.
 
         Raises:
             WebPageError: it is a web page.
         """
+        self._look_until_s = time.monotonic() + NETWORK_TIMEOUT_S
         for chunk in self._chunks:
             self._seen += chunk
             text = _TEXT.match(self._seen)
             assert text is not None
             after = self._seen[text.end() :][: len(_BEGIN)]
             if after == _BEGIN:
-                return text.end() > 0 or self._container.size <= 0
+                is_whole = text.end() == 0 and self._container.size > 0  # it begins with a picture, and will end
+                if is_whole:
+                    return self._snapshot_or_file()
+                self._look_until_s = float("inf")
+                return "pictures"
             if not _BEGIN.startswith(after) or text.end() > MAX_TEXT:
                 break
         if _WEB_PAGE.match(self._seen):
             raise WebPageError
-        return False
+        return "other"
 
-    def pictures(self) -> Iterator[bytes]:
-        """All of them, until it ends."""
+    def _snapshot_or_file(self) -> Literal["snapshot", "other"]:
+        """Phones let a second picture follow, of brightness or for a preview; who sends more has a film."""
+        return "snapshot" if len(list(islice(filter(None, self.pictures()), 3))) < 3 else "other"
+
+    def pictures(self) -> Iterator[bytes | None]:
+        """All of them, until it ends; None whenever something has come, and none is whole."""
         splitter = Splitter()
         seen, self._seen = self._seen, b""
         yield from splitter.push(seen)
         for chunk in self._chunks:
             yield from splitter.push(chunk)
+            yield None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +178,8 @@ class JpegPacket:
     """One picture, without a time of its own."""
 
     jpeg: bytes
-    stream: "JpegStream"
+    stream: "JpegStream | None"
+    """None where nothing is whole yet: it lets whoever reads look up."""
     pts: None = None
     dts: None = None
 
@@ -214,9 +230,9 @@ class Jpegs:
         while True:
             count = 0
             for jpeg in self._answer().pictures():
-                count += 1
-                yield JpegPacket(jpeg, self._stream)
-                if self._is_snapshot:
+                yield JpegPacket(jpeg or b"", self._stream if jpeg else None)
+                count += jpeg is not None
+                if count and self._is_snapshot:
                     break
             self._is_snapshot |= count == 1
             self.close()
@@ -247,7 +263,7 @@ class Jpegs:
 
 
 def pictures_over_http(url: str, options: Mapping[str, str], *, hwaccel: HWAccel | None = None) -> Jpegs | None:
-    """Pictures, where a URL gives any; None where it gives something else, or one file, of whatever kind.
+    """Pictures, where a URL gives any; None where it gives something else, or a file of them.
 
     Raises:
         WebPageError: it is a web page.
@@ -255,11 +271,11 @@ def pictures_over_http(url: str, options: Mapping[str, str], *, hwaccel: HWAccel
     """
     response = Response(url, options)
     try:
-        holds_pictures = response.holds_pictures()
+        kind = response.look()
+        if kind == "pictures":
+            return Jpegs(url, options, response=response, hwaccel=hwaccel)
     except BaseException:
         response.close()
         raise
-    if holds_pictures:
-        return Jpegs(url, options, response=response, hwaccel=hwaccel)
     response.close()
-    return None
+    return Jpegs(url, options, hwaccel=hwaccel) if kind == "snapshot" else None

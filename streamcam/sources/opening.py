@@ -152,13 +152,9 @@ def _open_container(address: Address, hwaccel: HWAccel | None) -> InputContainer
     if not _over_http(address):
         return av.open(address.url, format=address.format, options=options, timeout=timeout_s, hwaccel=hwaccel)
     pictures = pictures_over_http(address.url, options, hwaccel=hwaccel)
-    if pictures is None:
-        container = av.open(address.url, options=options, timeout=timeout_s, hwaccel=hwaccel)
-        if container.format.name != "jpeg_pipe":
-            return container
-        container.close()
-        pictures = Jpegs(address.url, options, hwaccel=hwaccel)
-    return cast(InputContainer, pictures)  # it is read as one
+    if pictures is not None:
+        return cast(InputContainer, pictures)  # it is read as one
+    return av.open(address.url, options=options, timeout=timeout_s, hwaccel=hwaccel)
 
 
 def _over_http(address: Address) -> bool:
