@@ -64,6 +64,7 @@ def mjpeg_server(
     paint: Callable[[int], bytes] = picture,
     fps: float = FPS,
     form: Form | None = None,
+    address: str = "127.0.0.1",
 ) -> Iterator[str]:
     """Serve 20 pictures a second to whoever asks, or only to `login` (user:password); gives host:port.
 
@@ -95,8 +96,8 @@ def mjpeg_server(
                 self.wfile.write(written.part(index, paint(index)))
                 index += 1
 
-    with serving(Camera) as address:
+    with serving(Camera, address) as host:
         try:
-            yield address
+            yield host
         finally:
             stop.set()
