@@ -181,6 +181,26 @@ def test_a_picture_without_end_takes_no_memory_without_end() -> None:
     assert list(splitter.push(picture(2))) == [picture(2)]
 
 
+def test_a_stream_that_is_cut_after_its_first_picture_is_no_snapshot_for_good() -> None:
+    """It is asked again at once, in the same session, and its next answer is read to its end."""
+    asked: list[int] = []
+
+    class Camera(Quiet, BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(1)
+            self.send_response(200)
+            self.end_headers()
+            with suppress(ConnectionError):
+                for index in range(1 if len(asked) == 1 else 30):
+                    self.wfile.write(Form().part(index, picture(index)))
+                    time.sleep(0.02)
+
+    with serving(Camera) as host:
+        frames = read(f"http://{host}/video", 20)
+    assert [f.session for f in frames] == [0] * 20
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize("length", [True, False])
 def test_a_snapshot_is_asked_for_again_and_again_in_one_session(length: bool) -> None:
     with snapshot_server(length=length) as server:
@@ -239,16 +259,20 @@ def test_a_snapshot_takes_a_digest_login_and_never_shows_it() -> None:
     assert not any(secret in repr(e.value) for secret in ("warden", "barley"))
 
 
-class Page(Quiet, BaseHTTPRequestHandler):
-    """A camera's page for people."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"\r\n<!DOCTYPE html>\r\n<html><title>Camera</title><img src=video></html>")
+PAGE = b"\r\n<!DOCTYPE html>\r\n<html><title>Camera</title><img src=video></html>"
+PNG = cv2.imencode(".png", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
+WEBP = cv2.imencode(".webp", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
 
 
-def test_a_web_page_is_said_to_be_one() -> None:
-    with serving(Page) as host, pytest.raises(StreamcamError, match="a web page and no video"):
+@pytest.mark.parametrize(
+    ("sent", "words"), [(PAGE, "but a web page"), (PNG, "but a picture that is no JPEG"), (WEBP, "but a picture")]
+)
+def test_what_is_no_video_is_said_to_be_what_it_is(sent: bytes, words: str) -> None:
+    class Camera(Quiet, BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(sent)
+
+    with serving(Camera) as host, pytest.raises(StreamcamError, match=f"not a video, {words}"):
         open_source(f"http://{host}/").open()

@@ -37,15 +37,18 @@ CHUNK = 64 << 10
 
 _BEGIN = b"\xff\xd8\xff"
 _TEXT = re.compile(rb"[\t\r\n -~]*")
-_WEB_PAGE = re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE)
+_NOT_VIDEO = {
+    re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE): "a web page (then give the address of the video in it)",
+    re.compile(rb"\x89PNG|GIF8|RIFF....WEBP|....ftypavif", re.DOTALL): "a picture that is no JPEG (ask it for JPEG)",
+}
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _SOI, _EOI, _SOS, _FILL = 0xD8, 0xD9, 0xDA, 0xFF
 _ALONE = frozenset({0x01, *range(0xD0, 0xDA), _FILL})
 """What may follow 0xFF without a length (ITU-T T.81, table B.1)."""
 
 
-class WebPageError(ValueError):
-    """What came is for people to look at."""
+class NotVideoError(ValueError):
+    """What came is something else: the message says what."""
 
 
 class Splitter:
@@ -139,7 +142,7 @@ class Response:
         """What it is: JPEG pictures with nothing but text before the first, or one, or something else, such as a file.
 
         Raises:
-            WebPageError: it is a web page.
+            NotVideoError: it is a web page, or the like.
         """
         self._look_until_s = time.monotonic() + NETWORK_TIMEOUT_S
         for chunk in self._chunks:
@@ -155,8 +158,9 @@ class Response:
                 return "pictures"
             if not _BEGIN.startswith(after) or text.end() > MAX_TEXT:
                 break
-        if _WEB_PAGE.match(self._seen):
-            raise WebPageError
+        for kind, words in _NOT_VIDEO.items():
+            if kind.match(self._seen):
+                raise NotVideoError(words)
         return "other"
 
     def _snapshot_or_file(self) -> Literal["snapshot", "other"]:
@@ -212,7 +216,8 @@ class Jpegs:
         Args:
             url: whom to ask.
             options: FFmpeg's, with `max_pixels`.
-            response: the first answer; by default it is a snapshot's URL, and asked when a picture is wanted.
+            response: the first answer, whose end is another question if it held one picture; by default each answer is
+                known to be for one.
             hwaccel: decodes them.
         """
         self._url, self._options, self._response = url, options, response
@@ -234,9 +239,8 @@ class Jpegs:
                 count += jpeg is not None
                 if count and self._is_snapshot:
                     break
-            self._is_snapshot |= count == 1
             self.close()
-            if count == 0 or not self._is_snapshot:
+            if count != 1:
                 return
 
     def close(self) -> None:
@@ -266,7 +270,7 @@ def pictures_over_http(url: str, options: Mapping[str, str], *, hwaccel: HWAccel
     """Pictures, where a URL gives any; None where it gives something else, or a file of them.
 
     Raises:
-        WebPageError: it is a web page.
+        NotVideoError: it is a web page, or the like.
         OSError or av.error.FFmpegError: there is no answer, or it is no.
     """
     response = Response(url, options)

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from streamcam.errors import StreamcamError
 from streamcam.sources.address import Address
-from streamcam.sources.jpegs import Jpegs, WebPageError, pictures_over_http
+from streamcam.sources.jpegs import Jpegs, NotVideoError, pictures_over_http
 from streamcam.sources.network import NETWORK_TIMEOUT_S
 from streamcam.sources.state import DEAD_AFTER_S
 
@@ -188,13 +188,14 @@ def why_not(error: Exception) -> str:
         (av.error.ExitError, "no answer in time"),
         (PermissionError, "permission denied"),
         (av.error.InvalidDataError, "not a video, or damaged at its start"),
-        (WebPageError, "a web page and no video (then give the address of the stream in it)"),
         (av.error.EOFError, "it is empty or ends too early"),
         (FileNotFoundError, "no such file, or the server knows no such stream"),
     )
     for kind, words in reasons:
         if isinstance(error, kind):
             return words
+    if isinstance(error, NotVideoError):
+        return f"not a video, but {error}"
     if getattr(error, "errno", 0) == errno.EPROTONOSUPPORT:
         return "it does not send its pictures that way (--rtsp-transport auto tries TCP, then UDP)"
     return getattr(error, "strerror", None) or type(error).__name__
