@@ -18,7 +18,7 @@ from streamcam.engines import Engine
 from streamcam.handoff import Handoff
 from streamcam.metrics import Metrics
 from streamcam.records import Clip, Frame, Heat, Result
-from streamcam.sources import Source
+from streamcam.sources import Source, StateLog
 from streamcam.watchdog import Pulse, Watchdog
 from streamcam.worker import LOSSLESS_DEPTH, Work, Worker, Workers
 
@@ -110,6 +110,7 @@ class Pipeline:
         self._outputs: Handoff[_Output] = Handoff(depth=LOSSLESS_DEPTH if lossless else OUTPUT_DEPTH, lossless=lossless)
         self._output_pulse = Pulse()
         self._newest: dict[str, _Newest] = {}
+        self._states = StateLog()
         self._error: BaseException | None = None
         self._error_lock = Lock()
 
@@ -138,14 +139,20 @@ class Pipeline:
             for stage, close in ((readers, self._close_inboxes), (workers, self._outputs.close), (output, None)):
                 while (alive := [thread for thread in stage if thread.is_alive()]) and not self.stop.is_set():
                     wait()
+                    self._log_states()
                     watchdog.look()
                     alive[0].join(0.1)
                 if close is not None and not self.stop.is_set():
                     close()  # what is under way comes through, stage by stage
         finally:
             self._halt(threads)
+            self._log_states()
         if self._error is not None:
             raise self._error
+
+    def _log_states(self) -> None:
+        for source in self._sources:
+            self._states.note(source.name, source.status)
 
     def _close_inboxes(self, *, discard: bool = False) -> None:
         for worker in self._crew:

@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from support.cameras import rtsp_server
 from support.commands import complaint, line_of, streamcam, streamcam_anew
 
 from streamcam.demo import demo_options
@@ -53,6 +54,20 @@ except StreamcamError as e:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "no such file: nosuch.mp4 False\n"
+
+
+def test_a_lost_camera_is_told_of_once(free_port: int) -> None:
+    url = f"rtsp://127.0.0.1:{free_port}/live"
+    done = streamcam("run", url, "--model", "imagenet", "--bind", "none", "--seconds", "2")
+    assert done.stderr.count("127.0.0.1 lost: cannot open") == 1, done.stderr
+
+
+@pytest.mark.parametrize(("transport", "words"), [("tcp", "that way"), ("smoke", "'auto', 'tcp', 'udp' or 'http'")])
+def test_the_way_of_rtsp_is_an_option(free_port: int, transport: str, words: str) -> None:
+    command = ["run", f"rtsp://127.0.0.1:{free_port}/live", "--rtsp-transport", transport, "--seconds", "2"]
+    with rtsp_server(free_port, "--transport", "udp"):
+        done = streamcam(*command, "--model", "imagenet", "--bind", "none")
+    assert words in done.stderr
 
 
 def test_a_command_of_commands_alone_shows_its_help_and_complains_of_nothing() -> None:

@@ -233,3 +233,11 @@ def test_a_password_that_is_not_in_the_environment_is_one_clear_line(monkeypatch
     monkeypatch.setenv("DOOR_PASSWORD", "")
     with pytest.raises(StreamcamError, match="DOOR_PASSWORD is empty"):
         door(password_env="DOOR_PASSWORD").uri_with_login()
+
+
+def test_how_rtsp_comes_can_be_said_for_one_camera_or_for_all() -> None:
+    config = make_config({"sources": [{"uri": "rtsp://a/", "rtsp_transport": "udp"}, "rtsp://b/"]})
+    assert [source.rtsp_transport for source in config.sources] == ["udp", None]
+    assert config.rtsp_transport == "auto"
+    with pytest.raises(StreamcamError, match=r"rtsp_transport is for rtsp://…"):
+        make_config({"sources": [{"uri": "http://a/", "rtsp_transport": "udp"}]})

@@ -45,7 +45,7 @@ ALLOWED = {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "transport"),
         *("keys", "display", "pipeline", "metrics", "align", "publish", "recorder", "nvdec"),
     },
-    "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline"},
+    "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline", "sources"},
     "train": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "sheet"),
         *("recorder", "pictures"),

@@ -13,7 +13,7 @@ from random import Random
 from threading import Thread
 
 import pytest
-from support.cameras import camera, held, in_order, rtsp_server, stop_after
+from support.cameras import camera, held, in_order, playing, rtsp_server, stop_after
 from support.proxy import Proxy, proxy
 
 from streamcam.clips import SlidingWindow
@@ -124,6 +124,60 @@ def test_a_server_that_hangs_up_at_once_is_said_to(way: Proxy) -> None:
     way.refusing = True
     with pytest.raises(StreamcamError, match="the connection breaks off, or what comes is not video"):
         camera(url(way.port)).open()
+
+
+@pytest.mark.parametrize("offered", ["tcp", "udp"])
+def test_a_camera_that_offers_one_way_for_its_pictures_is_read_that_way_each_time(free_port: int, offered: str) -> None:
+    with stop_after(30) as stop, closing(camera(url(free_port), retry_s=0.2)) as source:
+        coming = source.frames(stop)
+        with rtsp_server(free_port, "--transport", offered):
+            frames = list(itertools.islice(coming, 10))
+        with rtsp_server(free_port, "--transport", offered):
+            frames += itertools.islice(itertools.dropwhile(lambda frame: frame.session == 0, coming), 10)
+    assert [f.session for f in frames] == [0] * 10 + [1] * 10
+    assert in_order(frames[10:])
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp", "http"])
+def test_the_way_for_the_pictures_can_be_told(server_port: int, transport: str) -> None:
+    with stop_after(20) as stop, closing(camera(url(server_port), rtsp_transport=transport)) as source:
+        assert len(list(itertools.islice(source.frames(stop), 5))) == 5
+
+
+@pytest.mark.parametrize(("offered", "told"), [("udp", "tcp"), ("tcp", "udp")])
+def test_a_way_that_a_camera_does_not_offer_is_a_reason(free_port: int, offered: str, told: str) -> None:
+    with (
+        rtsp_server(free_port, "--transport", offered),
+        pytest.raises(StreamcamError, match="does not send its pictures that way"),
+    ):
+        camera(url(free_port), rtsp_transport=told).open()
+
+
+@pytest.mark.parametrize("answer", ["400 Bad Request", "406 Not Acceptable", "501 Not Implemented", "551 Option"])
+def test_a_camera_that_refuses_tcp_in_its_own_words_is_read_by_udp(free_port: int, answer: str) -> None:
+    """The standard's word for it is 461 (RFC 2326, 7.1.1), after which FFmpeg itself tries UDP."""
+    with (
+        rtsp_server(free_port, "--transport", "udp"),
+        playing(free_port),
+        proxy(free_port) as way,
+        stop_after(20) as stop,
+        closing(camera(url(way.port), retry_s=0.2)) as source,
+    ):
+        way.status = b"461 Unsupported transport", answer.encode()
+        assert in_order(list(itertools.islice(source.frames(stop), 5)))
+
+
+def test_a_camera_that_promises_tcp_and_sends_nothing_is_read_by_udp_from_then_on(way: Proxy) -> None:
+    way.edit = lambda _: None
+    with stop_after(40) as stop, closing(camera(url(way.port), retry_s=0.1)) as source, states_of(source) as states:
+        coming = source.frames(stop)
+        frames = list(itertools.islice(coming, 5))
+        way.cut()
+        frames += itertools.islice(itertools.dropwhile(lambda frame: frame.session == 0, coming), 5)
+    assert len(frames) == 10
+    assert in_order(frames[:5])
+    kinds = [state.kind for state in states if state.kind in ("lost", "live")]
+    assert kinds == ["lost", "live", "lost", "live"]
 
 
 @pytest.mark.parametrize("outage_s", [0.2, 2.0, 5.0])

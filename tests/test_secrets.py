@@ -70,6 +70,8 @@ def test_nothing_of_a_login_is_said_when_a_camera_cannot_be_opened(user: str, pa
         f"rtsp://{login}@{CLOSED}/live?token={quote(token, safe='')}",
         f"http://{login}@{CLOSED}/user=admin&password={quote(token, safe='')}&channel=1",
         f"rtsp://{quote(user, safe='')}:{password}@{CLOSED}/live",
+        f"rtsp://{user}:{password}@{CLOSED}/live",
+        f"http://{quote(user, safe='')}:{quote(password, safe='')}",
         f"http://{CLOSED}/video?width=640&pwd={quote(token, safe='')}",
     ):
         said = everything_said_of(uri)

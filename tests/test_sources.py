@@ -18,6 +18,7 @@ from threading import Event, Thread, Timer
 
 import av
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,6 +117,28 @@ def test_secret_parameters_are_redacted_and_others_kept(parameter: str) -> None:
         ("rtsp://warden:sesame@[/live", "not a URL with a host"),
         ("gopher://warden:sesame@host/live", "use a camera number, rtsp"),
         ("987", "no such camera: /dev/video987"),
+        ("rtsp://warden:ses#ame@nowhere.invalid/live", "in a user name or password, write # as %23"),
+        ("rtsp://warden:12#sesame@nowhere.invalid/live", "in a user name or password, write # as %23"),
+        ("rtsp://warden:12?sesame@nowhere.invalid/live", "in a user name or password, write ? as %3F"),
+        ("rtsp://warden:12/sesame@nowhere.invalid/live", "in a user name or password, write / as %2F"),
+        ("rtsp://warden:ses@me/sesame@nowhere.invalid/live", "in a user name or password, write / as %2F"),
+        ("http://warden#sesame:12@nowhere.invalid/live", "in a user name or password, write # as %23"),
+        ("https://warden?sesame@nowhere.invalid/", "in a user name or password, write ? as %3F"),
+        ("rtsp://warden:12/?#sesame@nowhere.invalid/", "write / as %2F and ? as %3F and # as %23"),
+        ("rtsp://warden:sesame", "not a URL with a host: rtsp://*** (its port is not a number from 1 to 65535)"),
+        ("rtsp://nowhere.invalid:65536/live", "its port is not a number from 1 to 65535"),
+        ("rtsp://nowhere.invalid:port/live", "its port is not a number from 1 to 65535"),
+        ("rtsp://warden:sesame@2001:db8::1/live", "an IPv6 address stands in brackets"),
+        ("rtsp://warden:sesame@[nowhere.invalid]/live", "in brackets stands an IPv6 address"),
+        ("rtsp://warden:sesame@[fe80::1]/live", "needs its network interface: [fe80::1%25eth0]"),
+        ("rtsp://warden:sesame@[fe80::1%25nowhere0]/live", "unknown host 'fe80::1%nowhere0'"),
+        ("rtsp://warden:sesame@cam/li\nve", "there is a line break"),
+        ("rtsp:/nowhere.invalid/live", "did you mean rtsp://?"),
+        ("HTTP//nowhere.invalid/live", "did you mean http://?"),
+        ("rstp://warden:sesame@nowhere.invalid/live", "did you mean rtsp://?"),
+        ("srt://warden:sesame@nowhere.invalid:9000", "a media server can take srt in, and give it out as rtsp"),
+        ("udp://239.0.0.1:1234", "a media server can take udp in, and give it out as rtsp"),
+        ("rtmp://nowhere.invalid/live", "a media server can take rtmp in, and give it out as rtsp"),
     ],
 )
 def test_an_address_that_cannot_be_right_is_explained_without_its_password(uri: str, words: str) -> None:
@@ -123,6 +146,57 @@ def test_an_address_that_cannot_be_right_is_explained_without_its_password(uri: 
         open_source(uri).open()
     assert "warden" not in str(e.value)
     assert "sesame" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "url", "host"),
+    [
+        ("RTSP://Cam:8554/Live", "rtsp://Cam:8554/Live", "Cam"),
+        ("Https://cam/video", "https://cam/video", "cam"),
+        ("  rtsp://cam/live \n", "rtsp://cam/live", "cam"),
+        ("'rtsp://cam/live'", "rtsp://cam/live", "cam"),
+        ('"rtsp://cam/live" ', "rtsp://cam/live", "cam"),
+        ("\u201crtsp://cam/live\u201d", "rtsp://cam/live", "cam"),
+        ("rtsp://cam:/live", "rtsp://cam/live", "cam"),
+        ("rtsp://cam", "rtsp://cam", "cam"),
+        ("rtsp://u:p@w@cam/live", "rtsp://u:p@w@cam/live", "cam"),
+        ("rtsp://u:p[w]@cam:1/live", "rtsp://u:p[w]@cam:1/live", "cam"),
+        ("rtsp://u:50%off@cam/live", "rtsp://u:50%off@cam/live", "cam"),
+        ("http://cam:8080/video?mail=a@b.invalid", "http://cam:8080/video?mail=a@b.invalid", "cam"),
+        ("http://cam/user@home", "http://cam/user@home", "cam"),
+        ("rtsp://[::1]:554/live", "rtsp://[::1]:554/live", "::1"),
+        # RFC 6874: % before the zone is written %25 in a URL, and as itself where a name is looked up.
+        ("rtsp://u:p@[fe80::1%25eth0]/live", "rtsp://u:p@[fe80::1%eth0]/live", "fe80::1%eth0"),
+        ("rtsp://[fe80::1%eth0]:554/live", "rtsp://[fe80::1%eth0]:554/live", "fe80::1%eth0"),
+    ],
+)
+def test_a_url_is_taken_as_it_is_meant(uri: str, url: str, host: str) -> None:
+    address = parse_address(uri)
+    assert (address.url, address.host) == (url, host)
+
+
+def link_local() -> str:
+    """An address of this machine that holds on one link alone, with its interface."""
+    for addresses in psutil.net_if_addrs().values():
+        for address in addresses:
+            if address.family == socket.AF_INET6 and address.address.startswith("fe80:"):
+                return address.address
+    pytest.skip("needs a network interface with IPv6")
+
+
+@pytest.mark.parametrize("percent", ["%25", "%"])
+def test_a_camera_on_this_link_alone_is_reached_by_its_interface(percent: str) -> None:
+    with mjpeg_server(address=link_local()) as host:
+        assert len(read(f"http://{host.replace('%', percent)}/video", 2)) == 2
+
+
+@pytest.mark.parametrize("uri", ["rtsp://warden:pa#ss@cam/live", "rtsp://warden:1/2@cam/live", "rtsp://warden:1?@cam"])
+def test_no_part_of_a_login_is_looked_up(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args: asked.append(args))
+    with pytest.raises(StreamcamError, match="not a URL with a host"):
+        open_source(uri).open()
+    assert asked == []
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def run(
         list[str] | None,
         typer.Argument(
             metavar="SOURCE…",
-            help="0 or /dev/video0 (a webcam), rtsp://…, http://… (MJPEG), a file, - (standard input), "
+            help="0 or /dev/video0 (a webcam), rtsp://…, http://… (MJPEG, or one JPEG), a file, - (standard input), "
             "lavfi:testsrc2=size=640x480:rate=30, or sample (the clip that comes along)",
             show_default=False,
         ),

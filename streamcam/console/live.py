@@ -1,7 +1,10 @@
 """What `streamcam run` shows."""
 
+import logging
 import sys
 import time
+from types import TracebackType
+from typing import Self
 
 from streamcam.console.progress import PLAIN_EVERY_S, TerminalLine
 from streamcam.keys import CLIENTS, server_keys
@@ -10,6 +13,7 @@ from streamcam.metrics import Summary
 from streamcam.pipeline import Sink
 from streamcam.records import Heat, Result
 from streamcam.sources import SourceState
+from streamcam.sources.state import log as state_log
 
 
 class StatusLine(TerminalLine, Sink):
@@ -21,6 +25,15 @@ class StatusLine(TerminalLine, Sink):
         self._latency_ms: dict[str, float] = {}
         self._lost: dict[str, str | None] = {}
         self._due_s = time.monotonic() + PLAIN_EVERY_S
+        self._said_here = logging.NullHandler()
+
+    def __enter__(self) -> Self:
+        state_log.addHandler(self._said_here)  # where nobody listens, Python would print warnings as well
+        return super().__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        super().__exit__(kind, error, tb)
+        state_log.removeHandler(self._said_here)
 
     def on_window(self, result: Result) -> None:
         """Remember the newest heat of each source, and how long it took."""

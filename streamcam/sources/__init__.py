@@ -8,10 +8,10 @@ from typing import Protocol
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame
 from streamcam.sources.address import parse_address
-from streamcam.sources.state import SourceState
+from streamcam.sources.state import SourceState, StateLog
 from streamcam.sources.video import Decoder, VideoSource
 
-__all__ = ["Decoder", "Source", "SourceState", "VideoSource", "open_source"]
+__all__ = ["Decoder", "Source", "SourceState", "StateLog", "VideoSource", "open_source"]
 
 
 class Source(Protocol):
@@ -57,8 +57,8 @@ def open_source(
     """Take note of a camera or stream, which `frames` opens, and again for ever; open a file.
 
     Args:
-        uri: `0` or /dev/video0 (a webcam), rtsp://… , http://… (MJPEG), a video file, `-` (standard input),
-            `lavfi:…` (a test picture made by FFmpeg) or `sample` (the clip that comes with this package).
+        uri: `0` or /dev/video0 (a webcam), rtsp://… , http://… (MJPEG, or one JPEG), a video file, `-` (standard
+            input), `lavfi:…` (a test picture made by FFmpeg) or `sample` (the clip that comes with this package).
         name: what results call it; by default made from the URI.
         paced: whether a file plays at its own speed; otherwise as fast as its frames are taken.
         loop: whether a file starts again when it ends.

@@ -9,6 +9,7 @@ from streamcam.errors import StreamcamError, redact, redact_uri
 from streamcam.sources.network import OPTIONS, TRANSPORTS, plain, read_url
 
 SAMPLE = "sample"
+_MISSPELT = re.compile(rf"({'|'.join(OPTIONS)})[:/]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,9 @@ def parse_address(uri: str, *, rtsp_transport: str = "auto") -> Address:
         return Address(redact(uri.replace("\\", "")), name, uri[6:], live=False, format="lavfi")
     if "://" in uri and scheme != "file":
         return _network(uri, rtsp_transport)
-    if scheme in OPTIONS and not Path(uri).exists():
-        raise StreamcamError(
-            f"no such file: {redact_uri(uri)[:200]} (of a camera, write {scheme}://, with two slashes)"
-        )
+    misspelt = _MISSPELT.match(uri)
+    if misspelt and not Path(uri).exists():
+        raise StreamcamError(f"no such file: {redact_uri(uri)[:200]} (did you mean {misspelt[1].lower()}://?)")
     return _file(uri)
 
 

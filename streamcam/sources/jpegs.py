@@ -9,7 +9,9 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType, SimpleNamespace
+from typing import Literal
 
 import av
 import av.error
@@ -36,15 +38,18 @@ CHUNK = 64 << 10
 
 _BEGIN = b"\xff\xd8\xff"
 _TEXT = re.compile(rb"[\t\r\n -~]*")
-_WEB_PAGE = re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE)
+_NOT_VIDEO = {
+    re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE): "a web page (then give the address of the video in it)",
+    re.compile(rb"\x89PNG|GIF8|RIFF....WEBP|....ftypavif", re.DOTALL): "a picture that is no JPEG (ask it for JPEG)",
+}
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _SOI, _EOI, _SOS, _FILL = 0xD8, 0xD9, 0xDA, 0xFF
 _ALONE = frozenset({0x01, *range(0xD0, 0xDA), _FILL})
 """What may follow 0xFF without a length (ITU-T T.81, table B.1)."""
 
 
-class WebPageError(ValueError):
-    """What came is for people to look at."""
+class NotVideoError(ValueError):
+    """What came is something else: the message says what."""
 
 
 class Splitter:
@@ -118,10 +123,13 @@ class Response:
         self._container = av.open(url, format="data", options={**options, **raw}, timeout=waits_s)
         self._chunks = self._read()
         self._seen = b""
+        self._look_until_s = float("inf")
 
     def _read(self) -> Iterator[bytes]:
         try:
             for packet in self._container.demux():
+                if time.monotonic() > self._look_until_s:
+                    raise TimeoutError
                 yield bytes(packet)
         except OSError as e:
             if e.errno != errno.EIO:  # so FFmpeg calls the end of an answer whose length was not told
@@ -131,32 +139,43 @@ class Response:
         """Hang up."""
         self._container.close()
 
-    def holds_pictures(self) -> bool:
-        """Whether it is JPEG pictures with nothing but text before the first; one of known length may be a file, too.
+    def look(self) -> Literal["pictures", "snapshot", "other"]:
+        """What it is: JPEG pictures with nothing but text before the first, or one, or something else, such as a file.
 
         Raises:
-            WebPageError: it is a web page.
+            NotVideoError: it is a web page, or the like.
         """
+        self._look_until_s = time.monotonic() + NETWORK_TIMEOUT_S
         for chunk in self._chunks:
             self._seen += chunk
             text = _TEXT.match(self._seen)
             assert text is not None
             after = self._seen[text.end() :][: len(_BEGIN)]
             if after == _BEGIN:
-                return text.end() > 0 or self._container.size <= 0
+                is_whole = text.end() == 0 and self._container.size > 0  # it begins with a picture, and will end
+                if is_whole:
+                    return self._snapshot_or_file()
+                self._look_until_s = float("inf")
+                return "pictures"
             if not _BEGIN.startswith(after) or text.end() > MAX_TEXT:
                 break
-        if _WEB_PAGE.match(self._seen):
-            raise WebPageError
-        return False
+        for kind, words in _NOT_VIDEO.items():
+            if kind.match(self._seen):
+                raise NotVideoError(words)
+        return "other"
 
-    def pictures(self) -> Iterator[bytes]:
-        """All of them, until it ends."""
+    def _snapshot_or_file(self) -> Literal["snapshot", "other"]:
+        """Phones let a second picture follow, of brightness or for a preview; who sends more has a film."""
+        return "snapshot" if len(list(islice(filter(None, self.pictures()), 3))) < 3 else "other"
+
+    def pictures(self) -> Iterator[bytes | None]:
+        """All of them, until it ends; None whenever something has come, and none is whole."""
         splitter = Splitter()
         seen, self._seen = self._seen, b""
         yield from splitter.push(seen)
         for chunk in self._chunks:
             yield from splitter.push(chunk)
+            yield None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +183,8 @@ class JpegPacket:
     """One picture, without a time of its own."""
 
     jpeg: bytes
-    stream: "JpegStream"
+    stream: "JpegStream | None"
+    """None where nothing is whole yet: it lets whoever reads look up."""
     pts: None = None
     dts: None = None
     time_base: None = None
@@ -183,9 +203,10 @@ class JpegStream:
     duration = time_base = average_rate = guessed_rate = None
     disposition, metadata = Disposition(0), MappingProxyType[str, str]({})
 
-    def __init__(self, hwaccel: HWAccel | None) -> None:
+    def __init__(self, max_pixels: str, hwaccel: HWAccel | None) -> None:
         codec = CodecContext.create("mjpeg", "r", hwaccel=hwaccel)
         assert isinstance(codec, VideoCodecContext)
+        codec.options = {"max_pixels": max_pixels}
         self.codec_context = codec
 
     def decode(self, packet: JpegPacket) -> list[VideoFrame]:
@@ -206,14 +227,15 @@ class Jpegs:
 
         Args:
             url: whom to ask.
-            options: FFmpeg's.
-            response: the first answer; by default it is a snapshot's URL, and asked when a picture is wanted.
+            options: FFmpeg's, with `max_pixels`.
+            response: the first answer, whose end is another question if it held one picture; by default each answer is
+                known to be for one.
             hwaccel: decodes them.
         """
         self._url, self._options, self._response = url, options, response
         self._is_snapshot = response is None
         self._due_s, self._had_s = 0.0, time.monotonic()
-        self._stream = JpegStream(hwaccel)
+        self._stream = JpegStream(options["max_pixels"], hwaccel)
         self.streams = SimpleNamespace(video=[self._stream])
 
     def demux(self, *_: object) -> Iterator[JpegPacket]:
@@ -225,13 +247,12 @@ class Jpegs:
         while True:
             count = 0
             for jpeg in self._answer().pictures():
-                count += 1
-                yield JpegPacket(jpeg, self._stream)
-                if self._is_snapshot:
+                yield JpegPacket(jpeg or b"", self._stream if jpeg else None)
+                count += jpeg is not None
+                if count and self._is_snapshot:
                     break
-            self._is_snapshot |= count == 1
             self.close()
-            if count == 0 or not self._is_snapshot:
+            if count != 1:
                 return
 
     def close(self) -> None:
@@ -258,19 +279,19 @@ class Jpegs:
 
 
 def pictures_over_http(url: str, options: Mapping[str, str], *, hwaccel: HWAccel | None = None) -> Jpegs | None:
-    """Pictures, where a URL gives any; None where it gives something else, or one file, of whatever kind.
+    """Pictures, where a URL gives any; None where it gives something else, or a file of them.
 
     Raises:
-        WebPageError: it is a web page.
+        NotVideoError: it is a web page, or the like.
         OSError or av.error.FFmpegError: there is no answer, or it is no.
     """
     response = Response(url, options)
     try:
-        holds_pictures = response.holds_pictures()
+        kind = response.look()
+        if kind == "pictures":
+            return Jpegs(url, options, response=response, hwaccel=hwaccel)
     except BaseException:
         response.close()
         raise
-    if holds_pictures:
-        return Jpegs(url, options, response=response, hwaccel=hwaccel)
     response.close()
-    return None
+    return Jpegs(url, options, hwaccel=hwaccel) if kind == "snapshot" else None

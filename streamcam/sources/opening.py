@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from streamcam.errors import StreamcamError
 from streamcam.sources.address import Address
 from streamcam.sources.choice import video_stream
-from streamcam.sources.jpegs import Jpegs, WebPageError, pictures_over_http
+from streamcam.sources.jpegs import Jpegs, NotVideoError, pictures_over_http
 from streamcam.sources.network import NETWORK_TIMEOUT_S
 from streamcam.sources.state import DEAD_AFTER_S
 
@@ -160,13 +160,9 @@ def _open_container(address: Address, hwaccel: HWAccel | None) -> InputContainer
     if not _over_http(address):
         return av.open(address.url, format=address.format, options=options, timeout=timeout_s, hwaccel=hwaccel)
     pictures = pictures_over_http(address.url, options, hwaccel=hwaccel)
-    if pictures is None:
-        container = av.open(address.url, options=options, timeout=timeout_s, hwaccel=hwaccel)
-        if container.format.name != "jpeg_pipe":
-            return container
-        container.close()
-        pictures = Jpegs(address.url, options, hwaccel=hwaccel)
-    return cast(InputContainer, pictures)  # it is read as one
+    if pictures is not None:
+        return cast(InputContainer, pictures)  # it is read as one
+    return av.open(address.url, options=options, timeout=timeout_s, hwaccel=hwaccel)
 
 
 def _over_http(address: Address) -> bool:
@@ -197,13 +193,14 @@ def why_not(error: Exception) -> str:
         (av.error.ExitError, "no answer in time"),
         (PermissionError, "permission denied"),
         (av.error.InvalidDataError, "not a video, or damaged at its start"),
-        (WebPageError, "a web page and no video (then give the address of the stream in it)"),
         (av.error.EOFError, "it is empty or ends too early"),
         (FileNotFoundError, "no such file, or the server knows no such stream"),
     )
     for kind, words in reasons:
         if isinstance(error, kind):
             return words
+    if isinstance(error, NotVideoError):
+        return f"not a video, but {error}"
     if getattr(error, "errno", 0) == errno.EPROTONOSUPPORT:
         return "it does not send its pictures that way (--rtsp-transport auto tries TCP, then UDP)"
     return getattr(error, "strerror", None) or type(error).__name__

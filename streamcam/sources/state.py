@@ -1,9 +1,12 @@
 """How a source fares, and when one that was lost is tried again."""
 
+import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+log = logging.getLogger(__name__)
 
 RETRY_DELAYS_S = (*(0.5,) * 13, 1.0, 2.0, 4.0, 8.0, 10.0)
 """The waits before a lost source is tried again; the last is repeated for ever. None that can begin in the first five
@@ -41,6 +44,22 @@ class SourceState:
             return f"connecting (last: {self.reason})"
         text = f"{self.kind}: {self.reason}" if self.reason else self.kind
         return text if self.wait_s is None else f"{text}; trying again after {self.wait_s:.1f} s"
+
+
+class StateLog:
+    """Tells `logging` how sources fare: each change once, and not each further attempt at one that is lost."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[object, ...]] = {}
+
+    def note(self, name: str, state: SourceState) -> None:
+        """A source's state is this now: a warning if nothing comes of it, else a matter of information."""
+        change = state.kind, state.reason, state.session
+        if state.kind == "connecting" or self._told.get(name) == change:
+            return
+        self._told[name] = change
+        trouble = state.kind in ("lost", "stalled")
+        log.log(logging.WARNING if trouble else logging.INFO, "%s %s", name, state)
 
 
 class Backoff:

@@ -67,10 +67,12 @@ def stop_after(seconds: float) -> Iterator[Event]:
         timer.join()
 
 
-def camera(uri: str, *, retry_s: float | None = None, name: str | None = None) -> VideoSource:
+def camera(
+    uri: str, *, retry_s: float | None = None, name: str | None = None, rtsp_transport: str = "auto"
+) -> VideoSource:
     """A source; with `retry_s`, it always waits so long before it is tried again."""
     delays_s = RETRY_DELAYS_S if retry_s is None else (retry_s,)
-    return VideoSource(parse_address(uri), name=name, backoff=Backoff(delays_s))
+    return VideoSource(parse_address(uri, rtsp_transport=rtsp_transport), name=name, backoff=Backoff(delays_s))
 
 
 def in_order(frames: list[Frame]) -> bool:

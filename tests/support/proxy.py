@@ -28,6 +28,8 @@ class Proxy:
         """How much gets through, of each connection and in each direction."""
         self.edit: Edit | None = None
         """What happens to the RTP packets of RTSP over TCP."""
+        self.status: tuple[bytes, bytes] | None = None
+        """Of RTSP's replies, what stands in the first line, and what is said instead."""
         self.accepted = 0
         """How many connections there have been."""
         self.answers = bytearray()
@@ -119,6 +121,8 @@ class Proxy:
         while first := await reader.read(1):
             if first != b"$":
                 message = first + await reader.readline()
+                if self.status is not None and message.startswith(b"RTSP/1.0 "):
+                    message = message.replace(*self.status)
             else:
                 channel, size = await reader.readexactly(1), int.from_bytes(await reader.readexactly(2))
                 packet = await reader.readexactly(size)
