@@ -57,9 +57,9 @@ def import_openvino() -> Any:
 def apart(act: Callable[[], T]) -> T:
     """Do something on a thread of its own that takes no signals, and wait for it.
 
-    When OpenVINO loads its plugin for processors, it replaces the alternate signal stack of the thread that it is called
-    from. When the plugin goes, that thread may be left with memory that is no longer there, and the next signal that is
-    handled on it kills the process. So no plugin may be loaded where signals are handled.
+    OpenVINO's plugin for processors replaces the alternate signal stack of the thread that loads it. When the plugin
+    goes, that thread may be left with memory that is no longer there, and the next signal that is handled on it kills
+    the process. So no plugin may be loaded where signals are handled.
     """
     done: Future[T] = Future()
 

@@ -8,7 +8,7 @@ import av
 import av.error
 
 MOST_BYTES = 200_000_000
-"""What is copied in a second or two. A longer recording keeps its index at the end, which players of files do not mind."""
+"""What is copied in a second or two. A longer recording keeps its index at its end, which players of files take."""
 
 
 def index_first(path: Path) -> None:
