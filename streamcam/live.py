@@ -26,7 +26,7 @@ from streamcam.models.names import class_index, split_names
 from streamcam.nvdec import CardDecoder, decoders_on
 from streamcam.pipeline import Pipeline, Sink
 from streamcam.publish import OverlaySink, PublishSink
-from streamcam.recorder import HeatRecorder, VideoRecorder, path_for, require_folder
+from streamcam.recorder import HeatRecorder, VideoRecorder, path_for, require_folder, unfinished_name
 from streamcam.records import Result
 from streamcam.render import Caption, Painter
 from streamcam.sources import VideoSource, open_source
@@ -46,6 +46,8 @@ class Live:
     pipeline: Pipeline
     endpoint: str | None
     """Where results are published."""
+    left: Sequence[Path] = ()
+    """What runs that were killed had recorded, under the names that it has now."""
 
     @property
     def device_name(self) -> str:
@@ -105,7 +107,8 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         max_frames=config.max_frames,
         metrics=metrics,
     )
-    return Live(config, sources, engines, pipeline, publisher.endpoint if publisher else None)
+    left = [video.left for video in videos if video.left is not None]
+    return Live(config, sources, engines, pipeline, publisher.endpoint if publisher else None, left)
 
 
 def _require_surroundings(config: RunConfig) -> None:
@@ -228,9 +231,10 @@ def _require_outputs_apart(config: RunConfig) -> None:
         if path is None:
             continue
         require_folder(path)
-        if path.resolve() in taken:
-            raise StreamcamError(f"{key}: {path} is taken by {taken[path.resolve()]}: give another name")
-        taken[path.resolve()] = key
+        for written in (path, unfinished_name(path)) if key == "record" else (path,):
+            if written.resolve() in taken:
+                raise StreamcamError(f"{key}: {written} is taken by {taken[written.resolve()]}: give another name")
+            taken[written.resolve()] = key
 
 
 def _require_every_frame(engine: WindowEngine | StreamEngine, hop: int) -> None:

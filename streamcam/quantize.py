@@ -20,7 +20,7 @@ from streamcam.cam import CamOutput
 from streamcam.clips import SlidingWindow
 from streamcam.engines import make_engine, make_runner
 from streamcam.engines.device import fold_batch_norm
-from streamcam.engines.openvino import convert, converting, import_openvino, require_openvino
+from streamcam.engines.openvino import apart, convert, converting, import_openvino, require_openvino
 from streamcam.engines.openvino_stream import settled_inputs, stepwise
 from streamcam.engines.stream import StreamEngine
 from streamcam.engines.streaming import StreamNetwork
@@ -173,9 +173,13 @@ def _quantized(converted: Any, inputs: "_Inputs") -> Stored:
     import nncf
 
     nncf.set_log_level(logging.ERROR)
-    with redirect_stdout(io.StringIO()):  # its own bars
+
+    def learn() -> Any:
         # Biases are corrected by what really comes out of each layer: it takes seconds more, and is closer to float32.
-        quantized = nncf.quantize(converted, nncf.Dataset(inputs), subset_size=len(inputs), fast_bias_correction=False)
+        return nncf.quantize(converted, nncf.Dataset(inputs), subset_size=len(inputs), fast_bias_correction=False)
+
+    with redirect_stdout(io.StringIO()), closing(inputs):  # its own bars
+        quantized = apart(learn)
     with TemporaryDirectory() as folder:
         graph, weights = Path(folder, "int8.xml"), Path(folder, "int8.bin")
         openvino.serialize(quantized, graph, weights)
@@ -187,12 +191,19 @@ class _Inputs:
 
     def __init__(self, given: Callable[[Frames], list[Tensor]], clips: Sequence[Frames], show: Show) -> None:
         self._given, self._clips, self._show = given, clips, show
+        self._wanted = True
+
+    def close(self) -> None:
+        """Nobody waits any more: whoever still learns from them ends."""
+        self._wanted = False
 
     def __len__(self) -> int:
         return len(self._clips)
 
     def __iter__(self) -> Iterator[Any]:
         for done, frames in enumerate(self._clips):
+            if not self._wanted:
+                raise InterruptedError
             self._show(done, len(self))
             yield tuple(value.numpy() for value in self._given(frames))
 

@@ -186,7 +186,7 @@ def test_ctrl_c_ends_a_run_within_a_second_with_the_summary_and_the_recording(
     path = tmp_path / "o.mp4"
     command = [sys.executable, "-m", "streamcam", "run", "sample", "--loop", "--bind", "none", "--record", str(path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    partial = tmp_path / ".o.mp4.part.mp4"
+    partial = tmp_path / "o.part.mp4"
     deadline = time.monotonic() + 40
     while not (partial.exists() and partial.stat().st_size > 0) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 from soaking.sample import Sample
-from soaking.verdict import judged, slope_mb_h
+from soaking.verdict import judged, lines, slope_mb_h
 from soaking.world import back_after_s
 
 SOAK = Path(__file__).parents[1] / "scripts" / "soak.py"
@@ -48,6 +48,41 @@ def test_a_good_run_is_good() -> None:
 def test_memory_that_grows_is_found() -> None:
     (found,) = broken(samples(mb_h=40))
     assert "memory" in found
+
+
+def growing(*, mb_h: float, waver_mb: float, minutes: int) -> list[Sample]:
+    """A run with two cameras whose memory grows by so much, each second off by some MB of its own."""
+    rng, flat = np.random.default_rng(1), samples(minutes=minutes)
+    return [replace(s, rss_mb=500 + mb_h * s.at_s / 3600 + rng.normal(0, waver_mb)) for s in flat]
+
+
+@pytest.mark.parametrize(
+    ("mb_h", "waver_mb", "word"),
+    [
+        (0.0, 0.01, "kept"),  # all of the interval is below 1 MB an hour and camera
+        (1.6, 0.005, "kept"),
+        (2.4, 0.005, "BROKEN"),  # all of it is above
+        (2.0, 1.0, "not shown"),  # it holds 1 MB
+        (0.0, 30.0, "not shown"),
+        (80.0, 150.0, "not shown"),
+    ],
+)
+def test_memory_is_kept_below_its_bound_only_where_the_whole_interval_is(
+    mb_h: float, waver_mb: float, word: str
+) -> None:
+    made = growing(mb_h=mb_h, waver_mb=waver_mb, minutes=20)
+    (check,) = [check for check in judged(made, GOOD, cameras=2) if "memory" in check.what]
+    _, low, high = (x / 2 for x in slope_mb_h(made[240:]))
+    assert check.word == ("kept" if high < 1 else "BROKEN" if low > 1 else "not shown") == word
+    assert f"{word:9}  {check.what}" in lines([check])
+
+
+def test_what_was_never_tried_is_not_shown() -> None:
+    outcome = GOOD | {"faults": 0, "back": [], "restarts": "0 of 0"}
+    words = {check.what: check.word for check in judged(samples(), outcome, cameras=2)}
+    assert words["every camera came back after every fault"] == "not shown"
+    assert words["the restarted subscriber had results each time"] == "not shown"
+    assert words["no malformed message"] == "kept"
 
 
 def test_the_interval_of_a_slope_holds_where_memory_wavers_for_a_minute_at_a_time() -> None:

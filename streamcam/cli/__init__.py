@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 
 from streamcam.cli import about, bench, keys, live, recorded, training
 from streamcam.cli.leave import RESTART_CODE, leave
+from streamcam.cli.outlets import UnreadError, guard_outlets
 from streamcam.cli.title import hide_passwords
 from streamcam.errors import LostError, StreamcamError, StuckError
 
@@ -56,9 +57,11 @@ def _options(
 def main() -> NoReturn:
     """Run a command; what the user can mend is said in one line, with exit code 2, what a new process can with 70."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    guard_outlets()
     hide_passwords()
     try:
         code = app(standalone_mode=False)  # a command gives None; Ctrl-C comes out as 130
+        sys.stdout.flush()
     except (StuckError, LostError) as e:
         print(f"streamcam: {e}", file=sys.stderr)
         leave(RESTART_CODE)
@@ -68,6 +71,8 @@ def main() -> NoReturn:
             leave(0)  # the help has been shown
         print(f"streamcam: {' '.join(text.split())}", file=sys.stderr)
         leave(2)
+    except UnreadError:
+        leave(128 + signal.SIGPIPE)
     except (KeyboardInterrupt, typer.Abort):
         leave(130)
     leave(code or 0)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+from streamcam.cli.outlets import flush_outlets
 from streamcam.errors import StuckError
 
 RESTART_CODE = 70
@@ -18,9 +19,8 @@ CLOSE_S = 10.0
 
 def leave(code: int) -> NoReturn:
     """Exit, also where a thread sits in a camera or a network and cannot be woken: Python would abort on it."""
+    flush_outlets()
     if threading.active_count() > 1:
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
 

@@ -86,6 +86,8 @@ def print_start(live: Live) -> None:
     )
     if live.config.record is not None:
         print(f"recording to {live.config.record}", file=sys.stderr)
+    for path in live.left:
+        print(f"a run that did not end had recorded there, too: it is {path} now", file=sys.stderr)
     if live.endpoint:
         keys = live.config.keys
         where = live.endpoint.replace("//0.0.0.0:", "//HOST:").replace("//[::]:", "//HOST:")

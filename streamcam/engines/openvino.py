@@ -4,11 +4,15 @@ Normalising, the classifier's weights and the mean over positions stay PyTorch's
 logits are those of the heat cube that is shown: what bf16 and int8 change is the features that both are made of.
 """
 
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +21,8 @@ from torch import Tensor, nn
 from streamcam.engines.device import Runner, cpu_has_bf16
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel, ModelSpec, Stored
+
+T = TypeVar("T")
 
 NAME = "openvino"
 """What `--device` calls it."""
@@ -46,6 +52,34 @@ def import_openvino() -> Any:
     import openvino
 
     return openvino
+
+
+def apart(act: Callable[[], T]) -> T:
+    """Do something on a thread of its own that takes no signals, and wait for it.
+
+    OpenVINO's plugin for processors replaces the alternate signal stack of the thread that loads it. When the plugin
+    goes, that thread may be left with memory that is no longer there, and the next signal that is handled on it kills
+    the process. So no plugin may be loaded where signals are handled.
+    """
+    done: Future[T] = Future()
+
+    def body() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            done.set_result(act())
+        except BaseException as e:
+            done.set_exception(e)
+
+    Thread(target=body, name="openvino", daemon=True).start()
+    return done.result()
+
+
+@cache
+def core() -> Any:
+    """OpenVINO's core for the whole process, with its plugin for processors, which is loaded once."""
+    made = import_openvino().Core()
+    apart(lambda: made.get_property("CPU", "FULL_DEVICE_NAME"))
+    return made
 
 
 def pick_openvino_precision(name: str, model: CamModel) -> str:
@@ -116,7 +150,7 @@ def compiled(converted: Any, *, precision: str) -> Any:
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "INFERENCE_PRECISION_HINT": HINTS[precision],
     }
-    return import_openvino().compile_model(converted, "CPU", options)
+    return core().compile_model(converted, "CPU", options)
 
 
 @contextmanager
@@ -161,8 +195,8 @@ def read(stored: Stored) -> Any:
     Raises:
         RuntimeError: it cannot be read.
     """
-    openvino = import_openvino()
-    return openvino.Core().read_model(stored.graph, openvino.Tensor(np.frombuffer(stored.weights, np.uint8)))
+    weights = import_openvino().Tensor(np.frombuffer(stored.weights, np.uint8))
+    return core().read_model(stored.graph, weights)
 
 
 def _shaped(converted: Any, spec: ModelSpec) -> Any:

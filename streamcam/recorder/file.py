@@ -14,15 +14,15 @@ WRITE_FAILURES = (av.error.FFmpegError, OSError)
 
 
 class FileSink(Sink):
-    """Writes beside the target, under a temporary name; closing renames.
+    """Writes beside the target, under another name; closing renames.
 
-    What was recorded before another part failed is kept; what could not be written itself is removed.
+    What was recorded before another part failed is kept. What could not be written itself is removed, unless it can be
+    used as far as it goes.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._broken = False
-        self.partial = path.with_name(f".{path.name}.part{path.suffix}")
+    def __init__(self, path: Path, partial: Path) -> None:
+        self.path, self.partial = path, partial
+        self._broken = self._closed = False
         try:
             self.partial.touch()
         except OSError as e:
@@ -32,26 +32,38 @@ class FileSink(Sink):
         """Complete the temporary file; whether there is anything in it."""
         raise NotImplementedError
 
+    def completed(self) -> None:
+        """It has its name now."""
+
+    def is_of_use(self) -> bool:
+        """Whether the temporary file can be used as far as it goes."""
+        return False
+
     def close(self, *, keep: bool = True) -> None:
         """Complete the file, or leave nothing. Closing twice is fine.
 
         Raises:
             StreamcamError: it could not be written.
         """
-        if not self.partial.exists():
+        if self._closed:
             return
+        self._closed = True
         try:
             if self.finish() and keep:
                 self.partial.replace(self.path)
+                self.completed()
         except WRITE_FAILURES as e:
             raise self.failed(e) from e
         finally:
-            self.partial.unlink(missing_ok=True)
+            if not (self._broken and self.is_of_use()):
+                self.partial.unlink(missing_ok=True)
 
     def failed(self, error: Exception) -> StreamcamError:
-        """What to raise when the file cannot be written; it will not be kept."""
+        """What to raise when the file cannot be written; it will not be complete."""
         self._broken = True
-        return StreamcamError(f"cannot write {self.path}: {getattr(error, 'strerror', None) or error}")
+        why = getattr(error, "strerror", None) or error
+        until_then = f"; what was recorded until then is in {self.partial}" if self.is_of_use() else ""
+        return StreamcamError(f"cannot write {self.path}: {why}{until_then}")
 
     def __enter__(self) -> Self:
         return self

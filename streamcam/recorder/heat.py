@@ -33,7 +33,7 @@ class HeatRecorder(FileSink):
         """
         if path.suffix.lower() != ".npz":
             raise StreamcamError(f"cannot save heat to {path}: give a name that ends in .npz")
-        super().__init__(path)
+        super().__init__(path, path.with_name(f".{path.name}.part{path.suffix}"))
         self._source, self._labels = source, labels
         self._columns: dict[str, _Column] = {}
         self._transform = Transform()

@@ -1,6 +1,7 @@
 """Overlays → video."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,21 +13,27 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamcam.errors import StreamcamError
+from streamcam.recorder.faststart import index_first
 from streamcam.recorder.file import WRITE_FAILURES, FileSink
 from streamcam.recorder.sound import Sound
+from streamcam.recorder.unfinished import Unfinished, has_pictures, sync_folder
 from streamcam.records import Frame, Image, Picture, Result, on_host
 
 TIME_BASE = Fraction(1, 90_000)
 
-# x264's code for AVX-512 reads memory that nobody wrote when it weighs blocks by how long they stay (mbtree): one file
-# in twenty came out otherwise. Up to AVX2 it makes the same file each time, the one that AVX-512 mostly makes.
-UP_TO_AVX2 = {"x264-params": "asm=MMX2,SSE2Fast,SSSE3,SSE4.2,AVX,FMA3,BMI2,AVX2"}
-CPU_AVX_512F = 13  # as cv::CpuFeatures numbers it; OpenCV's Python has no name for it
-X264 = {"crf": "21", "preset": "veryfast"} | (UP_TO_AVX2 if cv2.checkHardwareSupport(CPU_AVX_512F) else {})
+X264 = {"crf": "25", "preset": "veryfast", "tune": "zerolatency"}
+"""It holds no picture back: of a camera at one picture a second, it would hold eleven seconds."""
+
+FRAGMENTED = {"movflags": "+hybrid_fragmented", "frag_duration": "1000000", "flush_packets": "1"}
+"""Until it is complete, an mp4 is made of fragments of a second (in µs), each of which is written out at once."""
 
 
 class VideoRecorder(FileSink):
-    """Overlays → an H.264 mp4 with the frames' own timestamps."""
+    """Overlays → an H.264 mp4 with the frames' own timestamps.
+
+    It lies in NAME.part.mp4 until it is complete. Of a process that is killed, that file has all but the last second,
+    or the last picture, where they come more seldom.
+    """
 
     def __init__(
         self, path: Path, source: str, paint: Callable[[Result], Picture], *, sound: Sound | None = None
@@ -44,9 +51,12 @@ class VideoRecorder(FileSink):
         """
         if path.suffix.lower() != ".mp4":
             raise StreamcamError(f"cannot record to {path}: give a name that ends in .mp4")
-        super().__init__(path)
+        self._unfinished = Unfinished(path)
+        self.left = self._unfinished.left
+        """What a run that was killed had recorded under this name, and what it is called now."""
+        super().__init__(path, self._unfinished.path)
         self._source, self._paint, self._sound = source, paint, sound
-        self._container = av.open(f"file:{self.partial}", "w", format="mp4", options={"movflags": "+faststart"})
+        self._container = av.open(f"file:{self.partial}", "w", format="mp4", options=FRAGMENTED)
         self._stream = self._container.add_stream("libx264", rate=30, options=X264)
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = TIME_BASE
@@ -70,7 +80,7 @@ class VideoRecorder(FileSink):
                 if is_first:
                     self._sound.begin(result.frame.pts_s)
                 self._sound.write_until(result.frame.pts_s)
-            self._container.mux(self._stream.encode(video_frame))
+            self._container.mux(self._encoded(video_frame))
         except WRITE_FAILURES as e:
             raise self.failed(e) from e
 
@@ -103,22 +113,31 @@ class VideoRecorder(FileSink):
 
     def finish(self) -> bool:
         """Write what the encoders hold back."""
-        try:
-            if self._last is not None:
-                self._container.mux(self._held_back())
-                self._finish_sound(self._last)
-        finally:
-            self._container.close()
+        with ExitStack() as stack:
+            stack.callback(self._unfinished.close)
             if self._sound is not None:
-                self._sound.close()
+                stack.callback(self._sound.close)
+            stack.callback(self._container.close)
+            if self._last is not None:
+                self._container.mux(self._encoded(None))
+                self._finish_sound(self._last)
         return self._last is not None
 
-    def _held_back(self) -> "list[Packet[VideoStream]]":
-        """The encoder's last packets; the last picture is shown as long as the one before."""
-        packets = self._stream.encode(None)
+    def _encoded(self, picture: VideoFrame | None) -> "list[Packet[VideoStream]]":
+        """Packets; each says that its picture is shown as long as the one before, which holds for the last one."""
+        packets = self._stream.encode(picture)
         for packet in packets if self._step else ():
             packet.duration = self._step
         return packets
+
+    def completed(self) -> None:
+        """Let it begin with its index."""
+        index_first(self.path)
+        sync_folder(self.path)
+
+    def is_of_use(self) -> bool:
+        """Whether there is a fragment in it."""
+        return has_pictures(self.partial)
 
     def _finish_sound(self, last: Frame) -> None:
         """It ends with the last picture."""

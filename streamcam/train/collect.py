@@ -115,6 +115,7 @@ def _record(frames: Iterator[Frame], path: Path, name: str, seconds: float, show
 
 
 def _free_name(folder: Path) -> Path:
-    """The name after the highest number in the folder."""
-    numbers = [int(path.stem) for path in folder.glob("*.mp4") if path.stem.isdecimal()]
+    """The name after the highest number in the folder, that of a clip that was never completed included."""
+    stems = [path.name.partition(".")[0] for path in folder.glob("*.mp4")]
+    numbers = [int(stem) for stem in stems if stem.isdecimal()]
     return folder / f"{max(numbers, default=0) + 1:04d}.mp4"

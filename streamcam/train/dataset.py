@@ -118,7 +118,10 @@ def _folder_rows(data: Path) -> list[_Row]:
     rows = []
     for root, part in roots:
         for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
-            files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+            # A clip that was never completed ends in .part.mp4.
+            files = sorted(
+                p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.stem.endswith(".part")
+            )
             if not files and part != "val":
                 raise StreamcamError(f"no clip of class {folder.name!r}: {folder} holds no video files")
             rows += [_Row(path, folder.name, split=part) for path in files]
