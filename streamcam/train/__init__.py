@@ -2,7 +2,8 @@
 
 collect   camera → labelled clips
 dataset   folder or CSV → clips, some of them for validation
-clips     clips → batches, decoded by workers
+clips     clips → frames of a batch
+workers   clips → batches, decoded by processes
 augment   batches → more of them, on the device
 optimizer how fast each part of a network learns
 loop      batches → weights

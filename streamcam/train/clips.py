@@ -1,4 +1,4 @@
-"""Labelled stretches of video → frames for a batch, decoded in the workers of a `DataLoader`."""
+"""Labelled stretches of video → frames for a batch, decoded in the processes of `workers`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import Sampler
 
 from streamcam.clips import SlidingWindow
 from streamcam.errors import StreamcamError
@@ -141,22 +141,6 @@ def centred(frames: Tensor, clip_format: ClipFormat) -> Tensor:
     (height, width), (h, w) = clip_format.resize, clip_format.crop
     top, left = round((height - h) / 2), round((width - w) / 2)
     return frames[..., top : top + h, left : left + w]
-
-
-def loader(clips: Clips, order: Sampler[list[Key]], *, workers: int) -> "DataLoader[Batch]":
-    """Batches, decoded by `workers` processes; what cannot be decoded is left out of them."""
-    return DataLoader(
-        clips,
-        batch_sampler=order,
-        num_workers=workers,
-        collate_fn=_collate,
-        persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
-    )
-
-
-def _collate(parts: list[Batch]) -> Batch:
-    return Batch(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 class InOrder(Sampler[list[Key]]):

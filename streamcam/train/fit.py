@@ -22,6 +22,7 @@ from streamcam.train import report
 from streamcam.train.clips import read_frames, skipped
 from streamcam.train.dataset import Dataset, LabelledClip, read_dataset
 from streamcam.train.loop import Epoch, Show, Trainer, Validation
+from streamcam.train.workers import ending_with_workers
 
 Say = Callable[[str], None]
 
@@ -101,9 +102,10 @@ def train(
     if config.resume:
         trainer.resume(config.out / STATE)
     leads = fabric.global_rank == 0
-    for validation, best in trainer.epochs(config.out / STATE, show if leads else _Quiet()):
-        if leads:
-            _leave(trainer, validation, best=best, say=say)
+    with ending_with_workers(config.out / STATE):
+        for validation, best in trainer.epochs(config.out / STATE, show if leads else _Quiet()):
+            if leads:
+                _leave(trainer, validation, best=best, say=say)
     history = trainer.progress.history
     return Trained(config.out / BEST, max(line.score for line in history), len(history), leads)
 

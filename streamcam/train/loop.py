@@ -19,9 +19,10 @@ from streamcam.errors import StreamcamError
 from streamcam.files import complete_or_absent
 from streamcam.models import CamModel
 from streamcam.train.augment import Augment, frames_needed, mirrored
-from streamcam.train.clips import Batch, Clips, InOrder, Order, centred, loader, skipped
+from streamcam.train.clips import Batch, Clips, InOrder, Order, centred, skipped
 from streamcam.train.dataset import Dataset, LabelledClip
 from streamcam.train.optimizer import new_optimizer
+from streamcam.train.workers import Batches
 
 SAVE_EVERY_S = 60.0
 WARM_UP = 0.05
@@ -108,8 +109,8 @@ class Trainer:
         frames = frames_needed(clip_format.length)
         train = Clips(dataset.train, classes, clip_format, frames=frames, seed=config.seed)
         val = Clips(dataset.val, classes, clip_format, frames=clip_format.length)
-        self._train = loader(train, self._order, workers=config.workers)
-        self._val = loader(val, InOrder(len(dataset.val), batch=config.batch, **share), workers=config.workers)
+        self._train = Batches(train, self._order, workers=config.workers)
+        self._val = Batches(val, InOrder(len(dataset.val), batch=config.batch, **share), workers=config.workers)
         self._augment = Augment(clip_format, mirrored(dataset.classes))
         if config.freeze:
             model.features.requires_grad_(False)
