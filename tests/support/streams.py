@@ -110,6 +110,17 @@ def _association(table: bytes) -> bytes:
     return (b"\x47\x40\x00\x10\x00" + section + struct.pack(">I", crc)).ljust(188, b"\xff")
 
 
+def turn_round(path: Path, width: int, height: int) -> Path:
+    """Make an upright .mp4 or .mov say that it was taken upside down (ISO/IEC 14496-12, 8.3.2)."""
+    one = 1 << 16
+    upright = struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">9i", -one, 0, 0, 0, -one, 0, width * one, height * one, 1 << 30)
+    head, track, rest = path.read_bytes().partition(b"tkhd")
+    assert upright in rest
+    path.write_bytes(head + track + rest.replace(upright, turned, 1))
+    return path
+
+
 def _boxes(data: bytes, begin: int, end: int) -> list[tuple[str, tuple[int, int]]]:
     found = []
     while begin < end:
