@@ -91,7 +91,8 @@ class Deinterlacer:
 
     def _filter(self, picture: VideoFrame, shape: _Shape) -> Graph:
         graph = Graph()
-        graph.threads = 1
+        if hasattr(graph, "threads"):  # PyAV 17 starts one for each core
+            graph.threads = 1
         source = graph.add_buffer(
             width=shape.width, height=shape.height, format=picture.format, time_base=picture.time_base or ANY_TIME_BASE
         )

@@ -49,12 +49,12 @@ def write_streams(
             stream = container.add_stream(video.codec, rate=25)
             stream.width, stream.height = video.width, video.height
             stream.pix_fmt = "yuvj420p" if video.codec == "mjpeg" else "yuv420p"
-            stream.disposition = video.disposition
+            stream.disposition = video.disposition.value
             streams.append(stream)
         sounds = []
         for tone in tones:
             sound = container.add_stream(tone.codec, rate=48_000, layout=tone.layout)
-            sound.disposition, sound.metadata["language"] = tone.disposition, tone.language
+            sound.disposition, sound.metadata["language"] = tone.disposition.value, tone.language
             sounds.append(sound)
         for video, stream in zip(videos, streams, strict=True):
             picture = np.full((video.height, video.width, 3), video.grey, np.uint8)
