@@ -12,6 +12,7 @@ import numpy as np
 
 from streamcam.localise import Box, contrast_at, enlarge
 from streamcam.records import Floats, Heat, Image, Ink, Picture, Result
+from streamcam.text import cut
 
 COLOUR_MAP = cv2.COLORMAP_INFERNO
 """Dark to bright, so that colour-blind people, and black-and-white prints, can tell more heat from less."""
@@ -90,7 +91,7 @@ class Caption:
     """What is written on an overlay besides the classes."""
 
     title: str
-    """Top left: source, time, rate."""
+    """Top left: the source, which is cut where it is too long, and after two spaces its time or rate."""
     notes: Sequence[str] = ()
     """Below it: the age of the heat, latency, drops."""
 
@@ -208,18 +209,22 @@ class _Canvas:
         self._line = round(34 * self._font)
         self._margin = round(14 * self._font)
         self._weight = 2 if self._font > 1.2 else 1
+        self._legend_width = round(200 * self._font) + 2 * self._margin
         self.touched: list[Box] = []
         """What has been drawn on: all text is on shades, but for a few of its rim's pixels."""
 
     def caption(self, caption: Caption) -> None:
         """Title and notes, top left."""
-        lines = [caption.title, *caption.notes]
+        room = self._width - 2 * self._margin
+        name, rest, more = caption.title.partition("  ")
+        lines = [self._cut(name, room, rest + more), *(self._cut(note, room) for note in caption.notes)]
         self._shade(0, 0, max(map(self._text_width, lines)) + 2 * self._margin, len(lines) * self._line + self._margin)
         for i, line in enumerate(lines):
             self._text(line, self._margin, (i + 1) * self._line, GREY if i else WHITE)
 
     def panel(self, lines: Sequence[str]) -> None:
         """Lines of text in the middle."""
+        lines = [self._cut(line, self._width - 4 * self._margin) for line in lines]
         width = max(map(self._text_width, lines)) + 4 * self._margin
         height = len(lines) * self._line + 2 * self._margin
         x, y = (self._width - width) // 2, (self._height - height) // 2
@@ -232,8 +237,9 @@ class _Canvas:
         rows = min(len(heat.labels), 5, max(1, (self._height // 2) // self._line))
         # The painted class is shown even where it is not among the first.
         shown = list(range(rows)) if k < rows else [*range(rows - 1), k]
-        names = [heat.labels[i] for i in shown]
         bar, number = round(170 * self._font), self._text_width("100 %")
+        room = max(bar, self._width - self._legend_width - number - 3 * self._margin)
+        names = [self._cut(heat.labels[i], room) for i in shown]
         width = max(bar, *map(self._text_width, names)) + number + 3 * self._margin
         top = self._height - rows * self._line - self._margin
         self._shade(0, top, width, self._height - top)
@@ -248,7 +254,7 @@ class _Canvas:
 
     def legend(self, scale: float) -> None:
         """The colours and what they stand for, bottom right."""
-        width, height = round(200 * self._font), max(4, round(12 * self._font))
+        width, height = self._legend_width - 2 * self._margin, max(4, round(12 * self._font))
         x = self._width - width - self._margin
         y = self._height - self._line - height - self._margin
         ramp = cv2.applyColorMap(np.tile(np.linspace(0, 255, width).astype(np.uint8), (height, 1)), COLOUR_MAP)
@@ -264,6 +270,9 @@ class _Canvas:
         cv2.putText(
             self._image, text, at, cv2.FONT_HERSHEY_SIMPLEX, self._font, colour, self._weight, lineType=cv2.LINE_AA
         )
+
+    def _cut(self, text: str, width: int, end: str = "") -> str:
+        return cut(text, width, self._text_width, end=end)
 
     def _text_width(self, text: str) -> int:
         (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, self._font, self._weight)

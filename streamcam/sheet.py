@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamcam.records import Floats, Image
+from streamcam.text import cut as fitting
 
 PAPER, INK, FADED, RULE = (255, 255, 255), (28, 28, 34), (110, 110, 120), (222, 222, 228)
 GAP = 12
@@ -37,8 +38,9 @@ class Cell:
 
     image: Image
     """uint8 [H,W,3], RGB, of any size."""
-    lines: Sequence[str] = ()
-    """The first is written in ink, the others are fainter; what is too long for the cell is cut."""
+    lines: Sequence[str | tuple[str, str]] = ()
+    """The first is written in ink, the others are fainter. What is too long for the cell is cut: all of it, or the
+    first of two parts."""
 
 
 def grid(cells: Sequence[Cell], *, columns: int, width: int = 240, height: int | None = None, title: str = "") -> Image:
@@ -68,7 +70,9 @@ def grid(cells: Sequence[Cell], *, columns: int, width: int = 240, height: int |
         x, y = GAP + i % columns * step_x, above + GAP + i // columns * step_y
         sheet[y : y + height, x : x + width] = fit(cell.image, width, height)
         for row, line in enumerate(cell.lines, start=1):
-            write(sheet, line, x, y + height + row * LINE - 4, width=width, colour=FADED if row > 1 else INK)
+            text, end = (line, "") if isinstance(line, str) else line
+            at, colour = y + height + row * LINE - 4, FADED if row > 1 else INK
+            write(sheet, text, x, at, width=width, end=end, colour=colour)
     return sheet
 
 
@@ -187,22 +191,18 @@ def write(
     y: int,
     *,
     width: int,
+    end: str = "",
     font: float = FONT,
     colour: tuple[int, int, int] = INK,
 ) -> None:
-    """Write a line whose foot is at (x, y); what does not fit into `width` pixels is cut."""
-    cv2.putText(
-        sheet, cut(text, width, font=font), (x, y), cv2.FONT_HERSHEY_SIMPLEX, font, colour, 1, lineType=cv2.LINE_AA
-    )
+    """Write a line whose foot is at (x, y); what does not fit into `width` pixels before `end` is cut."""
+    shown = cut(text, width, end=end, font=font)
+    cv2.putText(sheet, shown, (x, y), cv2.FONT_HERSHEY_SIMPLEX, font, colour, 1, lineType=cv2.LINE_AA)
 
 
-def cut(text: str, width: int, *, font: float = FONT) -> str:
-    """As much of a text as fits into `width` pixels."""
-    if text_width(text, font=font) <= width:
-        return text
-    while text and text_width(f"{text}..", font=font) > width:
-        text = text[:-1]
-    return f"{text}.."
+def cut(text: str, width: int, *, end: str = "", font: float = FONT) -> str:
+    """As much of a text as fits into `width` pixels before `end`."""
+    return fitting(text, width, lambda shown: text_width(shown, font=font), end=end)
 
 
 def text_width(text: str, *, font: float = FONT) -> int:

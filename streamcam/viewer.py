@@ -14,6 +14,7 @@ from streamcam.display import require_display
 from streamcam.errors import StreamcamError, printable
 from streamcam.records import Heat, Image, Result, on_host
 from streamcam.render import Caption, Painter, overlay, panel
+from streamcam.text import short
 from streamcam.transport import Subscriber
 from streamcam.wire import Message
 
@@ -266,6 +267,6 @@ def line_of(message: Message, *, clock: Callable[[], int] = time.time_ns) -> str
         return f"{message.header.source}: {message.header.kind}"
     frame, heat = result.frame, result.heat
     top = zip(heat.labels[:3], heat.scores[:3], strict=True)
-    names = "  ".join(f"{printable(name)} {score * 100:.0f} %" for name, score in top)
+    names = "  ".join(f"{short(printable(name))} {score * 100:.0f} %" for name, score in top)
     latency_ms, drops = (clock() - frame.captured_ns) / 1e6, sum(result.drops.values())
     return f"{frame.source}  {frame.pts_s:8.2f} s  {names}  (latency {latency_ms:.0f} ms, {drops} dropped)"

@@ -15,6 +15,7 @@ ALLOWED = {
     "records": {"errors"},
     "levels": {"records", "errors"},
     "config": {"errors", "levels"},
+    "text": set(),
     "batching": set(),
     "handoff": {"batching"},
     "watchdog": {"errors"},
@@ -27,8 +28,8 @@ ALLOWED = {
     "models": {"records", "errors", "files", "clips", "cam"},
     "engines": {"records", "errors", "clips", "models", "cam"},
     "localise": {"records"},
-    "render": {"records", "localise"},
-    "sheet": {"records"},
+    "render": {"records", "localise", "text"},
+    "sheet": {"records", "text"},
     "pictures": {"records", "errors", "files"},
     "parts": {"records"},
     "wire": {"records", "parts"},
@@ -40,7 +41,7 @@ ALLOWED = {
     "publish": {"records", "render", "transport", "wire", "pipeline", "metrics", "sources"},
     "recorder": {"records", "errors", "pipeline", "sources"},
     "display": {"errors"},
-    "viewer": {"records", "errors", "display", "wire", "transport", "render"},
+    "viewer": {"records", "errors", "display", "wire", "transport", "render", "text"},
     "live": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "transport"),
         *("keys", "display", "pipeline", "metrics", "align", "publish", "recorder", "nvdec"),
@@ -48,7 +49,7 @@ ALLOWED = {
     "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline", "sources"},
     "train": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "sheet"),
-        *("recorder", "pictures"),
+        *("recorder", "pictures", "text"),
     },
     "explain": {
         *("records", "errors", "files", "clips", "cam", "sources", "models", "engines", "localise", "render", "sheet"),
@@ -67,7 +68,7 @@ ALLOWED = {
     "demo": {"errors", "display"},
     "console": {
         *("records", "metrics", "models", "pipeline", "live", "doctor", "explain", "evaluate", "train", "bench"),
-        *("quantize", "analyze", "keys", "sources"),
+        *("quantize", "analyze", "keys", "sources", "text"),
     },
 }
 ANYTHING = {"cli", "__init__", "__main__"}

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from support.commands import complaint
-from support.streams import Video, write_streams
+from support.streams import Video, turn_round, write_streams
 
 from streamcam.config import make_config
 from streamcam.errors import StreamcamError
@@ -34,8 +34,6 @@ def write(path: Path, pictures: Sequence[Values], layout: str = "gray16le", code
         stream = container.add_stream(codec, rate=10)
         stream.height, stream.width = pictures[0].shape
         stream.pix_fmt = layout
-        if path.suffix == ".mov":
-            stream.set_display_rotation(180)
         for i, values in enumerate(pictures):
             frame = av.VideoFrame(stream.width, stream.height, layout)
             lines = np.zeros((stream.height, frame.planes[0].line_size // 2), order)
@@ -44,7 +42,7 @@ def write(path: Path, pictures: Sequence[Values], layout: str = "gray16le", code
             frame.pts = i
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return path
+    return turn_round(path, WIDTH, HEIGHT) if path.suffix == ".mov" else path
 
 
 def read(path: Path, levels: str | None = None) -> list[npt.NDArray[np.uint8]]:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -285,3 +286,30 @@ def test_cells_alone_are_rectangles_of_their_own() -> None:
     assert all((quarter == quarter[0, 0]).all() for quarter in quarters)
     assert (quarters[2] == quarters[3]).all()  # full strength, and beyond
     assert int(quarters[0].max()) < int(quarters[1].max()) < int(quarters[2].max())
+
+
+@pytest.mark.parametrize(("height", "width"), [(240, 320), (480, 270), (1080, 1920), (64, 96)])
+@pytest.mark.parametrize("name", ["a-long-name of a class" * 13, "長い名前" * 75, "🙂" * 300, "W" * 300])
+def test_long_names_leave_the_probabilities_and_the_legend_alone(
+    name: str, height: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[str, int, int]] = []
+
+    def note(
+        _image: Image, text: str, at: tuple[int, int], face: int, font: float, _ink: object, weight: int, **_: int
+    ) -> None:
+        (wide, _high), _foot = cv2.getTextSize(text, face, font, weight)
+        written.append((text, at[0], at[0] + wide))
+
+    monkeypatch.setattr(cv2, "putText", note)
+    heat = with_classes(a_heat(one_hot_cell(1, 2)), 5, label=name)
+    caption = Caption(f"{name}  25 fps", [name])
+    panel(a_picture(height, width), [name, "help"])
+    overlay(a_result(heat, a_picture(height, width)), scale=6.0, caption=caption)
+    texts = {text: (begin, end) for text, begin, end in written}
+    assert "90 %" in texts
+    assert any(text.endswith("..  25 fps") for text in texts)
+    if width > 200:  # on less, not even the legend has room beside the bars
+        assert all(begin >= 0 and end <= width for begin, end in texts.values())
+        assert texts["90 %"][1] < texts["heat, logits"][0]
+        assert max(end for text, (_, end) in texts.items() if text.startswith(name[:2])) <= width

@@ -58,6 +58,16 @@ def test_a_text_is_cut_to_its_width() -> None:
     assert text_width(shown) <= 80
 
 
+def test_what_must_be_read_stays_when_a_text_is_cut() -> None:
+    shown = cut("Egyptian cat of unusual size", 100, end=" 45 %")
+    assert shown.startswith("Egy")
+    assert shown.endswith(".. 45 %")
+    assert text_width(shown) <= 100
+    picture = np.zeros((40, 100, 3), np.uint8)
+    sheets = [grid([Cell(picture, (("Egyptian cat " * 20, end),))], columns=1, width=100) for end in (" 45 %", " 46 %")]
+    assert (sheets[0] != sheets[1]).any()
+
+
 def test_parts_are_stacked() -> None:
     assert stack([plain(RED, 5, 10), plain(BLUE, 7, 20)]).shape == (12, 20, 3)
 

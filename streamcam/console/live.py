@@ -14,6 +14,7 @@ from streamcam.pipeline import Sink
 from streamcam.records import Heat, Result
 from streamcam.sources import SourceState
 from streamcam.sources.state import log as state_log
+from streamcam.text import short
 
 
 class StatusLine(TerminalLine, Sink):
@@ -61,7 +62,7 @@ class StatusLine(TerminalLine, Sink):
     def _part(self, live: Live, name: str, state: str) -> str:
         metrics = live.pipeline.metrics
         heat = self._newest.get(name)
-        top = f"{heat.labels[0]} {heat.scores[0] * 100:.0f} %" if heat else "no heat yet"
+        top = f"{short(heat.labels[0])} {heat.scores[0] * 100:.0f} %" if heat else "no heat yet"
         latency = self._latency_ms.get(name)
         shown = [f"{name} {metrics.fps(name):.0f} fps", top]
         if latency is not None and not live.config.as_fast_as_possible:

@@ -8,6 +8,7 @@ from typing import Self
 
 from streamcam.console.progress import Progress, TerminalLine
 from streamcam.quantize import Fidelity
+from streamcam.text import short
 from streamcam.train.collect import Moment
 from streamcam.train.loop import Epoch
 
@@ -53,7 +54,7 @@ class Recording(TerminalLine):
 
     def __init__(self, label: str, count: int) -> None:
         super().__init__()
-        self._label, self._count = label, count
+        self._label, self._count = short(label), count
         self._said = ""
 
     def show(self, moment: Moment) -> None:

@@ -86,9 +86,10 @@ def _cell(shown: _Shown, name: str, thresholds: Mapping[str, float], *, title: s
     pixels = example.maps[name]
     hit = "on it" if points(pixels, example.mask) else "off"
     iou = _iou(example, name, thresholds[name])
+    what = case.label, f", {example.pts_s:.1f} s"
     lines = (
-        title or f"{case.label}, {example.pts_s:.1f} s",
-        case.clip if title is None else f"{case.label}, {example.pts_s:.1f} s",
+        title or what,
+        case.clip if title is None else what,
         f"peak {hit}, energy {energy_inside(pixels, example.mask):.2f}, box IoU {iou:.2f}",
     )
     return Cell(_drawn(example, pixels, thresholds[name]), lines)

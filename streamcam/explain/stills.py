@@ -23,11 +23,14 @@ from streamcam.models import CamModel, ModelSpec, find_spec, load_model
 from streamcam.pictures import read_picture, save_picture
 from streamcam.records import Clip, Frame, Heat, Image, Result, on_host
 from streamcam.render import Caption, Painter, outline, paint
-from streamcam.sheet import Cell, fit, grid
+from streamcam.sheet import Cell, cut, fit, grid, text_width
 
 TABLE = "scores.csv"
 PAGE, PAGE_COLUMNS = 36, 3
 """Pictures on one contact sheet, and in one of its rows."""
+
+OTHERS = 3
+"""Classes on a sheet beside the painted one."""
 
 THUMBNAIL = (200, 150)
 """(width, height) in pixels."""
@@ -225,5 +228,11 @@ def _cell(seen: _Seen, scale: float) -> Cell:
         outline(warm, Box(*(round(edge * factor) for edge in box)))
     both = np.concatenate([fit(small, width, height), fit(warm, width, height)], axis=1)
     first = seen.found[seen.k]
-    others = [f"{f.label} {f.score * 100:.0f} %" for k, f in enumerate(seen.found) if k != seen.k]
-    return Cell(both, (f"{first.label} {first.score * 100:.0f} %", ", ".join(others[:3]), seen.path.name))
+    others = [found for k, found in enumerate(seen.found) if k != seen.k][:OTHERS]
+    room = both.shape[1] // OTHERS - text_width(", ")
+    shown = ", ".join(cut(other.label, room, end=_percent(other)) for other in others)
+    return Cell(both, ((first.label, _percent(first)), shown, seen.path.name))
+
+
+def _percent(found: Finding) -> str:
+    return f" {found.score * 100:.0f} %"

@@ -87,7 +87,7 @@ def _mean(steps: Sequence[tuple[float, Floats]]) -> tuple[float, Floats]:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Moment:
     image: Image
-    lines: tuple[str, ...]
+    lines: Sequence[str | tuple[str, str]]
 
 
 class Storyboard:
@@ -114,7 +114,7 @@ class Storyboard:
             return
         self._course.add(time_s, self._scores(heat.logits))
         if self._moments.wants(time_s):
-            lines = (f"{heat.labels[k]} {heat.scores[k] * 100:.0f} %", clock(time_s))
+            lines = ((heat.labels[k], f" {heat.scores[k] * 100:.0f} %"), clock(time_s))
             self._moments.add(time_s, _Moment(_moment(result.frame.pixels, heat, k, time_s, scale), lines))
 
     def draw(self, title: str) -> Image:

@@ -2,11 +2,15 @@
 
 import logging
 from dataclasses import dataclass
+from fractions import Fraction
 
 import av.error
 from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+
+ANY_TIME_BASE = Fraction(1, 1000)
+"""For pictures that have no times."""
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +41,7 @@ class Deinterlacer:
     def __init__(self, stream: VideoStream) -> None:
         codec = stream.codec_context
         self._apart, self._said = codec.name in FIELDS_APART, False
-        order = 0 if codec.name in FRAMES_TELL else codec.field_order
+        order = 0 if codec.name in FRAMES_TELL else getattr(codec, "field_order", 0)  # PyAV 17 does not tell
         self._parity = "tff" if order in TOP_FIRST else "bff" if order in BOTTOM_FIRST else None
         """What the container says of all pictures, where they do not tell."""
         self._graph: Graph | None = None
@@ -87,9 +91,10 @@ class Deinterlacer:
 
     def _filter(self, picture: VideoFrame, shape: _Shape) -> Graph:
         graph = Graph()
-        graph.threads = 1
+        if hasattr(graph, "threads"):  # PyAV 17 starts one for each core
+            graph.threads = 1
         source = graph.add_buffer(
-            width=shape.width, height=shape.height, format=picture.format, time_base=picture.time_base
+            width=shape.width, height=shape.height, format=picture.format, time_base=picture.time_base or ANY_TIME_BASE
         )
         which = "deint=interlaced" if self._parity is None else f"deint=all:parity={self._parity}"
         weaver, sink = graph.add("bwdif", f"mode=send_frame:{which}"), graph.add("buffersink")

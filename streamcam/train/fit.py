@@ -193,7 +193,7 @@ def _sheet(model: CamModel, dataset: Dataset, say: Say) -> list[list[Cell]]:
         for frames, heat in _explained(model, clips, say):
             one = _only(heat, label)
             assert one.scale is not None
-            title = f"{name} {one.scores[0] * 100:.0f} %"
+            title = name, f" {one.scores[0] * 100:.0f} %"
             rows.append(report.heat_row(frames, one, title=title, scale=float(one.scale[0])))
     return rows
 

@@ -14,10 +14,14 @@ from streamcam.pictures import save_picture
 from streamcam.records import Heat, Image
 from streamcam.render import paint
 from streamcam.sheet import Cell, blank, grid
+from streamcam.text import short
 from streamcam.train.loop import Epoch, Validation
 
 LARGEST_MATRIX = 40
 """Classes; beyond that nobody could read the labels."""
+
+NAME_LETTERS = 24
+"""Of a class beside the matrix: longer names would leave no room for it."""
 
 MOMENTS = 6
 """Columns of the sheet of heat."""
@@ -57,8 +61,9 @@ def draw_confusion(path: Path, validation: Validation, classes: Sequence[str]) -
     axes = figure.subplots()
     share = counts / np.maximum(1, counts.sum(1, keepdims=True))
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(classes)), classes, rotation=90)
-    axes.set_yticks(range(len(classes)), classes)
+    names = [short(name, NAME_LETTERS) for name in classes]
+    axes.set_xticks(range(len(classes)), names, rotation=90)
+    axes.set_yticks(range(len(classes)), names)
     axes.set(xlabel="taken for", ylabel="is")
     for row, column in zip(*np.nonzero(counts), strict=True):
         shade = "white" if share[row, column] > 0.5 else "black"
@@ -66,7 +71,7 @@ def draw_confusion(path: Path, validation: Validation, classes: Sequence[str]) -
     _save(figure, path)
 
 
-def heat_row(frames: Sequence[Image], heat: Heat, *, title: str, scale: float) -> list[Cell]:
+def heat_row(frames: Sequence[Image], heat: Heat, *, title: tuple[str, str], scale: float) -> list[Cell]:
     """A clip as a row of pictures, time from left to right, with the heat of its (first) class at each moment."""
     cells: list[Cell] = []
     times = np.linspace(heat.clip_pts_s[0], heat.clip_pts_s[1], len(frames))

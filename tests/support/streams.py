@@ -49,12 +49,12 @@ def write_streams(
             stream = container.add_stream(video.codec, rate=25)
             stream.width, stream.height = video.width, video.height
             stream.pix_fmt = "yuvj420p" if video.codec == "mjpeg" else "yuv420p"
-            stream.disposition = video.disposition
+            stream.disposition = video.disposition.value
             streams.append(stream)
         sounds = []
         for tone in tones:
             sound = container.add_stream(tone.codec, rate=48_000, layout=tone.layout)
-            sound.disposition, sound.metadata["language"] = tone.disposition, tone.language
+            sound.disposition, sound.metadata["language"] = tone.disposition.value, tone.language
             sounds.append(sound)
         for video, stream in zip(videos, streams, strict=True):
             picture = np.full((video.height, video.width, 3), video.grey, np.uint8)
@@ -108,6 +108,17 @@ def _association(table: bytes) -> bytes:
             crc = (crc << 1) ^ (0x04C11DB7 if crc & 0x80000000 else 0)
             crc &= 0xFFFFFFFF
     return (b"\x47\x40\x00\x10\x00" + section + struct.pack(">I", crc)).ljust(188, b"\xff")
+
+
+def turn_round(path: Path, width: int, height: int) -> Path:
+    """Make an upright .mp4 or .mov say that it was taken upside down (ISO/IEC 14496-12, 8.3.2)."""
+    one = 1 << 16
+    upright = struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">9i", -one, 0, 0, 0, -one, 0, width * one, height * one, 1 << 30)
+    head, track, rest = path.read_bytes().partition(b"tkhd")
+    assert upright in rest
+    path.write_bytes(head + track + rest.replace(upright, turned, 1))
+    return path
 
 
 def _boxes(data: bytes, begin: int, end: int) -> list[tuple[str, tuple[int, int]]]:
