@@ -18,6 +18,7 @@ ALLOWED = {
     "handoff": {"batching"},
     "watchdog": {"errors"},
     "metrics": set(),
+    "fruitless": {"records", "metrics"},
     "sources": {"records", "errors"},
     "card": {"records"},
     "nvdec": {"errors", "card"},
@@ -42,16 +43,16 @@ ALLOWED = {
     "viewer": {"records", "errors", "display", "wire", "transport", "render"},
     "live": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "transport"),
-        *("keys", "display", "pipeline", "metrics", "align", "publish", "recorder", "nvdec"),
+        *("keys", "display", "pipeline", "metrics", "align", "publish", "recorder", "nvdec", "fruitless"),
     },
-    "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline"},
+    "api": {"records", "errors", "config", "handoff", "live", "metrics", "models", "pipeline"},
     "train": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "sheet"),
         *("recorder", "pictures"),
     },
     "explain": {
         *("records", "errors", "files", "clips", "cam", "sources", "models", "engines", "localise", "render", "sheet"),
-        *("pipeline", "recorder", "live", "pictures"),
+        *("pipeline", "recorder", "live", "pictures", "fruitless"),
     },
     "evaluate": {
         *("records", "errors", "files", "localise", "clips", "cam", "models", "engines", "sources", "render", "sheet"),
