@@ -24,10 +24,11 @@ def why_no_window(name: str, metrics: Metrics, model: str, clip_format: ClipForm
     frames, longest, pieces = metrics.frames[name], metrics.longest[name], metrics.pieces[name]
     if metrics.windows[name]:
         return f"no window of {frames} frames was computed in time (is the machine too slow for {model}?)"
-    needs = f"{clip_format.length} at {clip_format.fps:g} a second ({clip_format.length / clip_format.fps:.2f} s)"
+    needs = f"it needs {clip_format.length} ({clip_format.length / clip_format.fps:.2f} s)"
+    longest_gives = f"{longest} at {clip_format.fps:g} a second"
     if pieces > 1:
         return (
             f"no window of {model} in {frames} frames, which are {pieces} pieces: their times jump or pause, or their "
-            f"size or rate changes; the longest gives {longest} frames, and it needs {needs}"
+            f"size or rate changes; the longest makes {longest_gives}, and {needs}"
         )
-    return f"too short for {model}: {frames} frames give {longest}, and it needs {needs}"
+    return f"too short for {model}: {frames} frames make {longest_gives}, and {needs}"

@@ -56,15 +56,15 @@ def rate_is_guessed(stream: VideoStream) -> bool:
     return has_no_times(container) and not still and not stream.codec_context.framerate
 
 
-def course_of(stream: VideoStream) -> Course:
-    """The course of a file's time.
+def course_of(stream: VideoStream, begin_s: float) -> Course:
+    """The course of a file's time, which begins at `begin_s` by the file's clock.
 
     In a broadcast (.ts, .mpg) or a bare stream, a long step ahead is a clock that was set. Elsewhere all that there is
     has its place in time, and sound may go on where pictures pause.
     """
     container = container_of(stream)
     gaps = not container.format.flags & (TIMES_MAY_JUMP | NO_TIMESTAMPS)
-    return Course(1 / frame_rate(stream), begin_s=begin_of(container), gaps=gaps)
+    return Course(1 / frame_rate(stream), begin_s=begin_s, gaps=gaps)
 
 
 def held_back(stream: VideoStream) -> int:
@@ -79,8 +79,25 @@ def container_of(stream: VideoStream) -> InputContainer:
 
 
 def begin_of(container: InputContainer) -> float:
-    """The time of a file's first picture or sound, in seconds; few begin at 0."""
+    """The time of a file's first picture or sound, in seconds, as FFmpeg knows it; few begin at 0."""
     return (container.start_time or 0) / 1e6
+
+
+def tells_its_begin(container: InputContainer) -> bool:
+    """Whether that is right: of the times to be decoded, which may be all that there are, FFmpeg takes no account."""
+    return container.start_time is not None and container.format.name != "asf"
+
+
+def first_time(container: InputContainer) -> float:
+    """The same from the first packets, in seconds.
+
+    Args:
+        container: just opened; its packets are used up.
+    """
+    first = (packet for packet in container.demux() if packet.size)
+    times = [(packet.pts, packet.dts, packet.time_base) for _, packet in zip(range(KEPT), first, strict=False)]
+    known = [seconds(ticks, base) for pts, dts, base in times if (ticks := pts if dts is None else dts) is not None]
+    return min((time_s for time_s in known if time_s is not None), default=0.0)
 
 
 def seconds(ticks: int | None, base: object) -> float | None:
@@ -99,7 +116,7 @@ def extent_of(stream: VideoStream) -> Extent | None:
 
 def _from_table(stream: VideoStream) -> Extent | None:
     container = container_of(stream)
-    begin_s = (seconds(stream.start_time, stream.time_base) or 0.0) - begin_of(container)
+    begin_s = (seconds(stream.start_time, stream.time_base) or 0.0) - file_begin_s
     if INDEXED & set(container.format.name.split(",")) and stream.duration:
         return Extent(begin_s, begin_s + (seconds(stream.duration, stream.time_base) or 0.0))
     tagged_s = _tagged_s(stream)
@@ -115,9 +132,9 @@ def _tagged_s(stream: VideoStream) -> float | None:
     return None if parts is None else float(parts[1]) * 3600 + float(parts[2]) * 60 + float(parts[3])
 
 
-def _from_packets(stream: VideoStream) -> Extent | None:
+def _from_packets(stream: VideoStream, file_begin_s: float) -> Extent | None:
     step_s = 1 / frame_rate(stream)
-    course = course_of(stream)
+    course = course_of(stream, file_begin_s)
     begin_s, end_s, late_s, all_shown = float("inf"), None, None, True
     for number, packet in enumerate(_packets(stream)):
         pts_s, dts_s = seconds(packet.pts, packet.time_base), seconds(packet.dts, packet.time_base)

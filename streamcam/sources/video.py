@@ -106,6 +106,7 @@ class VideoSource:
         self._state = SourceState("connecting")
         self._index = self._session = self._captured_ns = 0
         self._extent: Extent | None = None
+        self._first_s: float | None = None
         self._course = Course(1 / USUAL_FPS)
         self._seen: tuple[float, float] | None = None
         self._seeks = start_s > 0
@@ -135,12 +136,28 @@ class VideoSource:
         Where the container has no table of it, the whole file is read, and nothing decoded.
         """
         container = self.open()
-        if self._address.host is not None or self._address.url == "pipe:0" or self._address.format == "lavfi":
+        if not self._can_be_read_twice:
             return Extent(0.0, container.duration / 1e6) if container.duration else None
         if self._extent is None:
             with open_video(self._address) as unread:
-                self._extent = extent_of(unread.streams.video[0])
+                self._extent = extent_of(unread.streams.video[0], self._begin_s)
         return self._extent
+
+    @property
+    def _can_be_read_twice(self) -> bool:
+        address = self._address
+        return address.host is None and address.url != "pipe:0" and address.format != "lavfi"
+
+    @property
+    def _begin_s(self) -> float:
+        """The time of a file's first picture or sound, by its own clock."""
+        container = self.open()
+        if tells_its_begin(container) or not self._can_be_read_twice:
+            return begin_of(container)
+        if self._first_s is None:
+            with open_video(self._address) as unread:
+                self._first_s = first_time(unread)
+        return self._first_s
 
     @property
     def duration_s(self) -> float | None:
@@ -335,7 +352,7 @@ class VideoSource:
         for picture, pts_s, is_new in self._timed(reader, stop):
             if pts_s >= self._end_s:
                 return
-            if pts_s < self._start_s:
+            if pts_s < self._start_s and self._start_s > 0:
                 continue
             captured_ns = self._clock() if pace is None else pace.wait(pts_s)
             if stop.is_set():
@@ -349,10 +366,10 @@ class VideoSource:
     def _timed(self, reader: Reader, stop: Event) -> Iterator[tuple[VideoFrame, float, bool]]:
         """A file's pictures, about from `start_s` on; when each comes, and whether the clock was set before it."""
         container, stream = self.open(), self._stream
-        begin_s, step_s = begin_of(container), 1 / self.fps
+        begin_s, step_s = self._begin_s, 1 / self.fps
         if rate_is_guessed(stream):
             log.warning("%s does not say how many frames a second it has: taken for %g", self.name, 1 / step_s)
-        self._course = course_of(stream)
+        self._course = course_of(stream, begin_s)
         lost = reader.needs_key = self._seeks and seek(container, stream, begin_s + self._start_s)
         for picture in reader.pictures(stop):
             lost &= picture.time is None
