@@ -1,7 +1,7 @@
 """How fast and how long a file's pictures go, as far as it can be told without decoding them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -88,33 +88,53 @@ def tells_its_begin(container: InputContainer) -> bool:
     return container.start_time is not None and container.format.name != "asf"
 
 
-def first_time(container: InputContainer) -> float:
-    """The same from the first packets, in seconds.
-
-    Args:
-        container: just opened; its packets are used up.
-    """
-    first = (packet for packet in container.demux() if packet.size)
-    times = [(packet.pts, packet.dts, packet.time_base) for _, packet in zip(range(KEPT), first, strict=False)]
-    known = [seconds(ticks, base) for pts, dts, base in times if (ticks := pts if dts is None else dts) is not None]
-    return min((time_s for time_s in known if time_s is not None), default=0.0)
-
-
 def seconds(ticks: int | None, base: object) -> float | None:
     """A timestamp in seconds."""
     return None if ticks is None or not base else float(ticks * base)  # type: ignore[operator]
 
 
-def extent_of(stream: VideoStream) -> Extent | None:
-    """From the file's own table; else all its packets are read. None where there are none.
+class FileTimes:
+    """When a file's pictures begin and end; what its own table does not tell, all its packets do."""
 
-    Args:
-        stream: of a file that was just opened; its packets are used up.
-    """
-    return _from_table(stream) or _from_packets(stream)
+    def __init__(self, reopen: Callable[[], VideoStream] | None) -> None:
+        """Begin.
+
+        Args:
+            reopen: opens the file once more, to read it; None where that cannot be.
+        """
+        self._reopen = reopen
+        self._begin_s: float | None = None
+        self._extent: Extent | None = None
+
+    def begin_s(self, stream: VideoStream) -> float:
+        """The time of the file's first picture or sound, by its own clock."""
+        container = container_of(stream)
+        if self._begin_s is None:
+            told = self._reopen is None or tells_its_begin(container)
+            self._begin_s = begin_of(container) if told or self._reopen is None else _first_time(self._reopen())
+        return self._begin_s
+
+    def extent(self, stream: VideoStream) -> Extent | None:
+        """From when to when its pictures go; None where that is not known, or there are none."""
+        if self._reopen is None:
+            whole = container_of(stream).duration
+            return Extent(0.0, whole / 1e6) if whole else None
+        if self._extent is None:
+            begin_s = self.begin_s(stream)
+            self._extent = _from_table(stream, begin_s) or _from_packets(self._reopen(), begin_s)
+        return self._extent
 
 
-def _from_table(stream: VideoStream) -> Extent | None:
+def _first_time(stream: VideoStream) -> float:
+    """The earliest time of a newly opened file's first packets, in seconds."""
+    with container_of(stream) as container:
+        first = (packet for packet in container.demux() if packet.size)
+        times = [(packet.pts, packet.dts, packet.time_base) for _, packet in zip(range(KEPT), first, strict=False)]
+    known = [seconds(pts if dts is None else dts, base) for pts, dts, base in times]
+    return min((time_s for time_s in known if time_s is not None), default=0.0)
+
+
+def _from_table(stream: VideoStream, file_begin_s: float) -> Extent | None:
     container = container_of(stream)
     begin_s = (seconds(stream.start_time, stream.time_base) or 0.0) - file_begin_s
     if INDEXED & set(container.format.name.split(",")) and stream.duration:
@@ -155,5 +175,5 @@ def _from_packets(stream: VideoStream, file_begin_s: float) -> Extent | None:
 
 def _packets(stream: VideoStream) -> "Iterator[Packet[VideoStream]]":
     """All there are; of a damaged file, those before the place where it cannot be read any further."""
-    with suppress(*FAILURES, IndexError):
-        yield from (packet for packet in container_of(stream).demux(stream) if packet.size)
+    with container_of(stream) as container, suppress(*FAILURES, IndexError):
+        yield from (packet for packet in container.demux(stream) if packet.size)

@@ -20,16 +20,7 @@ from streamcam.errors import StreamcamError
 from streamcam.records import CardPicture, Frame, Image, Picture
 from streamcam.sources.address import Address
 from streamcam.sources.clock import Course
-from streamcam.sources.extent import (
-    USUAL_FPS,
-    Extent,
-    begin_of,
-    course_of,
-    extent_of,
-    frame_rate,
-    rate_is_guessed,
-    seconds,
-)
+from streamcam.sources.extent import USUAL_FPS, Extent, FileTimes, course_of, frame_rate, rate_is_guessed, seconds
 from streamcam.sources.opening import FAILURES, MAX_PIXELS, open_video
 from streamcam.sources.reading import Reader
 from streamcam.sources.seek import seek
@@ -105,8 +96,8 @@ class VideoSource:
         self._renewed, self._decoder, self._backoff = renewed, decoder, backoff or Backoff()
         self._state = SourceState("connecting")
         self._index = self._session = self._captured_ns = 0
-        self._extent: Extent | None = None
-        self._first_s: float | None = None
+        once = address.host is not None or address.url == "pipe:0" or address.format == "lavfi"
+        self._file = FileTimes(None if once else lambda: open_video(address).streams.video[0])
         self._course = Course(1 / USUAL_FPS)
         self._seen: tuple[float, float] | None = None
         self._seeks = start_s > 0
@@ -135,29 +126,7 @@ class VideoSource:
 
         Where the container has no table of it, the whole file is read, and nothing decoded.
         """
-        container = self.open()
-        if not self._can_be_read_twice:
-            return Extent(0.0, container.duration / 1e6) if container.duration else None
-        if self._extent is None:
-            with open_video(self._address) as unread:
-                self._extent = extent_of(unread.streams.video[0], self._begin_s)
-        return self._extent
-
-    @property
-    def _can_be_read_twice(self) -> bool:
-        address = self._address
-        return address.host is None and address.url != "pipe:0" and address.format != "lavfi"
-
-    @property
-    def _begin_s(self) -> float:
-        """The time of a file's first picture or sound, by its own clock."""
-        container = self.open()
-        if tells_its_begin(container) or not self._can_be_read_twice:
-            return begin_of(container)
-        if self._first_s is None:
-            with open_video(self._address) as unread:
-                self._first_s = first_time(unread)
-        return self._first_s
+        return self._file.extent(self._stream)
 
     @property
     def duration_s(self) -> float | None:
@@ -366,7 +335,7 @@ class VideoSource:
     def _timed(self, reader: Reader, stop: Event) -> Iterator[tuple[VideoFrame, float, bool]]:
         """A file's pictures, about from `start_s` on; when each comes, and whether the clock was set before it."""
         container, stream = self.open(), self._stream
-        begin_s, step_s = self._begin_s, 1 / self.fps
+        begin_s, step_s = self._file.begin_s(stream), 1 / self.fps
         if rate_is_guessed(stream):
             log.warning("%s does not say how many frames a second it has: taken for %g", self.name, 1 / step_s)
         self._course = course_of(stream, begin_s)
