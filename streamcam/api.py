@@ -1,11 +1,13 @@
 """For Python programs: `stream` gives results to a loop."""
 
+import logging
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, suppress
 from threading import Thread
 from typing import Any, Self
 
 from streamcam.config import make_config
+from streamcam.errors import StreamcamError
 from streamcam.handoff import Handoff
 from streamcam.live import Live, assemble, run
 from streamcam.metrics import Metrics
@@ -13,6 +15,8 @@ from streamcam.models import CamModel
 from streamcam.pipeline import Sink
 from streamcam.records import Result
 from streamcam.sources import SourceState
+
+log = logging.getLogger(__name__)
 
 
 def stream(*sources: str | int, model: str | CamModel = "motion", **options: Any) -> "Stream":
@@ -32,7 +36,8 @@ def stream(*sources: str | int, model: str | CamModel = "motion", **options: Any
         options: the other keys of `RunConfig`: device, precision, window, hop, fps, classes, top_k, …
 
     Raises:
-        StreamcamError: a source or the model cannot be had, or an option is wrong.
+        StreamcamError: a source or the model cannot be had, or an option is wrong; or, at the end, the sources gave
+            pictures and no window: the message says why.
     """
     name = model if isinstance(model, str) else model.spec.name
     config = make_config({"sources": list(sources), "model": name, "bind": "none", **options})
@@ -105,6 +110,7 @@ def _results(live: Live, collected: _Collect, stack: ExitStack) -> Generator[Res
     def body() -> None:
         try:
             run(live)
+            _tell_fruitless(live)
         except BaseException as e:
             errors.append(e)
         finally:
@@ -125,3 +131,12 @@ def _results(live: Live, collected: _Collect, stack: ExitStack) -> Generator[Res
             thread.join()
     if errors:
         raise errors[0]
+
+
+def _tell_fruitless(live: Live) -> None:
+    """A loop that was given nothing must not look as if there were nothing to see."""
+    without = live.fruitless()
+    if without and not live.pipeline.metrics.results.total():
+        raise StreamcamError("; ".join(without.values()))
+    for why in without.values():
+        log.warning(why)

@@ -66,6 +66,8 @@ class SlidingWindow:
         if hop < 1:
             raise ValueError(f"expected hop ≥ 1, got {hop}")
         self.clip_format, self.hop = clip_format, hop
+        self.pieces = self.longest = 0
+        """Into how many unbroken stretches the frames fell, and how many samples the longest gave."""
         self._first_due = (clip_format.length - 1) % hop + 1 if head_start else clip_format.length
         self._transform = transform_of(clip_format)
         self._intervals_s: deque[float] = deque(maxlen=9)
@@ -78,11 +80,13 @@ class SlidingWindow:
         previous = self._previous
         if previous is None or self._breaks(previous, frame):
             self._start_afresh(at_s=frame.pts_s)
+            self.pieces += 1
             previous = None
         elif frame.pts_s == previous.pts_s:
             return None
         last = self._take_samples(previous, frame)
         self._previous = frame
+        self.longest = max(self.longest, self._samples)
         if last is None or self._samples < self._due:
             return None
         self._due += self.hop * ((self._samples - self._due) // self.hop + 1)

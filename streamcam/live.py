@@ -6,8 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from threading import Event
 
 from streamcam.align import Aligned
 from streamcam.clips import SlidingWindow
@@ -19,6 +20,7 @@ from streamcam.engines.stream import StreamEngine
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.files import write_json
+from streamcam.fruitless import fruitless
 from streamcam.keys import client_keys, server_keys
 from streamcam.metrics import Metrics, Summary
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
@@ -48,11 +50,19 @@ class Live:
     """Where results are published."""
     left: Sequence[Path] = ()
     """What runs that were killed had recorded, under the names that it has now."""
+    interrupted: Event = field(default_factory=Event)
+    """Set where Ctrl-C or a signal ended the run."""
 
     @property
     def device_name(self) -> str:
         """What computes, for people."""
         return ",".join(engine.runner.device_name for engine in self.engines)
+
+    def fruitless(self) -> dict[str, str]:
+        """Which sources gave pictures and no result, and why, in a line for each."""
+        context = self.engines[0].runner.context
+        names = [source.name for source in self.sources]
+        return fruitless(names, self.pipeline.metrics, context.model, self.engines[0].runner.spec.clip_format)
 
     def summary(self) -> Summary:
         """What the run has done so far."""
@@ -189,7 +199,7 @@ def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary
         with _cores(config) if on_cpu else nullcontext():
             pipeline.run(wait=wait)
     except KeyboardInterrupt:
-        pass
+        live.interrupted.set()
     finally:
         if viewer is not None:
             viewer.terminate()

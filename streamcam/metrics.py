@@ -48,6 +48,10 @@ class Metrics:
     frames: Counter[str] = field(default_factory=Counter)
     windows: Counter[str] = field(default_factory=Counter)
     results: Counter[str] = field(default_factory=Counter)
+    pieces: Counter[str] = field(default_factory=Counter)
+    """Into how many unbroken stretches a source's frames fell."""
+    longest: Counter[str] = field(default_factory=Counter)
+    """How many frames, at the network's rate, the longest of them gave."""
     _drops: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _values: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=KEPT)))
     _counts: Counter[str] = field(default_factory=Counter)

@@ -200,6 +200,7 @@ class Pipeline:
             self._count_drops(source)
             start_s = time.perf_counter()
             clip = window.push(frame)
+            self.metrics.pieces[source.name], self.metrics.longest[source.name] = window.pieces, window.longest
             prepare_ms = (time.perf_counter() - start_s) * 1e3
             self.metrics.took("prepare", prepare_ms)
             self._hand_on(frame, clip, prepare_ms)

@@ -20,6 +20,7 @@ ALLOWED = {
     "handoff": {"batching"},
     "watchdog": {"errors"},
     "metrics": set(),
+    "fruitless": {"records", "metrics"},
     "sources": {"records", "errors", "levels"},
     "card": {"records"},
     "nvdec": {"errors", "card"},
@@ -44,16 +45,16 @@ ALLOWED = {
     "viewer": {"records", "errors", "display", "wire", "transport", "render", "text"},
     "live": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "transport"),
-        *("keys", "display", "pipeline", "metrics", "align", "publish", "recorder", "nvdec"),
+        *("keys", "display", "pipeline", "metrics", "align", "publish", "recorder", "nvdec", "fruitless"),
     },
-    "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline", "sources"},
+    "api": {"records", "errors", "config", "handoff", "live", "metrics", "models", "pipeline", "sources"},
     "train": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "sheet"),
         *("recorder", "pictures", "text"),
     },
     "explain": {
         *("records", "errors", "files", "clips", "cam", "sources", "models", "engines", "localise", "render", "sheet"),
-        *("pipeline", "recorder", "live", "pictures"),
+        *("pipeline", "recorder", "live", "pictures", "fruitless"),
     },
     "evaluate": {
         *("records", "errors", "files", "localise", "clips", "cam", "models", "engines", "sources", "render", "sheet"),

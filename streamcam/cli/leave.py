@@ -13,6 +13,9 @@ from streamcam.errors import StuckError
 RESTART_CODE = 70
 """The exit code when a thread hangs or a device is lost (EX_SOFTWARE in sysexits.h): a new process may do better."""
 
+NO_WINDOW_CODE = 3
+"""The exit code of a run in which a source gave frames and no window: it was too short, or its times were wrong."""
+
 CLOSE_S = 10.0
 """How long files and sockets may take to be closed when a thread hangs."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from streamcam.cli.leave import leaving_if_stuck
+from streamcam.cli.leave import NO_WINDOW_CODE, leaving_if_stuck
 from streamcam.cli.options import names_given, one_thread_for_pictures, option
 from streamcam.config import DEFAULT_ENDPOINT, make_config
 
@@ -54,7 +54,10 @@ def run(
     demo: Annotated[bool, _DEMO] = False,
     headless: Annotated[bool, typer.Option("--headless", help="with --demo: no window")] = False,
 ) -> None:
-    """Watch cameras, streams or files, and publish what the network sees and where."""
+    """Watch cameras, streams or files, and publish what the network sees and where.
+
+    Exit code 3: a source gave frames and not a single window, for the reason that is told.
+    """
     options = {key: value for key, value in locals().items() if key not in ("config", "demo", "headless")}
     options |= {"sources": sources or None, "classes": names_given(classes)}
     if demo:
@@ -66,7 +69,7 @@ def run(
 
     for source in checked.sources:  # a mistake is said at once: what follows takes seconds to import
         parse_address(source.uri_with_login())
-    from streamcam.console.live import StatusLine, print_left_behind, print_start, print_summary
+    from streamcam.console.live import StatusLine, print_fruitless, print_left_behind, print_start, print_summary
     from streamcam.live import assemble
     from streamcam.live import run as run_live
 
@@ -81,6 +84,8 @@ def run(
             finally:
                 print_left_behind(live)
     print_summary(summary)
+    if print_fruitless(live) and not live.interrupted.is_set():
+        raise typer.Exit(NO_WINDOW_CODE)
 
 
 def view(

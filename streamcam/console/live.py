@@ -109,6 +109,17 @@ def print_left_behind(live: Live) -> None:
         print(f"did not end when told to, and was left behind: {', '.join(left)}", file=sys.stderr)
 
 
+def print_fruitless(live: Live) -> bool:
+    """Which sources gave no window, and why; whether there were any that gave pictures."""
+    without, metrics = live.fruitless(), live.pipeline.metrics
+    for why in without.values():
+        print(f"streamcam: {why}", file=sys.stderr)
+    for source in live.sources:
+        if not metrics.frames[source.name]:
+            print(f"streamcam: {source.name}: not a single frame came", file=sys.stderr)
+    return bool(without)
+
+
 def print_summary(summary: Summary) -> None:
     """What a run did, as a few lines."""
     drops = ", ".join(f"{stage} {count}" for stage, count in summary.drops.items()) or "none"

@@ -22,6 +22,7 @@ from streamcam.explain.findings import COLUMNS, find, painted
 from streamcam.explain.per_frame import PerFrame
 from streamcam.explain.storyboard import Storyboard
 from streamcam.files import require_fresh, staged
+from streamcam.fruitless import why_no_window
 from streamcam.live import find_classes
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
 from streamcam.pictures import save_picture
@@ -142,7 +143,8 @@ def explain(
             explaining.finish()
             length = engine.runner.spec.clip_format.length
             if not explaining.windows:
-                raise StreamcamError(_too_short(source, spec, explaining.frames))
+                why = why_no_window(source.name, pipeline.metrics, spec.name, engine.runner.spec.clip_format)
+                raise StreamcamError(f"{source.shown}: {why}")
         outputs.draw(
             f"{Path(source.shown).name}, as {spec.name} sees it in {explaining.windows} windows of {length} frames"
         )
@@ -256,12 +258,17 @@ def _require_sane(spec: ModelSpec, every: int | None, heat: str) -> None:
 
 def _span(source: VideoSource, start_s: float, end_s: float | None) -> float | None:
     """How much of the file there is to explain, in seconds; None where the file does not say."""
-    whole_s = source.duration_s
-    if whole_s is None:
+    extent = source.extent
+    if extent is None:
         return None if end_s is None else end_s - start_s
-    if start_s >= whole_s:
-        raise StreamcamError(f"{source.shown} ends after {whole_s:.2f} s: there is nothing from {clock(start_s)} on")
-    return min(whole_s, math.inf if end_s is None else end_s) - start_s
+    if start_s >= extent.end_s:
+        raise StreamcamError(
+            f"{source.shown} ends after {extent.end_s:.2f} s: there is nothing from {clock(start_s)} on"
+        )
+    if end_s is not None and end_s <= extent.begin_s:
+        begins = f"{source.shown} has sound first: its pictures begin at {extent.begin_s:.2f} s"
+        raise StreamcamError(f"{begins}, and there are none before {clock(end_s)}")
+    return min(extent.end_s, math.inf if end_s is None else end_s) - max(start_s, extent.begin_s)
 
 
 def _engine(

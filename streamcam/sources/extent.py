@@ -1,7 +1,7 @@
 """How fast and how long a file's pictures go, as far as it can be told without decoding them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -56,15 +56,15 @@ def rate_is_guessed(stream: VideoStream) -> bool:
     return has_no_times(container) and not still and not stream.codec_context.framerate
 
 
-def course_of(stream: VideoStream) -> Course:
-    """The course of a file's time.
+def course_of(stream: VideoStream, begin_s: float) -> Course:
+    """The course of a file's time, which begins at `begin_s` by the file's clock.
 
     In a broadcast (.ts, .mpg) or a bare stream, a long step ahead is a clock that was set. Elsewhere all that there is
     has its place in time, and sound may go on where pictures pause.
     """
     container = container_of(stream)
     gaps = not container.format.flags & (TIMES_MAY_JUMP | NO_TIMESTAMPS)
-    return Course(1 / frame_rate(stream), begin_s=begin_of(container), gaps=gaps)
+    return Course(1 / frame_rate(stream), begin_s=begin_s, gaps=gaps)
 
 
 def held_back(stream: VideoStream) -> int:
@@ -79,8 +79,13 @@ def container_of(stream: VideoStream) -> InputContainer:
 
 
 def begin_of(container: InputContainer) -> float:
-    """The time of a file's first picture or sound, in seconds; few begin at 0."""
+    """The time of a file's first picture or sound, in seconds, as FFmpeg knows it; few begin at 0."""
     return (container.start_time or 0) / 1e6
+
+
+def tells_its_begin(container: InputContainer) -> bool:
+    """Whether that is right: of the times to be decoded, which may be all that there are, FFmpeg takes no account."""
+    return container.start_time is not None and container.format.name != "asf"
 
 
 def seconds(ticks: int | None, base: object) -> float | None:
@@ -88,18 +93,50 @@ def seconds(ticks: int | None, base: object) -> float | None:
     return None if ticks is None or not base else float(ticks * base)  # type: ignore[operator]
 
 
-def extent_of(stream: VideoStream) -> Extent | None:
-    """From the file's own table; else all its packets are read. None where there are none.
+class FileTimes:
+    """When a file's pictures begin and end; what its own table does not tell, all its packets do."""
 
-    Args:
-        stream: of a file that was just opened; its packets are used up.
-    """
-    return _from_table(stream) or _from_packets(stream)
+    def __init__(self, reopen: Callable[[], VideoStream] | None) -> None:
+        """Begin.
+
+        Args:
+            reopen: opens the file once more, to read it; None where that cannot be.
+        """
+        self._reopen = reopen
+        self._begin_s: float | None = None
+        self._extent: Extent | None = None
+
+    def begin_s(self, stream: VideoStream) -> float:
+        """The time of the file's first picture or sound, by its own clock."""
+        container = container_of(stream)
+        if self._begin_s is None:
+            told = self._reopen is None or tells_its_begin(container)
+            self._begin_s = begin_of(container) if told or self._reopen is None else _first_time(self._reopen())
+        return self._begin_s
+
+    def extent(self, stream: VideoStream) -> Extent | None:
+        """From when to when its pictures go; None where that is not known, or there are none."""
+        if self._reopen is None:
+            whole = container_of(stream).duration
+            return Extent(0.0, whole / 1e6) if whole else None
+        if self._extent is None:
+            begin_s = self.begin_s(stream)
+            self._extent = _from_table(stream, begin_s) or _from_packets(self._reopen(), begin_s)
+        return self._extent
 
 
-def _from_table(stream: VideoStream) -> Extent | None:
+def _first_time(stream: VideoStream) -> float:
+    """The earliest time of a newly opened file's first packets, in seconds."""
+    with container_of(stream) as container:
+        first = (packet for packet in container.demux() if packet.size)
+        times = [(packet.pts, packet.dts, packet.time_base) for _, packet in zip(range(KEPT), first, strict=False)]
+    known = [seconds(pts if dts is None else dts, base) for pts, dts, base in times]
+    return min((time_s for time_s in known if time_s is not None), default=0.0)
+
+
+def _from_table(stream: VideoStream, file_begin_s: float) -> Extent | None:
     container = container_of(stream)
-    begin_s = (seconds(stream.start_time, stream.time_base) or 0.0) - begin_of(container)
+    begin_s = (seconds(stream.start_time, stream.time_base) or 0.0) - file_begin_s
     if INDEXED & set(container.format.name.split(",")) and stream.duration:
         return Extent(begin_s, begin_s + (seconds(stream.duration, stream.time_base) or 0.0))
     tagged_s = _tagged_s(stream)
@@ -115,9 +152,9 @@ def _tagged_s(stream: VideoStream) -> float | None:
     return None if parts is None else float(parts[1]) * 3600 + float(parts[2]) * 60 + float(parts[3])
 
 
-def _from_packets(stream: VideoStream) -> Extent | None:
+def _from_packets(stream: VideoStream, file_begin_s: float) -> Extent | None:
     step_s = 1 / frame_rate(stream)
-    course = course_of(stream)
+    course = course_of(stream, file_begin_s)
     begin_s, end_s, late_s, all_shown = float("inf"), None, None, True
     for number, packet in enumerate(_packets(stream)):
         pts_s, dts_s = seconds(packet.pts, packet.time_base), seconds(packet.dts, packet.time_base)
@@ -138,5 +175,5 @@ def _from_packets(stream: VideoStream) -> Extent | None:
 
 def _packets(stream: VideoStream) -> "Iterator[Packet[VideoStream]]":
     """All there are; of a damaged file, those before the place where it cannot be read any further."""
-    with suppress(*FAILURES, IndexError):
-        yield from (packet for packet in container_of(stream).demux(stream) if packet.size)
+    with container_of(stream) as container, suppress(*FAILURES, IndexError):
+        yield from (packet for packet in container.demux(stream) if packet.size)

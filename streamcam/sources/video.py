@@ -22,16 +22,7 @@ from streamcam.sources.address import Address
 from streamcam.sources.choice import video_stream
 from streamcam.sources.clock import Course
 from streamcam.sources.depth import Depth
-from streamcam.sources.extent import (
-    USUAL_FPS,
-    Extent,
-    begin_of,
-    course_of,
-    extent_of,
-    frame_rate,
-    rate_is_guessed,
-    seconds,
-)
+from streamcam.sources.extent import USUAL_FPS, Extent, FileTimes, course_of, frame_rate, rate_is_guessed, seconds
 from streamcam.sources.opening import FAILURES, MAX_PIXELS, open_video
 from streamcam.sources.reading import Reader
 from streamcam.sources.seek import seek
@@ -112,7 +103,8 @@ class VideoSource:
         self._number, self._depth = video_stream, Depth(address.shown, levels)
         self._state = SourceState("connecting")
         self._index = self._session = self._captured_ns = 0
-        self._extent: Extent | None = None
+        once = address.host is not None or address.url == "pipe:0" or address.format == "lavfi"
+        self._file = FileTimes(None if once else self._again)
         self._course = Course(1 / USUAL_FPS)
         self._seen: tuple[float, float] | None = None
         self._seeks = start_s > 0
@@ -142,13 +134,7 @@ class VideoSource:
 
         Where the container has no table of it, the whole file is read, and nothing decoded.
         """
-        container = self.open()
-        if self._address.host is not None or self._address.url == "pipe:0" or self._address.format == "lavfi":
-            return Extent(0.0, container.duration / 1e6) if container.duration else None
-        if self._extent is None:
-            with open_video(self._address, number=self._number) as unread:
-                self._extent = extent_of(video_stream(unread, self.shown, self._number))
-        return self._extent
+        return self._file.extent(self._stream)
 
     @property
     def duration_s(self) -> float | None:
@@ -164,6 +150,10 @@ class VideoSource:
     @property
     def _stream(self) -> VideoStream:
         return video_stream(self.open(), self.shown, self._number)
+
+    def _again(self) -> VideoStream:
+        """The file's stream, opened once more."""
+        return video_stream(open_video(self._address, number=self._number), self.shown, self._number)
 
     @property
     def stretches(self) -> list[tuple[float, float]]:
@@ -348,7 +338,7 @@ class VideoSource:
         for picture, pts_s, is_new in self._timed(reader, stop):
             if pts_s >= self._end_s:
                 return
-            if pts_s < self._start_s:
+            if pts_s < self._start_s and self._start_s > 0:
                 continue
             captured_ns = self._clock() if pace is None else pace.wait(pts_s)
             if stop.is_set():
@@ -362,10 +352,10 @@ class VideoSource:
     def _timed(self, reader: Reader, stop: Event) -> Iterator[tuple[VideoFrame, float, bool]]:
         """A file's pictures, about from `start_s` on; when each comes, and whether the clock was set before it."""
         container, stream = self.open(), self._stream
-        begin_s, step_s = begin_of(container), 1 / self.fps
+        begin_s, step_s = self._file.begin_s(stream), 1 / self.fps
         if rate_is_guessed(stream):
             log.warning("%s does not say how many frames a second it has: taken for %g", self.name, 1 / step_s)
-        self._course = course_of(stream)
+        self._course = course_of(stream, begin_s)
         lost = reader.needs_key = self._seeks and seek(container, stream, begin_s + self._start_s)
         for picture in reader.pictures(stop):
             lost &= picture.time is None
