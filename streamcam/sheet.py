@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamcam.errors import one_line
 from streamcam.records import Floats, Image
 
 PAPER, INK, FADED, RULE = (255, 255, 255), (28, 28, 34), (110, 110, 120), (222, 222, 228)
@@ -192,7 +193,14 @@ def write(
 ) -> None:
     """Write a line whose foot is at (x, y); what does not fit into `width` pixels is cut."""
     cv2.putText(
-        sheet, cut(text, width, font=font), (x, y), cv2.FONT_HERSHEY_SIMPLEX, font, colour, 1, lineType=cv2.LINE_AA
+        sheet,
+        cut(one_line(text), width, font=font),
+        (x, y),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        font,
+        colour,
+        1,
+        lineType=cv2.LINE_AA,
     )
 
 
@@ -207,5 +215,5 @@ def cut(text: str, width: int, *, font: float = FONT) -> str:
 
 def text_width(text: str, *, font: float = FONT) -> int:
     """Of a line, in pixels."""
-    (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, font, 1)
+    (width, _), _ = cv2.getTextSize(one_line(text), cv2.FONT_HERSHEY_SIMPLEX, font, 1)
     return int(width)

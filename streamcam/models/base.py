@@ -81,6 +81,9 @@ class ModelSpec:
                 f"a window of {self.clip_format.length} frames is too short for {self.name}: it takes "
                 f"{self.temporal_context + 1} at least"
             )
+        unfit = next((name for name in self.classes if not (name and name.isprintable())), None)
+        if unfit is not None:
+            raise StreamcamError(f"not a name for a class: {unfit!r} (give it in letters that can be printed)")
 
     @property
     def slices(self) -> int:
