@@ -39,6 +39,17 @@ def printable(text: str) -> str:
     return "".join(shown)
 
 
+def one_line(text: str) -> str:
+    r"""The same for a text that is to stay in its line: with a file's name in it, or drawn into a picture.
+
+    It can be encoded, and OpenCV can draw it, also where a name is not text at all.
+
+    >>> one_line("two\nlines, \udcff")
+    'two\\nlines, \\udcff'
+    """
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def redact_uri(uri: str) -> str:
     """The same for a text that is a URL and nothing else, whatever stands in its password.
 

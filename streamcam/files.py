@@ -29,13 +29,15 @@ def complete_or_absent(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write what JSON can hold.
+    """Write what JSON can hold; a name that is not text comes back as it was, for JSON spells bytes as Python does.
 
     Raises:
         StreamcamError: the system would not write it.
     """
     with complete_or_absent(path) as partial:
-        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_text(
+            json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
+        )
 
 
 def require_fresh(folder: Path, *, force: bool) -> None:

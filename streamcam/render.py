@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from streamcam.errors import one_line
 from streamcam.localise import Box, contrast_at, enlarge
 from streamcam.records import Floats, Heat, Image, Ink, Picture, Result
 from streamcam.text import cut
@@ -268,14 +269,21 @@ class _Canvas:
     def _text(self, text: str, x: int, y: int, colour: tuple[int, int, int]) -> None:
         at = (x, y - self._line // 5)
         cv2.putText(
-            self._image, text, at, cv2.FONT_HERSHEY_SIMPLEX, self._font, colour, self._weight, lineType=cv2.LINE_AA
+            self._image,
+            one_line(text),
+            at,
+            cv2.FONT_HERSHEY_SIMPLEX,
+            self._font,
+            colour,
+            self._weight,
+            lineType=cv2.LINE_AA,
         )
 
     def _cut(self, text: str, width: int, end: str = "") -> str:
         return cut(text, width, self._text_width, end=end)
 
     def _text_width(self, text: str) -> int:
-        (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, self._font, self._weight)
+        (width, _), _ = cv2.getTextSize(one_line(text), cv2.FONT_HERSHEY_SIMPLEX, self._font, self._weight)
         return int(width)
 
     def _box(self, x: int, y: int, width: int, height: int, colour: tuple[int, int, int]) -> None:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamcam.errors import one_line
 from streamcam.records import Floats, Image
 from streamcam.text import cut as fitting
 
@@ -196,7 +197,7 @@ def write(
     colour: tuple[int, int, int] = INK,
 ) -> None:
     """Write a line whose foot is at (x, y); what does not fit into `width` pixels before `end` is cut."""
-    shown = cut(text, width, end=end, font=font)
+    shown = cut(one_line(text), width, end=end, font=font)
     cv2.putText(sheet, shown, (x, y), cv2.FONT_HERSHEY_SIMPLEX, font, colour, 1, lineType=cv2.LINE_AA)
 
 
@@ -207,5 +208,5 @@ def cut(text: str, width: int, *, end: str = "", font: float = FONT) -> str:
 
 def text_width(text: str, *, font: float = FONT) -> int:
     """Of a line, in pixels."""
-    (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, font, 1)
+    (width, _), _ = cv2.getTextSize(one_line(text), cv2.FONT_HERSHEY_SIMPLEX, font, 1)
     return int(width)

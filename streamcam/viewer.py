@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from streamcam.display import require_display
-from streamcam.errors import StreamcamError, printable
+from streamcam.errors import StreamcamError, one_line, printable
 from streamcam.records import Heat, Image, Result, on_host
 from streamcam.render import Caption, Painter, overlay, panel
 from streamcam.text import short
@@ -230,8 +230,13 @@ def _is_open() -> bool:
 
 
 def _save(picture: Image, path: Path) -> None:
-    saved = cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    print(f"saved {path}" if saved else f"could not save {path}", file=sys.stderr)
+    content = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+    try:
+        path.write_bytes(content.tobytes())  # OpenCV would take no name that is not text
+    except OSError as e:
+        print(one_line(f"could not save {path}: {e.strerror or e}"), file=sys.stderr)
+    else:
+        print(one_line(f"saved {path}"), file=sys.stderr)
 
 
 def print_results(endpoint: str, *, keys: Path | None = None, seconds: float | None = None) -> None:
@@ -247,7 +252,7 @@ def print_results(endpoint: str, *, keys: Path | None = None, seconds: float | N
     """
     end_s = None if seconds is None else time.monotonic() + seconds
     with Subscriber(endpoint, keys=keys) as subscriber:
-        print(f"waiting for {endpoint}", file=sys.stderr)
+        print(one_line(f"waiting for {endpoint}"), file=sys.stderr)
         refused = None
         while end_s is None or time.monotonic() < end_s:
             if subscriber.refused != refused:

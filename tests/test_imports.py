@@ -29,8 +29,8 @@ ALLOWED = {
     "models": {"records", "errors", "files", "clips", "cam"},
     "engines": {"records", "errors", "clips", "models", "cam"},
     "localise": {"records"},
-    "render": {"records", "localise", "text"},
-    "sheet": {"records", "text"},
+    "render": {"records", "errors", "localise", "text"},
+    "sheet": {"records", "errors", "text"},
     "pictures": {"records", "errors", "files"},
     "parts": {"records"},
     "wire": {"records", "parts"},
@@ -68,8 +68,8 @@ ALLOWED = {
     "doctor": {"errors", "engines", "models", "display"},
     "demo": {"errors", "display"},
     "console": {
-        *("records", "metrics", "models", "pipeline", "live", "doctor", "explain", "evaluate", "train", "bench"),
-        *("quantize", "analyze", "keys", "sources", "text"),
+        *("records", "errors", "metrics", "models", "pipeline", "live", "doctor", "explain", "evaluate", "train"),
+        *("bench", "quantize", "analyze", "keys", "sources", "text"),
     },
 }
 ANYTHING = {"cli", "__init__", "__main__"}

@@ -1,5 +1,6 @@
 """The command line: options → config → the piece that does it."""
 
+import io
 import signal
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from streamcam.cli import about, bench, keys, live, recorded, training
 from streamcam.cli.leave import RESTART_CODE, leave
 from streamcam.cli.outlets import UnreadError, guard_outlets
 from streamcam.cli.title import hide_passwords
-from streamcam.errors import LostError, StreamcamError, StuckError
+from streamcam.errors import LostError, StreamcamError, StuckError, printable
 
 app = typer.Typer(
     help="Live video in; a network's verdict, and where in space and time it sees it, out.",
@@ -54,11 +55,19 @@ def _options(
     """What holds for all commands."""
 
 
+def _spell_what_cannot_be_encoded() -> None:
+    """A terminal that knows ASCII alone, or a name that is not text, is no reason to fail after the work is done."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> NoReturn:
     """Run a command; what the user can mend is said in one line, with exit code 2, what a new process can with 70."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     guard_outlets()
     hide_passwords()
+    _spell_what_cannot_be_encoded()
     try:
         code = app(standalone_mode=False)  # a command gives None; Ctrl-C comes out as 130
         sys.stdout.flush()
@@ -66,7 +75,7 @@ def main() -> NoReturn:
         print(f"streamcam: {e}", file=sys.stderr)
         leave(RESTART_CODE)
     except (StreamcamError, TyperException) as e:
-        text = e.format_message() if isinstance(e, TyperException) else str(e)
+        text = printable(e.format_message() if isinstance(e, TyperException) else str(e))
         if not text:
             leave(0)  # the help has been shown
         print(f"streamcam: {' '.join(text.split())}", file=sys.stderr)

@@ -8,6 +8,7 @@ import typer
 
 from streamcam.cli.options import one_thread_for_pictures, option
 from streamcam.config import RunConfig, TrainConfig, make_train_config
+from streamcam.errors import one_line
 
 
 def _train_option(key: str, *names: str) -> Any:
@@ -34,7 +35,10 @@ def record(
         camera.open()
         with Recording(label, count) as display:
             paths = collect(camera, folder, count=count, seconds=seconds, pause_s=pause, show=display.show)
-    print(f"{len(paths)} clips of {label!r} in {folder}; when there are several classes: streamcam train {out}")
+    print(
+        f"{len(paths)} clips of {label!r} in {one_line(str(folder))}; when there are several classes: "
+        f"streamcam train {one_line(str(out))}"
+    )
 
 
 def train(

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from streamcam.console.progress import PLAIN_EVERY_S, TerminalLine
+from streamcam.errors import one_line
 from streamcam.keys import CLIENTS, server_keys
 from streamcam.live import Live
 from streamcam.metrics import Summary
@@ -82,13 +83,13 @@ def print_start(live: Live) -> None:
     runner = engine.runner
     print(
         f"{runner.context.model} on {live.device_name} in {runner.precision}, engine {engine.name}: "
-        + ", ".join(source.shown for source in live.sources),
+        + one_line(", ".join(source.shown for source in live.sources)),
         file=sys.stderr,
     )
     if live.config.record is not None:
-        print(f"recording to {live.config.record}", file=sys.stderr)
+        print(f"recording to {one_line(str(live.config.record))}", file=sys.stderr)
     for path in live.left:
-        print(f"a run that did not end had recorded there, too: it is {path} now", file=sys.stderr)
+        print(f"a run that did not end had recorded there, too: it is {one_line(str(path))} now", file=sys.stderr)
     if live.endpoint:
         keys = live.config.keys
         where = live.endpoint.replace("//0.0.0.0:", "//HOST:").replace("//[::]:", "//HOST:")
@@ -100,7 +101,7 @@ def print_start(live: Live) -> None:
             admitted = (
                 ", ".join(server_keys(keys).admitted) or f"nobody yet (copy their public keys to {keys / CLIENTS})"
             )
-            print(f"who may watch: {admitted}", file=sys.stderr)
+            print(f"who may watch: {one_line(admitted)}", file=sys.stderr)
 
 
 def print_left_behind(live: Live) -> None:

@@ -11,6 +11,8 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
+from streamcam.errors import one_line
+
 PLAIN_EVERY_S = 5.0
 
 
@@ -40,9 +42,9 @@ class Progress:
     def say(self, line: str) -> None:
         """A line for people, above the bar."""
         if self._console.is_terminal:
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self._console.print(one_line(line), highlight=False, markup=False, soft_wrap=True)
         else:
-            print(line, file=sys.stderr, flush=True)
+            print(one_line(line), file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:

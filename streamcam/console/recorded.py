@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from streamcam.errors import one_line
 from streamcam.evaluate.report import Report, table
 from streamcam.explain.film import Explained
 from streamcam.explain.stills import Done
@@ -24,17 +25,17 @@ def print_explained(done: Explained, folder: Path, *, window_frames: int) -> Non
         print(f"the file is damaged: in {done.corrupt} places, something did not decode", file=sys.stderr)
     print(
         f"{done.frames} frames, {done.windows} windows in {done.seconds:.1f} s ({done.frames / done.seconds:.1f} "
-        f"frames/s): {', '.join(path.name for path in done.files)} in {folder}"
+        f"frames/s): {', '.join(path.name for path in done.files)} in {one_line(str(folder))}"
     )
 
 
 def print_stills(done: Done, folder: Path) -> None:
     """What came out of pictures, and which could not be read."""
     for line in done.skipped:
-        print(f"skipped {line}", file=sys.stderr)
+        print(f"skipped {one_line(line)}", file=sys.stderr)
     print(
         f"{done.pictures} pictures, {len(done.skipped)} skipped in {done.seconds:.1f} s "
-        f"({done.pictures / done.seconds:.1f} pictures/s): overlays, scores.csv and sheets in {folder}"
+        f"({done.pictures / done.seconds:.1f} pictures/s): overlays, scores.csv and sheets in {one_line(str(folder))}"
     )
 
 

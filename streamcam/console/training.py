@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from streamcam.console.progress import Progress, TerminalLine
+from streamcam.errors import one_line
 from streamcam.quantize import Fidelity
 from streamcam.text import short
 from streamcam.train.collect import Moment
@@ -69,8 +70,9 @@ class Recording(TerminalLine):
 
 def print_trained(checkpoint: Path, *, score: float, epochs: int) -> None:
     """What training came to, and what to do with it."""
-    print(f"{epochs} epochs, best score {score:.3f}: {checkpoint.parent / 'heat.png'} shows what was learnt")
-    print(f"see it live: streamcam run 0 --model {checkpoint}")
+    heat = one_line(str(checkpoint.parent / "heat.png"))
+    print(f"{epochs} epochs, best score {score:.3f}: {heat} shows what was learnt")
+    print(f"see it live: streamcam run 0 --model {one_line(str(checkpoint))}")
 
 
 def print_quantized(checkpoint: Path, fidelity: Fidelity) -> None:
@@ -79,4 +81,4 @@ def print_quantized(checkpoint: Path, fidelity: Fidelity) -> None:
         f"int8 against float32 on {fidelity.clips} other clips: the same class in {fidelity.top1_agreement:.0%}, heat "
         f"alike to {fidelity.heat_cosine:.3f} (cosine), logits off by {fidelity.logit_error:.1%} of the largest at most"
     )
-    print(f"see it live: streamcam run 0 --model {checkpoint}")
+    print(f"see it live: streamcam run 0 --model {one_line(str(checkpoint))}")

@@ -206,7 +206,9 @@ class _Outputs:
             self._video = stack.enter_context(video)
             recorder = ZarrRecorder if heat_name == ZARR else HeatRecorder
             self._heat = stack.enter_context(recorder(folder / heat_name, source, labels))
-            self._table = csv.writer(stack.enter_context((folder / TABLE).open("w", newline="", encoding="utf-8")))
+            self._table = csv.writer(
+                stack.enter_context((folder / TABLE).open("w", newline="", encoding="utf-8", errors="backslashreplace"))
+            )
             self._table.writerow(("time_s", "frame", *COLUMNS))
             self._files = stack.pop_all()
 

@@ -180,7 +180,7 @@ class _Outputs:
         self._painter = Painter(lambda result: Caption(result.frame.source))
         self._cells: list[Cell] = []
         self._pages = 0
-        self._file = (folder / TABLE).open("w", newline="", encoding="utf-8")
+        self._file = (folder / TABLE).open("w", newline="", encoding="utf-8", errors="backslashreplace")
         self._table = csv.writer(self._file)
         self._table.writerow(("picture", "overlay", *COLUMNS))
 

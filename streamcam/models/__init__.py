@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streamcam.errors import StreamcamError
 from streamcam.models import checkpoint, imagenet, motion, torchvision
-from streamcam.models.base import CamModel, ModelSpec
-from streamcam.models.checkpoint import save_checkpoint
+from streamcam.models.base import CamModel, Int8, ModelSpec
 
 if TYPE_CHECKING:
     from streamcam.models.card import Card
@@ -60,6 +59,27 @@ def load_model(name: str = "imagenet", *, weights: str | None = None) -> CamMode
     model = BUILDERS[card.architecture]("none").with_spec(spec)
     checkpoint.fill_from(model, Path(name), card)
     return model
+
+
+def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **said: Any) -> "Card":
+    """Write a model's weights and its card, for `load_model` and `streamcam run --model`.
+
+    Args:
+        model: one of `streamcam models`, or made from one by `with_spec`.
+        path: ends in .safetensors; the card is written beside it.
+        int8: its features once more, quantised.
+        said: more keys of `Card`: metrics, data_hash, licence, about.
+
+    Raises:
+        StreamcamError: it is a network of your own, which could not be built again from a file, or cannot be written.
+    """
+    name = model.spec.architecture or model.spec.name
+    if name not in SPECS:
+        raise StreamcamError(
+            f"{model.spec.name} is a network of your own, and load_model could not build it: keep its weights with "
+            "torch.save(network.state_dict(), …), and load them before CamModel.from_module"
+        )
+    return checkpoint.save(model, path, architecture=name, int8=int8, **said)
 
 
 def _architecture(card: "Card") -> ModelSpec:

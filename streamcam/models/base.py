@@ -14,8 +14,12 @@ from streamcam.cam import CamOutput, HeatContext, heat_cube, moments, pool, to_h
 from streamcam.clips import prepare, transform_of
 from streamcam.errors import StreamcamError
 from streamcam.models.head import Head
+from streamcam.models.own import first_line, hint_for, made_ready, require_same, rhythm
 from streamcam.models.split import Split, position_weights, split, split_at
 from streamcam.records import Clip, ClipFormat, Frame, Heat
+
+OWN = "a network of your own"
+"""What its architecture is called: nothing that could be built from a name."""
 
 OWN_FORMAT = ClipFormat(16, 15, (112, 112), (112, 112), (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 PICTURES_AT_ONCE = 16
@@ -81,6 +85,9 @@ class ModelSpec:
                 f"a window of {self.clip_format.length} frames is too short for {self.name}: it takes "
                 f"{self.temporal_context + 1} at least"
             )
+        unfit = next((name for name in self.classes if not (name and name.isprintable())), None)
+        if unfit is not None:
+            raise StreamcamError(f"not a name for a class: {unfit!r} (give it in letters that can be printed)")
 
     @property
     def slices(self) -> int:
@@ -154,7 +161,8 @@ class CamModel(nn.Module):
         """Your own network, of clips [N,3,L,H,W] or (one that has 2D convolutions only) of pictures [N,3,H,W].
 
         Args:
-            module: ends in global average pooling and a linear layer. It is used as it is, in evaluation mode.
+            module: ends in global average pooling and a linear layer. It is used as it is, in evaluation mode, out of
+                what wraps it (torch.compile, DataParallel); one in another precision is copied to float32.
             features: the name of the module whose output is pooled; without the names, both are found by tracing.
             classifier: the name of the linear layer.
             classes: the names of the classes; by default their numbers.
@@ -162,22 +170,25 @@ class CamModel(nn.Module):
                 does it.
 
         Raises:
-            StreamcamError: the head is not pooled-linear; the message names what breaks it.
+            StreamcamError: the head is not pooled-linear; the message names what breaks it. Or the network cannot be
+                looked into, does not take such clips, or has another number of classes.
         """
+        network = made_ready(module)
         if (features is None) != (classifier is None):
             raise StreamcamError("give features and classifier, or neither")
-        parts = split(module) if features is None or classifier is None else split_at(module, features, classifier)
+        parts = split(network) if features is None or classifier is None else split_at(network, features, classifier)
         count = parts.head.classifier.out_features
         spec = ModelSpec(
-            name=type(module).__name__,
+            name=type(network).__name__,
             summary="your own",
             classes=tuple(classes) if classes is not None else tuple(map(str, range(count))),
             clip_format=clip_format or OWN_FORMAT,
-            framewise=not any(isinstance(m, nn.Conv3d) for m in module.modules()),
+            framewise=not any(isinstance(m, nn.Conv3d) for m in network.modules()),
+            architecture=OWN,
         )
         if len(spec.classes) != count:
             raise StreamcamError(f"expected {count} class names for {spec.name}, got {len(spec.classes)}")
-        return cls.from_split(spec, parts)._checked(module)
+        return cls.from_split(spec, parts)._checked(network)
 
     def with_spec(self, spec: ModelSpec) -> "CamModel":
         """The same network for another spec; with a new classifier, not trained yet, where its classes are others."""
@@ -187,24 +198,17 @@ class CamModel(nn.Module):
         return model
 
     @torch.no_grad()
-    def _checked(self, module: nn.Module) -> "CamModel":
-        """Hold one random clip against the module, and learn from it how many slices come out."""
-        clip_format = self.spec.clip_format
-        parameter = next(module.parameters())
-        x = torch.randn(1, 3, clip_format.length, *clip_format.crop).to(parameter)
-        output = self(x[:, :, :1] if self.spec.framewise else x)
-        expected = module(x[:, :, 0] if self.spec.framewise else x)
-        if not torch.allclose(output.logits, expected.float(), atol=1e-4, rtol=1e-4):
-            error = float((output.logits - expected).abs().max())
-            raise StreamcamError(
-                f"{self.spec.name} has no exact heat: its logits are not its classifier on the pooled features (off by "
-                f"{error:.2g}); leave the names out to be told what stands between them"
-            )
-        if not self.spec.framewise:
-            slices = output.cubes[0].shape[2]
-            stride = max(1, round(clip_format.length / slices))
-            offset = (clip_format.length - 1 - stride * (slices - 1)) / 2
-            self.spec = replace(self.spec, temporal_stride=stride, temporal_offset=offset)
+    def _checked(self, network: nn.Module) -> "CamModel":
+        """Hold one random clip against the network, and learn from it how its slices lie in time."""
+        clip_format, framewise = self.spec.clip_format, self.spec.framewise
+        device = next(network.parameters()).device
+        self.to(device)
+        x = torch.randn(1, 3, clip_format.length, *clip_format.crop, device=device)
+        part = x[:, :, :1] if framewise else x
+        require_same(network, part[:, :, 0] if framewise else x, lambda: self(part).logits)
+        if not framewise:
+            stride, offset, context = rhythm(lambda clip: self.feature_maps(clip)[0].shape[2], x)
+            self.spec = replace(self.spec, temporal_stride=stride, temporal_offset=offset, temporal_context=context)
         return self
 
     @property
@@ -290,11 +294,12 @@ class CamModel(nn.Module):
             The heat of all classes, in the order of `classes`.
 
         Raises:
-            ValueError: the frames have another shape or type, or `pts_s` another length.
+            ValueError: the frames have another shape or type, or `pts_s` another length or no finite times.
+            StreamcamError: there are fewer frames than the network looks at.
         """
         clip = self._clip(frames, pts_s)
         device = next(self.features.parameters()).device
-        output = self(self.normalise(torch.from_numpy(clip.frames).to(device)[None]))
+        output = self._enough(self.normalise(torch.from_numpy(clip.frames).to(device)[None]))
         cube = output.cube.cpu()
         (heat,) = to_heats(
             output.logits.cpu().numpy(),
@@ -307,11 +312,32 @@ class CamModel(nn.Module):
         )
         return heat
 
+    def _enough(self, x: Tensor) -> CamOutput:
+        """The same as calling it, or a word on how many frames it takes."""
+        spec, count = self.spec, x.shape[2]
+        needed = spec.clip_format.length
+        if count <= spec.temporal_context:
+            raise StreamcamError(
+                f"{spec.name} takes {spec.temporal_context + 1} frames at least, better {needed}, got {count}"
+            )
+        try:
+            output: CamOutput = self(x)
+        except RuntimeError as e:
+            if spec.framewise or count == needed:
+                raise
+            raise StreamcamError(f"{spec.name} fails on {count} frames, give it {needed} ({first_line(e)})") from e
+        return output
+
     def _clip(self, frames: npt.NDArray[np.uint8], pts_s: npt.ArrayLike | None) -> Clip:
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or len(frames) == 0:
-            raise ValueError(f"expected frames uint8 [L,H,W,3], got {frames.dtype}{list(frames.shape)}")
+        frames = np.asarray(frames)
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or frames.size == 0:
+            raise ValueError(
+                f"expected frames uint8 [L,H,W,3], got {frames.dtype}{list(frames.shape)}{hint_for(frames)}"
+            )
         clip_format = self.spec.clip_format
         times = np.arange(len(frames)) / clip_format.fps if pts_s is None else np.asarray(pts_s, np.float64)
+        if not np.isfinite(times).all():
+            raise ValueError(f"expected finite pts_s, in seconds, got {times.tolist()[:8]}")
         last = Frame(frames[-1], len(frames) - 1, float(times.flat[-1]), captured_ns=0, source="clip")
         return Clip(
             frames=np.stack([prepare(frame, clip_format) for frame in frames]),

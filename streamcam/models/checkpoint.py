@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save
+from safetensors.torch import save as as_safetensors
 from torch import Tensor
 
 from streamcam.errors import StreamcamError
@@ -105,18 +105,8 @@ def fill_from(model: CamModel, path: Path, card: "Card") -> None:
     model.int8 = None if whole is None else Int8(whole, steps)
 
 
-def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **said: Any) -> "Card":
-    """Write a model's weights and its card.
-
-    Args:
-        model: one of `streamcam models`, or made from one by `with_spec`.
-        path: ends in .safetensors; the card is written beside it.
-        int8: its features once more, quantised.
-        said: more keys of `Card`: metrics, data_hash, licence, about.
-
-    Raises:
-        StreamcamError: it cannot be written.
-    """
+def save(model: CamModel, path: Path, *, architecture: str, int8: Int8 | None, **said: Any) -> "Card":
+    """`streamcam.models.save_checkpoint`, which knows what architectures there are."""
     from streamcam.models.card import Card, ClipCard
 
     spec = model.spec
@@ -127,10 +117,10 @@ def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **
             if network is not None:
                 tensors |= {graph: _as_tensor(network.graph), weights: _as_tensor(network.weights)}
     with complete_or_absent(path) as partial:
-        partial.write_bytes(save(tensors))
+        partial.write_bytes(as_safetensors(tensors))
         card = Card(
             name=spec.name,
-            architecture=spec.architecture or spec.name,
+            architecture=architecture,
             classes=list(spec.classes),
             multi_label=spec.multi_label,
             clip=ClipCard(**asdict(spec.clip_format)),

@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 
 from streamcam.errors import StreamcamError
 from streamcam.models.head import GATES, Head
+from streamcam.models.own import first_line
 
 SHAPE_METHODS = {"flatten", "view", "reshape", "squeeze", "permute", "contiguous"}
 SHAPE_FUNCTIONS = {torch.flatten, torch.squeeze, torch.permute, torch.reshape}
@@ -56,8 +57,10 @@ def split(module: nn.Module) -> Split:
     try:
         modules: Any = (math, torchvision.ops)  # the tracer's annotation allows for one only
         graph = Tracer(autowrap_modules=modules).trace(module.eval())
-    except (fx.proxy.TraceError, TypeError, RuntimeError, AssertionError) as e:
-        raise StreamcamError(f"cannot trace {name} ({e}): say which of its modules are features and classifier") from e
+    except Exception as e:  # of a stranger's network, run on what are no tensors
+        raise StreamcamError(
+            f"cannot trace {name} ({first_line(e)}): say which of its modules are features and classifier"
+        ) from e
     return _Walk(module, graph, name).split()
 
 
@@ -98,15 +101,17 @@ class _Captured(nn.Module):
             self.module(x)
         finally:
             hook.remove()
+        if not captured:
+            raise StreamcamError(f"{type(self.module).__name__} does not use its module {self.name!r}: name another")
         return captured[-1]
 
 
 class Tracer(fx.Tracer):
-    """Keeps convolutions whole, also those that a network has made its own."""
+    """Keeps convolutions and linear layers whole, also those that a network has made its own."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a module is one node of the graph."""
-        return isinstance(m, nn.Conv2d | nn.Conv3d) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, nn.Conv2d | nn.Conv3d | nn.Linear) or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Walk:
