@@ -10,16 +10,16 @@ from threading import Event, Lock
 from typing import Protocol
 
 import av.logging
-import numpy as np
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
 from streamcam.errors import StreamcamError
-from streamcam.records import CardPicture, Frame, Image, Picture
+from streamcam.records import CardPicture, Frame, Picture
 from streamcam.sources.address import Address
 from streamcam.sources.opening import FAILURES, MAX_PIXELS, open_video
 from streamcam.sources.reading import Reader
+from streamcam.sources.rgb import ToRgb
 from streamcam.sources.seek import begin_of, seek
 from streamcam.sources.state import Backoff, SourceState
 from streamcam.sources.times import MAX_LATE_S, LiveTimes, Pace, Rate, RateLimit
@@ -91,6 +91,7 @@ class VideoSource:
         self._address, self._paced, self._loop, self._clock = address, paced, loop, clock
         self._start_s, self._end_s = start_s, float("inf") if end_s is None else end_s
         self._renewed, self._decoder, self._backoff = renewed, decoder, backoff or Backoff()
+        self._to_rgb = ToRgb(self.name)
         self._state = SourceState("connecting")
         self._index = self._session = self._captured_ns = 0
         self._container: InputContainer | None = None
@@ -202,6 +203,7 @@ class VideoSource:
         while True:
             try:
                 self._reader = Reader(self.open(stop), live=self.live, drops=self.drops)
+                self._to_rgb.begin(self.open().streams.video[0])
             except StreamcamError as e:
                 if not self.live:
                     raise
@@ -242,7 +244,7 @@ class VideoSource:
         """A picture's frame; none, where it cannot be had in RGB."""
         self._captured_ns = max(self._captured_ns, captured_ns)
         try:
-            image = self._image_of(picture)
+            image = self._to_rgb.squared(self._image_of(picture), picture)
         except FAILURES:
             self.drops["corrupt"] += 1
             return
@@ -257,7 +259,7 @@ class VideoSource:
                 return picture
             log.warning("%s is decoded on the CPU: the other decoder does not take it", self.name)
             self._decoder = None
-        return _to_rgb(decoded)
+        return self._to_rgb.image(decoded)
 
     def _live_frames(self, reader: Reader, stop: Event) -> Iterator[Frame]:
         by_arrival = self.open().format.name in NO_OWN_TIMES
@@ -304,8 +306,3 @@ class VideoSource:
         if picture.time is not None:
             return float(picture.time) - begin_of(container)
         return self._start_s + self._index / self.fps
-
-
-def _to_rgb(picture: VideoFrame) -> Image:
-    image = np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
-    return np.ascontiguousarray(np.rot90(image, picture.rotation // 90)) if picture.rotation else image
