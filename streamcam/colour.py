@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from streamcam.records import Image
 
-GBR, BT709, UNSPECIFIED, BT601, YCGCO, BT2020, DERIVED = 0, 1, 2, 6, 8, 9, 12
+GBR, BT709, UNSPECIFIED, BT601, YCGCO, BT2020, DERIVED = 0, 1, 2, 5, 8, 9, 12
 """Matrices. BT.709 and BT.2020 have the same numbers among primaries, and so has what is unspecified."""
 PQ, HLG = 16, 18
 """Transfers of HDR: SMPTE ST 2084, and ARIB STD-B67; both are in ITU-R BT.2100."""
@@ -22,8 +22,8 @@ LIMITED, FULL = 1, 2
 LUMA = {
     BT709: (0.2126, 0.0722),
     4: (0.30, 0.11),  # FCC
-    5: (0.299, 0.114),  # BT.601, of 625 lines
     BT601: (0.299, 0.114),
+    6: (0.299, 0.114),  # the same, of 525 lines
     7: (0.212, 0.087),  # SMPTE 240M
     BT2020: (0.2627, 0.0593),
 }
