@@ -92,7 +92,7 @@ def light(transfer: int) -> npt.NDArray[np.uint16]:
     """uint16 [65536]: the light that an HDR value of R, G or B stands for, tone-mapped for SDR; its white is 65535.
 
     HLG's system gamma is applied to each colour, which is exact for greys. Highlights are rolled off by ITU-R
-    BT.2390's curve: what is darker than about half of `REFERENCE_WHITE` stays as it is.
+    BT.2390's curve: what is darker than 88 cd/m² stays as it is.
     """
     values = np.arange(65536) / 65535
     perceived = values if transfer == PQ else _to_pq(PEAK * _hlg_scene(values) ** HLG_GAMMA)

@@ -6,12 +6,17 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import av
+import av.video.format
 import numpy as np
 import pytest
 from support.write_planes import write_planes
 
+from streamcam.nvdec import on_card
 from streamcam.records import Image
 from streamcam.sources import open_source
+from streamcam.sources.opening import FAILURES
+from streamcam.sources.rgb import ToRgb
 
 ROUNDS = 4
 """Grey levels by which FFmpeg's tables are off."""
@@ -164,3 +169,124 @@ def test_transfers_and_primaries_that_are_not_known_lose_no_picture(
     said = {"colorspace": 1, "color_trc": transfer, "color_primaries": primaries}
     path = write_planes(tmp_path / "a.mp4", (100, 90, 190), codec="libx264", options={"qp": "0"}, **said)
     assert colour_of(path) == pytest.approx(by_h273(100, 90, 190, 1, full=False), abs=ROUNDS)
+
+
+WHITE = 203.0
+"""HDR's diffuse white in cd/m², ITU-R BT.2408, which becomes SDR's white."""
+
+
+def pq(luminance: Any) -> Any:
+    """cd/m² → 0–1: ITU-R BT.2100, table 4."""
+    y = (np.asarray(luminance) / 10_000) ** 0.1593017578125
+    return ((0.8359375 + 18.8515625 * y) / (1 + 18.6875 * y)) ** 78.84375
+
+
+def hlg(luminance: Any) -> Any:
+    """cd/m² of grey on a display of 1000 cd/m² → 0–1: ITU-R BT.2100, table 5, with its OOTF of gamma 1.2."""
+    scene = (np.asarray(luminance) / 1000) ** (1 / 1.2)
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    return np.where(scene <= 1 / 12, np.sqrt(3 * scene), a * np.log(np.maximum(12 * scene - b, 1e-9)) + c)
+
+
+def hdr(path: Path, rgb: Any, transfer: int) -> Path:
+    """A file of one colour: R', G' and B', 0–1, of BT.2020's primaries, in 10 bits of limited range."""
+    r, g, b = rgb
+    y = 0.2627 * r + 0.6780 * g + 0.0593 * b
+    values = [64 + 876 * y, 512 + 896 * (b - y) / 1.8814, 512 + 896 * (r - y) / 1.4746]
+    said = {"colorspace": 9, "color_range": 1, "color_trc": transfer, "color_primaries": 9}
+    return write_planes(path, [round(v) for v in values], layout="yuv420p10le", **said)
+
+
+@pytest.mark.parametrize(("transfer", "to_code"), [(16, pq), (18, hlg)], ids=["pq", "hlg"])
+def test_hdr_is_tone_mapped(tmp_path: Path, transfer: int, to_code: Any) -> None:
+    """Below the knee of ITU-R BT.2390's curve (88 cd/m²) light stays as it is; above, it rises to white at 1000."""
+    shown = {}
+    for luminance in (0.0, 1, 5, 20, 50, 80, 203, 400, 1000):
+        (red, green, blue) = colour_of(hdr(tmp_path / "a.mkv", [to_code(luminance)] * 3, transfer))
+        assert max(red, green, blue) - min(red, green, blue) <= 2
+        shown[luminance] = green
+    for luminance in (0.0, 1, 5, 20, 50, 80):
+        assert shown[luminance] == pytest.approx(255 * (luminance / WHITE) ** (1 / 2.4), abs=4)
+    # BT.2390 by hand: 203 of 1000 cd/m² is PQ 0.5807 of 0.7518, or 0.7724 of it. The knee is at 0.6586, T is a third,
+    # and the spline gives 0.7387, which is PQ 0.5554, or 159 cd/m².
+    assert shown[203] == pytest.approx(255 * (159 / WHITE) ** (1 / 2.4), abs=4)
+    assert shown[203] < shown[400] < shown[1000]
+    assert shown[1000] >= 253
+
+
+def test_hdr_has_the_colours_of_sdr(tmp_path: Path) -> None:
+    """A colour of BT.709's primaries, brought to BT.2020's by ITU-R BT.2087, comes back."""
+    linear = np.array([0.30, 0.02, 0.05])
+    to_bt2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
+    path = hdr(tmp_path / "a.mkv", pq(WHITE * (to_bt2020 @ linear)), 16)
+    assert colour_of(path) == pytest.approx(255 * linear ** (1 / 2.4), abs=6)
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_a_card_tone_maps_as_the_host_does(transfer: int) -> None:
+    frame = av.VideoFrame(64, 48, "p010le")
+    for plane, (low, high) in zip(frame.planes, ((64, 940), (480, 540)), strict=True):
+        values = np.linspace(low, high, plane.buffer_size // 2).round().astype("<u2") << 6
+        plane.update(values.tobytes())
+    frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries = 9, 1, transfer, 9
+    there, host = on_card(frame).fetch(), ToRgb("a").image(frame)
+    assert np.abs(there.astype(int) - host).mean() < 2
+
+
+@pytest.mark.parametrize("said", [3, 15, 16, 18, 200])
+@pytest.mark.parametrize("layout", ["yuv420p", "nv12", "yuv444p", "p010le", "rgb24", "gray", "pal8"])
+def test_no_number_that_a_picture_carries_loses_it(layout: str, said: int) -> None:
+    frame = av.VideoFrame(64, 48, layout)
+    frame.colorspace = frame.color_range = frame.color_trc = frame.color_primaries = said
+    assert ToRgb("a").image(frame).shape == (48, 64, 3)
+
+
+def test_every_pixel_format_that_swscale_reads_gives_a_picture() -> None:
+    """What it does not read is told once, in a line that names the format; none ends the process."""
+    fails = set()
+    for layout in sorted(av.video.format.names):
+        try:
+            picture = ToRgb("a").image(av.VideoFrame(64, 48, layout))
+        except FAILURES:  # surfaces of GPUs cannot even be made
+            fails.add(layout)
+        else:
+            assert picture.shape == (48, 64, 3)
+    common = {"yuv420p", "yuvj422p", "yuva444p12le", "nv12", "p010le", "p016le", "yuyv422", "uyvy422", "rgb24", "bgra"}
+    rare = {
+        "gbrp",
+        "gbrap10le",
+        "pal8",
+        "gray16be",
+        "ya8",
+        "ya16le",
+        "monob",
+        "monow",
+        "bayer_rggb8",
+        "xyz12le",
+        "y210le",
+    }
+    assert not fails & (common | rare)
+
+
+def test_a_format_that_is_not_converted_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    converter = ToRgb("cam")
+    for _ in range(3):
+        with pytest.raises(FAILURES):
+            converter.image(av.VideoFrame(64, 48, "yaf32le"))
+    assert [r.message for r in caplog.records] == ["cam: its pictures cannot be shown: FFmpeg does not convert yaf32le"]
+
+
+@pytest.mark.parametrize("layout", ["rgba", "yuva420p", "ya8", "gbrap"])
+def test_what_is_transparent_is_shown_on_white(layout: str) -> None:
+    """Black of which half can be seen is grey on white; black that cannot be seen at all is white."""
+    for alpha, expected in ((0, 255), (128, 127), (255, 0)):
+        rgba = np.zeros((48, 64, 4), np.uint8)
+        rgba[..., 3] = alpha
+        frame = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format=layout)
+        assert ToRgb("a").image(frame)[20, 20].tolist() == pytest.approx([expected] * 3, abs=2)
+
+
+def test_a_picture_with_a_palette_has_its_colours() -> None:
+    frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), (200, 40, 40), np.uint8)).reformat(format="rgb8")
+    palette = frame.reformat(format="rgb24").to_ndarray()[0, 0]
+    assert ToRgb("a").image(frame)[0, 0].tolist() == palette.tolist()
