@@ -12,12 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from streamcam import colour
 from streamcam.records import Floats, Image, Ink
 
-LUMA = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
-"""Shares of red and blue in Y, by ITU-T H.273's number of the matrix: BT.709 and BT.2020; others are BT.601, as FFmpeg
-takes them."""
-LUMA_601 = (0.299, 0.114)
 BLEND_EPSILON = 1e-5
 """What `cv2.blendLinear` adds to the sum of weights."""
 
@@ -48,6 +45,10 @@ class OnCard:
         """At another size, uint8 [height,width,3]: by means over areas, or linearly."""
         how = cv2.INTER_AREA if area else cv2.INTER_LINEAR
         return _to_host(_to_bytes(_spread(self._rgb.float(), height, width, how)))
+
+    def stretched(self, height: int, width: int) -> "OnCard":
+        """At another size, where it lies: linearly."""
+        return OnCard(_to_bytes(_spread(self._rgb.float(), height, width, cv2.INTER_LINEAR)))
 
     def heated(
         self, cells: Floats, region: tuple[int, int, int, int], *, scale: float, opacity: float, colours: Image
@@ -87,21 +88,40 @@ class OnCard:
         return bytes(encoded.cpu().numpy())
 
 
-def to_rgb(luma: Tensor, chroma: Tensor, *, matrix: int, full_range: bool) -> Tensor:
+def to_rgb(
+    luma: Tensor,
+    chroma: Tensor,
+    *,
+    matrix: int,
+    full_range: bool,
+    transfer: int = colour.UNSPECIFIED,
+    primaries: int = colour.UNSPECIFIED,
+) -> Tensor:
     """Y [H,W] and interleaved U and V [H/2,W/2,2], uint8 or uint16 (the upper bits) → RGB, uint8 [3,H,W].
 
-    By ITU-T H.273, equations 4 to 6 and 38 to 43; chroma is repeated, as FFmpeg does where nothing else is asked for.
+    By ITU-T H.273, as `colour.weights` has it; chroma is repeated, as FFmpeg does where nothing else is asked for. HDR
+    is tone-mapped.
     """
-    red, blue = LUMA.get(matrix, LUMA_601)
-    green = 1 - red - blue
     unit = 1.0 if luma.dtype == torch.uint8 else 256.0
     height, width = luma.shape
     at_rows = torch.arange(height, device=luma.device).div_(2, rounding_mode="floor").clamp_(max=chroma.shape[0] - 1)
     at_columns = torch.arange(width, device=luma.device).div_(2, rounding_mode="floor").clamp_(max=chroma.shape[1] - 1)
-    u, v = ((chroma.float() / unit - 128)[at_rows][:, at_columns] * (1.0 if full_range else 255 / 224)).unbind(-1)
-    y = luma.float() / unit if full_range else (luma.float() / unit - 16) * (255 / 219)
-    r, b = y + 2 * (1 - red) * v, y + 2 * (1 - blue) * u
-    return _to_bytes(torch.stack([r, (y - red * r - blue * b) / green, b]))
+    y, (u, v) = luma.float() / unit, (chroma.float() / unit)[at_rows][:, at_columns].unbind(-1)
+    rows = colour.weights(matrix, full_range=full_range).tolist()
+    rgb = torch.stack([of_y * y + of_u * u + of_v * v + rest for of_y, of_u, of_v, rest in rows])
+    return _tone_mapped(rgb, transfer, primaries) if transfer in (colour.PQ, colour.HLG) else _to_bytes(rgb)
+
+
+def _tone_mapped(values: Tensor, transfer: int, primaries: int) -> Tensor:
+    """R, G and B of HDR, float32 [3,H,W], 0–255 → of SDR, uint8, as `colour.tone_mapped` has it."""
+    lights, shown = (
+        torch.from_numpy(t.astype(np.float32)).to(values.device) for t in (colour.light(transfer), colour.shown())
+    )
+    light = lights[(values * 257).round().clamp(0, 65535).int()]
+    if primaries == colour.BT2020:
+        rows = colour.TO_BT709.tolist()
+        light = torch.stack([r * light[0] + g * light[1] + b * light[2] for r, g, b in rows])
+    return shown[light.round().clamp(0, 65535).int()].to(torch.uint8)
 
 
 def _to_bytes(values: Tensor) -> Tensor:

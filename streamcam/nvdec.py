@@ -16,9 +16,7 @@ from torch.utils.dlpack import from_dlpack
 
 from streamcam.card import OnCard, to_rgb
 from streamcam.errors import StreamcamError
-
-FULL_RANGE = 2
-"""Of ITU-T H.273's colour ranges, as FFmpeg numbers them: 0–255; others are 16–235 (chroma 16–240)."""
+from streamcam.sources.tags import has_full_range, matrix_in, orientation_in
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +82,16 @@ def on_card(decoded: VideoFrame) -> OnCard:
     luma, chroma = (from_dlpack(plane.__dlpack__()) for plane in decoded.planes[:2])
     if chroma.ndim != 3:
         raise NotImplementedError(f"expected NV12 or P010, got {decoded.format.name}")
-    rgb = to_rgb(luma, chroma, matrix=int(decoded.colorspace), full_range=int(decoded.color_range) == FULL_RANGE)
-    if decoded.rotation:
-        rgb = torch.rot90(rgb, decoded.rotation // 90, dims=(1, 2))
+    rgb = to_rgb(
+        luma,
+        chroma,
+        matrix=matrix_in(decoded),
+        full_range=has_full_range(decoded),
+        transfer=int(decoded.color_trc),
+        primaries=int(decoded.color_primaries),
+    )
+    exchanged, *flips = orientation_in(decoded)
+    rgb = (rgb.mT if exchanged else rgb).flip([at for at, flip in enumerate(flips, 1) if flip])
     picture = OnCard(rgb.contiguous())
     if rgb.is_cuda:  # the decoder takes its surface back as soon as nobody holds it, whoever still reads it
         torch.cuda.current_stream(rgb.device).synchronize()

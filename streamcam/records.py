@@ -44,6 +44,10 @@ class CardPicture(Protocol):
         """At another size, uint8 [height,width,3]: by means over areas, or linearly."""
         ...
 
+    def stretched(self, height: int, width: int) -> "CardPicture":
+        """At another size, where it lies: linearly."""
+        ...
+
     def heated(
         self, cells: Floats, region: tuple[int, int, int, int], *, scale: float, opacity: float, colours: Image
     ) -> "CardPicture":

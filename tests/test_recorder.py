@@ -1,3 +1,4 @@
+import struct
 from hashlib import sha256
 from pathlib import Path
 
@@ -64,6 +65,46 @@ def test_odd_sizes_are_made_even_and_changes_of_size_are_fitted(tmp_path: Path) 
         for i, shape in enumerate([(35, 47, 3), (35, 47, 3), (60, 80, 3)]):
             recorder.on_frame(Result(Frame(np.zeros(shape, np.uint8), i, i / 10, 0, "cam")))
     assert {size for _, size in read(tmp_path / "o.mp4")} == {(46, 34)}
+
+
+@pytest.mark.parametrize(
+    ("size", "matrix", "by_h273"),
+    [((1280, 720), 1, [80, 112, 198]), ((64, 578), 1, [80, 112, 198]), ((640, 480), 5, [91, 104, 198])],
+)
+def test_a_recording_says_its_colours(tmp_path: Path, size: tuple[int, int], matrix: int, by_h273: list[int]) -> None:
+    """(200, 40, 40) is (79.6, 111.9, 198.3) by BT.709 and (91.4, 104.3, 198.3) by BT.601 (ITU-T H.273)."""
+    path = tmp_path / "out.mp4"
+    picture = np.full((size[1], size[0], 3), (200, 40, 40), np.uint8)
+    with VideoRecorder(path, "cam", pixels) as recorder:
+        for i in range(3):
+            recorder.on_frame(Result(Frame(picture, i, i / 10, 0, "cam")))
+    nclx = b"colrnclx" + struct.pack(">HHHB", 1, 1, matrix, 0)  # ISO 14496-12: primaries, transfer, matrix, range
+    assert nclx in path.read_bytes()
+    with av.open(str(path)) as container:
+        shown = next(container.decode(video=0))
+    with av.open(str(path)) as container:  # what H.264 says in its VUI, whatever the container says
+        codec = av.CodecContext.create("h264", "r")
+        codec.extradata = container.streams.video[0].codec_context.extradata
+        said = next(frame for packet in container.demux(video=0) for frame in codec.decode(packet))
+    for frame in (shown, said):
+        assert [int(frame.colorspace), int(frame.color_range)] == [matrix, 1]
+        assert [int(frame.color_primaries), int(frame.color_trc)] == [1, 1]
+    assert [bytes(plane)[0] for plane in shown.planes] == pytest.approx(by_h273, abs=1)
+    assert shown.to_ndarray(format="rgb24")[20, 20].tolist() == pytest.approx([200, 40, 40], abs=4)
+
+
+def test_a_picture_of_another_shape_is_not_squeezed(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with VideoRecorder(path, "cam", pixels) as recorder:
+        for i, shape in enumerate([(48, 96, 3), (96, 96, 3)]):
+            recorder.on_frame(Result(Frame(np.full(shape, 200, np.uint8), i, i / 10, 0, "cam")))
+    with av.open(str(path)) as container:
+        first, second = (frame.to_ndarray(format="gray") for frame in container.decode(video=0))
+        assert container.streams.video[0].sample_aspect_ratio == 1
+    assert first.mean() > 180
+    assert second[:, 28:68].mean() > 180
+    assert second[:, :20].mean() < 20
+    assert second[:, 76:].mean() < 20
 
 
 def test_a_new_session_goes_on_where_the_last_ended(tmp_path: Path) -> None:

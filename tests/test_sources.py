@@ -33,6 +33,7 @@ from streamcam.records import Frame
 from streamcam.sources import SourceState, open_source
 from streamcam.sources.address import parse_address
 from streamcam.sources.reading import Reader
+from streamcam.sources.rgb import ToRgb
 from streamcam.sources.times import MAX_LATE_S, LiveTimes, Rate, RateLimit
 from streamcam.sources.video import VideoSource
 
@@ -504,12 +505,12 @@ def test_pictures_that_cannot_be_converted_are_counted_and_passed_over(
 ) -> None:
     looks = itertools.count()
 
-    def convert(picture: av.VideoFrame) -> np.ndarray:
+    def convert(_: ToRgb, picture: av.VideoFrame) -> np.ndarray:
         if next(looks) in (3, 4):
             raise ValueError("no such pixel format")
         return picture.to_ndarray(format="rgb24")
 
-    monkeypatch.setattr("streamcam.sources.video._to_rgb", convert)
+    monkeypatch.setattr(ToRgb, "image", convert)
     with closing(open_source(str(write_clip(tmp_path / "clip.mkv")), paced=False)) as source:
         frames = list(source.frames(Event()))
     assert [f.index for f in frames] == list(range(28))

@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from streamcam import colour
 from streamcam.errors import StreamcamError
 from streamcam.recorder.faststart import index_first
 from streamcam.recorder.file import WRITE_FAILURES, FileSink
@@ -62,7 +64,8 @@ class VideoRecorder(FileSink):
         self._stream.codec_context.time_base = TIME_BASE
         if sound is not None:
             sound.join(self._container)
-        self._size: tuple[int, int] | None = None
+        self._scaler = VideoReformatter()
+        self._size: tuple[int, int] = (0, 0)
         self._pts = self._step = 0
         self._origin_s = 0.0
         self._last: Frame | None = None
@@ -72,7 +75,7 @@ class VideoRecorder(FileSink):
         if result.frame.source != self._source:
             return
         picture = self._fit(on_host(self._paint(result)))
-        video_frame = VideoFrame.from_ndarray(picture, format="rgb24")
+        video_frame = self._to_yuv(picture)
         is_first = self._last is None
         video_frame.pts, video_frame.time_base = self._next_pts(result.frame), TIME_BASE
         try:
@@ -85,15 +88,36 @@ class VideoRecorder(FileSink):
             raise self.failed(e) from e
 
     def _fit(self, picture: Image) -> Image:
-        """To the first picture's size, made even, as H.264 wants it."""
-        if self._size is None:
+        """To the first picture's size, made even, as H.264 wants it; one of another shape gets black bars."""
+        if self._size == (0, 0):
             height, width = picture.shape[:2]
             self._size = max(2, width & ~1), max(2, height & ~1)
             self._stream.width, self._stream.height = self._size
+            self._say_colours()
         width, height = self._size
         if picture.shape[0] - height in (0, 1) and picture.shape[1] - width in (0, 1):
             return np.ascontiguousarray(picture[:height, :width])
-        return np.asarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA), np.uint8)
+        fitted = np.zeros((height, width, 3), np.uint8)
+        scale = min(height / picture.shape[0], width / picture.shape[1])
+        rows, columns = (max(1, round(scale * side)) for side in picture.shape[:2])
+        top, left = (height - rows) // 2, (width - columns) // 2
+        fitted[top : top + rows, left : left + columns] = cv2.resize(
+            picture, (columns, rows), interpolation=cv2.INTER_AREA
+        )
+        return fitted
+
+    def _say_colours(self) -> None:
+        """So that players neither guess nor squeeze. The matrix is the one that they would guess from the size."""
+        codec = self._stream.codec_context
+        codec.colorspace, codec.color_range = colour.usual_matrix(*self._size), colour.LIMITED
+        codec.color_primaries = codec.color_trc = colour.BT709
+        codec.sample_aspect_ratio = Fraction(1)
+
+    def _to_yuv(self, picture: Image) -> VideoFrame:
+        frame, matrix = VideoFrame.from_ndarray(picture, format="rgb24"), self._stream.codec_context.colorspace
+        return self._scaler.reformat(
+            frame, format="yuv420p", dst_colorspace=matrix, dst_color_range=colour.LIMITED, threads=1
+        )
 
     def _next_pts(self, frame: Frame) -> int:
         """Times from 0 on, in 1/90000 s; where they begin anew, a session follows a 30th of a second after the last.

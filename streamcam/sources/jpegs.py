@@ -200,7 +200,7 @@ class JpegStream:
     """Decodes them, as a stream of PyAV's does, of which nothing is known beforehand."""
 
     index, frames = 0, 0
-    duration = time_base = average_rate = guessed_rate = None
+    duration = time_base = average_rate = guessed_rate = sample_aspect_ratio = None
     disposition, metadata = Disposition(0), MappingProxyType[str, str]({})
 
     def __init__(self, max_pixels: str, hwaccel: HWAccel | None) -> None:

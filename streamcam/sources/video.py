@@ -10,14 +10,14 @@ from threading import Event, Lock
 from typing import Protocol
 
 import av.logging
-import numpy as np
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamcam.errors import StreamcamError
-from streamcam.records import CardPicture, Frame, Image, Picture
+from streamcam.orientation import upright
+from streamcam.records import CardPicture, Frame, Picture
 from streamcam.sources.address import Address
 from streamcam.sources.choice import video_stream
 from streamcam.sources.clock import Course
@@ -25,8 +25,10 @@ from streamcam.sources.depth import Depth
 from streamcam.sources.extent import USUAL_FPS, Extent, FileTimes, course_of, frame_rate, rate_is_guessed, seconds
 from streamcam.sources.opening import FAILURES, MAX_PIXELS, open_video
 from streamcam.sources.reading import Reader
+from streamcam.sources.rgb import ToRgb
 from streamcam.sources.seek import seek
 from streamcam.sources.state import Backoff, SourceState
+from streamcam.sources.tags import orientation_in
 from streamcam.sources.times import MAX_LATE_S, LiveTimes, Pace, Rate, RateLimit
 
 log = logging.getLogger(__name__)
@@ -101,6 +103,7 @@ class VideoSource:
         self._start_s, self._end_s = start_s, float("inf") if end_s is None else end_s
         self._renewed, self._decoder, self._backoff = renewed, decoder, backoff or Backoff()
         self._number, self._depth = video_stream, Depth(address.shown, levels)
+        self._to_rgb = ToRgb(self.name)
         self._state = SourceState("connecting")
         self._index = self._session = self._captured_ns = 0
         once = address.host is not None or address.url == "pipe:0" or address.format == "lavfi"
@@ -249,8 +252,9 @@ class VideoSource:
         """Open it, if it is not open, for a live source as often as it takes; false if stopped before that."""
         while True:
             try:
-                container = self.open(stop)
-                self._reader = Reader(container, stream=self._stream, live=self.live, drops=self.drops)
+                container, stream = self.open(stop), self._stream
+                self._reader = Reader(container, stream=stream, live=self.live, drops=self.drops)
+                self._to_rgb.begin(stream)
             except StreamcamError as e:
                 if not self.live:
                     raise
@@ -293,7 +297,7 @@ class VideoSource:
         """A picture's frame; none, where it cannot be had in RGB."""
         self._captured_ns = max(self._captured_ns, captured_ns)
         try:
-            image = self._image_of(picture, pts_s)
+            image = self._to_rgb.squared(self._image_of(picture, pts_s), picture)
         except FAILURES:
             self.drops["corrupt"] += 1
             return
@@ -309,7 +313,7 @@ class VideoSource:
             log.warning("%s is decoded on the CPU: the other decoder does not take it", self.name)
             self._decoder = None
         graded = self._depth.image(decoded, pts_s)
-        return _to_rgb(decoded) if graded is None else _upright(graded, decoded)
+        return self._to_rgb.image(decoded) if graded is None else upright(graded, orientation_in(decoded))
 
     def _live_frames(self, reader: Reader, stop: Event) -> Iterator[Frame]:
         by_arrival = self.open().format.name in NO_OWN_TIMES
@@ -365,11 +369,3 @@ class VideoSource:
             pts_s, is_new = self._course.place(picture.time, lasts_s)
             self._seen = (self._seen or (pts_s,))[0], pts_s + (lasts_s or step_s)
             yield picture, pts_s, is_new
-
-
-def _to_rgb(picture: VideoFrame) -> Image:
-    return _upright(np.asarray(picture.to_ndarray(format="rgb24"), np.uint8), picture)
-
-
-def _upright(image: Image, picture: VideoFrame) -> Image:
-    return np.ascontiguousarray(np.rot90(image, picture.rotation // 90)) if picture.rotation else image
