@@ -319,6 +319,31 @@ def test_what_is_recorded_is_brought_to_the_disk_on_the_way(tmp_path: Path, monk
     assert len(asked) > on_the_way
 
 
+def test_heat_can_be_read_while_it_is_being_saved(tmp_path: Path) -> None:
+    with HeatRecorder(tmp_path / "h.npz", "cam", ("x", "y")) as recorder:
+        for i in range(3):
+            recorder.on_window(Result(make_frame(i), heat(cube=np.full((2, 3, 4, 5), i, np.float32))))
+            cube = np.load(tmp_path / "h.part" / "cube.npy")
+            assert cube[:, 0, 0, 0, 0].tolist() == list(range(i + 1))
+        names = {p.stem for p in (tmp_path / "h.part").iterdir()}
+    with np.load(tmp_path / "h.npz") as saved:
+        assert set(saved) == names
+        assert (len(saved["cube"]), saved["labels"].tolist()) == (3, ["x", "y"])
+    assert [p.name for p in tmp_path.iterdir()] == ["h.npz"]
+
+
+def test_heat_that_a_killed_run_left_gets_another_name(tmp_path: Path) -> None:
+    for n in (1, 2):
+        (tmp_path / "h.part").mkdir()
+        np.save(tmp_path / "h.part" / "cube.npy", np.full(3, n))
+        recorder = HeatRecorder(tmp_path / "h.npz", "cam", ("x",) * 6)
+        assert recorder.left == tmp_path / f"h-{n}.part" != tmp_path / "h.part"
+        recorder.on_window(Result(make_frame(0), heat()))
+        recorder.close()
+        assert np.load(recorder.left / "cube.npy").tolist() == [n] * 3
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["h-1.part", "h-2.part", "h.npz"]
+
+
 LIVE = ["lavfi:testsrc2=size=160x120:rate=10", "--model", "imagenet", "--bind", "none"]
 
 
@@ -330,21 +355,23 @@ def test_a_killed_run_leaves_a_recording_that_plays_and_the_next_one_keeps_it(tm
             return read(part)[-1][0] if has_pictures(part) else 0.0
         return 0.0
 
-    with running("run", *LIVE, "--record", "o.mp4", cwd=tmp_path) as command:
+    with running("run", *LIVE, "--record", "o.mp4", "--save-heat", "h.npz", cwd=tmp_path) as command:
         end_s = time.monotonic() + 60
-        while recorded_s() < 1.5 and time.monotonic() < end_s:
+        while (recorded_s() < 1.5 or not (tmp_path / "h.part" / "session.npy").exists()) and time.monotonic() < end_s:
             assert command.is_alive(), command.err.read_text()
             time.sleep(0.05)
         command.signal(signal.SIGKILL)
         assert command.ended().returncode == -signal.SIGKILL
-    assert [p.name for p in tmp_path.iterdir()] == ["o.part.mp4"]
+    assert {"h.part", "o.part.mp4"} <= {p.name for p in tmp_path.iterdir()}
     times = read(part)
     assert times[-1][0] >= 1.5
     before = part.read_bytes()
-    done = streamcam("run", *LIVE, "--record", "o.mp4", "--max-frames", "5", cwd=tmp_path)
+    outputs = ["--record", "o.mp4", "--save-heat", "h.npz"]
+    done = streamcam("run", *LIVE, *outputs, "--max-frames", "5", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "a run that did not end had recorded there, too: it is o.part-1.mp4 now" in done.stderr
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["o.mp4", "o.part-1.mp4"]
+    assert {"o.mp4", "o.part-1.mp4", "h-1.part"} <= {p.name for p in tmp_path.iterdir()}
+    assert len(np.load(tmp_path / "h-1.part" / "cube.npy")) > 0
     assert (tmp_path / "o.part-1.mp4").read_bytes() == before
 
 
