@@ -117,7 +117,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         max_frames=config.max_frames,
         metrics=metrics,
     )
-    left = [video.left for video in videos if video.left is not None]
+    left = [file.left for file in (*videos, *heats) if file.left is not None]
     return Live(config, sources, engines, pipeline, publisher.endpoint if publisher else None, left)
 
 

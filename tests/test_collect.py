@@ -8,6 +8,7 @@ from conftest import FakeSource, make_frame
 
 from streamcam.errors import StreamcamError
 from streamcam.train.collect import Moment, collect
+from streamcam.train.dataset import _folder_rows
 
 
 def length_s(path: Path) -> float:
@@ -40,3 +41,16 @@ def test_a_clip_that_is_cut_short_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(StreamcamError, match="ended before a clip was complete"):
         collect(FakeSource(lost), tmp_path / "lost", count=1, seconds=1.2, pause_s=0.5)
     assert list((tmp_path / "lost").iterdir()) == []
+
+
+def test_a_clip_that_was_never_completed_is_neither_replaced_nor_learnt_from(tmp_path: Path) -> None:
+    """What a killed `streamcam record` leaves."""
+    for label in ("nod", "wave"):
+        collect(FakeSource([make_frame(i) for i in range(80)]), tmp_path / label, count=2, seconds=1.0, pause_s=0.5)
+    left = (tmp_path / "wave" / "0002.mp4").rename(tmp_path / "wave" / "0002.part.mp4")
+    before = left.read_bytes()
+    frames = [make_frame(i) for i in range(40)]
+    assert collect(FakeSource(frames), tmp_path / "wave", count=1, seconds=1.0, pause_s=0.5)[0].name == "0003.mp4"
+    assert left.read_bytes() == before
+    rows = _folder_rows(tmp_path)
+    assert sorted(row.path.name for row in rows if row.label == "wave") == ["0001.mp4", "0003.mp4"]

@@ -14,7 +14,7 @@ import pytest
 from conftest import TINY_FORMAT
 from gpu import cuda_tests, targets
 from gpu.common import Cameras
-from gpu.memory import grew
+from gpu.memory import grew, markdown
 from gpu.pace import Arrivals, run_at_pace
 from gpu.timeline import Timeline, intersection, total, union
 from hypothesis import given
@@ -106,6 +106,18 @@ def test_memory_that_grows_is_told_from_memory_that_does_not() -> None:
     assert grew({"seen": [flat, more, flat]}) is False
     assert grew({"seen": [flat, flat, more]}) is True
     assert grew({"seen": [{"host": 1.0}, {"host": 2.0}]}) is None
+
+
+@pytest.mark.parametrize(
+    ("batches", "mb", "verdict"),
+    [(50, 0.0, ": it did not grow."), (20, 0.0, "not shown: it did not grow so far."), (20, 5.0, ": it grew.")],
+)
+def test_memory_of_which_too_little_was_seen_is_not_said_to_be_flat(batches: int, mb: float, verdict: str) -> None:
+    seen = [
+        {"batches": n, "host": 1.0, "allocated": 100.0 + mb * (n > 0), "reserved": 1.0, "device": 900.0}
+        for n in (0, batches)
+    ]
+    assert verdict in markdown({"batches": batches, "asked": 50, "seconds": 1.0, "seen": seen})
 
 
 def test_memory_is_judged_after_all_batches_alone() -> None:

@@ -73,7 +73,8 @@ def markdown(figures: dict[str, Any]) -> str:
     rows = [
         [str(s["batches"]), *(f"{s[name]:.1f} MB" for name in names)] for s in (seen[0], seen[len(seen) // 2], seen[-1])
     ]
-    verdict = {None: "no GPU", True: "it grew", False: "it did not grow"}[grew(figures)]
+    so_far = "it did not grow" if figures["batches"] >= figures["asked"] else "not shown: it did not grow so far"
+    verdict = {None: "no GPU", True: "it grew", False: so_far}[grew(figures)]
     done = f"{figures['batches']:,} of {figures['asked']:,} batches of one camera"
     line = f"{done} in {figures['seconds']:.0f} s: {verdict}."
     return f"{line}\n\n{table(('batches', *names), rows)}"

@@ -20,8 +20,9 @@ class FileSink(Sink):
     used as far as it goes.
     """
 
-    def __init__(self, path: Path, partial: Path) -> None:
-        self.path, self.partial = path, partial
+    def __init__(self, path: Path, partial: Path, *, left: Path | None = None) -> None:
+        self.path, self.partial, self.left = path, partial, left
+        """`left`: what a run that was killed had written under this name, and what it is called now."""
         self._broken = self._closed = False
         try:
             self.partial.touch()

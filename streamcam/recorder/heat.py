@@ -1,15 +1,19 @@
 """Heat → arrays."""
 
-import tempfile
+import errno
+import io
+import os
+import shutil
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from streamcam.errors import StreamcamError
 from streamcam.recorder.file import FileSink
+from streamcam.recorder.unfinished import put_aside
 from streamcam.records import Heat, Result, Transform
 
 
@@ -18,6 +22,8 @@ class HeatRecorder(FileSink):
 
     cube [T,K,L',h,w] f2   common [T,L',h,w] f2   classes [T,K]   scores [T,K]   logits [T,C]
     slice_pts_s [T,L']     clip_pts_s [T,2]       frame_index [T]  session [T]   transform [4]   labels [C]
+
+    Until then, they are in the folder NAME.part, each as an .npy; of a process that is killed, that has all windows.
     """
 
     def __init__(self, path: Path, source: str, labels: tuple[str, ...]) -> None:
@@ -33,38 +39,59 @@ class HeatRecorder(FileSink):
         """
         if path.suffix.lower() != ".npz":
             raise StreamcamError(f"cannot save heat to {path}: give a name that ends in .npz")
-        super().__init__(path, path.with_name(f".{path.name}.part{path.suffix}"))
+        self._folder = path.with_suffix(".part")
+        try:
+            left = put_aside(self._folder) if _holds_anything(self._folder) else None
+        except OSError as e:
+            raise StreamcamError(f"cannot save heat to {path}: {e.strerror}") from e
+        super().__init__(path, path.with_name(f".{path.name}.part{path.suffix}"), left=left)
         self._source, self._labels = source, labels
         self._columns: dict[str, _Column] = {}
-        self._transform = Transform()
+        self._transform: Transform | None = None
 
     def on_window(self, result: Result) -> None:
         """Add a row."""
         heat = result.heat
         if result.frame.source != self._source or heat is None:
             return
-        self._transform = heat.transform
         try:
+            if heat.transform != self._transform:
+                self._describe(heat.transform)
             for name, value in heat_row(result, heat).items():
                 self._column(name).append(value)
         except OSError as e:
             raise self.failed(e) from e
 
+    def _describe(self, transform: Transform) -> None:
+        self._transform = transform
+        self._folder.mkdir(exist_ok=True)
+        np.save(self._folder / "transform.npy", np.array(edges(transform)))
+        np.save(self._folder / "labels.npy", np.array(self._labels))
+
     def _column(self, name: str) -> "_Column":
         if name not in self._columns:
-            self._columns[name] = _Column(self.path.parent)
+            self._columns[name] = _Column(self._folder / f"{name}.npy")
         return self._columns[name]
 
     def finish(self) -> bool:
         """Put the columns into one archive."""
-        with zipfile.ZipFile(self.partial, "w") as archive:
-            for name, column in self._columns.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    column.write_to(member)
-            for name, array in (("transform", np.array(edges(self._transform))), ("labels", np.array(self._labels))):
-                with archive.open(f"{name}.npy", "w") as member:
-                    np.lib.format.write_array(member, array, allow_pickle=False)
+        try:
+            with zipfile.ZipFile(self.partial, "w") as archive:
+                for name in (*self._columns, "transform", "labels") if self._columns else ():
+                    self._pack(f"{name}.npy", archive)
+        finally:
+            for column in self._columns.values():
+                column.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
         return bool(self._columns)
+
+    def _pack(self, name: str, archive: zipfile.ZipFile) -> None:
+        with (self._folder / name).open("rb") as array, archive.open(name, "w", force_zip64=True) as member:
+            shutil.copyfileobj(array, member, 1 << 20)
+
+
+def _holds_anything(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def heat_row(result: Result, heat: Heat) -> dict[str, npt.NDArray[Any]]:
@@ -88,24 +115,31 @@ def edges(transform: Transform) -> list[float]:
 
 
 class _Column:
-    """Rows of one shape and type, on disk."""
+    """Rows of one shape and type: an .npy on the disk that is whole after each."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-        self._rows = 0
-        self._row: npt.NDArray[Any] | None = None
+    def __init__(self, path: Path) -> None:
+        self._file, self._rows = path.open("wb", buffering=0), 0
 
     def append(self, row: npt.NDArray[Any]) -> None:
-        self._row = row
+        if self._rows == 0:
+            self._write(_header(row, 0))
+        self._file.seek(0, os.SEEK_END)
+        self._write(row.tobytes())
         self._rows += 1
-        self._file.write(row.tobytes())
-
-    def write_to(self, member: IO[bytes]) -> None:
-        """As one .npy array [rows, …]."""
-        assert self._row is not None
-        header = {"descr": self._row.dtype.str, "fortran_order": False, "shape": (self._rows, *self._row.shape)}
-        np.lib.format.write_array_header_2_0(member, header)
         self._file.seek(0)
-        while chunk := self._file.read(1 << 20):
-            member.write(chunk)
+        self._write(_header(row, self._rows))
+
+    def _write(self, content: bytes) -> None:
+        if (self._file.write(content) or 0) < len(content):  # what is left of a disk that is full
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def close(self) -> None:
         self._file.close()
+
+
+def _header(row: npt.NDArray[Any], count: int) -> bytes:
+    """Of an array of so many rows; it is as long for more of them."""
+    header = io.BytesIO()
+    described = {"descr": row.dtype.str, "fortran_order": False, "shape": (count, *row.shape)}
+    np.lib.format.write_array_header_2_0(header, described)
+    return header.getvalue()

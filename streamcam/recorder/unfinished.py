@@ -38,7 +38,7 @@ class Unfinished:
         self.path = unfinished_name(path)
         try:
             self._descriptor = self._taken(path)
-            self.left: Path | None = _put_aside(self.path)
+            self.left = put_aside(self.path) if has_pictures(self.path) else None
             """What was there, under its new name."""
             if self.left is not None:
                 os.close(self._descriptor)
@@ -77,10 +77,8 @@ class Unfinished:
         os.close(self._descriptor)
 
 
-def _put_aside(path: Path) -> Path | None:
-    """Give a recording that was left there the next free name: NAME.part-1.mp4. None where there is nothing in it."""
-    if not has_pictures(path):
-        return None
+def put_aside(path: Path) -> Path:
+    """Give what a run that was killed has left the next free name: NAME.part-1.mp4."""
     names = (path.with_name(f"{path.stem}-{n}{path.suffix}") for n in count(1))
     free = next(name for name in names if not name.exists())
     path.rename(free)

@@ -54,9 +54,7 @@ class VideoRecorder(FileSink):
         if path.suffix.lower() != ".mp4":
             raise StreamcamError(f"cannot record to {path}: give a name that ends in .mp4")
         self._unfinished = Unfinished(path)
-        self.left = self._unfinished.left
-        """What a run that was killed had recorded under this name, and what it is called now."""
-        super().__init__(path, self._unfinished.path)
+        super().__init__(path, self._unfinished.path, left=self._unfinished.left)
         self._source, self._paint, self._sound = source, paint, sound
         self._container = av.open(f"file:{self.partial}", "w", format="mp4", options=FRAGMENTED)
         self._stream = self._container.add_stream("libx264", rate=30, options=X264)
