@@ -126,6 +126,8 @@ def test_secret_parameters_are_redacted_and_others_kept(parameter: str) -> None:
         ("http://warden#sesame:12@nowhere.invalid/live", "in a user name or password, write # as %23"),
         ("https://warden?sesame@nowhere.invalid/", "in a user name or password, write ? as %3F"),
         ("rtsp://warden:12/?#sesame@nowhere.invalid/", "write / as %2F and ? as %3F and # as %23"),
+        ("rtsp://war/den:sesame@nowhere.invalid/", "in a user name or password, write / as %2F"),
+        ("rtsp://war/?a=den:sesame@nowhere.invalid/", "write / as %2F and ? as %3F"),
         ("rtsp://warden:sesame", "not a URL with a host: rtsp://*** (its port is not a number from 1 to 65535)"),
         ("rtsp://nowhere.invalid:65536/live", "its port is not a number from 1 to 65535"),
         ("rtsp://nowhere.invalid:port/live", "its port is not a number from 1 to 65535"),

@@ -61,9 +61,6 @@ def parse_address(uri: str, *, rtsp_transport: str = "auto") -> Address:
         return Address(redact(uri.replace("\\", "")), name, uri[6:], live=False, format="lavfi")
     if "://" in uri and scheme != "file":
         return _network(uri, rtsp_transport)
-    misspelt = _MISSPELT.match(uri)
-    if misspelt and not Path(uri).exists():
-        raise StreamcamError(f"no such file: {redact_uri(uri)[:200]} (did you mean {misspelt[1].lower()}://?)")
     return _file(uri)
 
 
@@ -92,7 +89,9 @@ def _file(uri: str) -> Address:
             raise StreamcamError(f"cannot read {path}: it is a folder; give a video file")
         path.stat()
     except (OSError, ValueError) as e:
-        raise StreamcamError(f"no such file: {str(path)[:200]}") from e
+        misspelt = _MISSPELT.match(uri)
+        shown, hint = (redact_uri(uri), f" (did you mean {misspelt[1].lower()}://?)") if misspelt else (str(path), "")
+        raise StreamcamError(f"no such file: {shown[:200]}{hint}") from e
     # "file:" keeps FFmpeg from taking a colon in the name for a protocol.
     return Address(str(path), _name(path.stem), f"file:{path}", live=False)
 

@@ -92,14 +92,15 @@ def _require_login_written_right(uri: str, authority: str, rest: str) -> None:
     Raises:
         StreamcamError: it looks like that; no name is looked up then, for it may be the user's, or half a password.
     """
-    before = rest if rest[:1] in ("?", "#") else _QUERY.split(rest)[0]
-    held = before.rpartition("@")[0]
-    in_login = ":" in authority.rpartition("]")[2] or "@" in authority or rest[:1] in ("?", "#") or "#" in held
-    if held and in_login:
+    held = rest.rpartition("@")[0]
+    is_odd = rest[:1] in ("?", "#") or "#" in held or ":" in held
+    in_path = "@" in _QUERY.split(rest)[0]
+    has_login_or_port = "@" in authority or ":" in authority.rpartition("]")[2]
+    if held and (is_odd or (in_path and has_login_or_port)):
         codes = " and ".join(f"{sign} as %{ord(sign):X}" for sign in "/?#" if sign in held)
         raise StreamcamError(
             f"not a URL with a host: {redact_uri(uri)} (in a user name or password, write {codes}; "
-            "in a path, write @ as %40)"
+            "elsewhere, write @ as %40)"
         )
 
 
