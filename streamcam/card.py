@@ -108,7 +108,7 @@ def to_rgb(
     at_columns = torch.arange(width, device=luma.device).div_(2, rounding_mode="floor").clamp_(max=chroma.shape[1] - 1)
     y, (u, v) = luma.float() / unit, (chroma.float() / unit)[at_rows][:, at_columns].unbind(-1)
     rows = colour.weights(matrix, full_range=full_range).tolist()
-    rgb = torch.stack([of_y * y + of_u * u + of_v * v + rest for of_y, of_u, of_v, rest in rows])
+    rgb = torch.stack([(y * a).add_(u, alpha=b).add_(v, alpha=c).add_(rest) for a, b, c, rest in rows])
     return _tone_mapped(rgb, transfer, primaries) if transfer in (colour.PQ, colour.HLG) else _to_bytes(rgb)
 
 

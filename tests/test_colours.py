@@ -9,6 +9,7 @@ from typing import Any
 import av
 import av.video.format
 import numpy as np
+import psutil
 import pytest
 from support.write_planes import write_planes
 
@@ -290,3 +291,15 @@ def test_a_picture_with_a_palette_has_its_colours() -> None:
     frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), (200, 40, 40), np.uint8)).reformat(format="rgb8")
     palette = frame.reformat(format="rgb24").to_ndarray()[0, 0]
     assert ToRgb("a").image(frame)[0, 0].tolist() == palette.tolist()
+
+
+def test_a_source_has_one_converter_on_the_thread_that_reads(tmp_path: Path) -> None:
+    """FFmpeg's would start a thread for each core, for each picture, and keep them as long as the picture lives."""
+    path = write_planes(tmp_path / "a.mkv", (100, 90, 190), size=HD)
+    with av.open(str(path)) as container:
+        decoded, converter = list(container.decode(video=0)), ToRgb("a")
+        converter.image(decoded[0])
+        before = psutil.Process().num_threads()
+        pictures = [converter.image(frame) for frame in decoded * 10]
+        assert psutil.Process().num_threads() <= before
+    assert len({picture.ctypes.data for picture in pictures}) == 20

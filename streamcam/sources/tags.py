@@ -46,8 +46,6 @@ def has_alpha(decoded: VideoFrame) -> bool:
 
 def orientation_in(decoded: VideoFrame) -> Orientation:
     """How it is set upright, as the container, its EXIF or the codec says."""
-    found: Any = SideDataContainer  # PyAV's `decoded.side_data` would refer back to it, and keep it in memory
-    for data in found(decoded):
-        if data.type is Type.DISPLAYMATRIX:
-            return orientation_of(np.frombuffer(data, np.int32).tolist())
-    return UPRIGHT
+    all_of: Any = SideDataContainer  # PyAV's `decoded.side_data` would refer back to it, and keep it in memory
+    matrix = all_of(decoded).get(Type.DISPLAYMATRIX)
+    return UPRIGHT if matrix is None else orientation_of(np.frombuffer(matrix, np.int32).tolist())
