@@ -208,6 +208,7 @@ def cut(text: str, width: int, *, font: float = FONT) -> str:
     """As much of a text as fits into `width` pixels."""
     if text_width(text, font=font) <= width:
         return text
+    text = text[:width]  # no letter is narrower than a pixel
     while text and text_width(f"{text}..", font=font) > width:
         text = text[:-1]
     return f"{text}.."

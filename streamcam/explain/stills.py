@@ -1,6 +1,7 @@
 """Pictures → what a network sees in each and where: overlays, a table, contact sheets."""
 
 import csv
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -37,6 +38,9 @@ LEGIBLE = 360
 
 LONGEST = 4096
 """The longer side in pixels that a picture is not enlarged beyond for it."""
+
+LONGEST_STEM = 220
+"""Bytes of a picture's name that its overlay's name begins with: a name has 255 at most."""
 
 BOX_SIDE = 1280
 """Boxes are looked for in pictures of at most so many pixels, which is far finer than heat."""
@@ -136,10 +140,13 @@ def overlay_names(paths: Sequence[Path]) -> dict[Path, str]:
     names: dict[Path, str] = {}
     taken: set[str] = set()
     for path in paths:
-        name, count = f"{path.stem}-heat.jpg", 1
+        stem = path.stem
+        while len(os.fsencode(stem)) > LONGEST_STEM:
+            stem = stem[:-1]
+        name, count = f"{stem}-heat.jpg", 1
         while name.casefold() in taken:
             count += 1
-            name = f"{path.stem}-heat-{count}.jpg"
+            name = f"{stem}-heat-{count}.jpg"
         taken.add(name.casefold())
         names[path] = name
     return names

@@ -56,7 +56,7 @@ def _run(first: str, arguments: list[str], cwd: Path, out: Path, err: Path) -> N
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     os.chdir(cwd)
     sys.argv[1:] = arguments
-    exec(first, {})
+    exec(first, {"sys": sys})
     from streamcam.cli import main
 
     main()
