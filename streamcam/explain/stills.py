@@ -3,7 +3,7 @@
 import csv
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,17 +114,23 @@ def explain_pictures(
     names = overlay_names(paths)
     skipped: list[str] = []
     with staged(folder) as hidden, closing(_Outputs(hidden, f"As {spec.name} sees them", count=len(paths))) as outputs:
-        for done, path in enumerate(paths, start=1):
-            try:
-                image = read_picture(path)
-            except StreamcamError as e:
-                skipped.append(str(e).removeprefix("cannot read "))
-            else:
-                outputs.add(_see(runner, path, image, top_k=top_k, always=always), names[path])
-            show(done)
+        for path, image in _readable(paths, skipped, show):
+            outputs.add(_see(runner, path, image, top_k=top_k, always=always), names[path])
         if len(skipped) == len(paths):
             raise StreamcamError(f"cannot read {'; '.join(skipped[:3])}")
     return Done(len(paths) - len(skipped), tuple(skipped), time.monotonic() - begin_s)
+
+
+def _readable(paths: Sequence[Path], skipped: list[str], show: Callable[[int], None]) -> Iterator[tuple[Path, Image]]:
+    """The pictures, one after the other; what cannot be read goes to `skipped`, with the reason."""
+    for done, path in enumerate(paths, start=1):
+        try:
+            image = read_picture(path)
+        except StreamcamError as e:
+            skipped.append(str(e).removeprefix("cannot read "))
+        else:
+            yield path, image
+        show(done)
 
 
 def _require_framewise(spec: ModelSpec) -> None:
