@@ -316,3 +316,13 @@ def test_a_network_of_your_own_is_not_written_as_what_cannot_be_read(tmp_path: P
 def test_a_model_by_its_name_has_names_for_classes() -> None:
     with pytest.raises(StreamcamError, match="not a name for a class"):
         ModelSpec("x", "", ("a", "b\nc"), FORMAT, framewise=True)
+
+
+@pytest.mark.needs_cuda
+@pytest.mark.parametrize("network", [Pictures, Clips])
+def test_a_network_on_a_gpu_stays_there(network: type[nn.Module]) -> None:
+    module = network().cuda().eval()
+    model = made(module)
+    assert {v.device.type for v in [*model.parameters(), *model.buffers()]} == {"cuda"}
+    on_gpu = model.explain(FRAMES)
+    np.testing.assert_allclose(on_gpu.logits, model.cpu().explain(FRAMES).logits, atol=1e-2)

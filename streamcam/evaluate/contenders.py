@@ -45,7 +45,7 @@ def contrast(window: Window, k: int) -> Floats:
 def noise(window: Window, k: int) -> Floats:
     """A baseline: noise of the heat's own resolution, smoothed over a cell and its neighbours."""
     shape = window.heat.common.shape
-    generator = np.random.default_rng(crc32(f"{window.key} {window.heat.labels[k]}".encode()))
+    generator = np.random.default_rng(crc32(f"{window.key} {window.heat.labels[k]}".encode(errors="surrogateescape")))
     slices = generator.normal(size=shape).astype(np.float32)
     return np.stack([cv2.GaussianBlur(cells, (3, 3), 0) for cells in slices])
 

@@ -1,8 +1,9 @@
 """Pictures → what a network sees in each and where: overlays, a table, contact sheets."""
 
 import csv
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,9 @@ LEGIBLE = 360
 
 LONGEST = 4096
 """The longer side in pixels that a picture is not enlarged beyond for it."""
+
+LONGEST_STEM = 220
+"""Bytes of a picture's name that its overlay's name begins with: a name has 255 at most."""
 
 BOX_SIDE = 1280
 """Boxes are looked for in pictures of at most so many pixels, which is far finer than heat."""
@@ -113,17 +117,23 @@ def explain_pictures(
     names = overlay_names(paths)
     skipped: list[str] = []
     with staged(folder) as hidden, closing(_Outputs(hidden, f"As {spec.name} sees them", count=len(paths))) as outputs:
-        for done, path in enumerate(paths, start=1):
-            try:
-                image = read_picture(path)
-            except StreamcamError as e:
-                skipped.append(str(e).removeprefix("cannot read "))
-            else:
-                outputs.add(_see(runner, path, image, top_k=top_k, always=always), names[path])
-            show(done)
+        for path, image in _readable(paths, skipped, show):
+            outputs.add(_see(runner, path, image, top_k=top_k, always=always), names[path])
         if len(skipped) == len(paths):
             raise StreamcamError(f"cannot read {'; '.join(skipped[:3])}")
     return Done(len(paths) - len(skipped), tuple(skipped), time.monotonic() - begin_s)
+
+
+def _readable(paths: Sequence[Path], skipped: list[str], show: Callable[[int], None]) -> Iterator[tuple[Path, Image]]:
+    """The pictures, one after the other; what cannot be read goes to `skipped`, with the reason."""
+    for done, path in enumerate(paths, start=1):
+        try:
+            image = read_picture(path)
+        except StreamcamError as e:
+            skipped.append(str(e).removeprefix("cannot read "))
+        else:
+            yield path, image
+        show(done)
 
 
 def _require_framewise(spec: ModelSpec) -> None:
@@ -139,10 +149,13 @@ def overlay_names(paths: Sequence[Path]) -> dict[Path, str]:
     names: dict[Path, str] = {}
     taken: set[str] = set()
     for path in paths:
-        name, count = f"{path.stem}-heat.jpg", 1
+        stem = path.stem
+        while len(os.fsencode(stem)) > LONGEST_STEM:
+            stem = stem[:-1]
+        name, count = f"{stem}-heat.jpg", 1
         while name.casefold() in taken:
             count += 1
-            name = f"{path.stem}-heat-{count}.jpg"
+            name = f"{stem}-heat-{count}.jpg"
         taken.add(name.casefold())
         names[path] = name
     return names

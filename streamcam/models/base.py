@@ -1,6 +1,7 @@
 """`CamModel`: a network whose head is global average pooling and a linear layer, with all that is needed to use it."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +18,12 @@ from streamcam.models.head import Head
 from streamcam.models.own import first_line, hint_for, made_ready, require_same, rhythm
 from streamcam.models.split import Split, position_weights, split, split_at
 from streamcam.records import Clip, ClipFormat, Frame, Heat
+
+CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+"""What moves a terminal's cursor, colours it, or turns its text round."""
+
+CLASS_NAME = rf"[^\t\n{CONTROL}\ud800-\udfff]{{1,100}}"
+"""Text in one line; a hundred of these fit into the header of a message."""
 
 OWN = "a network of your own"
 """What its architecture is called: nothing that could be built from a name."""
@@ -85,9 +92,9 @@ class ModelSpec:
                 f"a window of {self.clip_format.length} frames is too short for {self.name}: it takes "
                 f"{self.temporal_context + 1} at least"
             )
-        unfit = next((name for name in self.classes if not (name and name.isprintable())), None)
+        unfit = next((name for name in self.classes if not re.fullmatch(CLASS_NAME, name)), None)
         if unfit is not None:
-            raise StreamcamError(f"not a name for a class: {unfit!r} (give it in letters that can be printed)")
+            raise StreamcamError(f"not a name for a class: {unfit[:120]!r} (expected 1 to 100 letters, all printable)")
 
     @property
     def slices(self) -> int:

@@ -4,16 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from streamcam.models.base import CONTROL
 from streamcam.records import ClipFormat
 
-_CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
-"""What moves a terminal's cursor, colours it, or turns its text round."""
-
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=rf"^[^\t\n{_CONTROL}]+$")]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=rf"^[^\t\n{CONTROL}]+$")]
 """One line of text, without control characters: it goes to terminals, pictures and messages."""
 
 ClassName = Annotated[Line, StringConstraints(max_length=100)]
-"""A hundred of these fit into the header of a message."""
+"""As `ModelSpec` has it."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=1, le=8192)]
@@ -52,7 +50,7 @@ class Card(_Strict):
     about: str = Field(
         "",
         max_length=10_000,
-        pattern=rf"^[^{_CONTROL}]*$",
+        pattern=rf"^[^{CONTROL}]*$",
         description="how it was made, and what it is good for and what not",
     )
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the .safetensors file")

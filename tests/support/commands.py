@@ -91,7 +91,7 @@ def _run(first: str, arguments: list[str], cwd: Path, out: Path, err: Path) -> N
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     os.chdir(cwd)
     sys.argv[1:] = arguments
-    exec(first, {})
+    exec(first, {"sys": sys})
     from streamcam.cli import main
 
     main()
