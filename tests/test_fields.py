@@ -139,9 +139,8 @@ def test_camcorders_of_old_come_out_whole(tmp_path: Path) -> None:
     frames = read(write(tmp_path / "tape.dv", pictures, order="bff", codec="dvvideo", options={}))
     assert len(frames) == 4
     assert max(combs(frame.pixels) for frame in frames) < 2.0
-    assert [left_edge(frame.pixels) for frame in frames] == pytest.approx(
-        [4 * (10 + STEP * i) for i in range(4)], abs=3
-    )
+    edges = [left_edge(frame.pixels) * 720 / frame.pixels.shape[1] for frame in frames]  # its pixels are no squares
+    assert edges == pytest.approx([4 * (10 + STEP * i) for i in range(4)], abs=3)
 
 
 def test_what_is_turned_stays_turned(tmp_path: Path) -> None:
