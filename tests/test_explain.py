@@ -15,7 +15,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 from conftest import make_frame
+from support.streams import Tone, Video, write_streams
 from test_records import heat as make_heat
 
 from streamcam.cam import HeatContext
@@ -342,6 +344,20 @@ def test_a_file_without_sound_stays_without(tiny: CamModel, tmp_path: Path) -> N
     explain("sample", tmp_path / "out", model=tiny, end_s=1.0)
     with av.open(str(tmp_path / "out" / "overlay.mp4")) as container:
         assert not container.streams.audio
+
+
+@pytest.mark.parametrize(
+    ("chosen", "width", "channels"), [({}, 128, 2), ({"video_stream": 0, "sound_stream": 1}, 64, 1)]
+)
+def test_streams_are_the_best_or_those_that_are_chosen(
+    tiny: CamModel, tmp_path: Path, chosen: dict[str, int], width: int, channels: int
+) -> None:
+    videos = [Video(60, frames=20), Video(120, 128, 96, frames=20, disposition=Disposition.default)]
+    path = write_streams(tmp_path / "two.mkv", videos, [Tone("stereo"), Tone("mono")])
+    explain(str(path), tmp_path / "out", model=tiny, **chosen)  # type: ignore[arg-type]
+    with av.open(str(tmp_path / "out" / "overlay.mp4")) as container:
+        assert container.streams.video[0].width == width
+        assert container.streams.audio[0].codec_context.channels == channels
 
 
 @pytest.mark.parametrize("name", ["c.mp4", "c.mkv", "c.ts"])

@@ -16,7 +16,7 @@ from support.streams import Video, turn_round, write_streams
 from streamcam.config import make_config
 from streamcam.errors import StreamcamError
 from streamcam.levels import Grader, Levels, Range, grey, parse_levels
-from streamcam.sources import open_source
+from streamcam.sources import once, open_source
 
 Values = npt.NDArray[np.uint16]
 
@@ -97,17 +97,18 @@ def test_the_cameras_own_values_are_graded(layout: str, suffix: str, codec: str,
 
 
 def test_a_kelvin_can_be_seen_with_levels_and_without_them_it_is_said_to_be_lost(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A camera that counts hundredths of a kelvin: a person of 306 K before a wall of 305 K."""
     scene = np.full((HEIGHT, WIDTH), 30500, np.uint16)
     scene[8:16, 20:30] = 30600
     path = write(tmp_path / "thermal.mkv", [scene] * 2)
+    monkeypatch.setattr(once, "_said", set())
     with caplog.at_level(logging.WARNING):
-        plain = read(path)[0]
+        plain, *_ = [read(path)[0] for _ in range(2)]
     assert int(plain[12, 25, 0]) - int(plain[0, 0, 0]) <= 1
     assert [record.message for record in caplog.records] == [
-        f"{path} has 16 bits of grey, of which 8 are kept: --levels low:high, or auto, says which"
+        "of 16 bits of grey 8 are kept: --levels low:high, or auto, of run and explain says which"
     ]
     for levels in ("30400:30700", "auto"):
         graded = read(path, levels)[0]

@@ -49,7 +49,7 @@ def video_stream(container: InputContainer, shown: str, number: int | None = Non
         raise StreamcamError(f"no video stream in {shown}{cover}")
     if number is not None:
         return _numbered(streams, number, "video", shown)
-    return max(streams, key=lambda stream: (*_standing(stream), *_extent(stream)))
+    return streams[0] if len(streams) == 1 else max(streams, key=lambda stream: (*_standing(stream), *_extent(stream)))
 
 
 def sound_stream(

@@ -9,6 +9,7 @@ from av.video.frame import VideoFrame
 from streamcam.errors import StreamcamError
 from streamcam.levels import Grader, Values
 from streamcam.records import Image
+from streamcam.sources.once import say_once
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,6 @@ class Depth:
         """
         self._shown = shown
         self._grader = None if levels is None else Grader(levels)
-        self._said = False
 
     def require(self, layout: VideoFormat | None) -> None:
         """Find out before the first picture that there is nothing to grade.
@@ -65,9 +65,8 @@ class Depth:
         bits = grey_bits(picture.format)
         if self._grader is not None:
             return self._grader.image(grey_values(picture), time_s)
-        if bits and not self._said:
-            self._said = True
-            log.warning(
-                "%s has %d bits of grey, of which 8 are kept: --levels low:high, or auto, says which", self._shown, bits
+        if bits:
+            say_once(
+                log, f"of {bits} bits of grey 8 are kept: --levels low:high, or auto, of run and explain says which"
             )
         return None

@@ -9,6 +9,8 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from streamcam.sources.once import say_once
+
 ANY_TIME_BASE = Fraction(1, 1000)
 """For pictures that have no times."""
 
@@ -40,7 +42,7 @@ class Deinterlacer:
 
     def __init__(self, stream: VideoStream) -> None:
         codec = stream.codec_context
-        self._apart, self._said = codec.name in FIELDS_APART, False
+        self._apart = codec.name in FIELDS_APART
         order = 0 if codec.name in FRAMES_TELL else getattr(codec, "field_order", 0)  # PyAV 17 does not tell
         self._parity = "tff" if order in TOP_FIRST else "bff" if order in BOTTOM_FIRST else None
         """What the container says of all pictures, where they do not tell."""
@@ -77,17 +79,12 @@ class Deinterlacer:
         if not picture.interlaced_frame and self._parity is None:
             return False
         if self._apart:
-            self._say_once("a stream of single fields: each is taken for a picture, of half the height")
+            say_once(log, "a stream of single fields: each is taken for a picture, of half the height")
             return False
         if picture.format.name == "cuda":
-            self._say_once("interlaced video stays woven on the GPU: leave out --decode cuda")
+            say_once(log, "interlaced video stays woven on the GPU: leave out --decode cuda")
             return False
         return True
-
-    def _say_once(self, what: str) -> None:
-        if not self._said:
-            self._said = True
-            log.warning(what)
 
     def _filter(self, picture: VideoFrame, shape: _Shape) -> Graph:
         graph = Graph()
