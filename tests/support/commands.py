@@ -17,7 +17,7 @@ _context.set_forkserver_preload([*READY, "support.commands"])
 
 
 def streamcam(
-    *arguments: str | Path, cwd: Path | None = None, first: str = "", timeout: float = 60
+    *arguments: str | Path, cwd: Path | None = None, first: str = "", timeout: float = 100
 ) -> subprocess.CompletedProcess[str]:
     """Its exit code and what it says, all from a process that has done its imports; `first` is Python to begin with."""
     with TemporaryDirectory() as folder:
