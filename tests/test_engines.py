@@ -89,6 +89,7 @@ def test_stream_answers_as_window_does(tiny_framewise: CamModel) -> None:
             assert heat is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["googlenet", "densenet121", "mobilenet_v2", "resnet18", "resnet50", "efficientnet_b0"]
 )
@@ -184,6 +185,7 @@ def test_the_engine_leaves_the_model_as_it_was(tiny: CamModel) -> None:
     assert engine.runner.context.model_hash == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["r3d_18", "r2plus1d_18", "imagenet"])
 def test_folded_batch_norm_changes_nothing(name: str) -> None:
     torch.manual_seed(0)

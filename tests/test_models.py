@@ -25,6 +25,7 @@ def pooled(model: CamModel, heat: Heat) -> np.ndarray:
     return model.bias.numpy()[heat.classes] + heat.cube.mean((1, 2, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VIDEO)
 def test_the_heat_pools_to_the_logits_of_the_unmodified_torchvision_network(name: str) -> None:
     torch.manual_seed(0)
@@ -39,6 +40,7 @@ def test_the_heat_pools_to_the_logits_of_the_unmodified_torchvision_network(name
         torch.testing.assert_close(output.bias + output.cube.mean((2, 3, 4)), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*VIDEO, "imagenet"])
 def test_a_models_spec_says_how_many_slices_come_out(name: str) -> None:
     spec = SPECS[name]
@@ -51,6 +53,7 @@ def test_a_models_spec_says_how_many_slices_come_out(name: str) -> None:
     assert cube.shape[3:] == (7, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VIDEO)
 def test_a_slice_is_centred_on_the_frame_that_the_spec_says(name: str) -> None:
     # Of a linear network with positive weights, the gradient is the response: its centre in time is the slice's own.

@@ -20,6 +20,7 @@ def test_the_clip_is_small() -> None:
     assert (ROOT / "streamcam" / "data" / "sample.mp4").stat().st_size < 1_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "sampling", "windows"),
     [
