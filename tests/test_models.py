@@ -122,10 +122,10 @@ def test_the_same_weights_have_the_same_hash_and_others_another(tiny: CamModel) 
 
 
 def test_weights_can_come_from_a_file(tmp_path: Path) -> None:
-    network = torchvision.models.get_model("r3d_18", weights=None)
+    network = torchvision.models.get_model("resnet18", weights=None)
     save_file(network.state_dict(), tmp_path / "w.safetensors")
     torch.save(network.state_dict(), tmp_path / "w.pth")
-    models = [load_model("r3d_18", weights=str(tmp_path / name)) for name in ("w.safetensors", "w.pth")]
+    models = [load_model("resnet18", weights=str(tmp_path / name)) for name in ("w.safetensors", "w.pth")]
     assert models[0].weights_hash == models[1].weights_hash
     assert torch.equal(models[0].head.classifier.weight, network.fc.weight)
 
@@ -143,7 +143,7 @@ def test_a_file_that_is_no_file_of_weights_is_one_clear_error(tmp_path: Path, na
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(StreamcamError, match="cannot read weights"):
-        load_model("r3d_18", weights=str(path))
+        load_model("resnet18", weights=str(path))
 
 
 @pytest.mark.parametrize("name", ["imagenet", "r3d_18"])
