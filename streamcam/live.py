@@ -21,6 +21,7 @@ from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.files import write_json
 from streamcam.keys import client_keys, server_keys
+from streamcam.memory import give_back_freed
 from streamcam.metrics import Metrics, Summary
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
 from streamcam.nvdec import CardDecoder, decoders_on
@@ -82,6 +83,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     spec = model.spec if model is not None else find_spec(config.model)
     classes = find_classes(spec, config.classes)
     engines = _make_engines(config, _fitted(model or load_model(config.model, weights=config.weights), config), classes)
+    give_back_freed()  # the model as it was loaded: the engines have copies
     engine = engines[0]
     hop = config.hop or config.chunk or engine.hop
     _require_every_frame(engine, hop)

@@ -17,6 +17,7 @@ ALLOWED = {
     "batching": set(),
     "handoff": {"batching"},
     "watchdog": {"errors"},
+    "memory": set(),
     "metrics": set(),
     "sources": {"records", "errors"},
     "card": {"records"},
@@ -42,7 +43,7 @@ ALLOWED = {
     "viewer": {"records", "errors", "display", "wire", "transport", "render"},
     "live": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "transport"),
-        *("keys", "display", "pipeline", "metrics", "align", "publish", "recorder", "nvdec"),
+        *("keys", "display", "memory", "pipeline", "metrics", "align", "publish", "recorder", "nvdec"),
     },
     "api": {"records", "config", "handoff", "live", "metrics", "models", "pipeline"},
     "train": {
