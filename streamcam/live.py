@@ -22,6 +22,7 @@ from streamcam.errors import StreamcamError
 from streamcam.files import write_json
 from streamcam.fruitless import fruitless
 from streamcam.keys import client_keys, server_keys
+from streamcam.memory import give_back_freed
 from streamcam.metrics import Metrics, Summary
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
 from streamcam.models.names import class_index, split_names
@@ -94,6 +95,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     spec = model.spec if model is not None else find_spec(config.model)
     classes = find_classes(spec, config.classes)
     engines = _make_engines(config, _fitted(model or load_model(config.model, weights=config.weights), config), classes)
+    give_back_freed()  # the model as it was loaded: the engines have copies
     engine = engines[0]
     hop = config.hop or config.chunk or engine.hop
     _require_every_frame(engine, hop)

@@ -102,6 +102,7 @@ ROUND = st.one_of(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 @settings(max_examples=30, deadline=None)
 @given(rounds=st.lists(ROUND, min_size=10, max_size=30))

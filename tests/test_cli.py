@@ -23,14 +23,14 @@ FAST = ["--model", "imagenet", "--bind", "none", "--as-fast-as-possible"]
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs of the sample, as fast as possible: a.* and b.*."""
+    """Two runs of the sample, as fast as possible: a.* and b.*, each by a Python of its own."""
     folder = tmp_path_factory.mktemp("runs")
-    for name in "ab":
+    for name, command in (("a", streamcam_anew), ("b", streamcam)):
         outputs = [
             *("--record", str(folder / f"{name}.mp4"), "--save-heat", str(folder / f"{name}.npz")),
             *("--summary-json", str(folder / f"{name}.json")),
         ]
-        done = streamcam_anew("run", "sample", *FAST, "--max-frames", "90", *outputs)
+        done = command("run", "sample", *FAST, "--max-frames", "90", *outputs)
         assert done.returncode == 0, done.stderr
         assert "90 frames, 30 windows, 30 results" in done.stdout
     return folder
@@ -76,11 +76,13 @@ def test_a_command_of_commands_alone_shows_its_help_and_complains_of_nothing() -
     assert "Usage" in done.stdout
 
 
+@pytest.mark.slow
 def test_two_runs_as_fast_as_possible_give_identical_bytes(recorded: Path) -> None:
     for kind in ("mp4", "npz"):
         assert (recorded / f"a.{kind}").read_bytes() == (recorded / f"b.{kind}").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_leaves_exactly_what_was_asked_for(recorded: Path) -> None:
     assert sorted(p.name for p in recorded.iterdir()) == sorted(
         f"{n}.{k}" for n in "ab" for k in ("mp4", "npz", "json")
@@ -93,6 +95,7 @@ def test_a_run_leaves_exactly_what_was_asked_for(recorded: Path) -> None:
         assert set(labels) == {"Egyptian cat"}
 
 
+@pytest.mark.slow
 def test_the_summary_says_what_the_run_did(recorded: Path) -> None:
     summary = json.loads((recorded / "a.json").read_text())
     assert (summary["frames"], summary["windows"], summary["results"], summary["drops"]) == (90, 30, 30, {})
@@ -101,6 +104,7 @@ def test_the_summary_says_what_the_run_did(recorded: Path) -> None:
     assert (summary["model"], summary["engine"], summary["fps"] > 0) == ("imagenet", "stream", True)
 
 
+@pytest.mark.slow
 def test_several_sources_share_a_worker_and_each_has_its_file(tmp_path: Path) -> None:
     sources = ["sample", "lavfi:testsrc2=size=320x240:rate=30"]
     outputs = ["--record", str(tmp_path / "o.mp4"), "--summary-json", str(tmp_path / "s.json")]
@@ -110,6 +114,7 @@ def test_several_sources_share_a_worker_and_each_has_its_file(tmp_path: Path) ->
     assert json.loads((tmp_path / "s.json").read_text())["sources"].keys() == {"sample", "testsrc2"}
 
 
+@pytest.mark.slow
 def test_window_hop_fps_and_classes_reach_the_network(tmp_path: Path) -> None:
     heat = tmp_path / "h.npz"
     options = ["--window", "8", "--hop", "4", "--fps", "10", "--classes", "espresso,TABBY", "--save-heat", str(heat)]
@@ -122,6 +127,7 @@ def test_window_hop_fps_and_classes_reach_the_network(tmp_path: Path) -> None:
         assert {str(saved["labels"][i]) for i in saved["classes"][0]} == {"espresso", "tabby"}
 
 
+@pytest.mark.slow
 def test_a_3d_network_runs_without_weights(tmp_path: Path) -> None:
     heat = tmp_path / "h.npz"
     options = ["--model", "r3d_18", "--weights", "none", "--bind", "none", "--as-fast-as-possible"]
@@ -156,6 +162,7 @@ def test_opencv_leaves_the_cores_to_the_network(arguments: tuple[str, ...], tmp_
     assert (done.returncode, done.stdout) == (2, "1"), done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "slices", "hop"), [(["--chunk", "16"], 2, 16), (["--dense", "--chunk", "4"], 16, 4)]
 )
@@ -172,6 +179,7 @@ def test_dense_and_chunk_reach_the_stream(tmp_path: Path, options: list[str], sl
         assert np.diff(times_s[:, 0]) == pytest.approx(hop / 30, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_pipe_is_a_source() -> None:
     sample = Path(__file__).parents[1] / "streamcam" / "data" / "sample.mp4"
     with sample.open("rb") as stdin:
@@ -179,6 +187,7 @@ def test_a_pipe_is_a_source() -> None:
     assert "30 frames" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_a_run_within_a_second_with_the_summary_and_the_recording(
     tmp_path: Path, signal_number: int

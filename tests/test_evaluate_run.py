@@ -12,6 +12,8 @@ from support.commands import streamcam
 
 from streamcam.evaluate.scores import FIGURES
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -261,6 +261,7 @@ def explained(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_the_heat_and_the_boxes_follow_the_thing_that_is_named(explained: Path, renderer: ModuleType) -> None:
     names = {"Egyptian cat": "cat", "tabby": "cat", "tiger cat": "cat", "espresso": "cup", "cup": "cup"}
     peaks, overlaps = [], []
@@ -325,6 +326,7 @@ def test_the_box_is_on_the_overlay(explained: Path) -> None:
     assert picture[(y0 + y1) // 2, x1 - 4 : x1 + 1].min(-1).max() > 150
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "codec", "becomes"),
     [("c.mp4", "aac", "aac"), ("c.mkv", "libopus", "opus"), ("c.mkv", "pcm_s16le", "aac"), ("c.ts", "aac", "aac")],
@@ -373,6 +375,7 @@ def test_a_start_is_found_to_the_frame(clip: Path, tmp_path: Path, name: str) ->
     part.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["npz", "zarr"])
 def test_two_runs_give_identical_bytes(clip: Path, tiny: CamModel, tmp_path: Path, kind: str) -> None:
     for name in "ab":
@@ -476,6 +479,7 @@ def test_an_error_on_the_way_leaves_nothing(tiny: CamModel, tmp_path: Path, monk
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out"
     endless = ["lavfi:testsrc2=size=320x240:rate=30", "--end", "1:00:00"]

@@ -36,6 +36,7 @@ def reference(name: str) -> nn.Module:
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(SIZES))
 def test_the_heat_pools_to_the_logits_of_the_unmodified_network(name: str) -> None:
     framewise = SPECS[name].framewise
@@ -52,6 +53,7 @@ def test_the_heat_pools_to_the_logits_of_the_unmodified_network(name: str) -> No
         torch.testing.assert_close(pooled, expected, atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layer"),
     [

@@ -19,6 +19,7 @@ ALLOWED = {
     "batching": set(),
     "handoff": {"batching"},
     "watchdog": {"errors"},
+    "memory": set(),
     "metrics": set(),
     "fruitless": {"records", "metrics"},
     "colour": {"records"},
@@ -47,7 +48,7 @@ ALLOWED = {
     "viewer": {"records", "errors", "display", "wire", "transport", "render", "text"},
     "live": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "transport"),
-        *("keys", "display", "pipeline", "metrics", "align", "publish", "recorder", "nvdec", "fruitless"),
+        *("keys", "display", "memory", "pipeline", "metrics", "align", "publish", "recorder", "nvdec", "fruitless"),
     },
     "api": {"records", "errors", "config", "handoff", "live", "metrics", "models", "pipeline", "sources"},
     "train": {

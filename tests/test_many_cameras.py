@@ -18,6 +18,8 @@ from streamcam.models import CamModel
 from streamcam.pipeline import Pipeline, Sink
 from streamcam.records import Result
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 4.0
 FPS = 30
 

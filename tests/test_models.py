@@ -25,6 +25,7 @@ def pooled(model: CamModel, heat: Heat) -> np.ndarray:
     return model.bias.numpy()[heat.classes] + heat.cube.mean((1, 2, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VIDEO)
 def test_the_heat_pools_to_the_logits_of_the_unmodified_torchvision_network(name: str) -> None:
     torch.manual_seed(0)
@@ -39,6 +40,7 @@ def test_the_heat_pools_to_the_logits_of_the_unmodified_torchvision_network(name
         torch.testing.assert_close(output.bias + output.cube.mean((2, 3, 4)), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*VIDEO, "imagenet"])
 def test_a_models_spec_says_how_many_slices_come_out(name: str) -> None:
     spec = SPECS[name]
@@ -51,6 +53,7 @@ def test_a_models_spec_says_how_many_slices_come_out(name: str) -> None:
     assert cube.shape[3:] == (7, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VIDEO)
 def test_a_slice_is_centred_on_the_frame_that_the_spec_says(name: str) -> None:
     # Of a linear network with positive weights, the gradient is the response: its centre in time is the slice's own.
@@ -119,10 +122,10 @@ def test_the_same_weights_have_the_same_hash_and_others_another(tiny: CamModel) 
 
 
 def test_weights_can_come_from_a_file(tmp_path: Path) -> None:
-    network = torchvision.models.get_model("r3d_18", weights=None)
+    network = torchvision.models.get_model("resnet18", weights=None)
     save_file(network.state_dict(), tmp_path / "w.safetensors")
     torch.save(network.state_dict(), tmp_path / "w.pth")
-    models = [load_model("r3d_18", weights=str(tmp_path / name)) for name in ("w.safetensors", "w.pth")]
+    models = [load_model("resnet18", weights=str(tmp_path / name)) for name in ("w.safetensors", "w.pth")]
     assert models[0].weights_hash == models[1].weights_hash
     assert torch.equal(models[0].head.classifier.weight, network.fc.weight)
 
@@ -140,7 +143,7 @@ def test_a_file_that_is_no_file_of_weights_is_one_clear_error(tmp_path: Path, na
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(StreamcamError, match="cannot read weights"):
-        load_model("r3d_18", weights=str(path))
+        load_model("resnet18", weights=str(path))
 
 
 @pytest.mark.parametrize("name", ["imagenet", "r3d_18"])

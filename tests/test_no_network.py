@@ -38,6 +38,7 @@ def test_whoever_is_asked_for_something_is_seen() -> None:
     assert asked() == [["tcp", "203.0.113.1", 80], ["udp", "2001:db8::1", 53]]
 
 
+@pytest.mark.slow
 def test_a_run_asks_its_camera_and_nobody_else(tmp_path: Path) -> None:
     summary = tmp_path / "summary.json"
     streamcam = [sys.executable, "-m", "streamcam", "run", "http://{camera}/video", "sample"]

@@ -103,6 +103,7 @@ def read(uri: str, decoder: Decoder | None, **options: Any) -> list[Frame]:
         return list(source.frames(Event()))
 
 
+@pytest.mark.slow
 def test_a_file_is_the_same_but_for_rounding() -> None:
     host, there = read("sample", None), read("sample", OnCpu())
     assert len(host) == len(there) > 100
@@ -214,6 +215,7 @@ def alike(a: Seen, b: Seen) -> None:
     assert len(a.frames) == len(b.frames) == 40
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_but_for_rounding(tmp_path: Path, tiny: CamModel, monkeypatch: pytest.MonkeyPatch) -> None:
     _, host = run(tiny, tmp_path, "host", decode="cpu")
     decoder = OnCpu()

@@ -52,6 +52,7 @@ def assert_same(a: Heat | None, b: Heat | None, *, atol: float = 1e-4) -> None:
     assert a.pts_s.tolist() == b.pts_s.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_a_model_says_on_openvino_what_it_says_on_pytorch(name: str) -> None:
     torch.manual_seed(0)
@@ -73,6 +74,7 @@ def test_the_heat_pools_to_the_logits_in_every_precision(tiny: CamModel, precisi
         assert pooled == pytest.approx(heat.logits[heat.classes], abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["imagenet", "motion"])
 def test_bf16_is_off_by_no_more_than_3_percent_of_the_largest_logit(name: str) -> None:
     model = load_model(name)
@@ -120,6 +122,7 @@ def small(name: str) -> CamModel:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "dense", "frames"),
     [("motion", False, 60), ("strided", False, 60), ("strided", True, 40), ("r3d_18", False, 125)],
@@ -154,6 +157,7 @@ def test_a_stream_says_on_openvino_what_it_says_on_pytorch(name: str, dense: boo
         np.testing.assert_allclose(a.logits, b.logits, atol=1e-4 * size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hop", [1, 3])
 def test_what_auto_streams_on_openvino_is_window(hop: int) -> None:
     model = small("motion")
@@ -268,6 +272,7 @@ def test_every_command_says_so_before_anything_is_loaded(arguments: list[str], t
     assert [p.name for p in tmp_path.iterdir()] == ["picture.png"]
 
 
+@pytest.mark.slow
 def test_nobody_is_told_that_it_is_used(tmp_path: Path) -> None:
     code = (
         "import sys; from streamcam.engines import make_runner; from streamcam.models import load_model\n"

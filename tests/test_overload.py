@@ -118,6 +118,7 @@ def test_every_promise_can_be_broken(changed: dict[str, Any], word: str) -> None
     assert word in found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_few_seconds_of_the_real_thing(tmp_path: Path) -> None:
     """What holds on any machine, however fast, slow or busy it is."""

@@ -26,9 +26,10 @@ from streamcam.quantize import Fidelity, compare, gather, quantize, quantize_sou
 from streamcam.records import Frame
 from streamcam.sources import open_source
 
-pytestmark = pytest.mark.skipif(
-    find_spec("openvino") is None or find_spec("nncf") is None, reason="needs the extra openvino"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("openvino") is None or find_spec("nncf") is None, reason="needs the extra openvino"),
+]
 
 
 def quiet(_done: float, _total: float | None) -> None: ...

@@ -22,6 +22,8 @@ from streamcam.records import ClipFormat, Frame
 from streamcam.sources import SourceState, VideoSource
 from streamcam.sources.state import JITTER, RETRY_DELAYS_S, Backoff
 
+pytestmark = pytest.mark.slow
+
 S = 1_000_000_000
 RECONNECTS = int(os.environ.get("STREAMCAM_TEST_RECONNECTS", "50"))
 RTP_HEADER = 12

@@ -19,6 +19,8 @@ from streamcam.models import CamModel
 from streamcam.records import Frame
 from streamcam.transport import Subscriber
 
+pytestmark = pytest.mark.slow
+
 READ_ONLY = (
     'mount --bind "$0" "$1" && mount -o remount,bind,ro "$1" && ! touch "$1/new" 2>/dev/null && shift && exec "$@"'
 )

@@ -149,6 +149,7 @@ def test_what_is_left_open_is_found(name: str) -> None:
     assert len(broken(made)) == 1
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_the_script_that_began_it_even_where_that_is_killed(tmp_path: Path, free_port: int) -> None:
     config = tmp_path / "run.yaml"
     config.write_text(f"sources: [{{uri: 'rtsp://127.0.0.1:{free_port}/live', name: cam}}]\nbind: none\n")
@@ -177,6 +178,7 @@ def test_a_run_ends_with_the_script_that_began_it_even_where_that_is_killed(tmp_
                 run.kill()
 
 
+@pytest.mark.slow
 def test_half_a_minute_of_the_real_thing(tmp_path: Path) -> None:
     command = [sys.executable, str(SOAK), "--minutes", "0.6", "--cameras", "1", "--seed", "3"]
     command += ["--json", str(tmp_path / "soak.json"), "--chart", str(tmp_path / "soak.png")]

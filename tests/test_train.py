@@ -143,6 +143,7 @@ def small_run(data: Path, out: Path, **options: object) -> list[str]:
     return [str(script), json.dumps({"data": str(data), "out": str(out)} | options)]
 
 
+@pytest.mark.slow
 def test_a_process_that_was_killed_at_once_leaves_what_another_goes_on_from(data: Path, tmp_path: Path) -> None:
     run = small_run(data, tmp_path / "parts", workers=2, epochs=3)
     with subprocess.Popen(
@@ -342,6 +343,7 @@ def test_scores_by_hand() -> None:
     assert average_precision(ranked, np.array([True, False, True, False])) == pytest.approx((1 + 2 / 3) / 2)
 
 
+@pytest.mark.slow
 def test_two_processes_train_together_and_one_of_them_speaks(data: Path, tmp_path: Path) -> None:
     options = ["--model", "mobilenet_v3_small", "--weights", "none", "--window", "2", "--epochs", "1", "--batch", "2"]
     command = [sys.executable, "-m", "streamcam", "train", str(data), "-o", str(tmp_path / "run"), *options]
@@ -353,6 +355,7 @@ def test_two_processes_train_together_and_one_of_them_speaks(data: Path, tmp_pat
     assert load_model(str(tmp_path / "run" / BEST)).classes == ("blue", "red")
 
 
+@pytest.mark.slow
 def test_no_process_waits_for_one_that_has_no_clips(data: Path, tmp_path: Path) -> None:
     cut_off(tmp_path / "cut.mp4")
     rows = [f"{data}/{name}/{i}.mp4,,,{name},train" for name in COLOURS for i in range(2)]

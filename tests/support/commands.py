@@ -58,7 +58,7 @@ def running(*arguments: str | Path, cwd: Path | None = None, first: str = "") ->
 
 
 def streamcam(
-    *arguments: str | Path, cwd: Path | None = None, first: str = "", timeout: float = 60
+    *arguments: str | Path, cwd: Path | None = None, first: str = "", timeout: float = 100
 ) -> subprocess.CompletedProcess[str]:
     """Its exit code and what it says."""
     with running(*arguments, cwd=cwd, first=first) as command:
