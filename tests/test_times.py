@@ -328,6 +328,30 @@ def test_recordings_one_behind_the_other_are_sessions_whose_time_goes_on(
 
 
 @pytest.mark.parametrize("clocks_s", CLOCKS)
+@pytest.mark.parametrize("start_s", [0.995, 2.995])
+def test_a_start_is_found_in_recordings_one_behind_the_other(
+    tmp_path: Path, clocks_s: tuple[float, float], start_s: float
+) -> None:
+    (path := tmp_path / "c.ts").write_bytes(b"".join(recording(tmp_path / "part.ts", at_s) for at_s in clocks_s))
+    frames = frames_of(path, start_s=start_s)
+    assert numbers(frames) == [*range(50), *range(50)][round((start_s + 0.005) * 25) :]
+    assert times(frames)[0] == pytest.approx(start_s + 0.005, abs=2e-3)
+
+
+@pytest.mark.parametrize("options", [{"movflags": "frag_keyframe+empty_moov"}, {"movflags": "frag_keyframe+dash"}])
+def test_a_fragmented_mp4_is_as_long_as_its_pictures(tmp_path: Path, options: dict[str, str]) -> None:
+    path = tmp_path / "clip.mp4"
+    with av.open(str(write_numbered(tmp_path / "whole.mp4"))) as whole, av.open(str(path), "w", options=options) as out:
+        stream = out.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    assert extent_of(path) == pytest.approx((0, 1.6), abs=2e-3)
+    assert times(frames_of(path)) == pytest.approx([i / 25 for i in range(40)], abs=2e-3)
+
+
+@pytest.mark.parametrize("clocks_s", CLOCKS)
 @pytest.mark.parametrize("sound", ["aac", "mp2"])
 def test_the_sound_follows_the_pictures_where_the_clock_is_set(
     tiny: CamModel, tmp_path: Path, clocks_s: tuple[float, float], sound: str
