@@ -107,7 +107,7 @@ class Frame:
     index: int
     """Running number of the frame in its source, over all sessions, from 0."""
     pts_s: float
-    """Presentation time in seconds, by the stream's own clock; starts again with each session."""
+    """When it is shown, in seconds, by the stream's own clock; a live stream's starts again with each session."""
     captured_ns: int
     """When it reached this program: Unix time in nanoseconds."""
     source: str

@@ -28,6 +28,10 @@ INDEXED = frozenset({"mov", "avi"})
 """Containers with a table for each stream: their word on its length is taken."""
 
 
+_clock_is_set: dict[tuple[str, int], bool] = {}
+"""Of files by name and size: training opens the same ones again and again."""
+
+
 class Extent(NamedTuple):
     """From when to when a file's pictures go, in seconds from the beginning of what comes first, picture or sound."""
 
@@ -121,8 +125,25 @@ class FileTimes:
             return Extent(0.0, whole / 1e6) if whole else None
         if self._extent is None:
             begin_s = self.begin_s(stream)
-            self._extent = _from_table(stream, begin_s) or _from_packets(self._reopen(), begin_s)
+            self._extent = _from_table(stream, begin_s) or self._from_packets(stream)
         return self._extent
+
+    def clock_is_set(self, stream: VideoStream) -> bool:
+        """Whether the clock is set somewhere in the file, so that a time by it may be in two places."""
+        container = container_of(stream)
+        if self._reopen is None or not container.format.flags & TIMES_MAY_JUMP:
+            return False
+        key = container.name, container.size
+        if key not in _clock_is_set:
+            self._extent = self._from_packets(stream)
+        return _clock_is_set[key]
+
+    def _from_packets(self, stream: VideoStream) -> Extent | None:
+        assert self._reopen is not None
+        container, course = container_of(stream), course_of(stream, self.begin_s(stream))
+        extent = _along(course, self._reopen())
+        _clock_is_set[container.name, container.size] = len(course.stretches) > 1
+        return extent
 
 
 def _first_time(stream: VideoStream) -> float:
@@ -137,7 +158,8 @@ def _first_time(stream: VideoStream) -> float:
 def _from_table(stream: VideoStream, file_begin_s: float) -> Extent | None:
     container = container_of(stream)
     begin_s = (seconds(stream.start_time, stream.time_base) or 0.0) - file_begin_s
-    if INDEXED & set(container.format.name.split(",")) and stream.duration:
+    indexed = INDEXED & set(container.format.name.split(",")) and stream.frames  # in fragments, there is no table
+    if indexed and stream.duration:
         return Extent(begin_s, begin_s + (seconds(stream.duration, stream.time_base) or 0.0))
     tagged_s = _tagged_s(stream)
     whole_s = (container.duration or 0) / 1e6
@@ -152,9 +174,9 @@ def _tagged_s(stream: VideoStream) -> float | None:
     return None if parts is None else float(parts[1]) * 3600 + float(parts[2]) * 60 + float(parts[3])
 
 
-def _from_packets(stream: VideoStream, file_begin_s: float) -> Extent | None:
+def _along(course: Course, stream: VideoStream) -> Extent | None:
+    """From when to when the pictures of a newly opened file go, along the course of its time."""
     step_s = 1 / frame_rate(stream)
-    course = course_of(stream, file_begin_s)
     begin_s, end_s, late_s, all_shown = float("inf"), None, None, True
     for number, packet in enumerate(_packets(stream)):
         pts_s, dts_s = seconds(packet.pts, packet.time_base), seconds(packet.dts, packet.time_base)

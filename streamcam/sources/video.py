@@ -357,10 +357,11 @@ class VideoSource:
         """A file's pictures, about from `start_s` on; when each comes, and whether the clock was set before it."""
         container, stream = self.open(), self._stream
         begin_s, step_s = self._file.begin_s(stream), 1 / self.fps
-        if rate_is_guessed(stream):
+        if rate_is_guessed(stream) and self._seen is None:
             log.warning("%s does not say how many frames a second it has: taken for %g", self.name, 1 / step_s)
         self._course = course_of(stream, begin_s)
-        lost = reader.needs_key = self._seeks and seek(container, stream, begin_s + self._start_s)
+        seeks = self._seeks and not self._file.clock_is_set(stream)
+        lost = reader.needs_key = seeks and seek(container, stream, begin_s + self._start_s)
         for picture in reader.pictures(stop):
             lost &= picture.time is None
             if lost:
