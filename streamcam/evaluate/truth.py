@@ -20,7 +20,6 @@ import numpy.typing as npt
 from streamcam.errors import StreamcamError
 from streamcam.localise import Box
 
-VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v"})
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 Mask = npt.NDArray[np.bool_]
