@@ -88,7 +88,7 @@ def test_a_test_beside_a_val_is_kept_apart(pool: Pool, tmp_path: Path) -> None:
         ["train/nod/1.mp4", "train/wave/1.mp4"],
         ["valid/nod/1.mp4", "valid/wave/1.mp4"],
     )
-    assert dataset.notes == ("test: 2 clips are kept apart, neither learnt from nor checked with",)
+    assert dataset.notes == ("test is kept apart, neither learnt from nor checked with: 2 clips",)
 
 
 def test_train_alone_is_divided(pool: Pool, tmp_path: Path) -> None:
@@ -107,7 +107,9 @@ def test_one_side_alone_says_what_lies_beside_it(pool: Pool, tmp_path: Path) -> 
 
 def test_a_vehicle_may_be_called_train(pool: Pool, tmp_path: Path) -> None:
     pool.put(tmp_path, *(f"{name}/s1/{i}.mp4" for name in ("bus", "train") for i in range(2)))
-    assert read(tmp_path).classes == ("bus", "train")
+    dataset = read(tmp_path)
+    assert dataset.classes == ("bus", "train")
+    assert dataset.notes == ("taken for a class, as it lies beside others: train",)
 
 
 @pytest.mark.parametrize(
@@ -172,9 +174,9 @@ def test_what_is_left_out_is_named(pool: Pool, tmp_path: Path) -> None:
     for name in ("notes.txt", "1.srt", "1.json", "2.json", "frame.JPG", "x.png"):
         (tmp_path / "a" / name).touch()
     assert read(tmp_path).notes == (
-        "left out: 1 videos that are in no folder of a class: loose.mp4",
-        "left out: 2 pictures, since frames in files of their own are not read: a/frame.JPG, a/x.png",
-        "left out: 4 files that are no videos: a/1.json, a/1.srt, a/2.json and 1 more",
+        "left out, in no folder of a class: 1 video: loose.mp4",
+        "left out, frames in files of their own, which are not read: 2 pictures: a/frame.JPG, a/x.png",
+        "left out, no videos: 4 files: a/1.json, a/1.srt, a/2.json and 1 more",
     )
 
 
@@ -182,7 +184,7 @@ def test_folders_beside_the_sides_are_named(pool: Pool, tmp_path: Path) -> None:
     pool.put(tmp_path, *(f"{part}/{name}/1.mp4" for part in ("train", "val") for name in "ab"), "raw/x/1.mp4")
     pool.put(tmp_path, "train/loose.mp4")
     (note,) = read(tmp_path).notes
-    assert note == "left out: 2 videos that are in no folder of a class: train/loose.mp4, raw/x/1.mp4"
+    assert note == "left out, in no folder of a class: 2 videos: train/loose.mp4, raw/x/1.mp4"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_copies_of_a_file_count_once(pool: Pool, tmp_path: Path) -> None:
     assert Counter(clip.path.read_bytes() for clip in (*dataset.train, *dataset.val)).most_common(1)[0][1] == 1
     assert len(dataset.train) + len(dataset.val) == 8
     first = f"{tmp_path}/a/copy of 0.mp4 is {tmp_path}/a/0.mp4"
-    assert dataset.notes[0].startswith(f"8 files are copies of others, and count as one: {first}, ")
+    assert dataset.notes[0].startswith(f"copies of other files, which count as one: 8 files: {first}, ")
 
 
 def test_a_copy_of_what_is_checked_with_is_not_learnt_from(pool: Pool, tmp_path: Path) -> None:
@@ -244,7 +246,7 @@ def test_a_copy_of_what_is_checked_with_is_not_learnt_from(pool: Pool, tmp_path:
     dataset = read(tmp_path)
     assert len(dataset.val) == len(dataset.train) == 4
     assert not {clip.path.read_bytes() for clip in dataset.val} & {clip.path.read_bytes() for clip in dataset.train}
-    assert dataset.notes[1].startswith("not learnt from, being what is checked with as well: 1 clips: ")
+    assert dataset.notes[1].startswith("not learnt from, being what is checked with as well: 1 clip: ")
     for name in "ab":
         for i in range(2):
             (tmp_path / "train" / name / f"{i}.mp4").write_bytes((tmp_path / "val" / name / f"{i}.mp4").read_bytes())
@@ -268,14 +270,14 @@ def test_a_copy_with_another_label_is_refused(pool: Pool, tmp_path: Path) -> Non
 def test_names_that_differ_by_next_to_nothing_are_refused(twin: str, pool: Pool, tmp_path: Path) -> None:
     pool.put(tmp_path, "Move left/1.mp4", "Move left/2.mp4", f"{twin}/1.mp4", "nod/1.mp4")
     message = refusal(tmp_path)
-    assert repr(twin) + " (1 clips)" in message
+    assert repr(twin) + " (1 clip)" in message
     assert "'Move left' (2 clips)" in message
     assert "differ by case, spaces, _ or - alone: give them one name" in message
 
 
 def test_names_that_differ_between_the_sides_are_refused(pool: Pool, tmp_path: Path) -> None:
     pool.put(tmp_path, "train/Wave/1.mp4", "train/nod/1.mp4", "val/wave/1.mp4", "val/nod/1.mp4")
-    assert "'Wave' (1 clips) and 'wave' (1 clips) differ by case" in refusal(tmp_path)
+    assert "'Wave' (1 clip) and 'wave' (1 clip) differ by case" in refusal(tmp_path)
 
 
 def test_a_name_is_one_however_its_accents_are_stored(pool: Pool, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_names_with_letters_of_all_kinds(folder: Path) -> None:
         ("path,label\na.mp4,Gr\u00fc\u00df\n".encode("cp1252"), "line 2: not UTF-8: save it as 'CSV UTF-8'"),
         (b"PK\x03\x04\x14\0\x06\0\x08\0", "not a CSV file (save a spreadsheet as 'CSV UTF-8')"),
         ("path,label\na.mp4,nod\nb.mp4,nod\n", "holds one class, 'nod'"),
-        ("path,label\na.mp4,Nod\nb.mp4,nod\nsub/c.mp4,wave\n", "'Nod' (1 clips) and 'nod' (1 clips) differ by case"),
+        ("path,label\na.mp4,Nod\nb.mp4,nod\nsub/c.mp4,wave\n", "'Nod' (1 clip) and 'nod' (1 clip) differ by case"),
         ("path,label,split\na.mp4,nod,train\nb.mp4,wave,\n", "b.mp4 is on no side, and others are"),
         ("path,label,split\na.mp4,nod,val\nb.mp4,wave,test\n", "there is no train, but test and val"),
         ("path,label\na.mp4,nod\na.mp4,wave\n", "a.mp4 is labelled 'nod' and 'wave': leave one out, or --multi-label"),
@@ -161,13 +161,13 @@ def test_sides_are_known_in_any_words(folder: Path) -> None:
     dataset = read(folder, "\n".join(["path,label,subset", *rows]))
     assert [clip.path.name for clip in dataset.train] == ["a.mp4", "b.mp4"]
     assert [clip.path.name for clip in dataset.val] == ["c.mp4"]
-    assert dataset.notes[0] == "test: 1 clips are kept apart, neither learnt from nor checked with"
+    assert dataset.notes[0] == "test is kept apart, neither learnt from nor checked with: 1 clip"
 
 
 def test_a_line_that_comes_twice_counts_once(folder: Path) -> None:
     dataset = read(folder, "path,label\na.mp4,nod\na.mp4,nod\nb.mp4,wave\nsub/c.mp4,nod\nsub/d.mp4,wave\n")
     assert len(dataset.train) + len(dataset.val) == 4
-    assert dataset.notes == ("1 clips say the same as others, and count once",)
+    assert dataset.notes == ("said more than once, and counted once: 1 clip",)
 
 
 def test_a_stretch_that_goes_on_after_its_file_is_named(folder: Path) -> None:
@@ -176,14 +176,14 @@ def test_a_stretch_that_goes_on_after_its_file_is_named(folder: Path) -> None:
     )
     (note,) = dataset.notes
     told = f"{folder}/a.mp4 (to 25 s of 0.8 s)"
-    assert note == f"1 stretches go on after the end of their file, and are cut off there: {told}"
+    assert note == f"longer than the file, and cut off at its end: 1 stretch: {told}"
 
 
 def test_labels_that_overlap_are_named(folder: Path) -> None:
     rows = ["a.mp4,0,.5,nod", "a.mp4,.2,.8,wave", "a.mp4,.1,.3,nod", "b.mp4,0,.4,nod", "b.mp4,.4,.8,wave"]
     dataset = read(folder, "\n".join(["path,start,end,label", *rows]))
     told = f"{folder}/a.mp4 (nod) and 0.2–0.8 s (wave)"
-    assert f"1 pairs of stretches with different labels overlap, and teach both: {told}" in dataset.notes
+    assert f"overlapping with different labels, and teaching both: 1 pair of stretches: {told}" in dataset.notes
 
 
 def test_stretches_that_overlap_are_never_on_both_sides(folder: Path) -> None:
@@ -209,4 +209,4 @@ def test_a_stretch_that_shares_pictures_with_what_is_checked_is_not_learnt_from(
     ]
     dataset = read(folder, "\n".join(["path,start,end,label,split", *rows]))
     assert [(clip.path.name, clip.start_s) for clip in dataset.train] == [("a.mp4", 0.6), ("b.mp4", 0.0)]
-    assert dataset.notes == (f"not learnt from, being what is checked with as well: 1 clips: {folder}/a.mp4",)
+    assert dataset.notes == (f"not learnt from, being what is checked with as well: 1 clip: {folder}/a.mp4",)

@@ -16,7 +16,7 @@ from streamcam.sources.seek import begin_of
 from streamcam.train.division import apart, divide
 from streamcam.train.folders import folder_rows
 from streamcam.train.labels import clips_of, digest_of, merged
-from streamcam.train.rows import LabelledClip, Row, few
+from streamcam.train.rows import LabelledClip, Row, counted, few
 from streamcam.train.table import require_files, table_rows
 
 SPLITS = ("train", "val")
@@ -101,7 +101,11 @@ def _skipped(unread: Mapping[Path, str]) -> list[str]:
 
 def _shared(clips: Sequence[LabelledClip]) -> list[str]:
     names = few(clip.name for clip in clips)
-    return [f"not learnt from, being what is checked with as well: {len(clips)} clips: {names}"] if clips else []
+    return (
+        [f"not learnt from, being what is checked with as well: {counted(len(clips), 'clip')}: {names}"]
+        if clips
+        else []
+    )
 
 
 def _unchecked(train: Sequence[LabelledClip], val: Sequence[LabelledClip], classes: Sequence[str]) -> list[str]:

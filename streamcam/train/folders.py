@@ -10,7 +10,7 @@ from unicodedata import normalize
 from streamcam.errors import StreamcamError
 from streamcam.files import VIDEOS
 from streamcam.pictures import SUFFIXES as PICTURES
-from streamcam.train.rows import Listed, Row, few, folded, require_classes, settled, side_of
+from streamcam.train.rows import Listed, Row, counted, few, folded, require_classes, settled, side_of
 
 JUNK = frozenset({"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information"})
 """What systems leave in folders, beside what is hidden."""
@@ -51,10 +51,11 @@ class Tree:
     def divided(self) -> bool:
         """Whether its folders are the sides of a data set, and not classes."""
         sides = {side_of(folder.name) for folder in self.classes() if folder.classes()}
-        return {"train", "val"} <= sides or {"train", "test"} <= sides or (bool(sides) and None not in self._names)
+        return {"train", "val"} <= sides or {"train", "test"} <= sides or (bool(sides) and None not in self.names)
 
     @property
-    def _names(self) -> set[str | None]:
+    def names(self) -> set[str | None]:
+        """The sides that its folders name, None for any other name."""
         return {side_of(folder.name) for folder in self.classes()}
 
 
@@ -78,7 +79,7 @@ def folder_rows(data: Path, *, known: bool) -> Listed:
     if _deeper(tree) is None:
         _require_clips(tree)
     require_classes(listed.rows, data, _hint(tree), known=known)
-    return Listed(listed.rows, [*listed.notes, *_left_out(tree)])
+    return Listed(listed.rows, [*listed.notes, *_named_like_sides(tree), *_left_out(tree)])
 
 
 def read_tree(path: Path) -> Tree:
@@ -165,11 +166,8 @@ def _require_clips(tree: Tree) -> None:
 
 def _pictures_in(tree: Tree) -> str:
     count = sum(_is_picture(path) for part in tree.walk() for path in part.others)
-    return (
-        f" (but {count} pictures: frames in files of their own are not read, make a video of each clip)"
-        if count
-        else ""
-    )
+    advice = "frames in files of their own are not read, make a video of each clip"
+    return f" (but {counted(count, 'picture')}: {advice})" if count else ""
 
 
 def _is_picture(path: Path) -> bool:
@@ -195,7 +193,7 @@ def _deeper(tree: Tree) -> Tree | None:
     node = tree
     while len(node.classes()) == 1 and not node.videos and not node.divided:
         node = node.classes()[0]
-    return node if node is not tree and (len(node.classes()) > 1 or node.divided) else None
+    return node if node is not tree and (node.divided or (len(node.classes()) > 1 and None in node.names)) else None
 
 
 def _folders_in(path: Path) -> list[Path]:
@@ -226,13 +224,18 @@ def _left_out(tree: Tree) -> list[str]:
     astray += [p for f in tree.folders if f not in used and tree.divided for p in f.all_videos()]
     others = [p for t in used for folder in t.folders for part in folder.walk() for p in part.others]
     pictures, rest = [p for p in others if _is_picture(p)], [p for p in others if not _is_picture(p)]
-    notes = [
-        (astray, "videos that are in no folder of a class"),
-        (pictures, "pictures, since frames in files of their own are not read"),
-        (rest, "files that are no videos"),
+    found = [
+        (astray, "in no folder of a class", "video"),
+        (pictures, "frames in files of their own, which are not read", "picture"),
+        (rest, "no videos", "file"),
     ]
     return [
-        f"left out: {len(paths)} {what}: {few(p.relative_to(tree.path) for p in paths)}"
-        for paths, what in notes
+        f"left out, {what}: {counted(len(paths), noun)}: {few(p.relative_to(tree.path) for p in paths)}"
+        for paths, what, noun in found
         if paths
     ]
+
+
+def _named_like_sides(tree: Tree) -> list[str]:
+    names = [folder.name for folder in tree.classes() if side_of(folder.name)]
+    return [] if tree.divided or not names else [f"taken for a class, as it lies beside others: {few(names)}"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamcam.errors import StreamcamError
 from streamcam.train.division import SHARED_S, overlap_s
-from streamcam.train.rows import LabelledClip, Row, few
+from streamcam.train.rows import LabelledClip, Row, counted, few
 
 BEYOND_S = 0.5
 """A stretch may end so long after its file, by rounding, without a word."""
@@ -17,7 +17,9 @@ def merged(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
     """Rows in which copies of a file, by their bytes, are the first of them; and what is said of it."""
     first = _first_copies({row.path for row in rows})
     copies = [f"{path} is {first[path]}" for path in sorted(first) if first[path] != path]
-    notes = [f"{len(copies)} files are copies of others, and count as one: {few(copies)}"] if copies else []
+    notes = (
+        [f"copies of other files, which count as one: {counted(len(copies), 'file')}: {few(copies)}"] if copies else []
+    )
     return [replace(row, path=first[row.path], listed=row.path) for row in rows], notes
 
 
@@ -72,14 +74,16 @@ def _times(row: Row, length_s: float) -> tuple[float, float]:
 
 
 def _doubled(count: int) -> list[str]:
-    return [f"{count} clips say the same as others, and count once"] if count else []
+    return [f"said more than once, and counted once: {counted(count, 'clip')}"] if count else []
 
 
 def _beyond(rows: Sequence[Row], lengths_s: Mapping[Path, float]) -> list[str]:
     beyond = [row for row in rows if row.end_s is not None and row.end_s > lengths_s[row.path] + BEYOND_S]
     names = few(f"{row.path} (to {row.end_s:g} s of {lengths_s[row.path]:g} s)" for row in beyond)
     return (
-        [f"{len(beyond)} stretches go on after the end of their file, and are cut off there: {names}"] if beyond else []
+        [f"longer than the file, and cut off at its end: {counted(len(beyond), 'stretch', 'stretches')}: {names}"]
+        if beyond
+        else []
     )
 
 
@@ -106,7 +110,7 @@ def _overlapping(clips: Sequence[LabelledClip], classes: Sequence[str]) -> list[
         return []
     a, b = pairs[0]
     told = f"{a.name} ({classes[a.labels[0]]}) and {b.start_s:g}–{b.end_s:g} s ({classes[b.labels[0]]})"
-    return [f"{len(pairs)} pairs of stretches with different labels overlap, and teach both: {told}"]
+    return [f"overlapping with different labels, and teaching both: {counted(len(pairs), 'pair')} of stretches: {told}"]
 
 
 def _pairs(clips: Sequence[LabelledClip]) -> list[tuple[LabelledClip, LabelledClip]]:

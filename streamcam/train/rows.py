@@ -77,6 +77,15 @@ def few(names: Iterable[object]) -> str:
     return ", ".join(texts[:FEW]) + more
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """How many of something.
+
+    >>> counted(1, "clip"), counted(2, "stretch", "stretches")
+    ('1 clip', '2 stretches')
+    """
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
 def settled(listed: Listed, data: Path) -> Listed:
     """Rows to learn from and to check with, and none that a person has kept apart for later.
 
@@ -98,7 +107,7 @@ def settled(listed: Listed, data: Path) -> Listed:
     rows, notes = listed.rows, list(listed.notes)
     if counts["val"] and counts["test"]:
         rows = [row for row in rows if row.split != "test"]
-        notes.append(f"test: {counts['test']} clips are kept apart, neither learnt from nor checked with")
+        notes.append(f"test is kept apart, neither learnt from nor checked with: {counted(counts['test'], 'clip')}")
     elif counts["test"]:
         rows = [replace(row, split="val") if row.split == "test" else row for row in rows]
         notes.append("there is no val: test is what is checked with, and the best epoch is chosen by it")
@@ -126,7 +135,7 @@ def require_classes(rows: Sequence[Row], data: Path, hint: str, *, known: bool) 
         alike.setdefault(folded(label), []).append(label)
     for names in alike.values():
         if len(names) > 1 and not known:
-            told = " and ".join(f"{name!r} ({labels[name]} clips)" for name in names)
+            told = " and ".join(f"{name!r} ({counted(labels[name], 'clip')})" for name in names)
             raise StreamcamError(f"{data}: {told} differ by case, spaces, _ or - alone: give them one name")
     if len(labels) == 1:
         raise StreamcamError(
