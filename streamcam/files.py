@@ -10,6 +10,17 @@ from pathlib import Path
 
 from streamcam.errors import StreamcamError
 
+VIDEOS = frozenset(
+    {
+        *(".3g2", ".3gp", ".3gpp", ".264", ".265", ".amv", ".asf", ".avi", ".divx", ".dv", ".dvr-ms", ".f4v", ".flv"),
+        *(".gif", ".gxf", ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2p", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg"),
+        *(".mjpg", ".mk3d", ".mkv", ".mod", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv", ".mts", ".mxf", ".nut"),
+        *(".obu", ".ogm", ".ogv", ".ogx", ".qt", ".rm", ".rmvb", ".roq", ".swf", ".tod", ".trp", ".ts", ".vob", ".vro"),
+        *(".webm", ".wmv", ".wtv", ".xvid", ".y4m"),
+    }
+)
+"""What names of video files end in, in lower case; FFmpeg reads them all."""
+
 
 @contextmanager
 def complete_or_absent(path: Path) -> Iterator[Path]:

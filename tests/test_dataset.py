@@ -11,7 +11,12 @@ from streamcam.errors import StreamcamError
 from streamcam.train.dataset import Dataset, read_dataset
 
 CLASSES = ("blue", "red")
-PICTURE = np.zeros((36, 48, 3), np.uint8)
+
+
+def write(path: Path) -> Path:
+    """A clip of 0.8 s that is no other: its picture depends on its path."""
+    seed = list(path.parent.name.encode() + path.name.encode())
+    return write_clip(path, [np.random.default_rng(seed).integers(0, 255, (36, 48, 3), dtype=np.uint8)] * 8)
 
 
 @pytest.fixture(scope="module")
@@ -20,15 +25,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
     for name in CLASSES:
         for number in range(8):
-            write_clip(folder / name / f"{number}.mp4", [PICTURE] * 8)
+            write(folder / name / f"{number}.mp4")
     return folder
 
 
 def test_a_file_is_as_long_as_its_pictures_and_not_as_its_sound(tmp_path: Path) -> None:
-    for number in range(2):
-        write_clip(tmp_path / "red" / f"{number}.mp4", [PICTURE] * 8, sound_s=3.0)
+    for number in range(4):
+        pictures = [np.full((36, 48, 3), 60 * number, np.uint8)] * 8
+        write_clip(tmp_path / CLASSES[number % 2] / f"{number}.mp4", pictures, sound_s=3.0)
     dataset = read_dataset(tmp_path, need_s=0.3, val_share=0.5)
-    assert [clip.end_s for clip in (*dataset.train, *dataset.val)] == [0.8, 0.8]
+    assert [clip.end_s for clip in (*dataset.train, *dataset.val)] == [0.8] * 4
 
 
 @pytest.mark.parametrize(
@@ -41,7 +47,7 @@ def test_a_file_is_as_long_as_its_pictures_and_not_as_its_sound(tmp_path: Path) 
         ("path,start,end,label\na.mp4,3,2,red\n", "line 2: expected 0 ≤ start < end"),
         ("path,start,end,label\na.mp4,nan,2,red\n", "line 2: start and end are seconds"),
         ("path,start,end,label\na.mp4,1,inf,red\n", "line 2: start and end are seconds"),
-        ("path,label,split\na.mp4,red,test\n", "split is train or val"),
+        ("path,label,split\na.mp4,red,some\n", "line 2: split is train, val or test, got 'some'"),
     ],
 )
 def test_a_csv_that_is_wrong_says_where(tmp_path: Path, text: str, message: str) -> None:
@@ -51,7 +57,7 @@ def test_a_csv_that_is_wrong_says_where(tmp_path: Path, text: str, message: str)
 
 
 def test_a_stretch_that_begins_after_the_end_of_its_file(data: Path, tmp_path: Path) -> None:
-    (tmp_path / "clips.csv").write_text(f"path,start,end,label\n{data}/red/0.mp4,5,7,red\n")
+    (tmp_path / "clips.csv").write_text(f"path,start,end,label\n{data}/red/0.mp4,5,7,red\n{data}/blue/0.mp4,,,blue\n")
     with pytest.raises(StreamcamError, match=r"0\.mp4: 5 s: starts after the end of the file \(0\.8 s\)"):
         read_dataset(tmp_path / "clips.csv", need_s=0.3, val_share=0.2)
 
@@ -64,7 +70,7 @@ def test_clips_stay_on_their_side_when_others_come(data: Path, tmp_path: Path) -
     assert before.digest != read_dataset(folder, need_s=0.3, val_share=0.9).digest
     for name in CLASSES:
         for number in range(8):
-            shutil.copy(folder / name / f"{number}.mp4", folder / name / f"{number + 10}.mp4")
+            write(folder / name / f"{number + 10}.mp4")
     after = read_dataset(folder, need_s=0.3, val_share=0.4)
     assert set(before.val) < set(after.val)
     assert set(before.train) < set(after.train)
@@ -81,7 +87,8 @@ def listed(
 
 def test_stretches_of_a_file_stay_together_where_there_are_other_files(data: Path, tmp_path: Path) -> None:
     stretches = [(i, start_s) for i in range(8) for start_s in (0.0, 0.2, 0.4)]
-    dataset = listed(data, tmp_path, [f"clips/red/{i}.mp4,{start_s},{start_s + 0.2},red" for i, start_s in stretches])
+    rows = [f"clips/{name}/{i}.mp4,{at},{at + 0.2},{name}" for name in CLASSES for i, at in stretches]
+    dataset = listed(data, tmp_path, rows)
     assert dataset.val
     assert not {clip.path for clip in dataset.val} & {clip.path for clip in dataset.train}
 
@@ -106,10 +113,10 @@ def test_clips_with_several_labels_need_no_others_with_the_same(data: Path, tmp_
 
 
 def test_folders_named_train_and_val_are_taken_at_their_word(data: Path, tmp_path: Path) -> None:
-    for part in ("train", "val"):
-        (tmp_path / part).mkdir()
-        for name in CLASSES:
-            (tmp_path / part / name).symlink_to(data / name)
+    (tmp_path / "train").symlink_to(data)
+    for name in CLASSES:
+        for number in range(8):
+            write(tmp_path / "val" / name / f"{number}v.mp4")
     dataset = read_dataset(tmp_path, need_s=0.3, val_share=0.2)
     assert dataset.classes == ("blue", "red")
     assert {clip.path.parts[-3] for clip in dataset.train} == {"train"}

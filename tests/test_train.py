@@ -25,11 +25,12 @@ from streamcam.errors import StreamcamError
 from streamcam.models import load_model
 from streamcam.sheet import Cell
 from streamcam.train.clips import Clips, InOrder, Order, read_frames
-from streamcam.train.dataset import LabelledClip, read_dataset
+from streamcam.train.dataset import read_dataset
 from streamcam.train.fit import BEST, STATE, Trained, explain, train
 from streamcam.train.loop import Epoch, average_precision, score_of
 from streamcam.train.optimizer import BACKBONE_RATE, WEIGHT_DECAY, feature_scale, new_optimizer
 from streamcam.train.report import write_sheet
+from streamcam.train.rows import LabelledClip
 
 COLOURS = {"red": (230, 30, 30), "blue": (30, 30, 230)}
 
@@ -359,7 +360,8 @@ def test_two_processes_train_together_and_one_of_them_speaks(data: Path, tmp_pat
 def test_no_process_waits_for_one_that_has_no_clips(data: Path, tmp_path: Path) -> None:
     cut_off(tmp_path / "cut.mp4")
     rows = [f"{data}/{name}/{i}.mp4,,,{name},train" for name in COLOURS for i in range(2)]
-    rows += [f"cut.mp4,{start},{start + 0.5},{name},train" for name in COLOURS for start in (5, 6)]
+    rows += [f"cut.mp4,{start},{start + 0.5},red,train" for start in (5, 6)]
+    rows += [f"cut.mp4,{start},{start + 0.5},blue,train" for start in (5.5, 6.5)]
     rows += [f"{data}/red/3.mp4,,,red,val"]
     (tmp_path / "clips.csv").write_text("\n".join(["path,start,end,label,split", *rows]))
     run = small_run(tmp_path / "clips.csv", tmp_path / "x", devices=2, batch=1, epochs=1)

@@ -76,7 +76,7 @@ def train(
     from streamcam.train.fit import train as fit
 
     with Training(checked.epochs) as display:
-        trained = fit(checked, show=display, progress=display.look_into, say=display.say)
+        trained = fit(checked, show=display, progress=display.look_into, found=display.found, say=display.say)
     if trained.leads:
         print_trained(trained.checkpoint, score=trained.score, epochs=trained.epochs)
 

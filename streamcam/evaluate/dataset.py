@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 
 from streamcam.errors import StreamcamError
-from streamcam.evaluate.truth import PICTURES, VIDEOS, Item
+from streamcam.evaluate.truth import PICTURES, Item
+from streamcam.files import VIDEOS
 from streamcam.models.names import class_index
 
 TABLE, NAMES = "truth.csv", "classes.yaml"

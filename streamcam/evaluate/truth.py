@@ -21,7 +21,6 @@ from streamcam.errors import StreamcamError
 from streamcam.localise import Box
 from streamcam.pictures import read_mask
 
-VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v"})
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 Mask = npt.NDArray[np.bool_]

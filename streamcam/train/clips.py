@@ -16,7 +16,7 @@ from streamcam.clips import SlidingWindow
 from streamcam.errors import StreamcamError
 from streamcam.records import ClipFormat
 from streamcam.sources import open_source
-from streamcam.train.dataset import LabelledClip
+from streamcam.train.rows import LabelledClip
 
 Key = tuple[int, int]
 """(epoch, number of the clip): all that a clip's random choices depend on, so that a run can be taken up anywhere."""

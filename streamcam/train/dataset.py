@@ -1,10 +1,8 @@
 """Labelled clips: a folder per class, or a CSV → what there is to learn from. Nothing is decoded but first pictures."""
 
-import csv
 import hashlib
-import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,29 +11,13 @@ from threading import Event
 
 from streamcam.errors import StreamcamError
 from streamcam.sources import open_source
+from streamcam.train.division import apart, divide
+from streamcam.train.folders import folder_rows
+from streamcam.train.labels import clips_of, digest_of, merged
+from streamcam.train.rows import LabelledClip, Row, counted, few
+from streamcam.train.table import require_files, table_rows
 
-SUFFIXES = frozenset(
-    (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".ogv", ".gif")
-)
-COLUMNS = ("path", "start", "end", "label")
 SPLITS = ("train", "val")
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledClip:
-    """A stretch of a file, and what is to be seen in it."""
-
-    path: Path
-    start_s: float
-    end_s: float
-    labels: tuple[int, ...]
-    """Indices into the classes; one, but for multi-label training."""
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        whole = self.start_s == 0
-        return str(self.path) if whole else f"{self.path} ({self.start_s:g}–{self.end_s:g} s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +27,19 @@ class Dataset:
     classes: tuple[str, ...]
     train: tuple[LabelledClip, ...]
     val: tuple[LabelledClip, ...]
-    skipped: tuple[str, ...]
-    """What could not be read, and why, for people."""
+    notes: tuple[str, ...]
+    """What was left out, and what else people should know of how the data were read; a line each."""
 
     @property
     def digest(self) -> str:
         """SHA-256 over what the clips are: their labels, times, and files' bytes."""
         digest = hashlib.sha256()
-        hashes = {path: _file_digest(path) for path in sorted({clip.path for clip in (*self.train, *self.val)})}
+        hashes = {path: digest_of(path) for path in sorted({clip.path for clip in (*self.train, *self.val)})}
         for part, clips in zip(SPLITS, (self.train, self.val), strict=True):
             for clip in clips:
                 names = ",".join(self.classes[label] for label in clip.labels)
                 digest.update(f"{part} {hashes[clip.path]} {clip.start_s} {clip.end_s} {names}\n".encode())
         return digest.hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """As it was found: not opened yet."""
-
-    path: Path
-    label: str
-    start_s: float | None = None
-    end_s: float | None = None
-    split: str | None = None
 
 
 def read_dataset(
@@ -80,11 +51,11 @@ def read_dataset(
     known: Sequence[str] | None = None,
     progress: Callable[[Iterable[Path], int], Iterable[Path]] = lambda paths, _: paths,
 ) -> Dataset:
-    """Find the clips, and look into each file.
+    """Find the clips, and look into each file. A copy of a file is that file.
 
     Args:
-        data: a folder with a folder of clips for each class (below `train` and `val`, where there are these two), or a
-            CSV file with the columns path, start, end and label, and `split` (train or val) where wanted. Paths are
+        data: a folder with a folder of clips for each class (below or above `train`, `val` and `test`, where there are
+            these), or a CSV file with the columns path, start, end and label, and `split` where wanted. Paths are
             relative to the CSV file; without start and end, a row is the whole file.
         need_s: how long a clip has to be, in seconds.
         val_share: 0–1, how many of the files to keep for validation, where the data do not say which.
@@ -93,77 +64,56 @@ def read_dataset(
         progress: goes through the files, to show how far it is.
 
     Raises:
-        StreamcamError: no clips, a class with none, clips that are too short, or labels that are not known.
+        StreamcamError: no clips, a class with none or alone, clips that are too short or labelled in two ways, or
+            labels that are not known.
     """
-    rows = _csv_rows(data) if data.is_file() else _folder_rows(data)
-    classes = tuple(known) if known is not None else tuple(sorted({row.label for row in rows}))
-    _require_known(rows, classes, data)
-    lengths_s, skipped = _look_into({row.path for row in rows}, progress)
-    rows = [row for row in rows if row.path in lengths_s]
-    clips = _clips(rows, classes, lengths_s, multi_label=multi_label)
+    listed = (table_rows if data.is_file() else folder_rows)(data, known=known is not None)
+    classes = tuple(known) if known is not None else tuple(sorted({row.label for row in listed.rows}))
+    _require_known(listed.rows, classes, data)
+    if data.is_file():
+        require_files(list(dict.fromkeys(row.path for row in listed.rows)), data)
+    lengths_s, unread = _look_into({row.path for row in listed.rows}, progress)
+    rows, copies = merged([row for row in listed.rows if row.path in lengths_s])
+    clips, remarks = clips_of(rows, classes, lengths_s, multi_label=multi_label)
     _require_long_enough([clip for clip, _ in clips], need_s)
-    train, val = _divide(clips, val_share, root=data if data.is_dir() else data.parent)
+    train, val = divide(clips, val_share, root=data if data.is_dir() else data.parent)
+    train, shared = apart(train, val)
+    notes = [*listed.notes, *_skipped(unread), *copies, *remarks, *_shared(shared)]
     if known is None:
-        _require_every_class(train, classes, data)
+        _require_every_class(train, classes, data, [*_skipped(unread), *_shared(shared)])
     if not train or not val:
         raise StreamcamError(f"{data}: {len(train) + len(val)} clips are too few to learn from and to check with")
-    return Dataset(classes, tuple(train), tuple(val), tuple(skipped))
+    return Dataset(classes, tuple(train), tuple(val), (*notes, *_unchecked(train, val, classes)))
 
 
-def _folder_rows(data: Path) -> list[_Row]:
-    if not data.is_dir():
-        raise StreamcamError(f"no such folder or CSV file: {data}")
-    split = all((data / part).is_dir() for part in SPLITS)
-    roots = [(data / part, part) for part in SPLITS] if split else [(data, None)]
-    rows = []
-    for root, part in roots:
-        for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
-            # A clip that was never completed ends in .part.mp4.
-            files = sorted(
-                p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.stem.endswith(".part")
-            )
-            if not files and part != "val":
-                raise StreamcamError(f"no clip of class {folder.name!r}: {folder} holds no video files")
-            rows += [_Row(path, folder.name, split=part) for path in files]
-    if not rows:
-        raise StreamcamError(f"{data} holds no clips: expected a folder for each class, or a CSV file")
-    return rows
+def _skipped(unread: Mapping[Path, str]) -> list[str]:
+    """What is said of files that cannot be read, those with the same reason together."""
+    reasons: dict[str, list[Path]] = {}
+    for path, reason in unread.items():
+        reasons.setdefault(reason, []).append(path)
+    return [
+        f"skipped {few(paths)}: {reason}" if len(paths) == 1 else f"skipped {len(paths)} files: {reason}: {few(paths)}"
+        for reason, paths in reasons.items()
+    ]
 
 
-def _csv_rows(data: Path) -> list[_Row]:
-    try:
-        with data.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = {"path", "label"} - set(reader.fieldnames or ())
-            if missing:
-                raise StreamcamError(f"{data}: no column {sorted(missing)[0]!r} (expected {', '.join(COLUMNS)})")
-            rows = [_csv_row(data, reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as e:
-        raise StreamcamError(f"cannot read {data}: not a CSV file") from e
-    if not rows:
-        raise StreamcamError(f"{data} lists no clips")
-    return rows
+def _shared(clips: Sequence[LabelledClip]) -> list[str]:
+    names = few(clip.name for clip in clips)
+    return (
+        [f"not learnt from, being what is checked with as well: {counted(len(clips), 'clip')}: {names}"]
+        if clips
+        else []
+    )
 
 
-def _csv_row(data: Path, line: int, row: dict[str, str | None]) -> _Row:
-    where = f"{data}, line {line}"
-    path, label, split = (str(row.get(key) or "").strip() for key in ("path", "label", "split"))
-    if not path or not label:
-        raise StreamcamError(f"{where}: path or label is missing")
-    try:
-        start_s, end_s = (float(text) if (text := (row.get(key) or "").strip()) else None for key in ("start", "end"))
-    except ValueError:
-        raise StreamcamError(f"{where}: start and end are seconds, such as 12.5") from None
-    if not all(math.isfinite(time_s) for time_s in (start_s or 0.0, end_s or 0.0)):
-        raise StreamcamError(f"{where}: start and end are seconds, such as 12.5, got {start_s} and {end_s}")
-    if (start_s or 0.0) < 0 or (end_s is not None and end_s <= (start_s or 0.0)):
-        raise StreamcamError(f"{where}: expected 0 ≤ start < end, got {start_s} and {end_s}")
-    if split and split not in SPLITS:
-        raise StreamcamError(f"{where}: split is train or val, got {split!r}")
-    return _Row(data.parent / path, label, start_s, end_s, split or None)
+def _unchecked(train: Sequence[LabelledClip], val: Sequence[LabelledClip], classes: Sequence[str]) -> list[str]:
+    """Classes that are learnt, and of which nobody will know how well."""
+    learnt, checked = ({label for clip in clips for label in clip.labels} for clips in (train, val))
+    names = [classes[label] for label in sorted(learnt - checked)]
+    return [f"no clip to check with, so that the score says nothing of them: {few(names)}"] if names else []
 
 
-def _require_known(rows: Sequence[_Row], classes: Sequence[str], data: Path) -> None:
+def _require_known(rows: Sequence[Row], classes: Sequence[str], data: Path) -> None:
     for row in rows:
         if row.label not in classes:
             close = get_close_matches(row.label, classes, n=1)
@@ -173,15 +123,15 @@ def _require_known(rows: Sequence[_Row], classes: Sequence[str], data: Path) -> 
 
 def _look_into(
     paths: set[Path], progress: Callable[[Iterable[Path], int], Iterable[Path]]
-) -> tuple[dict[Path, float], list[str]]:
-    """How long each file is, in seconds; and what cannot be read."""
-    lengths_s, skipped = {}, []
+) -> tuple[dict[Path, float], dict[Path, str]]:
+    """How long each file is, in seconds; and which cannot be read, and why."""
+    lengths_s, unread = {}, {}
     for path in progress(sorted(paths), len(paths)):
         try:
             lengths_s[path] = _length_s(path)
         except StreamcamError as e:
-            skipped.append(str(e))
-    return lengths_s, skipped
+            unread[path] = str(e).replace(str(path), "it")  # several may have the same reason
+    return lengths_s, unread
 
 
 def _length_s(path: Path) -> float:
@@ -189,66 +139,6 @@ def _length_s(path: Path) -> float:
     with closing(open_source(f"file://{path}", paced=False)) as source:
         next(source.frames(Event()))
         return source.duration_s or 0.0
-
-
-def _clips(
-    rows: Sequence[_Row], classes: Sequence[str], lengths_s: dict[Path, float], *, multi_label: bool
-) -> list[tuple[LabelledClip, str | None]]:
-    """Rows → clips, and the split that each was given."""
-    stretches: dict[tuple[Path, float, float], tuple[list[int], str | None]] = {}
-    clips = []
-    for row in rows:
-        length_s = lengths_s[row.path]
-        start_s, end_s = row.start_s or 0.0, min(row.end_s or length_s, length_s)
-        if start_s >= length_s:
-            raise StreamcamError(f"{row.path}: {start_s:g} s: starts after the end of the file ({length_s:g} s)")
-        label = classes.index(row.label)
-        if multi_label:
-            stretches.setdefault((row.path, start_s, end_s), ([], row.split))[0].append(label)
-        else:
-            clips.append((LabelledClip(row.path, start_s, end_s, (label,)), row.split))
-    for (path, start_s, end_s), (labels, split) in stretches.items():
-        clips.append((LabelledClip(path, start_s, end_s, tuple(sorted(set(labels)))), split))
-    return clips
-
-
-def _divide(
-    clips: Sequence[tuple[LabelledClip, str | None]], val_share: float, *, root: Path
-) -> tuple[list[LabelledClip], list[LabelledClip]]:
-    """As the data say; else by a hash of each file's path, which does not ask what other files there are.
-
-    Where that leaves a class on one side, its own files are divided, or the stretches of its only file.
-    """
-    if any(split for _, split in clips):
-        train = [clip for clip, split in clips if split != "val"]
-        return train, [clip for clip, split in clips if split == "val"]
-    val = {clip for clip, _ in clips if _place(clip, root) < val_share}
-    by_class: dict[int, list[LabelledClip]] = {}
-    for clip, _ in clips:
-        for label in clip.labels:
-            by_class.setdefault(label, []).append(clip)
-    for alike in by_class.values():
-        if len(val.intersection(alike)) in (0, len(set(alike))):
-            val = val.difference(alike) | _share_of(alike, val_share, root)
-    for alike in by_class.values():
-        if val.issuperset(alike):  # with several labels, after the others' turn: learning goes before checking
-            val.difference_update(alike)
-    return [clip for clip, _ in clips if clip not in val], [clip for clip, _ in clips if clip in val]
-
-
-def _place(clip: LabelledClip, root: Path, *, stretch: bool = False) -> float:
-    """0–1, by chance and always the same: of a file, or of a stretch of it."""
-    path = clip.path.relative_to(root) if clip.path.is_relative_to(root) else clip.path
-    text = f"{path.as_posix()} {clip.start_s}" if stretch else path.as_posix()
-    return int.from_bytes(hashlib.sha256(text.encode(errors="surrogateescape")).digest()[:8]) / 2**64
-
-
-def _share_of(alike: Sequence[LabelledClip], val_share: float, root: Path) -> set[LabelledClip]:
-    """The clips to check one class with: at least one file's and not all; a single file's stretches are divided."""
-    stretch = len({clip.path for clip in alike}) == 1
-    places = sorted({_place(clip, root, stretch=stretch) for clip in alike})
-    count = min(len(places) - 1, max(1, round(val_share * len(places))))
-    return {clip for clip in alike if _place(clip, root, stretch=stretch) in places[:count]}
 
 
 def _require_long_enough(clips: Sequence[LabelledClip], need_s: float) -> None:
@@ -262,13 +152,11 @@ def _require_long_enough(clips: Sequence[LabelledClip], need_s: float) -> None:
         )
 
 
-def _require_every_class(train: Sequence[LabelledClip], classes: Sequence[str], data: Path) -> None:
+def _require_every_class(
+    train: Sequence[LabelledClip], classes: Sequence[str], data: Path, reasons: Sequence[str]
+) -> None:
     counts = Counter(label for clip in train for label in clip.labels)
     for i, name in enumerate(classes):
         if not counts[i]:
-            raise StreamcamError(f"{data}: no clip of class {name!r} to learn from can be read")
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+            why = f" ({'; '.join(reasons)})" if reasons else ""
+            raise StreamcamError(f"{data}: no clip of class {name!r} to learn from can be read{why}")

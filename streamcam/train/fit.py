@@ -20,8 +20,9 @@ from streamcam.records import Heat, Image
 from streamcam.sheet import Cell
 from streamcam.train import report
 from streamcam.train.clips import read_frames, skipped
-from streamcam.train.dataset import Dataset, LabelledClip, read_dataset
+from streamcam.train.dataset import Dataset, read_dataset
 from streamcam.train.loop import Epoch, Show, Trainer, Validation
+from streamcam.train.rows import LabelledClip
 from streamcam.train.workers import ending_with_workers
 
 Say = Callable[[str], None]
@@ -64,6 +65,7 @@ def train(
     *,
     show: Show,
     progress: Callable[[Iterable[Path], int], Iterable[Path]] = lambda paths, _: paths,
+    found: Callable[[Dataset], None] = lambda _: None,
     say: Say = lambda _: None,
 ) -> Trained:
     """Train a model, and leave its checkpoint, figures and pictures in `config.out`.
@@ -72,7 +74,8 @@ def train(
         config: what to do.
         show: is told how it goes.
         progress: goes through the files while they are looked into.
-        say: is told, in a line each, what was left out.
+        found: is told what there is to learn from, before it begins.
+        say: is told, in a line each, what was left out, and what else was noticed.
 
     Raises:
         StreamcamError: the data, the model or the options are wrong, or something cannot be written.
@@ -88,20 +91,22 @@ def train(
         known=base.classes if is_checkpoint(config.model) else None,
         progress=progress,
     )
-    for line in dataset.skipped:
-        say(f"skipped {line}")
     fabric = Fabric(
         accelerator=config.device, devices=config.devices, num_nodes=config.nodes, precision=_precision(config)
     )
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces what was asked for
     fabric.launch()
+    leads = fabric.global_rank == 0
+    if leads:
+        found(dataset)
+        for line in dataset.notes:
+            say(line)
     torch.manual_seed(config.seed)
     model = load_model(config.model, weights=config.weights).with_spec(_own_spec(base, dataset, config))
     trainer = Trainer(model, dataset, config, fabric, say=say)
     config.out.mkdir(parents=True, exist_ok=True)
     if config.resume:
         trainer.resume(config.out / STATE)
-    leads = fabric.global_rank == 0
     with ending_with_workers(config.out / STATE):
         for validation, best in trainer.epochs(config.out / STATE, show if leads else _Quiet()):
             if leads:

@@ -20,8 +20,9 @@ from streamcam.files import complete_or_absent
 from streamcam.models import CamModel
 from streamcam.train.augment import Augment, frames_needed, mirrored
 from streamcam.train.clips import Batch, Clips, InOrder, Order, centred, skipped
-from streamcam.train.dataset import Dataset, LabelledClip
+from streamcam.train.dataset import Dataset
 from streamcam.train.optimizer import new_optimizer
+from streamcam.train.rows import LabelledClip
 from streamcam.train.workers import Batches
 
 SAVE_EVERY_S = 60.0
