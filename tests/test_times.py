@@ -366,6 +366,8 @@ def test_the_sound_follows_the_pictures_where_the_clock_is_set(
     assert done.frames == 150
     assert video_times(overlay) == pytest.approx([i / 25 for i in range(150)], abs=0.03)
     assert beeps(overlay) == pytest.approx([1, 3, 5], abs=0.08)
+    explain(str(path), tmp_path / "part", model=tiny, start_s=2.5, end_s=4.5)
+    assert beeps(tmp_path / "part" / "overlay.mp4") == pytest.approx([0.5], abs=0.08)
 
 
 def test_a_clock_that_wraps_is_no_new_session(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from streamcam.errors import StreamcamError
 from streamcam.sources import choice
 from streamcam.sources.address import parse_address
 from streamcam.sources.clock import MAX_BACK_S, MAX_JUMP_S
-from streamcam.sources.extent import begin_of, seconds
+from streamcam.sources.extent import begin_of, may_jump, seconds
 
 COPIED = frozenset({"aac", "alac", "ac3", "eac3", "flac", "mp3", "opus"})
 """What players open in an mp4; anything else becomes AAC."""
@@ -97,8 +97,8 @@ class Sound:
     def begin(self, at_s: float) -> None:
         """Go to where the pictures begin, in seconds from the file's beginning: there, the new file begins."""
         self._origin_s = self._end_s = at_s
-        if at_s > SEEK_FROM_S:
-            own_s = at_s + begin_of(self._container)
+        if at_s > SEEK_FROM_S and not may_jump(self._container):  # else one time may be in two places
+            own_s = at_s + self._stretches()[0][0]
             with suppress(av.error.FFmpegError):
                 self._container.seek(int(own_s / (self._stream.time_base or 1)), stream=self._stream)
         self._packets = self._all()

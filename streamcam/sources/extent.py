@@ -44,6 +44,11 @@ def has_no_times(container: InputContainer) -> bool:
     return bool(container.format.flags & NO_TIMESTAMPS)
 
 
+def may_jump(container: InputContainer) -> bool:
+    """Whether its clock may be set on the way, as in broadcasts."""
+    return bool(container.format.flags & TIMES_MAY_JUMP)
+
+
 def frame_rate(stream: VideoStream) -> float:
     """Frames a second, as the stream says; `USUAL_FPS` where it does not."""
     if stream.average_rate and not has_no_times(container_of(stream)):
@@ -67,7 +72,7 @@ def course_of(stream: VideoStream, begin_s: float) -> Course:
     has its place in time, and sound may go on where pictures pause.
     """
     container = container_of(stream)
-    gaps = not container.format.flags & (TIMES_MAY_JUMP | NO_TIMESTAMPS)
+    gaps = not (may_jump(container) or has_no_times(container))
     return Course(1 / frame_rate(stream), begin_s=begin_s, gaps=gaps)
 
 
@@ -131,7 +136,7 @@ class FileTimes:
     def clock_is_set(self, stream: VideoStream) -> bool:
         """Whether the clock is set somewhere in the file, so that a time by it may be in two places."""
         container = container_of(stream)
-        if self._reopen is None or not container.format.flags & TIMES_MAY_JUMP:
+        if self._reopen is None or not may_jump(container):
             return False
         key = container.name, container.size
         if key not in _clock_is_set:
