@@ -58,13 +58,13 @@ except StreamcamError as e:
 
 def test_a_lost_camera_is_told_of_once(free_port: int) -> None:
     url = f"rtsp://127.0.0.1:{free_port}/live"
-    done = streamcam("run", url, "--model", "imagenet", "--bind", "none", "--seconds", "2")
+    done = streamcam("run", url, "--model", "imagenet", "--bind", "none", "--seconds", "3")
     assert done.stderr.count("127.0.0.1 lost: cannot open") == 1, done.stderr
 
 
 @pytest.mark.parametrize(("transport", "words"), [("tcp", "that way"), ("smoke", "'auto', 'tcp', 'udp' or 'http'")])
 def test_the_way_of_rtsp_is_an_option(free_port: int, transport: str, words: str) -> None:
-    command = ["run", f"rtsp://127.0.0.1:{free_port}/live", "--rtsp-transport", transport, "--seconds", "2"]
+    command = ["run", f"rtsp://127.0.0.1:{free_port}/live", "--rtsp-transport", transport, "--seconds", "3"]
     with rtsp_server(free_port, "--transport", "udp"):
         done = streamcam(*command, "--model", "imagenet", "--bind", "none")
     assert words in done.stderr

