@@ -151,7 +151,7 @@ def test_rgb_of_limited_range_is_expanded(tmp_path: Path, codec: str) -> None:
 
 @pytest.mark.parametrize(
     ("matrix", "primaries", "nearest"),
-    [(10, 9, 9), (11, 9, 9), (12, 1, 1), (12, 9, 9), (13, 1, 1), (14, 9, 9), (12, 2, 6)],
+    [(10, 9, 9), (11, 9, 9), (12, 1, 1), (12, 9, 9), (12, 7, 7), (13, 1, 1), (13, 6, 7), (14, 9, 9), (12, 2, 6)],
 )
 def test_a_matrix_that_is_not_known_is_taken_for_the_nearest(
     tmp_path: Path, matrix: int, primaries: int, nearest: int, caplog: pytest.LogCaptureFixture
