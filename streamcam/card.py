@@ -114,14 +114,19 @@ def to_rgb(
 
 def _tone_mapped(values: Tensor, transfer: int, primaries: int) -> Tensor:
     """R, G and B of HDR, float32 [3,H,W], 0–255 → of SDR, uint8, as `colour.tone_mapped` has it."""
-    lights, shown = (
-        torch.from_numpy(t.astype(np.float32)).to(values.device) for t in (colour.light(transfer), colour.shown())
-    )
+    lights, shown = _tone_tables(transfer, values.device)
     light = lights[(values * 257).round().clamp(0, 65535).int()]
     if primaries == colour.BT2020:
         rows = colour.TO_BT709.tolist()
         light = torch.stack([r * light[0] + g * light[1] + b * light[2] for r, g, b in rows])
     return shown[light.round().clamp(0, 65535).int()].to(torch.uint8)
+
+
+@lru_cache(maxsize=16)
+def _tone_tables(transfer: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """float32 [65536] each: value → light, and light → SDR's value."""
+    lights, shown = (torch.from_numpy(t.astype(np.float32)) for t in (colour.light(transfer), colour.shown()))
+    return lights.to(device), shown.to(device)
 
 
 def _to_bytes(values: Tensor) -> Tensor:

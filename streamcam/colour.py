@@ -30,6 +30,8 @@ LUMA = {
 """Shares of red and blue in Y, by the matrix."""
 NEAREST = {10: BT2020, 11: BT2020, 14: BT2020, 15: BT2020, 16: YCGCO, 17: YCGCO}
 """What stands in for a matrix that nothing here can undo: BT.2020's constant luminance, ICtCp and their like."""
+FOLLOWS = {BT709: BT709, 4: 4, 5: BT709, 6: 7, 7: 7, BT2020: BT2020}
+"""The matrix that follows from primaries, or is near to it; those of BT.601 do not give BT.601's matrix."""
 
 REFERENCE_WHITE = 203.0
 """HDR's diffuse white, in cd/m² (ITU-R BT.2408): what becomes SDR's white."""
@@ -55,8 +57,8 @@ def matrix_for(said: int, primaries: int, width: int, height: int) -> int:
     """The matrix to convert by, out of `LUMA`, `GBR` and `YCGCO`; the nearest where a video's own is none of them."""
     if said in (*LUMA, GBR, YCGCO):
         return said
-    if said in (DERIVED, 13) and primaries in LUMA:  # it follows from the primaries
-        return primaries
+    if said in (DERIVED, 13) and primaries in FOLLOWS:
+        return FOLLOWS[primaries]
     return NEAREST.get(said, usual_matrix(width, height))
 
 
@@ -80,6 +82,7 @@ def weights(matrix: int, *, full_range: bool) -> npt.NDArray[np.float64]:
     return np.column_stack([turn, -turn @ zero])
 
 
+@cache
 def expanded(bits: int, *, full_range: bool) -> npt.NDArray[np.uint8]:
     """uint8 [2**bits]: what each value of a grey, or of R, G or B, is on a scale of 0–255."""
     values = np.arange(2**bits)

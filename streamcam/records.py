@@ -103,7 +103,7 @@ class Frame:
     """One picture of one camera, and when it was taken."""
 
     image: Picture | None
-    """uint8 [H,W,3], RGB, 0–255. None where a message brought the frame's particulars without its pixels."""
+    """uint8 [H,W,3], RGB, 0–255, upright, of square pixels. None where a message brought only its particulars."""
     index: int
     """Running number of the frame in its source, over all sessions, from 0."""
     pts_s: float

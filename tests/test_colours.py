@@ -13,6 +13,7 @@ import psutil
 import pytest
 from support.write_planes import write_planes
 
+from streamcam.errors import StreamcamError
 from streamcam.nvdec import on_card
 from streamcam.records import Image
 from streamcam.sources import open_source
@@ -150,7 +151,7 @@ def test_rgb_of_limited_range_is_expanded(tmp_path: Path, codec: str) -> None:
 
 @pytest.mark.parametrize(
     ("matrix", "primaries", "nearest"),
-    [(10, 9, 9), (11, 9, 9), (12, 1, 1), (12, 9, 9), (13, 1, 1), (14, 9, 9), (12, 2, 6)],
+    [(10, 9, 9), (11, 9, 9), (12, 1, 1), (12, 9, 9), (12, 7, 7), (13, 1, 1), (13, 6, 7), (14, 9, 9), (12, 2, 6)],
 )
 def test_a_matrix_that_is_not_known_is_taken_for_the_nearest(
     tmp_path: Path, matrix: int, primaries: int, nearest: int, caplog: pytest.LogCaptureFixture
@@ -303,3 +304,9 @@ def test_a_source_has_one_converter_on_the_thread_that_reads(tmp_path: Path) -> 
         pictures = [converter.image(frame) for frame in decoded * 10]
         assert psutil.Process().num_threads() <= before
     assert len({picture.ctypes.data for picture in pictures}) == 20
+
+
+def test_a_file_of_such_a_format_is_not_called_damaged(tmp_path: Path) -> None:
+    path = write_planes(tmp_path / "a.nut", [3], layout="rgb4", codec="rawvideo")
+    with pytest.raises(StreamcamError, match=r"^cannot show .*a\.nut: FFmpeg does not convert rgb4$"):
+        read(path)

@@ -31,6 +31,8 @@ class ToRgb:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self.refused: str | None = None
+        """Why a picture could not be converted, if ever one could not."""
         self._scaler = VideoReformatter()  # one for all: PyAV keeps some 15 MB for each that lives
         self._stream: VideoStream | None = None
         self._coded_aspect: Any = None
@@ -49,7 +51,8 @@ class ToRgb:
         try:
             image = self._converted(decoded)
         except FAILURES:
-            self._tell(f"its pictures cannot be shown: FFmpeg does not convert {decoded.format.name}")
+            self.refused = f"FFmpeg does not convert {decoded.format.name}"
+            self._tell(f"its pictures cannot be shown: {self.refused}")
             raise
         return upright(image, orientation_in(decoded))
 

@@ -207,6 +207,8 @@ class VideoSource:
                 self._let_go()
                 if self.live and not self._wait_for_next_try(stop):
                     return
+        if self._index == 0 and self._to_rgb.refused and not stop.is_set():
+            raise StreamcamError(f"cannot show {self.shown}: {self._to_rgb.refused}")
         if self._index == 0 and not stop.is_set():
             raise StreamcamError(self._why_nothing())
 
