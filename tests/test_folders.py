@@ -1,6 +1,7 @@
 """Folders of clips: what people mean by them, and what is said where that is not clear."""
 
 import errno
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -302,3 +303,15 @@ def test_a_folder_that_may_not_be_read_is_named(pool: Pool, tmp_path: Path, monk
 
     monkeypatch.setattr(Path, "iterdir", refused)
     assert f"cannot read the folder {tmp_path / 'a'}: Permission denied" in refusal(tmp_path)
+
+
+def test_names_that_are_not_text_are_no_obstacle_or_named(pool: Pool, tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff\xfe.mp4")
+    paths = pool.put(tmp_path, *(f"{name}/{i}.mp4" for name in "ab" for i in range(2)), f"a/{odd}", "b/\x1b[2J.mp4")
+    dataset = read(tmp_path)
+    assert {clip.path for clip in (*dataset.train, *dataset.val)} == set(paths)
+    (tmp_path / "b" / os.fsdecode(b"\xff.txt")).touch()
+    (tmp_path / "b" / "\x1b[2J.txt").touch()
+    assert read(tmp_path).notes == ("left out, no videos: 2 files: b/\\x1b[2J.txt, b/\\udcff.txt",)
+    pool.put(tmp_path, f"{odd}/1.mp4")
+    assert "cannot be the name of a class: it is not text of one line" in refusal(tmp_path)

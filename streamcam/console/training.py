@@ -1,7 +1,6 @@
 """What `streamcam record` and `train` show."""
 
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -14,9 +13,6 @@ from streamcam.text import short
 from streamcam.train.collect import Moment
 from streamcam.train.dataset import Dataset
 from streamcam.train.loop import Epoch
-
-MOST_CLASSES = 20
-"""So many are listed; beyond that nobody would read them."""
 
 
 class Training:
@@ -34,15 +30,7 @@ class Training:
 
     def found(self, dataset: Dataset) -> None:
         """What there is to learn from, before it begins."""
-        learnt, checked = (
-            Counter(label for clip in clips for label in clip.labels) for clips in (dataset.train, dataset.val)
-        )
-        classes = [f"{name} {learnt[i]} + {checked[i]}" for i, name in enumerate(dataset.classes)]
-        more = f", and {len(classes) - MOST_CLASSES} more" if len(classes) > MOST_CLASSES else ""
-        self.say(
-            f"{len(classes)} classes, {len(dataset.train)} clips to learn from + {len(dataset.val)} to check with: "
-            f"{', '.join(classes[:MOST_CLASSES])}{more}"
-        )
+        self.say(dataset.summary)
 
     def say(self, line: str) -> None:
         """A line for people."""

@@ -9,13 +9,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from threading import Event
 
-from streamcam.errors import StreamcamError
+from streamcam.errors import StreamcamError, printable
 from streamcam.sources import open_source
 from streamcam.train.division import apart, divide
 from streamcam.train.folders import folder_rows
 from streamcam.train.labels import clips_of, digest_of, merged
 from streamcam.train.rows import LabelledClip, Row, counted, few
 from streamcam.train.table import require_files, table_rows
+
+MOST_CLASSES = 20
+"""The summary lists so many; beyond that nobody would read them."""
 
 SPLITS = ("train", "val")
 
@@ -29,6 +32,19 @@ class Dataset:
     val: tuple[LabelledClip, ...]
     notes: tuple[str, ...]
     """What was left out, and what else people should know of how the data were read; a line each."""
+
+    @property
+    def summary(self) -> str:
+        """What there is, in a line for people."""
+        learnt, checked = (
+            Counter(label for clip in clips for label in clip.labels) for clips in (self.train, self.val)
+        )
+        classes = [f"{name} {learnt[i]} + {checked[i]}" for i, name in enumerate(self.classes)]
+        more = f" and {len(classes) - MOST_CLASSES} more" if len(classes) > MOST_CLASSES else ""
+        return (
+            f"{len(classes)} classes, {counted(len(self.train), 'clip')} to learn from + {len(self.val)} to check "
+            f"with: {', '.join(classes[:MOST_CLASSES])}{more}"
+        )
 
     @property
     def digest(self) -> str:
@@ -83,7 +99,7 @@ def read_dataset(
         _require_every_class(train, classes, data, [*_skipped(unread), *_shared(shared)])
     if not train or not val:
         raise StreamcamError(f"{data}: {len(train) + len(val)} clips are too few to learn from and to check with")
-    return Dataset(classes, tuple(train), tuple(val), (*notes, *_unchecked(train, val, classes)))
+    return Dataset(classes, tuple(train), tuple(val), tuple(map(printable, (*notes, *_unchecked(train, val, classes)))))
 
 
 def _skipped(unread: Mapping[Path, str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Clips to learn from, and others to check with that share nothing with them."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def _place(clip: LabelledClip, root: Path, *, stretch: bool = False) -> float:
     """0–1, by chance and always the same: of a file, or of a stretch of it."""
     path = clip.path.relative_to(root) if clip.path.is_relative_to(root) else clip.path
     text = f"{path.as_posix()} {clip.start_s}" if stretch else path.as_posix()
-    return int.from_bytes(hashlib.sha256(text.encode(errors="surrogateescape")).digest()[:8]) / 2**64
+    return int.from_bytes(hashlib.sha256(os.fsencode(text)).digest()[:8]) / 2**64
 
 
 def _share_of(alike: Sequence[LabelledClip], val_share: float, root: Path) -> set[LabelledClip]:

@@ -127,9 +127,12 @@ def require_classes(rows: Sequence[Row], data: Path, hint: str, *, known: bool) 
         known: whether the classes are those of a checkpoint, whose names may be nearly the same.
 
     Raises:
-        StreamcamError: there is one class alone, or two whose names are nearly the same.
+        StreamcamError: there is one class alone, two whose names are nearly the same, or one that has no proper name.
     """
     labels = Counter(row.label for row in rows)
+    for label in labels:
+        if any(unicodedata.category(c) in ("Cc", "Cs") for c in label):
+            raise StreamcamError(f"{data}: {label!r} cannot be the name of a class: it is not text of one line")
     alike: dict[str, list[str]] = {}
     for label in sorted(labels):
         alike.setdefault(folded(label), []).append(label)
