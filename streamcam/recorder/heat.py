@@ -1,6 +1,5 @@
 """Heat → arrays."""
 
-import errno
 import io
 import os
 import shutil
@@ -130,8 +129,9 @@ class _Column:
         self._write(_header(row, self._rows))
 
     def _write(self, content: bytes) -> None:
-        if (self._file.write(content) or 0) < len(content):  # what is left of a disk that is full
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left = memoryview(content)
+        while left:  # a disk that is full takes a part, and then says why not the rest
+            left = left[self._file.write(left) :]
 
     def close(self) -> None:
         self._file.close()
