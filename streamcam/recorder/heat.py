@@ -64,8 +64,10 @@ class HeatRecorder(FileSink):
     def _describe(self, transform: Transform) -> None:
         self._transform = transform
         self._folder.mkdir(exist_ok=True)
-        np.save(self._folder / "transform.npy", np.array(edges(transform)))
-        np.save(self._folder / "labels.npy", np.array(self._labels))
+        for name, array in (("transform", np.array(edges(transform))), ("labels", np.array(self._labels))):
+            content = io.BytesIO()  # NumPy would not say why a file cannot be written
+            np.save(content, array)
+            (self._folder / f"{name}.npy").write_bytes(content.getvalue())
 
     def _column(self, name: str) -> "_Column":
         if name not in self._columns:
