@@ -206,7 +206,10 @@ def test_a_network_that_pools_several_maps_keeps_them_apart(tiny_framewise: CamM
         torch.testing.assert_close(a, b, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("precision", "has_bf16", "expected"), [("auto", True, "bf16"), ("auto", False, "fp32")])
+@pytest.mark.parametrize(
+    ("precision", "has_bf16", "expected"),
+    [pytest.param("auto", True, "bf16", marks=NEEDS_BF16), ("auto", False, "fp32")],
+)
 def test_auto_precision_follows_the_processor(
     tiny: CamModel, monkeypatch: pytest.MonkeyPatch, precision: str, has_bf16: bool, expected: str
 ) -> None:
