@@ -26,6 +26,7 @@ from motion_render import CELL, Studio
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from streamcam.engines.device import cpu_has_bf16
 from streamcam.models import motion
 from streamcam.models.motion import LABELS
 
@@ -84,7 +85,8 @@ class Network(nn.Module):
         changes, *layers, gate = self.features
         # In half precision a picture is rounded more coarsely than it changes: only what comes after is.
         x = changes((frames - self.mean) / self.std).contiguous(memory_format=torch.channels_last_3d)
-        with torch.autocast(x.device.type, torch.bfloat16):
+        native = x.device.type != "cpu" or cpu_has_bf16()
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=native):
             for layer in layers:
                 x = layer(x)
         drift = torch.einsum("ck,nklhw->nclhw", self.drift.weight, x.float()) + self.drift.bias.view(1, 4, 1, 1, 1)

@@ -303,6 +303,7 @@ def test_small_things_may_shout() -> None:
     assert loudness(heat)[-1] < 5
 
 
+@pytest.mark.slow
 def test_pretraining_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     from pretrain_motion import Settings, train
     from safetensors.torch import load_file

@@ -18,7 +18,7 @@ from torch import nn
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines import make_engine, make_runner, require_device
-from streamcam.engines.device import usable_cores
+from streamcam.engines.device import cpu_has_bf16, usable_cores
 from streamcam.engines.openvino import OpenVinoFeatures
 from streamcam.errors import StreamcamError
 from streamcam.models import CamModel, ModelSpec, load_model
@@ -28,6 +28,7 @@ from streamcam.sources import open_source
 
 pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="needs the extra openvino")
 
+NEEDS_BF16 = pytest.mark.skipif(not cpu_has_bf16(), reason="needs a processor that multiplies bfloat16")
 REAL = ("imagenet", "motion", "r3d_18", "mobilenet_v3_small")
 
 
@@ -65,7 +66,7 @@ def test_a_model_says_on_openvino_what_it_says_on_pytorch(name: str) -> None:
     torch.testing.assert_close(ours.logits, torchs.logits, atol=1e-4 * size, rtol=0)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=NEEDS_BF16)])
 def test_the_heat_pools_to_the_logits_in_every_precision(tiny: CamModel, precision: str) -> None:
     engine = make_engine(tiny, device="openvino", precision=precision, top_k=2)
     for heat in engine.infer(clips(tiny)[:3]):
@@ -74,6 +75,7 @@ def test_the_heat_pools_to_the_logits_in_every_precision(tiny: CamModel, precisi
         assert pooled == pytest.approx(heat.logits[heat.classes], abs=1e-4)
 
 
+@NEEDS_BF16
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["imagenet", "motion"])
 def test_bf16_is_off_by_no_more_than_3_percent_of_the_largest_logit(name: str) -> None:
@@ -172,6 +174,7 @@ def test_what_auto_streams_on_openvino_is_window(hop: int) -> None:
             assert_same(heat, expected, atol=1e-5 * float(np.abs(expected.cube).max()))
 
 
+@NEEDS_BF16
 @pytest.mark.parametrize("name", ["motion", "strided"])
 def test_in_bf16_a_streams_heat_pools_to_its_logits_and_is_not_far_off(name: str) -> None:
     model, slices = small(name), {}
@@ -203,7 +206,10 @@ def test_a_network_that_pools_several_maps_keeps_them_apart(tiny_framewise: CamM
         torch.testing.assert_close(a, b, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("precision", "has_bf16", "expected"), [("auto", True, "bf16"), ("auto", False, "fp32")])
+@pytest.mark.parametrize(
+    ("precision", "has_bf16", "expected"),
+    [pytest.param("auto", True, "bf16", marks=NEEDS_BF16), ("auto", False, "fp32")],
+)
 def test_auto_precision_follows_the_processor(
     tiny: CamModel, monkeypatch: pytest.MonkeyPatch, precision: str, has_bf16: bool, expected: str
 ) -> None:

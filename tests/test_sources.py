@@ -312,13 +312,16 @@ def test_frames_that_queued_up_are_dropped_and_counted(free_port: int) -> None:
 
 
 def test_mjpeg_over_http_is_live_and_timed_by_arrival() -> None:
-    with mjpeg_server() as host, stop_after(15) as stop, closing(open_source(f"http://{host}/video")) as source:
+    """Of 10 frames a second, where FFmpeg would make 25 of it."""
+    with mjpeg_server(fps=10) as host, stop_after(15) as stop, closing(open_source(f"http://{host}/video")) as source:
+        began_s = time.monotonic()
         frames = list(itertools.islice(source.frames(stop), 15))
+        passed_s = time.monotonic() - began_s
         assert source.live
     assert {f.image.shape for f in frames if f.image is not None} == {(mjpeg.HEIGHT, mjpeg.WIDTH, 3)}
     times_s = times_of(frames)[2:]  # the first two were read together when the stream was opened
     assert increases(times_s)
-    assert np.median(np.diff(times_s)) == pytest.approx(1 / mjpeg.FPS, rel=0.4)
+    assert 0.6 * 12 / 10 <= times_s[-1] - times_s[0] <= passed_s
 
 
 def test_an_http_login_is_used_and_never_shown() -> None:
