@@ -1,5 +1,6 @@
 """Batches from processes that decode; and what is said when one of them dies."""
 
+import gc
 import multiprocessing
 import os
 import re
@@ -44,7 +45,8 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         try:
             _make_locks(self._workers)
-            batches = iter(self._loader)
+            with _nothing_to_free():
+                batches = iter(self._loader)
         except (OSError, ImportError) as e:  # no process, semaphore or file handle to be had
             raise StreamcamError(f"cannot start processes that decode ({e}): try --workers 0") from e
         for columns in batches:
@@ -54,6 +56,20 @@ class Batches:
 def _make_locks(workers: int) -> None:
     """As many as PyTorch needs and some more: where there is no room for them, what it has half made complains."""
     _ = [multiprocessing.Lock() for _ in range(16 + 4 * workers if workers else 0)]
+
+
+@contextmanager
+def _nothing_to_free() -> Iterator[None]:
+    """Let a process that is forked here leave alone what its parent has left.
+
+    A decoder has threads, which a fork does not have: whoever frees it there waits for them for ever.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _collate(parts: list[Batch]) -> list[npt.NDArray[np.generic]]:
