@@ -8,7 +8,7 @@ from conftest import FakeSource, make_frame
 
 from streamcam.errors import StreamcamError
 from streamcam.train.collect import Moment, collect
-from streamcam.train.dataset import _folder_rows
+from streamcam.train.folders import folder_rows
 
 
 def length_s(path: Path) -> float:
@@ -52,5 +52,5 @@ def test_a_clip_that_was_never_completed_is_neither_replaced_nor_learnt_from(tmp
     frames = [make_frame(i) for i in range(40)]
     assert collect(FakeSource(frames), tmp_path / "wave", count=1, seconds=1.0, pause_s=0.5)[0].name == "0003.mp4"
     assert left.read_bytes() == before
-    rows = _folder_rows(tmp_path)
+    rows = folder_rows(tmp_path, known=True).rows
     assert sorted(row.path.name for row in rows if row.label == "wave") == ["0001.mp4", "0003.mp4"]

@@ -284,12 +284,12 @@ def test_a_run_on_a_card_is_that_of_the_host_and_no_memory_is_lost(tmp_path: Pat
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_the_command_line_says_so_in_one_line_and_goes_on() -> None:
-    options = ["--decode", "cuda", "--bind", "none", "--as-fast-as-possible", "--max-frames", "20"]
+    options = ["--decode", "cuda", "--bind", "none", "--as-fast-as-possible", "--max-frames", "80"]
     done = streamcam("run", "sample", *options)
     assert done.returncode == 0, done.stderr
     told = [line for line in done.stderr.splitlines() if "decod" in line]
     assert told == ["decoding on the CPU: --decode cuda is for networks that run on --device cuda"]
-    assert "20 frames" in done.stdout
+    assert "80 frames" in done.stdout
 
 
 def a_decoder() -> CardDecoder:

@@ -407,7 +407,7 @@ def test_a_killed_run_leaves_a_recording_that_plays_and_the_next_one_keeps_it(tm
     assert times[-1][0] >= 1.5
     before = part.read_bytes()
     outputs = ["--record", "o.mp4", "--save-heat", "h.npz"]
-    done = streamcam("run", *LIVE, *outputs, "--max-frames", "5", cwd=tmp_path)
+    done = streamcam("run", *LIVE, *outputs, "--max-frames", "15", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "a run that did not end had recorded there, too: it is o.part-1.mp4 now" in done.stderr
     assert {"o.mp4", "o.part-1.mp4", "h-1.part"} <= {p.name for p in tmp_path.iterdir()}

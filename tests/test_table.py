@@ -151,9 +151,9 @@ def test_files_that_are_not_there_are_named_together(folder: Path) -> None:
         folder, "\n".join(["path,label", *lines, "a.mp4,nod", "b.mp4,nod", "sub/c.mp4,wave", "sub/d.mp4,wave"])
     )
     few = ", ".join(f"{folder}/{i}.mp4" for i in range(3))
-    assert dataset.notes == (f"skipped 5 files: No such file or directory: {few} and 2 more",)
+    assert dataset.notes == (f"skipped 5 files: no such file: {few} and 2 more",)
     message = refusal(folder, "path,label\na.mp4,nod\nb.mp4,nod\nx.mp4,wave\n")
-    assert f"no clip of class 'wave' to learn from can be read (skipped {folder}/x.mp4: No such file" in message
+    assert f"no clip of class 'wave' to learn from can be read (skipped {folder}/x.mp4: no such file" in message
 
 
 def test_sides_are_known_in_any_words(folder: Path) -> None:

@@ -267,12 +267,13 @@ def test_a_file_is_as_long_as_its_pictures(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["mkv", "webm", "ts"])
 def test_training_takes_all_of_a_clip_whose_sound_goes_on(tmp_path: Path, kind: str) -> None:
-    for number in range(2):
-        (tmp_path / "red").mkdir(exist_ok=True)
-        with_sound(tmp_path / "red" / f"{number}.{kind}")
+    for number in range(4):  # four lengths of sound: equal files would be one clip
+        folder = tmp_path / ("red", "blue")[number % 2]
+        folder.mkdir(exist_ok=True)
+        with_sound(folder / f"{number}.{kind}", sound_s=(0.0, 3.0 + number / 4))
     dataset = read_dataset(tmp_path, need_s=0.3, val_share=0.5)
-    assert [clip.end_s for clip in (*dataset.train, *dataset.val)] == pytest.approx([1.6, 1.6], abs=0.09)
-    assert dataset.skipped == ()
+    assert [clip.end_s for clip in (*dataset.train, *dataset.val)] == pytest.approx([1.6] * 4, abs=0.09)
+    assert dataset.notes == ()
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "webm", "ts", "mov"])

@@ -1,6 +1,5 @@
 """The command line: options → config → the piece that does it."""
 
-import io
 import signal
 import sys
 from collections.abc import Callable
@@ -55,19 +54,11 @@ def _options(
     """What holds for all commands."""
 
 
-def _spell_what_cannot_be_encoded() -> None:
-    """A terminal that knows ASCII alone, or a name that is not text, is no reason to fail after the work is done."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
 def main() -> NoReturn:
     """Run a command; what the user can mend is said in one line, with exit code 2, what a new process can with 70."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     guard_outlets()
     hide_passwords()
-    _spell_what_cannot_be_encoded()
     try:
         code = app(standalone_mode=False)  # a command gives None; Ctrl-C comes out as 130
         sys.stdout.flush()

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import Any, TextIO, TypeVar, cast
 
 from streamcam.errors import StreamcamError
@@ -60,9 +61,15 @@ class _Complaints(_Output):
 
 
 def guard_outlets() -> None:
-    """Let standard output fail in one line, and standard error in none; what is closed goes nowhere."""
+    """Let standard output fail in one line, and standard error in none; what is closed goes nowhere.
+
+    What a terminal has no letters for is spelt out: after the work is done, that is no reason to fail.
+    """
     for name, guarded in (("stdout", _Output), ("stderr", _Complaints)):
         stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        if isinstance(stream, TextIOWrapper):
+            with suppress(OSError):  # of a descriptor that became another one since
+                stream.reconfigure(errors="backslashreplace")
         setattr(sys, name, cast(TextIO, guarded(stream)))
 
 

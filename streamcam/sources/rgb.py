@@ -42,6 +42,10 @@ class ToRgb:
         """What comes from now on is this stream's."""
         self._stream, self._coded_aspect = stream, stream.codec_context.sample_aspect_ratio
 
+    def end(self) -> None:
+        """Nothing more comes of it: its decoder, whose threads live as long as it is known here, may go."""
+        self._stream = None
+
     def image(self, decoded: VideoFrame) -> Image:
         """uint8 [H,W,3], upright; its pixels are as square as they came.
 

@@ -246,6 +246,7 @@ class VideoSource:
 
     def _let_go(self) -> None:
         self._reader = None
+        self._to_rgb.end()
         if self._container is not None:
             self._container.close()
             self._container = None

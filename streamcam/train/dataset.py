@@ -146,7 +146,8 @@ def _look_into(
         try:
             lengths_s[path] = _length_s(path)
         except StreamcamError as e:
-            unread[path] = str(e).replace(str(path), "it")  # several may have the same reason
+            # Without the name, as several may have the same reason.
+            unread[path] = str(e).replace(str(path), "it") if path.exists() else "no such file"
     return lengths_s, unread
 
 
