@@ -225,6 +225,19 @@ def test_auto_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -
         pick_precision("fp8", torch.device("cpu"))
 
 
+@pytest.mark.parametrize("precision", ["auto", "bf16"])
+def test_a_clip_of_one_frame_is_computed_from_what_was_written(tiny: CamModel, precision: str) -> None:
+    clip_format = replace(tiny.spec.clip_format, length=1)
+    model = tiny.with_spec(replace(tiny.spec, clip_format=clip_format))
+    frames = np.random.default_rng(0).integers(0, 255, (1, 3, *clip_format.crop), dtype=np.uint8)
+    expected = make_engine(model, name="window", device="cpu", precision="fp32").runner.run([frames]).logits
+    runner = make_engine(model, name="window", device="cpu", precision=precision).runner
+    for _ in range(20):
+        for count in (64, 500, 4096, 12_288):  # what a convolution may find in memory that it is given
+            torch.full((count,), float("nan"), dtype=torch.bfloat16)
+        assert torch.allclose(runner.run([frames]).logits, expected, atol=0.02)
+
+
 @pytest.mark.parametrize(
     ("flags", "capability", "expected"),
     [

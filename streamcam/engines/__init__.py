@@ -88,7 +88,11 @@ def make_runner(model: CamModel, *, device: str = "auto", precision: str = "auto
     if device == openvino.NAME:
         return OpenVinoRunner(model, pick_openvino_precision(precision, model))
     chosen = pick_device(device)
-    return Runner(model, chosen, pick_precision(precision, chosen, half=model.spec.half))
+    picked = pick_precision(precision, chosen, half=model.spec.half)
+    if picked == "bf16" and chosen.type == "cpu" and not model.spec.framewise and model.spec.clip_format.length == 1:
+        # For a single frame, oneDNN's bfloat16 convolutions of clips read memory that nobody wrote (PyTorch 2.14).
+        picked = "fp32"
+    return Runner(model, chosen, picked)
 
 
 def _where(model: CamModel, device: str, precision: str) -> str:
