@@ -138,7 +138,7 @@ class RunConfig(_Strict):
     )
     levels: str | None = Field(
         None,
-        description="grey video of more than 8 bits, as of thermal cameras: LOW:HIGH, the values that become black and "
+        description="grey of more than 8 bits, as of thermal cameras: LOW:HIGH, the values that become black and "
         "white; or auto, which follows slowly",
     )
     window: int | None = Field(None, ge=1, le=1024, description="frames in a clip; by default the model's own")

@@ -36,8 +36,6 @@ class CardDecoder:
                 device.type, device=str(device.index or 0), allow_software_fallback=True, is_hw_owned=True
             )
             CodecContext.create("h264", "r", hwaccel=self.hwaccel)
-        except TypeError as e:
-            raise StreamcamError("it takes PyAV 17 or newer (pip install 'streamcam[nvdec]')") from e
         except (av.error.FFmpegError, OSError, NotImplementedError) as e:
             raise StreamcamError(
                 f"{device} gives no decoder (is libnvcuvid there? A container needs NVIDIA_DRIVER_CAPABILITIES=video)"

@@ -2,6 +2,7 @@
 
 import glob
 import io
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,10 @@ import PIL.ImageCms
 
 from streamcam.errors import StreamcamError
 from streamcam.files import complete_or_absent
+from streamcam.levels import Grader
 from streamcam.records import Image
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset(
     {
@@ -96,18 +100,22 @@ class _UnfitError(Exception):
     """A picture that Pillow can read, and whose values could only be guessed at."""
 
 
-def read_picture(path: Path) -> Image:
+def read_picture(path: Path, *, levels: str | None = None) -> Image:
     """uint8 [H,W,3], sRGB, upright; the first picture of a file that holds several.
 
     Transparent ones lie on white (on black where what is seen of them is as good as white), deep ones are scaled to 8
     bits, and an embedded colour profile is applied.
+
+    Args:
+        path: the file.
+        levels: of grey of 16 bits, `low:high`, which become 0 and 255, or `auto`: by each picture's own values.
 
     Raises:
         StreamcamError: it cannot be read, or has over 179 million pixels; the message says why.
     """
     try:
         with _opened(path) as picture:
-            return _decoded(picture)
+            return _decoded(picture, levels)
     except Exception as e:  # whatever a hostile file makes of Pillow's many readers
         raise StreamcamError(f"cannot read {path}: {_why_not(path, e)}") from e
 
@@ -171,13 +179,13 @@ def _what_else(path: Path) -> str:
     return "not a picture that can be read" if head else "it is empty"
 
 
-def _decoded(picture: PIL.Image.Image) -> Image:
+def _decoded(picture: PIL.Image.Image, levels: str | None) -> Image:
     _require_plain(picture)
     region = _first_region(picture)
     _mend_key(picture)
     picture.load()
     profile, turn = picture.info.get("icc_profile"), TURNS.get(_orientation(picture))
-    plain = _in_eight_bits(picture)
+    plain = _in_eight_bits(picture, levels)
     if region is not None:
         plain = _nothing_around(plain, region)
     if plain.has_transparency_data:
@@ -228,8 +236,17 @@ def _orientation(picture: PIL.Image.Image) -> int:
         return 1
 
 
-def _in_eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
+@cache
+def _tell_that_depth_is_lost(white: int) -> None:
+    """Once for all pictures of a kind."""
+    log.warning("grey up to %d is scaled to 8 bits: --levels low:high, or auto, says which values count", white)
+
+
+def _in_eight_bits(picture: PIL.Image.Image, levels: str | None) -> PIL.Image.Image:
     """The same in a mode with 8 bits for each value; Pillow's own conversion would cut deep values off at 255."""
+    is_deep = picture.mode.startswith("I") and getattr(picture, "tag_v2", {}).get(BITS, (16,))[0] == 16
+    if levels is not None and not is_deep:
+        raise _UnfitError("--levels is for grey of 16 bits: leave it out for this one")
     if not picture.mode.startswith(("I", "F")):
         return picture
     values, white = np.asarray(picture), 1
@@ -238,7 +255,11 @@ def _in_eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
         values, white = values.view(np.uint32) if bits == 32 else values, 2**bits - 1
     elif not (values.min() >= 0 and values.max() <= 1):  # also where one is not a number
         raise _UnfitError("its values are floating point and not all between 0 and 1: scale them, or save it as PNG")
-    grey = np.rint(values * (255 / white)).astype(np.uint8)
+    if levels is None:
+        _tell_that_depth_is_lost(white)
+        grey = np.rint(values * (255 / white)).astype(np.uint8)
+    else:
+        grey = Grader(levels).image(values.astype(np.uint16), 0.0)[..., 0]
     if getattr(picture, "tag_v2", {}).get(PHOTOMETRIC) == 0:
         grey = 255 - grey
     deep = PIL.Image.fromarray(grey)

@@ -34,7 +34,7 @@ ALLOWED = {
     "localise": {"records"},
     "render": {"records", "errors", "localise", "text"},
     "sheet": {"records", "errors", "text"},
-    "pictures": {"records", "errors", "files"},
+    "pictures": {"records", "errors", "files", "levels"},
     "parts": {"records"},
     "wire": {"records", "parts"},
     "keys": {"errors"},
@@ -56,8 +56,8 @@ ALLOWED = {
         *("recorder", "pictures", "text"),
     },
     "explain": {
-        *("records", "errors", "files", "clips", "cam", "sources", "models", "engines", "localise", "render", "sheet"),
-        *("pipeline", "recorder", "live", "pictures", "fruitless"),
+        *("levels", "records", "errors", "files", "clips", "cam", "sources", "models", "engines", "localise", "render"),
+        *("sheet", "pipeline", "recorder", "live", "pictures", "fruitless"),
     },
     "evaluate": {
         *("records", "errors", "files", "localise", "clips", "cam", "models", "engines", "sources", "render", "sheet"),

@@ -9,13 +9,16 @@ from threading import Event
 import av
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 import pytest
 from support.commands import complaint
 from support.streams import Video, turn_round, write_streams
 
+from streamcam import pictures
 from streamcam.config import make_config
 from streamcam.errors import StreamcamError
 from streamcam.levels import Grader, Levels, Range, grey, parse_levels
+from streamcam.pictures import read_picture
 from streamcam.sources import once, open_source
 
 Values = npt.NDArray[np.uint16]
@@ -187,3 +190,36 @@ def test_commands_say_what_is_wrong_in_one_line(tmp_path: Path) -> None:
     assert "no video stream 3" in complaint("explain", colour, "-o", tmp_path / "out", "--video-stream", 3)
     assert "leave out --sound-stream" in complaint("explain", colour, "-o", tmp_path / "out", "--sound-stream", 0)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.tif", "x.pgm"])
+def test_stills_are_graded_as_well(tmp_path: Path, name: str) -> None:
+    values = ramp(7000, 9500)
+    PIL.Image.fromarray(values).save(tmp_path / name)
+    graded = read_picture(tmp_path / name, levels="7000:9500")
+    expected = np.rint((values.astype(float) - 7000) * 255 / 2500)
+    assert np.abs(graded[..., 0] - expected).max() <= 1
+    assert (graded == graded[..., :1]).all()
+    auto = read_picture(tmp_path / name, levels="auto")
+    assert auto.min() == 0
+    assert auto.max() == 255
+
+
+def test_stills_without_levels_are_scaled_and_that_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pictures._tell_that_depth_is_lost.cache_clear()
+    PIL.Image.fromarray(ramp(0, 65535)).save(tmp_path / "x.png")
+    for _ in range(2):
+        assert read_picture(tmp_path / "x.png").max() == 255
+    assert [r.message for r in caplog.records] == [
+        "grey up to 65535 is scaled to 8 bits: --levels low:high, or auto, says which values count"
+    ]
+
+
+def test_levels_for_stills_in_colour_are_refused(tmp_path: Path) -> None:
+    PIL.Image.new("RGB", (9, 9)).save(tmp_path / "x.png")
+    with pytest.raises(StreamcamError, match="--levels is for grey of 16 bits"):
+        read_picture(tmp_path / "x.png", levels="1:2")
+    said = complaint("image", "x.png", "-o", "out", "--levels", "9:2", cwd=tmp_path)
+    assert "levels: expected LOW below HIGH" in said

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from av.codec.hwaccel import HWAccel
 from av.video.frame import VideoFrame
 from support.cameras import stop_after
 from support.commands import streamcam
@@ -150,17 +149,6 @@ def test_without_a_gpu_the_cpu_decodes_and_says_so_once(caplog: pytest.LogCaptur
     assert decoders_on([torch.device("cuda:0"), torch.device("cuda:1")]) == []
     (line,) = [record.message for record in caplog.records]
     assert line.startswith("decoding on the CPU: cuda:0 gives no decoder (is libnvcuvid there?")
-
-
-def test_an_old_pyav_is_told_apart(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    def old(device_type: str, device: str | None = None) -> HWAccel:
-        raise AssertionError("not reached")
-
-    monkeypatch.setattr(nvdec, "HWAccel", old)
-    assert decoders_on([torch.device("cuda:0")]) == []
-    assert [r.message for r in caplog.records] == [
-        "decoding on the CPU: it takes PyAV 17 or newer (pip install 'streamcam[nvdec]')"
-    ]
 
 
 def test_a_network_on_the_cpu_has_its_video_decoded_there(caplog: pytest.LogCaptureFixture) -> None:

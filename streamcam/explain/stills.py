@@ -18,6 +18,7 @@ from streamcam.engines.device import Runner
 from streamcam.errors import StreamcamError
 from streamcam.explain.findings import COLUMNS, Finding, find, painted, strongest
 from streamcam.files import require_fresh, staged
+from streamcam.levels import parse_levels
 from streamcam.live import find_classes
 from streamcam.localise import Box
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
@@ -79,6 +80,7 @@ def explain_pictures(
     weights: str | None = None,
     classes: Sequence[str] | None = None,
     top_k: int = 5,
+    levels: str | None = None,
     device: str = "auto",
     precision: str = "auto",
     force: bool = False,
@@ -95,6 +97,7 @@ def explain_pictures(
         weights: as for `load_model`.
         classes: paint the strongest of these; by default each picture's strongest of all.
         top_k: how many classes are told of for each picture.
+        levels: as for `read_picture`.
         device: as for `make_engine`.
         precision: as for `make_engine`.
         force: write into a folder that is not empty, and replace earlier outputs.
@@ -107,6 +110,8 @@ def explain_pictures(
     begin_s = time.monotonic()
     require_device(device)
     require_fresh(folder, force=force)
+    if levels is not None:
+        parse_levels(levels)
     if any(path.resolve().parent == folder.resolve() for path in paths):
         raise StreamcamError(f"outputs would lie among the pictures in {folder}: give another folder")
     spec = find_spec(model) if isinstance(model, str) else model.spec
@@ -117,18 +122,20 @@ def explain_pictures(
     names = overlay_names(paths)
     skipped: list[str] = []
     with staged(folder) as hidden, closing(_Outputs(hidden, f"As {spec.name} sees them", count=len(paths))) as outputs:
-        for path, image in _readable(paths, skipped, show):
+        for path, image in _readable(paths, levels, skipped, show):
             outputs.add(_see(runner, path, image, top_k=top_k, always=always), names[path])
         if len(skipped) == len(paths):
             raise StreamcamError(f"cannot read {'; '.join(skipped[:3])}")
     return Done(len(paths) - len(skipped), tuple(skipped), time.monotonic() - begin_s)
 
 
-def _readable(paths: Sequence[Path], skipped: list[str], show: Callable[[int], None]) -> Iterator[tuple[Path, Image]]:
+def _readable(
+    paths: Sequence[Path], levels: str | None, skipped: list[str], show: Callable[[int], None]
+) -> Iterator[tuple[Path, Image]]:
     """The pictures, one after the other; what cannot be read goes to `skipped`, with the reason."""
     for done, path in enumerate(paths, start=1):
         try:
-            image = read_picture(path)
+            image = read_picture(path, levels=levels)
         except StreamcamError as e:
             skipped.append(str(e).removeprefix("cannot read "))
         else:
