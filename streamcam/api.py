@@ -110,7 +110,7 @@ def _results(live: Live, collected: _Collect, stack: ExitStack) -> Generator[Res
     def body() -> None:
         try:
             run(live)
-            _tell_fruitless(live)
+            _tell_of_no_window(live)
         except BaseException as e:
             errors.append(e)
         finally:
@@ -133,9 +133,9 @@ def _results(live: Live, collected: _Collect, stack: ExitStack) -> Generator[Res
         raise errors[0]
 
 
-def _tell_fruitless(live: Live) -> None:
+def _tell_of_no_window(live: Live) -> None:
     """A loop that was given nothing must not look as if there were nothing to see."""
-    without = live.fruitless()
+    without = live.without_window()
     if without and not live.pipeline.metrics.results.total():
         raise StreamcamError("; ".join(without.values()))
     for why in without.values():

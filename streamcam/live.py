@@ -20,12 +20,12 @@ from streamcam.engines.stream import StreamEngine
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.files import write_json
-from streamcam.fruitless import fruitless
 from streamcam.keys import client_keys, server_keys
 from streamcam.memory import give_back_freed
 from streamcam.metrics import Metrics, Summary
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
 from streamcam.models.names import class_index, split_names
+from streamcam.no_window import without_window
 from streamcam.nvdec import CardDecoder, decoders_on
 from streamcam.pipeline import Pipeline, Sink
 from streamcam.publish import OverlaySink, PublishSink
@@ -59,11 +59,11 @@ class Live:
         """What computes, for people."""
         return ",".join(engine.runner.device_name for engine in self.engines)
 
-    def fruitless(self) -> dict[str, str]:
+    def without_window(self) -> dict[str, str]:
         """Which sources gave pictures and no result, and why, in a line for each."""
         context = self.engines[0].runner.context
         names = [source.name for source in self.sources]
-        return fruitless(names, self.pipeline.metrics, context.model, self.engines[0].runner.spec.clip_format)
+        return without_window(names, self.pipeline.metrics, context.model, self.engines[0].runner.spec.clip_format)
 
     def summary(self) -> Summary:
         """What the run has done so far."""

@@ -21,7 +21,7 @@ ALLOWED = {
     "watchdog": {"errors"},
     "memory": set(),
     "metrics": set(),
-    "fruitless": {"records", "metrics"},
+    "no_window": {"records", "metrics"},
     "colour": {"records"},
     "orientation": {"records"},
     "sources": {"records", "errors", "levels", "colour", "orientation"},
@@ -48,7 +48,7 @@ ALLOWED = {
     "viewer": {"records", "errors", "display", "wire", "transport", "render", "text"},
     "live": {
         *("records", "errors", "files", "config", "clips", "sources", "models", "engines", "render", "transport"),
-        *("keys", "display", "memory", "pipeline", "metrics", "align", "publish", "recorder", "nvdec", "fruitless"),
+        *("keys", "display", "memory", "pipeline", "metrics", "align", "publish", "recorder", "nvdec", "no_window"),
     },
     "api": {"records", "errors", "config", "handoff", "live", "metrics", "models", "pipeline", "sources"},
     "train": {
@@ -57,7 +57,7 @@ ALLOWED = {
     },
     "explain": {
         *("levels", "records", "errors", "files", "clips", "cam", "sources", "models", "engines", "localise", "render"),
-        *("sheet", "pipeline", "recorder", "live", "pictures", "fruitless"),
+        *("sheet", "pipeline", "recorder", "live", "pictures", "no_window"),
     },
     "evaluate": {
         *("records", "errors", "files", "localise", "clips", "cam", "models", "engines", "sources", "render", "sheet"),

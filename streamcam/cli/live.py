@@ -69,7 +69,7 @@ def run(
 
     for source in checked.sources:  # a mistake is said at once: what follows takes seconds to import
         parse_address(source.uri_with_login())
-    from streamcam.console.live import StatusLine, print_fruitless, print_left_behind, print_start, print_summary
+    from streamcam.console.live import StatusLine, print_left_behind, print_start, print_summary
     from streamcam.live import assemble
     from streamcam.live import run as run_live
 
@@ -84,7 +84,7 @@ def run(
             finally:
                 print_left_behind(live)
     print_summary(summary)
-    if print_fruitless(live) and not live.interrupted.is_set():
+    if print_without_window(live) and not live.interrupted.is_set():
         raise typer.Exit(NO_WINDOW_CODE)
 
 

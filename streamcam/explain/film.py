@@ -22,9 +22,9 @@ from streamcam.explain.findings import COLUMNS, find, painted
 from streamcam.explain.per_frame import PerFrame
 from streamcam.explain.storyboard import Storyboard
 from streamcam.files import require_fresh, staged
-from streamcam.fruitless import why_no_window
 from streamcam.live import find_classes
 from streamcam.models import CamModel, ModelSpec, find_spec, load_model
+from streamcam.no_window import why_no_window
 from streamcam.pictures import save_picture
 from streamcam.pipeline import Pipeline, Sink
 from streamcam.recorder import HeatRecorder, VideoRecorder, ZarrRecorder, require_zarr

@@ -6,7 +6,7 @@ from streamcam.metrics import Metrics
 from streamcam.records import ClipFormat
 
 
-def fruitless(names: Sequence[str], metrics: Metrics, model: str, clip_format: ClipFormat) -> dict[str, str]:
+def without_window(names: Sequence[str], metrics: Metrics, model: str, clip_format: ClipFormat) -> dict[str, str]:
     """Which sources gave pictures and no result, and why, in a line for each."""
     without = [name for name in names if metrics.frames[name] and not metrics.results[name]]
     return {name: f"{name}: {why_no_window(name, metrics, model, clip_format)}" for name in without}
