@@ -84,7 +84,7 @@ def run(
             finally:
                 print_left_behind(live)
     print_summary(summary)
-    if print_without_window(live) and not live.interrupted.is_set():
+    if print_no_window(live) and not live.interrupted.is_set():
         raise typer.Exit(NO_WINDOW_CODE)
 
 

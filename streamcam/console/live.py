@@ -110,7 +110,7 @@ def print_left_behind(live: Live) -> None:
         print(f"did not end when told to, and was left behind: {', '.join(left)}", file=sys.stderr)
 
 
-def print_without_window(live: Live) -> bool:
+def print_no_window(live: Live) -> bool:
     """Which sources gave no window, and why; whether there were any that gave pictures."""
     without, metrics = live.without_window(), live.pipeline.metrics
     for why in without.values():
