@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # av 18.1.0 (PyAV, with FFmpeg 8.1.2)
-# Expected: RTSP://camera/live is rtsp://camera/live. Schemes of URLs have no case (RFC 3986, 3.1), and labels on cameras,
-# forms and telephones that begin a line with a capital write them so.
-# Seen: "Protocol not found", as if FFmpeg had been built without it. Nobody listens at the address below: a scheme that is
-# known is refused by the network.
+# Expected: RTSP://camera/live is rtsp://camera/live. Schemes of URLs have no case (RFC 3986, 3.1), and the keyboards of
+# telephones begin with a capital.
+# Seen: "Protocol not found", as if FFmpeg had been built without it. Nobody listens at the address below: a scheme that
+# is known is refused by the network.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

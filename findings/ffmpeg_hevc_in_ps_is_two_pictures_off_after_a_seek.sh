@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # av 18.1.0 (PyAV, with FFmpeg 8.1.2)
 # Expected: a picture has the same time whether it is read from the beginning or after a seek.
-# Seen: not HEVC in an MPEG program stream (.mpg, .vob). A PES packet holds several small pictures there, and one time. After
-# a seek the first picture, number 20, is given the time of a packet that began in its middle: it belongs to another
-# picture. Next, right ones follow. H.264 in the same container is worse off: after later seeks no picture has a time at all.
-# Only reading from the beginning and counting is exact.
+# Seen: not HEVC in an MPEG program stream (.mpg, .vob). A PES packet holds several small pictures there, and one time.
+# After a seek the first picture, number 20, is given the time of a packet that began in its middle: it belongs to
+# another picture. Next, right ones follow. H.264 in the same container is worse off: after later seeks no picture has a
+# time at all. Only reading from the beginning and counting is exact.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # av 18.1.0 (PyAV, with FFmpeg 8.1.2)
-# Expected: an HTTP answer without Content-Length lasts until the server closes the connection, as HTTP has always had it.
-# Small servers and cameras stream so. The end is an end: all pictures, then no more.
-# Seen: FFmpeg calls it "Input/output error" (EIO), even where the server has announced it by "Connection: close". Who takes
-# errors for errors loses pictures that came whole as well: those that the decoder still held for reordering, here 2 of 50.
-# What was cut off cannot be told from what ended. av 17.1.0 and 19.0.2 do the same.
+# Expected: an HTTP answer without Content-Length lasts until the server closes the connection, as HTTP has always had
+# it. Small servers and cameras stream so. The end is an end: all pictures, then no more.
+# Seen: FFmpeg calls it "Input/output error" (EIO), even where the server has announced it by "Connection: close". Who
+# takes errors for errors loses pictures that came whole as well: those that the decoder still held for reordering, here
+# 2 of 50. What was cut off cannot be told from what ended. av 17.1.0 and 19.0.2 do the same; 19.0.2 (FFmpeg 9.0.2) even
+# where chunks were sent and the last one, which says that it is the last, has come.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

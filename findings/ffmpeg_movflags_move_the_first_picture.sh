@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # av 18.1.0 (PyAV, with FFmpeg 8.1.2)
-# Expected: how an MP4 is cut into pieces (`movflags`) changes how it can be read while it grows, not when its pictures are.
-# Seen: the same 50 pictures with B-frames begin at 0, 0.04 or 0.08 s. Fragments are begun before the delay of reordering is
-# known, so that no edit list takes it back; `cmaf` takes back a part; `delay_moov` all of it. A finished
-# `hybrid_fragmented` file, which is an ordinary MP4 by then, keeps the shift. With `dash` the stream is as much too long as
-# well. `frag_keyframe` says that it has 24 frames: those of the first piece. Heat, subtitles or sound that are counted from
-# the other file are two pictures off.
+# Expected: how an MP4 is cut into pieces (`movflags`) changes how it can be read while it grows, not when its pictures
+# are.
+# Seen: the same 50 pictures with B-frames begin at 0, 0.04 or 0.08 s. Fragments are begun before the delay of
+# reordering is known, so that no edit list takes it back; `cmaf` takes back a part; `delay_moov` all of it. A finished
+# `hybrid_fragmented` file, which is an ordinary MP4 by then, keeps the shift. With `dash` the stream is as much too
+# long as well. `frag_keyframe` says that it has 24 frames: those of the first piece. Heat, subtitles or sound that are
+# counted from the other file are two pictures off.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -2,8 +2,8 @@
 # av 18.1.0 (PyAV, with FFmpeg 8.1.2)
 # Expected: an MP4 with pictures at 0, 0.04, 0.08, 0.12, 0.16 and 60 s says that it lasts about 60 s.
 # Seen: with B-frames it says 0.24 s, at 25 pictures a second. Its length is the sum of the steps between times to be
-# decoded, and these lag behind the times to be shown: the last pauses lie behind the last of them. A camera that sends a
-# picture only where something moves makes such files. All pictures are read, at their right times; who seeks, draws a
+# decoded, and these lag behind the times to be shown: the last pauses lie behind the last of them. A camera that sends
+# a picture only where something moves makes such files. All pictures are read, at their right times; who seeks, draws a
 # time line, or believes the table, ends after 0.24 s. Without B-frames, and in Matroska, the length is right.
 set -euo pipefail
 work=$(mktemp -d)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # av 18.1.0 (PyAV, with FFmpeg 8.1.2)
 # Expected: Motion JPEG over HTTP (multipart/x-mixed-replace) of any camera that a browser shows is read.
-# Seen: FFmpeg's demuxer compares the type of each part with "image/jpeg", and has no patience: "image/jpg", which many
-# cameras say, a parameter behind the type, or a part without a type, and the stream is "Invalid data found". It is not by
-# principle strict: "IMAGE/JPEG", text before the first boundary and a boundary without its dashes are taken. And a server
-# that ends as the standard (RFC 2046) says, with a closing boundary, ends as "Invalid data found"; one that just stops
-# ends well.
+# Seen: FFmpeg's demuxer compares the type of each part with "image/jpeg", and has no patience: "image/jpg", wrong but
+# common, a parameter behind the type, or a part without a type, and the stream is "Invalid data found". It is not by
+# principle strict: "IMAGE/JPEG", text before the first boundary and a boundary without its dashes are taken. And a
+# server that ends as the standard (RFC 2046) says, with a closing boundary, ends as "Invalid data found"; one that just
+# stops ends well.
 # av 19.0.2 (FFmpeg 9.0.2) does the same.
 set -euo pipefail
 work=$(mktemp -d)

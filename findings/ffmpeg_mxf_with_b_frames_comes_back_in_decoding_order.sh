@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # av 18.1.0 (PyAV, with FFmpeg 8.1.2)
 # Expected: H.264 with B-frames that FFmpeg writes to MXF is read by FFmpeg with the times that were written, as in MP4.
-# Seen: every packet comes back with the time to be shown set to the time to be decoded. The decoder gives pictures in the
-# right order, each with the time of another: 0, 2, 3, 1, 5, 6, 4. Whoever sorts by time, or drops what goes back, shuffles
-# a good film or loses a third of it.
+# Seen: every packet comes back with the time to be shown set to the time to be decoded. The decoder gives pictures in
+# the right order, each with the time of another: 0, 2, 3, 1, 5, 6, 4. Whoever sorts by time, or drops what goes back,
+# shuffles a good film or loses a third of it.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

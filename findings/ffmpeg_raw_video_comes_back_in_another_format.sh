@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # av 18.1.0 (PyAV, with FFmpeg 8.1.2)
-# Expected: raw video written by FFmpeg to one of its containers is read back by FFmpeg as what it was, or is refused when
-# it is written, where the container has no way to say its pixel format.
-# Seen: neither. The bits of a pixel are written down, and the reader takes the first format that has as many: 16-bit grey
-# (thermal cameras, depth) in AVI and MOV comes back as RGB of 5 bits each, Bayer as a palette, YUV 4:4:4 as RGB. P010 does
-# so in NUT, FFmpeg's own container, too. Every call succeeds, the size and the number of pictures are right, the colours
-# are not. Of AVI and MOV, FFmpeg's log says that the "output file will be unreadable"; programs do not see it, and it is
-# read. Of NUT nothing is said. Matroska is refused when it is opened. FFV1, which says its format itself, is safe.
+# Expected: raw video written by FFmpeg to one of its containers is read back by FFmpeg as what it was, or is refused
+# when it is written, where the container has no way to say its pixel format.
+# Seen: neither. The bits of a pixel are written down, and the reader takes the first format that has as many: 16-bit
+# grey (thermal cameras, depth) in AVI and MOV comes back as RGB of 5 bits each, Bayer as a palette, YUV 4:4:4 as RGB.
+# P010 does so in NUT, FFmpeg's own container, too. Every call succeeds, the size and the number of pictures are right,
+# the colours are not. Of AVI and MOV, FFmpeg's log says that the "output file will be unreadable"; programs do not see
+# it, and it is read. Of NUT nothing is said. Matroska is refused when it is opened. FFV1, which says its format itself,
+# is safe.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # grad-cam 1.5.7 (pytorch_grad_cam), torch 2.14.1, torchvision 0.29.1 (their download has gigabytes, this takes minutes)
 # Expected: for clips the heat lies where it lies for pictures: on what the network looked at.
-# Seen: it lies beside it, by up to half a cell of the feature map, which is 8 of 112 pixels for a map of 7 x 7: towards the
-# nearer border, and right only in the middle. For pictures, heat is enlarged by OpenCV, which takes cells for areas; for
-# clips by SciPy's zoom, which takes the first and the last for points on the border. Both have the same network here, whose
-# last layer sees one square in one cell.
+# Seen: it lies beside it, by up to half a cell of the feature map, which is 8 of 112 pixels for a map of 7 x 7: towards
+# the nearer border, and right only in the middle. For pictures, heat is enlarged by OpenCV, which takes cells for
+# areas; for clips by SciPy's zoom, which takes the first and the last for points on the border. Both have the same
+# network here, whose last layer sees one square in one cell.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check torch==2.14.1 torchvision==0.29.1 grad-cam==1.5.7
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check torch==2.14.1 torchvision==0.29.1 grad-cam==1.5.7 \
+  scipy==1.17.1 numpy==2.4.6
 CUDA_VISIBLE_DEVICES='' "$work/venv/bin/python" - <<'PYTHON'
 import sys
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # opencv-python-headless 5.0.0.93 (the films are written by av 18.1.0, in a process of its own)
 # Expected: `set(CAP_PROP_POS_FRAMES, 0)`, the usual way to show a film again and again, goes back to its first picture.
-# Seen: it does in MP4 and Matroska. In a transport stream it goes to the second group of pictures: the first is shown once
-# and never again. In a bare .h264 the film is over after the first time. `set` returns True and the position is 0 in every
-# case. Of the bare stream OpenCV says, besides, that it has minus 192 153 584 101 141 frames, and that all of them are at
-# 0 ms. Opening the file anew is the way round.
+# Seen: it does in MP4 and Matroska. In a transport stream it goes to the second group of pictures: the first is shown
+# once and never again. In a bare .h264 the film is over after the first time. `set` returns True and the position is 0
+# in every case. Of the bare stream OpenCV says, besides, that it has minus 192 153 584 101 141 frames, and that all of
+# them are at 0 ms. Opening the file anew is the way round.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # opencv-python-headless 5.0.0.93 (the files are written by av 18.1.0, in a process of its own)
-# Expected: in a film whose rate varies, as telephones and screen recorders make it, `set(CAP_PROP_POS_FRAMES, 48)` goes to
-# picture 48, `set(CAP_PROP_POS_MSEC, 3000)` to what is shown at 3 s, and CAP_PROP_FRAME_COUNT is how many there are, since
-# the MP4 has a table of them all and the packets of the MKV have their times.
+# Expected: in a film whose rate varies, as telephones and screen recorders make it, `set(CAP_PROP_POS_FRAMES, 48)` goes
+# to picture 48, `set(CAP_PROP_POS_MSEC, 3000)` to what is shown at 3 s, and CAP_PROP_FRAME_COUNT is how many there are,
+# since the MP4 has a table of them all and the packets of the MKV have their times.
 # Seen: all is computed from one rate, right at the beginning and wrong behind. MP4: picture 59 instead of 48, while the
-# position says 48; picture 59 at 3 s, where 50 is shown; for picture 54 nothing, which reads as the end. MKV: frames are
-# found, but 118 are counted of 60, and a seek to 2 s of 4 finds nothing. `set` returns True each time. Reading on from the
-# beginning gives all pictures, with right times.
+# position says 48; picture 59 at 3 s, where 50 is shown; for picture 54 nothing, which reads as the end. MKV: frames
+# are found, but 118 are counted of 60, and a seek to 2 s of 4 finds nothing. `set` returns True each time. Reading on
+# from the beginning gives all pictures, with right times.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # opencv-python-headless 5.0.0.93
 # Expected: a PGM says in its head which value is white (maxval). Read as 8-bit grey, that value is 255.
-# Seen: OpenCV reads past it. Of a picture of 4 bits, white becomes 15; of one of 10 or 12 bits, as industrial cameras write
-# them, 3 or 15: black pictures. IMREAD_UNCHANGED gives the values as they are stored, but no way to ask for the maxval.
+# Seen: OpenCV reads past it. Of a picture of 4 bits, white becomes 15; of one of 10 or 12 bits, 3 or 15: black
+# pictures. IMREAD_UNCHANGED gives the values as they are stored, but no way to ask for the maxval.
 # Pillow 13.0.0 and FFmpeg scale by it.
 set -euo pipefail
 work=$(mktemp -d)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # opencv-python-headless 5.0.0.93
 # Expected: a VideoWriter of 101 x 75 pixels writes a film of 101 x 75 pixels, or says that the codec cannot.
-# Seen: it writes 100 x 74, whatever the codec: the last column and the last row are missing, also in lossless FFV1, Motion
-# JPEG and PNG, which know odd sizes. `isOpened` is True and nothing is said. Masks and boxes of the pictures that were
-# written do not fit those that are read.
+# Seen: it writes 100 x 74, whatever the codec: the last column and the last row are missing, also in lossless FFV1,
+# Motion JPEG and PNG, which know odd sizes. `isOpened` is True and nothing is said. Masks and boxes of the pictures
+# that were written do not fit those that are read.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # openvino 2026.4.1 (held against onnxruntime 1.32.0; the networks are made by onnx 1.23.2)
 # Expected: pooling with ceil_mode=1 is the same in OpenVINO as in ONNX Runtime, ONNX's own reference, and PyTorch.
-# Seen: not where the last window reaches out of the padding. AveragePool with count_include_pad (the default of PyTorch's
-# AvgPool) divides by all of the window there: of a picture of ones, the last row and column come out a third too dark, and
-# the corner by more. MaxPool with strides greater than its window has a row and a column too many, all of them -3.4e38: a
-# mean over that is the end of a score. In 3D alike. Converted straight from PyTorch, the second is right, the first is not.
+# Seen: not where the last window reaches out of the padding. AveragePool with count_include_pad (the default of
+# PyTorch's AvgPool) divides by all of the window there: of a picture of ones, the last row and column come out a third
+# too dark, and the corner by more. MaxPool with strides greater than its window has a row and a column too many, all of
+# them -3.4e38: a mean over that is the end of a score. In 3D alike. Converted straight from PyTorch, the second is
+# right, the first is not.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # pillow 13.0.0
 # Expected: a TIFF of 16 bits for each colour looks the same however its planes lie and however it is compressed.
-# Seen: where red, green and blue lie one behind the other (PlanarConfiguration 2), and nothing is compressed, Pillow reads
-# bytes for samples: low and high bytes become pixels in turn, and only half of the picture is read. No error, no warning.
-# The same file with Deflate, and the same without it but pixel by pixel, are right. Satellites, microscopes and scanners
-# write such files.
+# Seen: where red, green and blue lie one behind the other (PlanarConfiguration 2), and nothing is compressed, Pillow
+# reads bytes for samples: low and high bytes become pixels in turn, and only half of the picture is read. No error, no
+# warning. The same file with Deflate, and the same without it but pixel by pixel, are right.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

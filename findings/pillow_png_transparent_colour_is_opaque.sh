@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # pillow 13.0.0
 # Expected: the one colour that a PNG names as transparent (tRNS) is transparent after `convert("RGBA")`, at any depth.
-# Seen: with grey of 1, 8 and 16 bits it is. With grey of 2 and 4 bits, and colour of 16, it stays opaque: the pixels have
-# been brought to 8 bits, the value that they are compared with has not. At 4 bits, transparent 15 should be found at 255.
-# Where all three of 16 bits are below 256, a near black, another colour vanishes: the one with these values in 8 bits.
+# Seen: with grey of 1, 8 and 16 bits it is. With grey of 2 and 4 bits, and colour of 16, it stays opaque: the pixels
+# have been brought to 8 bits, the value that they are compared with has not. At 4 bits, transparent 15 should be found
+# at 255. Where all three of 16 bits are below 256, a near black, another colour vanishes: the one with these values in
+# 8 bits.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # pillow 13.0.0
-# Expected: a grey TIFF that says that 0 is white (WhiteIsZero, as of scanners, faxes and X-rays) is turned round at any depth.
-# Seen: at 8 bits it is. At 16 bits it is read as it is stored, a negative, under the same mode as one where 0 is black, and
-# nothing but the tag itself tells which it was.
+# Expected: a grey TIFF that says that 0 is white (WhiteIsZero) is turned round at any depth.
+# Seen: at 8 bits it is. At 16 bits it is read as it is stored, a negative, under the same mode as one where 0 is black,
+# and nothing but the tag itself tells which it was.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -3,7 +3,8 @@
 # Expected: a frame's side data can be read, and a kind that PyAV has no name for is passed over.
 # Seen: one kind without a name makes all of them unreadable. A JPEG with EXIF, as every telephone writes it, carries
 # two kinds: how to turn the picture, and the EXIF. FFmpeg 8 numbers the second 31, PyAV ends its list before it, and
-# `frame.side_data` raises ValueError for the whole. The turn is lost with it. `frame.rotation` works, but knows no mirror.
+# `frame.side_data` raises ValueError for the whole. The turn is lost with it. `frame.rotation` works, but knows no
+# mirror.
 # av 17.1.0 does the same; 19.0.2 does not.
 set -euo pipefail
 work=$(mktemp -d)

@@ -2,8 +2,8 @@
 # av 18.1.0 (PyAV, with FFmpeg 8.1.2)
 # Expected: a decoded frame is freed when nothing refers to it any more.
 # Seen: a frame whose `side_data` was looked at once refers to itself by it, and stays, with its pixels, until Python's
-# garbage collector comes by. The collector counts objects, not bytes: hundreds of pictures, each of some megabytes in HD,
-# can gather before it thinks that there is something to do. It is off here, so that chance has no part in it.
+# garbage collector comes by. The collector counts objects, not bytes: hundreds of pictures, each of some megabytes in
+# HD, can gather before it thinks that there is something to do. It is off here, so that chance has no part in it.
 # av 17.1.0 does the same; 19.0.2 does not.
 set -euo pipefail
 work=$(mktemp -d)

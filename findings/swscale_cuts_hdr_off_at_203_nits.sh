@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # av 18.1.0 (PyAV, with FFmpeg 8.1.2)
-# Expected: swscale of FFmpeg 8, asked for an SDR transfer (`dst_color_trc`), brings HDR's highlights within SDR's range,
-# or else refuses.
-# Seen: it converts the curve and stops there. What is 203 cd/m2 becomes white, and so does everything brighter: a face in
-# the sun, a lamp and the sun are one white patch. Not asked, it leaves PQ's code values as they are, grey and flat. Nothing
-# is said in either case.
+# Expected: swscale of FFmpeg 8, asked for an SDR transfer (`dst_color_trc`), brings HDR's highlights within SDR's
+# range, or else refuses.
+# Seen: it converts the curve and stops there. What is 203 cd/m2 becomes white, and so does everything brighter: a face
+# in the sun, a lamp and the sun are one white patch. Not asked, it leaves PQ's code values as they are, grey and flat.
+# Nothing is said in either case.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

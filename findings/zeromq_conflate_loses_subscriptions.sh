@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # pyzmq 27.3.0, with its own libzmq 4.3.5
-# Expected: CONFLATE on a SUB socket, "only the newest message", for who cannot keep up with cameras, is about the messages
-# that come in.
+# Expected: CONFLATE on a SUB socket, "only the newest message", for who cannot keep up with cameras, is about the
+# messages that come in.
 # Seen: it is about those that go out, too, and a subscription is one of them. Of three cameras subscribed to before the
-# connection is made, only the last is ever heard of; the publisher was never asked for the others. Subscribed to one after
-# the other over a connection that stands, it depends on how fast the network is. Without CONFLATE all three are heard.
-# Ways round it: subscribe to everything (one empty prefix), or a socket for each camera. That would be needed anyhow: the
-# one message that is kept is one of all cameras together.
+# connection is made, only the last is ever heard of; the publisher was never asked for the others. Subscribed to one
+# after the other over a connection that stands, it depends on how fast the network is. Without CONFLATE all three are
+# heard. Ways round it: subscribe to everything (one empty prefix), or a socket for each camera. That would be needed
+# anyhow: the one message that is kept is one of all cameras together.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
