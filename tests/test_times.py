@@ -421,3 +421,12 @@ def test_a_file_of_pieces_too_short_to_explain_is_told_so(tiny: CamModel, tmp_pa
     (path := tmp_path / "c.ts").write_bytes(b"".join(parts))
     with pytest.raises(StreamcamError, match="no window of tiny in 24 frames, which are 4 pieces"):
         explain(str(path), tmp_path / "out", model=tiny)
+
+
+def test_a_pause_before_the_last_picture_counts(tmp_path: Path) -> None:
+    """MP4's table counts until the last picture is decoded, which with B-frames is long before it is shown."""
+    times_s = [i / 25 for i in range(12)] + [60.0]
+    path = write_numbered(tmp_path / "clip.mp4", "h264", times_s=times_s)
+    _, end_s = extent_of(path) or (0.0, 0.0)
+    assert end_s == pytest.approx(60.04, abs=0.1)
+    assert numbers(frames_of(path, start_s=40.0)) == [12]

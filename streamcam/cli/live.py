@@ -69,7 +69,7 @@ def run(
 
     for source in checked.sources:  # a mistake is said at once: what follows takes seconds to import
         parse_address(source.uri_with_login())
-    from streamcam.console.live import StatusLine, print_left_behind, print_start, print_summary
+    from streamcam.console.live import StatusLine, print_left_behind, print_no_window, print_start, print_summary
     from streamcam.live import assemble
     from streamcam.live import run as run_live
 

@@ -34,13 +34,15 @@ class Order:
         pictures, as shown            I0  B1  B2  P3 …      each has the dts of two packets ago: 0  1  2  3 …
     """
 
-    def __init__(self, step_s: float, *, holds_back: int = KEPT) -> None:
+    def __init__(self, step_s: float, *, holds_back: int = KEPT, gaps: bool = False) -> None:
         """Begin; also anew after a seek.
 
         Args:
             step_s: how long a picture lasts, about.
             holds_back: how many packets the decoder holds back at most; else, as many as before its first picture.
+            gaps: whether a long step ahead is one, as for `Course`, and no mistake.
         """
+        self._gaps = gaps
         self._max_back_s, self._holds_back = MAX_BACK_STEPS * step_s, holds_back
         self._packets: deque[tuple[float | None, float | None]] = deque(maxlen=KEPT)
         self._sent = 0
@@ -95,7 +97,7 @@ class Order:
             self._set_at = -KEPT
             return False
         self._distrusted |= step_s <= 0
-        return step_s <= 0 or self._jumps(step_s)
+        return step_s <= 0 or (self._jumps(step_s) and not self._gaps)
 
     def _jumps(self, step_s: float) -> bool:
         return not -self._max_back_s <= step_s <= MAX_JUMP_S

@@ -66,14 +66,18 @@ def rate_is_guessed(stream: VideoStream) -> bool:
 
 
 def course_of(stream: VideoStream, begin_s: float) -> Course:
-    """The course of a file's time, which begins at `begin_s` by the file's clock.
+    """The course of a file's time, which begins at `begin_s` by the file's clock."""
+    return Course(1 / frame_rate(stream), begin_s=begin_s, gaps=has_gaps(stream))
 
-    In a broadcast (.ts, .mpg) or a bare stream, a long step ahead is a clock that was set. Elsewhere all that there is
-    has its place in time, and sound may go on where pictures pause.
+
+def has_gaps(stream: VideoStream) -> bool:
+    """Whether a long step ahead in a file's times is one.
+
+    In a broadcast (.ts, .mpg) or a bare stream, it is a clock that was set. Elsewhere all that there is has its place
+    in time, and sound may go on where pictures pause.
     """
     container = container_of(stream)
-    gaps = not (may_jump(container) or has_no_times(container))
-    return Course(1 / frame_rate(stream), begin_s=begin_s, gaps=gaps)
+    return not (may_jump(container) or has_no_times(container))
 
 
 def held_back(stream: VideoStream) -> int:
@@ -130,7 +134,10 @@ class FileTimes:
             return Extent(0.0, whole / 1e6) if whole else None
         if self._extent is None:
             begin_s = self.begin_s(stream)
-            self._extent = _from_table(stream, begin_s) or self._from_packets(stream)
+            told = _from_table(stream, begin_s)
+            if told is not None and stream.codec_context.has_b_frames:
+                told = told._replace(end_s=max(told.end_s, _last_end_s(self._reopen()) - begin_s))
+            self._extent = told or self._from_packets(stream)
         return self._extent
 
     def clock_is_set(self, stream: VideoStream) -> bool:
@@ -158,6 +165,21 @@ def _first_time(stream: VideoStream) -> float:
         times = [(packet.pts, packet.dts, packet.time_base) for _, packet in zip(range(KEPT), first, strict=False)]
     known = [seconds(pts if dts is None else dts, base) for pts, dts, base in times]
     return min((time_s for time_s in known if time_s is not None), default=0.0)
+
+
+def _last_end_s(stream: VideoStream) -> float:
+    """When the last picture of a newly opened file with a table ends, by its packets from the last key picture on.
+
+    The table counts until the last one is decoded: with B-frames, a pause before it is not in it.
+    """
+    with container_of(stream) as container:
+        if (container.duration or 0) > 0 and len(stream.index_entries):
+            container.seek(stream.index_entries[-1].timestamp, stream=stream)
+        return max((_end_s(packet) for packet in _packets(stream) if not packet.is_discard), default=0.0)
+
+
+def _end_s(packet: "Packet[VideoStream]") -> float:
+    return seconds((packet.pts or 0) + (packet.duration or 0), packet.time_base) or 0.0
 
 
 def _from_table(stream: VideoStream, file_begin_s: float) -> Extent | None:

@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamcam.sources.clock import Order
-from streamcam.sources.extent import frame_rate, held_back, seconds
+from streamcam.sources.extent import frame_rate, has_gaps, held_back, seconds
 from streamcam.sources.fields import Deinterlacer
 from streamcam.sources.opening import FAILURES, why_not
 from streamcam.sources.state import DEAD_AFTER_S, STALLED_AFTER_S
@@ -41,7 +41,8 @@ class Reader:
         self._container, self._live, self._drops = container, live, drops
         self._stream = stream
         self._fields, self._arrivals_ns = Deinterlacer(stream), (0, 0)
-        self._order = Order(1 / frame_rate(stream), holds_back=held_back(stream))
+        gaps = not live and has_gaps(stream)
+        self._order = Order(1 / frame_rate(stream), holds_back=held_back(stream), gaps=gaps)
         self.needs_key = False
         """Whether what comes before the next key picture is passed over, as after a seek: it needs others to decode."""
         self._waiting_since_s: float | None = None
