@@ -8,7 +8,7 @@ from conftest import TINY_FORMAT, make_frame
 from torch import nn
 
 from streamcam.clips import SlidingWindow
-from streamcam.engines import Engine, make_engine
+from streamcam.engines import Engine, make_engine, make_runner
 from streamcam.engines.device import (
     Runner,
     a_core_left_free,
@@ -236,6 +236,14 @@ def test_a_clip_of_one_frame_is_computed_from_what_was_written(tiny: CamModel, p
         for count in (64, 500, 4096, 12_288):  # what a convolution may find in memory that it is given
             torch.full((count,), float("nan"), dtype=torch.bfloat16)
         assert torch.allclose(runner.run([frames]).logits, expected, atol=0.02)
+
+
+def test_what_pytorch_does_not_compute_in_bf16_is_computed_in_fp32(tiny: CamModel) -> None:
+    features = nn.Sequential(nn.Conv3d(3, 6, 1), nn.AvgPool3d(3, 1, 1))  # which PyTorch 2.14 has in no bf16 on a CPU
+    model = CamModel(tiny.spec, features, tiny.head)
+    assert make_runner(model, device="cpu").precision == "fp32"
+    with pytest.raises(StreamcamError, match="does not compute tiny in bf16 here: use --precision fp32"):
+        make_runner(model, device="cpu", precision="bf16")
 
 
 @pytest.mark.parametrize(

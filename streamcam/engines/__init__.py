@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from streamcam.engines import openvino
 from streamcam.engines.device import Runner, pick_device, pick_precision
 from streamcam.engines.networks import answers_as_window, streaming
@@ -13,7 +15,7 @@ from streamcam.engines.stream import StreamEngine
 from streamcam.engines.streaming import StreamNetwork
 from streamcam.engines.window import WindowEngine
 from streamcam.errors import StreamcamError
-from streamcam.models import CamModel
+from streamcam.models import SPECS, CamModel
 from streamcam.records import Clip, Heat
 
 ENGINES: dict[str, type[WindowEngine] | type[StreamEngine]] = {"window": WindowEngine, "stream": StreamEngine}
@@ -92,7 +94,28 @@ def make_runner(model: CamModel, *, device: str = "auto", precision: str = "auto
     if picked == "bf16" and chosen.type == "cpu" and not model.spec.framewise and model.spec.clip_format.length == 1:
         # For a single frame, oneDNN's bfloat16 convolutions of clips read memory that nobody wrote (PyTorch 2.14).
         picked = "fp32"
-    return Runner(model, chosen, picked)
+    runner = Runner(model, chosen, picked)
+    if picked == "bf16" and chosen.type == "cpu" and model.spec.name not in SPECS:
+        return _proven(runner, model, may_change=precision == "auto")
+    return runner
+
+
+def _proven(runner: Runner, model: CamModel, *, may_change: bool) -> Runner:
+    """The same, where a network of somebody's own runs in bfloat16; else one in float32.
+
+    Raises:
+        StreamcamError: it does not, and bfloat16 was asked for.
+    """
+    clip_format = model.spec.clip_format
+    try:
+        runner.run([np.zeros((clip_format.length, 3, *clip_format.crop), np.uint8)])
+    except NotImplementedError as e:  # PyTorch, of AvgPool3d for one
+        if not may_change:
+            raise StreamcamError(
+                f"PyTorch does not compute {model.spec.name} in bf16 here: use --precision fp32"
+            ) from e
+        return Runner(model, runner.device, "fp32")
+    return runner
 
 
 def _where(model: CamModel, device: str, precision: str) -> str:
