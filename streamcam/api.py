@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from threading import Thread
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from streamcam.sources import SourceState
 log = logging.getLogger(__name__)
 
 
-def stream(*sources: str | int, model: str | CamModel = "motion", **options: Any) -> "Stream":
+def stream(*sources: str | int | Path, model: str | CamModel = "motion", **options: Any) -> "Stream":
     """Watch sources from Python: one result for each window, with its frame and heat.
 
         for result in streamcam.stream("rtsp://camera/live"):

@@ -181,7 +181,7 @@ class RunConfig(_Strict):
     def _uris(cls, value: object) -> object:
         """A source may be given as its URI alone."""
         if isinstance(value, list):
-            return [{"uri": str(v)} if isinstance(v, str | int) else v for v in value]
+            return [{"uri": str(v)} if isinstance(v, str | int | Path) else v for v in value]
         return value
 
     @field_validator("classes", mode="before")

@@ -15,6 +15,7 @@ from streamcam.train.augment import Augment, frames_needed, mirrored
         (("moving left", "moving right", "still"), [1, 0, 2]),
         (("turning clockwise", "turning counter-clockwise"), [1, 0]),
         (("turn left", "wave"), [None, 1]),
+        (("turn_CW", "turn_ccw", "acw"), [1, 0, None]),
         (("cleft", "bright", "swipeleft"), [None, None, None]),
         (("Left hand", "RIGHT HAND"), [1, 0]),
         (("swipe-left", "swipe-right"), [1, 0]),

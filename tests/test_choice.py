@@ -137,3 +137,22 @@ def test_sound_that_is_not_there_cannot_be_chosen(tmp_path: Path) -> None:
     assert Sound.of(str(path)) is None
     with pytest.raises(StreamcamError, match=r"no sound in .*: leave out --sound-stream"):
         Sound.of(str(path), number=0)
+
+
+@pytest.mark.parametrize("marked", [DEFAULT, Disposition(0)])
+def test_a_picture_beside_the_video_is_not_the_video(tmp_path: Path, marked: Disposition) -> None:
+    """Matroska says of a single one, as ffmpeg writes it, that it lasts for three."""
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as container:
+        cover, video = container.add_stream("ffv1", rate=25), container.add_stream("libx264", rate=25)
+        cover.width, cover.height, cover.pix_fmt = 640, 480, "yuv420p"
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        cover.disposition = video.disposition = marked
+        for i in range(60):
+            if i < 3:
+                large = np.full((480, 640, 3), 200, np.uint8)
+                container.mux(cover.encode(av.VideoFrame.from_ndarray(large)))
+            container.mux(video.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), 4 * i, np.uint8))))
+        container.mux([*cover.encode(None), *video.encode(None)])
+    with closing(open_source(str(path), paced=False)) as source:
+        assert [frame.pixels.shape[:2] for frame in source.frames(Event())] == [(48, 64)] * 60

@@ -52,7 +52,9 @@ def names(dataset: Dataset, root: Path) -> tuple[list[str], list[str]]:
             for name in ("train", "Train", "TRAINING", "train_256", "training set", "trainset", "train-data")
         ),
         *((name, "val") for name in ("val", "Valid", "VALIDATION", "val_256", "dev", "validation_set", "valid ")),
-        *((name, "test") for name in ("test", "Testing", "TEST", "test_set")),
+        *((name, "test") for name in ("test", "Testing", "TEST", "test_set", "tst", "unseen", "testlist01")),
+        *((name, "train") for name in ("trn", "tr", "1_train", "train (1)", "train.", "videos_train", "trainlist01")),
+        *((name, "val") for name in ("eval", "evaluation", "Eval Data", "holdout", "2_val")),
         *(
             (name, None)
             for name in ("trainer", "trains", "nod", "", "testament", "device", "256", "tests pass", "values")
@@ -126,6 +128,11 @@ def test_a_vehicle_may_be_called_train(pool: Pool, tmp_path: Path) -> None:
         (["train/wave/1.mp4", "val/wave/2.mp4"], "holds one class, 'wave'"),
         (["clips/a/1.mp4", "clips/b/1.mp4"], "did you mean {}/clips?"),
         (["x/y/train/a/1.mp4", "x/y/val/a/1.mp4"], "did you mean {}/x/y?"),
+        (
+            ["anna/nod/1.mp4", "anna/wave/2.mp4", "bob/nod/3.mp4", "bob/wave/4.mp4"],
+            "each of its folders holds nod, wave: if those are the classes, put their clips together, as in "
+            "{0}/nod/anna-1.mp4, or list them in a CSV file: path,label; if not, put the clips of anna into {0}/anna",
+        ),
         (["1.mp4", "2.mp4"], "holds no clips in folders, one for each class: make a folder of clips for each class"),
         (["train/a/1.mp4", "train/b/1.mp4", "val/a/2.mp4", "val/c/1.mp4"], "no clip of class 'c' to learn from"),
     ],

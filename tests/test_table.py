@@ -66,6 +66,7 @@ COMMAS = "path,label,start,end\na.mp4,nod,0.1,0.5\nb.mp4,wave,0.2,\n"
         "path\tlabel\tonset\toffset\na.mp4\tnod\t0.1\t0.5\nb.mp4\twave\t0.2\t\n",
         "path,label,start,end,\na.mp4,nod,0.1,0.5,\nb.mp4,wave,0.2,,,\n",
         codecs.BOM_UTF8 + COMMAS.encode(),
+        COMMAS.replace("\n", "\r"),  # Excel's "CSV (Macintosh)"
         COMMAS.replace(",", "\t").encode("utf-16"),  # Excel's "Unicode text"
         codecs.BOM_UTF16_BE + COMMAS.encode("utf-16-be"),
     ],
@@ -210,3 +211,8 @@ def test_a_stretch_that_shares_pictures_with_what_is_checked_is_not_learnt_from(
     dataset = read(folder, "\n".join(["path,start,end,label,split", *rows]))
     assert [(clip.path.name, clip.start_s) for clip in dataset.train] == [("a.mp4", 0.6), ("b.mp4", 0.0)]
     assert dataset.notes == (f"not learnt from, being what is checked with as well: 1 clip: {folder}/a.mp4",)
+
+
+def test_a_text_that_is_too_long_for_a_path_is_no_file(folder: Path) -> None:
+    dataset = read(folder, f"{COMMAS}{'x' * 300}.mp4,nod,,\nsub/c.mp4,nod,,\nsub/d.mp4,wave,,\n")
+    assert [note for note in dataset.notes if "xxx" in note and "no such file" in note]

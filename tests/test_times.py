@@ -430,3 +430,22 @@ def test_a_pause_before_the_last_picture_counts(tmp_path: Path) -> None:
     _, end_s = extent_of(path) or (0.0, 0.0)
     assert end_s == pytest.approx(60.04, abs=0.1)
     assert numbers(frames_of(path, start_s=40.0)) == [12]
+
+
+@pytest.mark.parametrize("kind", ["ts", "mpg"])
+@pytest.mark.parametrize("start_s", [0.3, 0.52, 2.1, 2.6, 3.3])
+def test_a_start_near_a_files_beginning_loses_nothing(tmp_path: Path, kind: str, start_s: float) -> None:
+    """A transport stream begins at 1.4 s or so, and has no index: FFmpeg may go to its second key picture."""
+    codec = {"ts": "h264", "mpg": "mpeg2"}[kind]
+    path = write_numbered(tmp_path / f"clip.{kind}", codec, times_s=[i / 25 for i in range(90)])
+    whole = dict(zip(numbers(frames_of(path)), times(frames_of(path)), strict=True))
+    frames = frames_of(path, start_s=start_s)
+    expected = [number for number, time_s in whole.items() if time_s >= start_s]
+    assert numbers(frames) == expected
+    assert times(frames) == pytest.approx([whole[number] for number in expected], abs=0.001)
+
+
+def test_a_range_between_two_pictures_is_not_called_damage(tmp_path: Path) -> None:
+    path = write_numbered(tmp_path / "clip.mp4", "h264", times_s=[i / 5 for i in range(9)])
+    with pytest.raises(StreamcamError, match=r"no picture of .* begins between 0.25 and 0.35 s"):
+        frames_of(path, start_s=0.25, end_s=0.35)

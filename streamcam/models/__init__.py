@@ -36,11 +36,13 @@ def find_spec(name: str) -> ModelSpec:
     if name not in SPECS:
         close = get_close_matches(name, SPECS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(SPECS)}"
+        if Path(name).exists():
+            hint = f"a checkpoint ends in .safetensors: train writes {Path(name) / 'best.safetensors'}"
         raise StreamcamError(f"no such model: {name} ({hint})")
     return SPECS[name]
 
 
-def load_model(name: str = "imagenet", *, weights: str | None = None) -> CamModel:
+def load_model(name: str | Path = "imagenet", *, weights: str | None = None) -> CamModel:
     """Build a model, in evaluation mode, on the CPU, in float32.
 
     Args:
@@ -50,6 +52,7 @@ def load_model(name: str = "imagenet", *, weights: str | None = None) -> CamMode
     Raises:
         StreamcamError: no such model, or its weights cannot be had.
     """
+    name = str(name)
     spec = find_spec(name)
     if not checkpoint.is_checkpoint(name):
         return BUILDERS[name](weights or spec.weights)

@@ -183,6 +183,8 @@ class CamModel(nn.Module):
         network = made_ready(module)
         if (features is None) != (classifier is None):
             raise StreamcamError("give features and classifier, or neither")
+        if isinstance(classes, str) or not all(isinstance(name, str) for name in classes or ()):
+            raise StreamcamError("classes are a list of names, such as ('walk', 'run'), in the order of the logits")
         parts = split(network) if features is None or classifier is None else split_at(network, features, classifier)
         count = parts.head.classifier.out_features
         spec = ModelSpec(

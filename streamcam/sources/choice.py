@@ -26,14 +26,17 @@ ASIDE = (
 COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 """What a picture is that belongs to a file and is no part of its video."""
 
+FLEETING = 0.1
+"""A stream that lasts for a smaller share of the longest is a picture beside it."""
+
 AnyStream = TypeVar("AnyStream", bound=Stream)
 
 
 def video_stream(container: InputContainer, shown: str, number: int | None = None) -> VideoStream:
     """The video stream to decode; never a cover picture.
 
-    Without a number: one that can be decoded, then the main one, the one marked default, one that is more than a
-    single picture, the largest, the longest, that of the highest rate; of equals the first.
+    Without a number: one that can be decoded, then the main one, one that is more than a single picture, the one marked
+    default, the largest, the longest, that of the highest rate; of equals the first.
 
     Args:
         container: an open one.
@@ -49,7 +52,10 @@ def video_stream(container: InputContainer, shown: str, number: int | None = Non
         raise StreamcamError(f"no video stream in {shown}{cover}")
     if number is not None:
         return _numbered(streams, number, "video", shown)
-    return streams[0] if len(streams) == 1 else max(streams, key=lambda stream: (*_standing(stream), *_extent(stream)))
+    if len(streams) == 1:
+        return streams[0]
+    longest_s = max(_length_s(stream) for stream in streams)
+    return max(streams, key=lambda stream: _rank(stream, longest_s))
 
 
 def sound_stream(
@@ -90,13 +96,14 @@ def _standing(stream: Stream) -> tuple[bool, ...]:
     return codec is not None, not stream.disposition & ASIDE, bool(stream.disposition & Disposition.default)
 
 
-def _extent(stream: VideoStream) -> tuple[float, ...]:
+def _rank(stream: VideoStream, longest_s: float) -> tuple[float, ...]:
     codec = stream.codec_context
     pixels = codec.width * codec.height if codec is not None else 0
-    length_s = _length_s(stream)
-    rate = float(stream.average_rate or 0)
-    one_picture = stream.frames == 1 or (0 < length_s * rate < 1.5)
-    return not one_picture, pixels, length_s, rate, -stream.index
+    length_s, rate = _length_s(stream), float(stream.average_rate or 0)
+    # Matroska says only of a single picture that it is short.
+    one_picture = stream.frames == 1 or 0 < length_s * rate < 1.5 or 0 < length_s < FLEETING * longest_s
+    decodable, main, default = _standing(stream)
+    return decodable, main, not one_picture, default, pixels, length_s, rate, -stream.index
 
 
 def _length_s(stream: Stream) -> float:

@@ -152,7 +152,7 @@ class Response:
             assert text is not None
             after = self._seen[text.end() :][: len(_BEGIN)]
             if after == _BEGIN:
-                is_whole = text.end() == 0 and self._container.size > 0  # it begins with a picture, and will end
+                is_whole = text.end() == 0 and (self._container.size or 0) > 0  # it begins with a picture, and will end
                 if is_whole:
                     return self._snapshot_or_file()
                 self._look_until_s = float("inf")

@@ -4,7 +4,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from streamcam.sources.extent import DEEP, begin_of, has_no_times, seconds
+from streamcam.sources.extent import begin_of, has_no_times, seconds
 
 BACK_S = (0.0, 2.0, 10.0, 60.0)
 """How much earlier to look, attempt by attempt: without an index, FFmpeg may come out behind the place asked for."""
@@ -14,27 +14,28 @@ SHOWN_LATER_S = 1.0
 """How much later a picture may be shown, where only the time is known to decode it."""
 
 
+def may_seek(container: InputContainer) -> bool:
+    """Whether places can be looked for: in program streams (.mpg, .vob) and bare ones, few pictures have times."""
+    return not has_no_times(container) and "mpeg" not in container.format.name.split(",")
+
+
 def seek(container: InputContainer, stream: VideoStream, at_s: float) -> bool:
-    """Go to a key picture that is not later than `at_s`, if there is one; else to the file's beginning.
+    """Go to a key picture that is not later than `at_s`.
 
     Args:
-        container: an open file.
+        container: an open file, of which `may_seek` holds.
         stream: one of its streams.
         at_s: in seconds, by the file's own clock.
 
     Returns:
-        False where nothing can be looked for, since few pictures have times: it is read from its beginning.
+        False where none was found: the file has to be opened again, and read from its beginning.
     """
-    several_a_time = "mpeg" in container.format.name.split(",") and stream.codec_context.codec.canonical_name in DEEP
-    if has_no_times(container) or several_a_time:
-        return False
     for back_s in BACK_S:
         if at_s - back_s <= begin_of(container):
-            break
+            return False
         if _go(container, stream, at_s - back_s) and _key_time(container, stream) <= at_s:
-            _go(container, stream, at_s - back_s)
-            return True
-    return _go(container, stream, begin_of(container))
+            return _go(container, stream, at_s - back_s)
+    return False
 
 
 def _go(container: InputContainer, stream: VideoStream, at_s: float) -> bool:

@@ -26,7 +26,7 @@ from streamcam.sources.extent import USUAL_FPS, Extent, FileTimes, course_of, fr
 from streamcam.sources.opening import FAILURES, MAX_PIXELS, open_video
 from streamcam.sources.reading import Reader
 from streamcam.sources.rgb import ToRgb
-from streamcam.sources.seek import seek
+from streamcam.sources.seek import BACK_S, may_seek, seek
 from streamcam.sources.state import Backoff, SourceState
 from streamcam.sources.tags import orientation_in
 from streamcam.sources.times import MAX_LATE_S, LiveTimes, Pace, Rate, RateLimit
@@ -110,7 +110,7 @@ class VideoSource:
         self._file = FileTimes(None if once else self._again)
         self._course = Course(1 / USUAL_FPS)
         self._seen: tuple[float, float] | None = None
-        self._seeks = start_s > 0
+        self._seeks = start_s > BACK_S[1]  # a little is read as fast
         self._container: InputContainer | None = None
         self._reader: Reader | None = None
         self._lock = Lock()
@@ -219,6 +219,7 @@ class VideoSource:
                 return f"{self.shown} ends after {end_s:.2f} s: there is nothing from {self._start_s:g} s on"
             if first_s >= self._end_s:
                 return f"{self.shown} begins at {first_s:.2f} s: there is nothing before {self._end_s:g} s"
+            return f"no picture of {self.shown} begins between {self._start_s:g} and {self._end_s:g} s"
         why = (
             "an MP4 with its index at the end? Give the file itself"
             if self._address.url == "pipe:0"
@@ -363,8 +364,10 @@ class VideoSource:
         if rate_is_guessed(stream) and self._seen is None:
             log.warning("%s does not say how many frames a second it has: taken for %g", self.name, 1 / step_s)
         self._course = course_of(stream, begin_s)
-        seeks = self._seeks and not self._file.clock_is_set(stream)
-        lost = reader.needs_key = seeks and seek(container, stream, begin_s + self._start_s)
+        seeks = self._seeks and may_seek(container) and not self._file.clock_is_set(stream)
+        if seeks and not seek(container, stream, begin_s + self._start_s):
+            return  # it is opened again, and read from its beginning
+        lost = reader.needs_key = seeks
         for picture in reader.pictures(stop):
             lost &= picture.time is None
             if lost:

@@ -21,7 +21,8 @@ OTHER_WAY = "counterclockwise"
 OPPOSITES = {"left": "right", "right": "left", "clockwise": OTHER_WAY, OTHER_WAY: "clockwise"}
 """What a mirror turns into each other, wherever it stands in a name: `swipe-left`, `SwipeLeft`, `leftward`."""
 
-_OTHER_WAY = re.compile("(?:counter|anti)[-_ ]?clockwise")
+_OTHER_WAY = re.compile("(?:counter|anti)[-_ ]?clockwise|(?<![a-z])(?:cc|ac)w(?![a-z])")
+_ONE_WAY = re.compile("(?<![a-z])cw(?![a-z])")
 _SIDES = re.compile("|".join(sorted(OPPOSITES, key=len, reverse=True)))
 
 
@@ -35,7 +36,7 @@ def mirrored(classes: Sequence[str]) -> list[int | None]:
 
     None for one that has a side but no opposite among the classes: it cannot be mirrored.
     """
-    names = [_OTHER_WAY.sub(OTHER_WAY, name.casefold()) for name in classes]
+    names = [_ONE_WAY.sub("clockwise", _OTHER_WAY.sub(OTHER_WAY, name.casefold())) for name in classes]
     index = {name: i for i, name in enumerate(names)}
     return [index.get(_mirror(name)) if _SIDES.search(name) else i for i, name in enumerate(names)]
 

@@ -14,7 +14,7 @@ from streamcam.sources import open_source
 from streamcam.train.division import apart, divide
 from streamcam.train.folders import folder_rows
 from streamcam.train.labels import clips_of, digest_of, merged
-from streamcam.train.rows import LabelledClip, Row, counted, few
+from streamcam.train.rows import LabelledClip, Row, counted, few, is_there
 from streamcam.train.table import require_files, table_rows
 
 MOST_CLASSES = 20
@@ -147,7 +147,7 @@ def _look_into(
             lengths_s[path] = _length_s(path)
         except StreamcamError as e:
             # Without the name, as several may have the same reason.
-            unread[path] = str(e).replace(str(path), "it") if path.exists() else "no such file"
+            unread[path] = str(e).replace(str(path), "it") if is_there(path) else "no such file"
     return lengths_s, unread
 
 

@@ -75,6 +75,7 @@ def folder_rows(data: Path, *, known: bool) -> Listed:
     if not tree.classes():
         raise StreamcamError(f"{data} holds no clips in folders, one for each class: {_hint(tree)}")
     _require_no_mixture(tree)
+    _require_one_reading(tree)
     listed = settled(Listed(_rows(tree), _beside(data)), data)
     if _deeper(tree) is None:
         _require_clips(tree)
@@ -160,6 +161,20 @@ def _require_no_mixture(tree: Tree) -> None:
             raise StreamcamError(
                 f"{side.path} holds folders of the classes that lie beside it: put those into {tree.path}/train"
             )
+
+
+def _require_one_reading(tree: Tree) -> None:
+    """Where every folder holds the same folders, as of people or of days, either may be the classes."""
+    inner = [{folded(part.name): part.name for part in folder.classes()} for folder in tree.classes()]
+    common = set.intersection(*map(set, inner)) if len(inner) > 1 else set()
+    if tree.divided or len(common) < 2 or all({"train"} < set(map(side_of, part)) for part in inner):
+        return
+    first, names = tree.classes()[0], few(sorted(inner[0][name] for name in common))
+    raise StreamcamError(
+        f"{tree.path}: each of its folders holds {names}: if those are the classes, put their clips together, as in "
+        f"{tree.path / inner[0][min(common)]}/{first.name}-1.mp4, or list them in a CSV file: path,label; if not, "
+        f"put the clips of {first.name} into {first.path} itself"
+    )
 
 
 def _require_clips(tree: Tree) -> None:

@@ -12,8 +12,10 @@ from streamcam.errors import StreamcamError
 FEW = 3
 """So many names are told of a longer list."""
 
-_SIDE = re.compile(r"(train(?:ing)?)|(val|valid|validation|dev)|(test|testing)")
-_PLAIN = re.compile(r"(?:set|data|split|clips|videos|\d+)$")
+_SIDE = re.compile(
+    "(tr|trn|train(?:ing)?)|(val|valid|validation|dev|eval|evaluation|holdout)|(te|tst|test|testing|unseen)"
+)
+_PLAIN = re.compile(r"^(?:\d+|videos|clips|data)+|(?:set|data|split|clips|videos|list|\d+)+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +60,27 @@ class Listed:
 def side_of(name: str) -> str | None:
     """The side of a data set that a folder or a cell names, train, val or test; None where it names none.
 
-    >>> [side_of(name) for name in ("Training_Set", "valid", "test", "train_256", "wave")]
+    >>> [side_of(name) for name in ("Training_Set", "eval", "2_test", "train_256", "wave")]
     ['train', 'val', 'test', 'train', None]
     """
-    match = _SIDE.fullmatch(_PLAIN.sub("", folded(name)))
+    match = _SIDE.fullmatch(_PLAIN.sub("", re.sub(r"\W", "", folded(name))))
     return None if match is None else ("train", "val", "test")[(match.lastindex or 1) - 1]
 
 
 def folded(name: str) -> str:
-    """A name without what people take no notice of: case, spaces, underscores, hyphens, and how accents are stored."""
-    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name)).casefold()
+    """A name without what people take no notice of: case, spaces, underscores, hyphens, how accents are stored, and
+    what has no width (U+200B, which comes along when a text is copied from a page).
+    """
+    seen = "".join(c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
+    return re.sub(r"[\s_-]+", "", seen).casefold()
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file; what the system takes for no name at all is none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def few(names: Iterable[object]) -> str:

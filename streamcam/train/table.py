@@ -9,7 +9,7 @@ from unicodedata import normalize
 
 from streamcam.errors import StreamcamError
 from streamcam.files import VIDEOS
-from streamcam.train.rows import Listed, Row, folded, require_classes, settled, side_of
+from streamcam.train.rows import Listed, Row, folded, is_there, require_classes, settled, side_of
 
 COLUMNS = {
     "path": "path file filename filepath video videopath videofile videofilename videoname clip clippath clipfile",
@@ -71,7 +71,7 @@ def _text(data: Path) -> str:
         text = "\0"
     if "\0" in text:
         raise StreamcamError(f"cannot read {data}: not a CSV file (save a spreadsheet as 'CSV UTF-8')")
-    return text
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _without_sep(text: str) -> tuple[str, int]:
@@ -153,9 +153,9 @@ def _seconds(text: str, where: str, *, comma: bool) -> float | None:
 def _path(data: Path, text: str) -> Path:
     """Relative to the file; with the backslashes of Windows turned, where that is what is there."""
     path, turned = data.parent / text, data.parent / text.replace("\\", "/")
-    if path.exists():
+    if is_there(path):
         return path
-    return turned if turned.exists() else Path(text) if PureWindowsPath(text).drive else path
+    return turned if is_there(turned) else Path(text) if PureWindowsPath(text).drive else path
 
 
 def require_files(paths: Sequence[Path], data: Path) -> None:
@@ -164,7 +164,7 @@ def require_files(paths: Sequence[Path], data: Path) -> None:
     Raises:
         StreamcamError: not one is.
     """
-    if any(path.exists() for path in paths):
+    if any(is_there(path) for path in paths):
         return
     windows = bool(PureWindowsPath(paths[0]).drive)
     where = "a path of Windows: give it as it is here" if windows else f"paths are relative to {data.parent}"
