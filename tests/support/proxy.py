@@ -58,6 +58,7 @@ class Proxy:
         ready.set()
         await stop.wait()
         server.close()
+        await asyncio.sleep(0.05)  # who was let in a moment ago is among the connections then
         tasks = list(self._connections.values())
         await self._cut()
         await asyncio.gather(*tasks, return_exceptions=True)
