@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamcam.api import stream
     from streamcam.errors import StreamcamError
-    from streamcam.models import CamModel, load_model
+    from streamcam.models.base import CamModel
+    from streamcam.models.registry import load_model
     from streamcam.records import Frame, Heat, HeatSlice, Result
-    from streamcam.transport import Subscriber
+    from streamcam.transport.subscriber import Subscriber
 
 _HOMES = {
-    "CamModel": "models",
+    "CamModel": "models.base",
     "Frame": "records",
     "Heat": "records",
     "HeatSlice": "records",
     "Result": "records",
     "StreamcamError": "errors",
-    "Subscriber": "transport",
-    "load_model": "models",
+    "Subscriber": "transport.subscriber",
+    "load_model": "models.registry",
     "stream": "api",
 }
 

@@ -1,5 +1,5 @@
 """`python -m streamcam`."""
 
-from streamcam.cli import main
+from streamcam.cli.main import main
 
 main()

@@ -9,13 +9,13 @@ from typing import Any, Self
 
 from streamcam.config import make_config
 from streamcam.errors import StreamcamError
-from streamcam.handoff import Handoff
-from streamcam.live import Live, assemble, run
 from streamcam.metrics import Metrics
-from streamcam.models import CamModel
-from streamcam.pipeline import Sink
+from streamcam.models.base import CamModel
 from streamcam.records import Result
-from streamcam.sources import SourceState
+from streamcam.runtime.app import Live, assemble, run
+from streamcam.runtime.queues import Handoff
+from streamcam.sinks.base import Sink
+from streamcam.sources.status import SourceState
 
 log = logging.getLogger(__name__)
 

@@ -41,7 +41,7 @@ RtspTransport = Literal["auto", "tcp", "udp", "http"]
 
 def _levels_of(value: object) -> object:
     """Checked; YAML takes some for a time, such as 10:50 for 650 seconds."""
-    from streamcam.levels import parse_levels
+    from streamcam.sources.levels import parse_levels
 
     if isinstance(value, int):
         raise ValueError(f"expected LOW:HIGH or auto, got the number {value} (in a file, write '7000:9500' in quotes)")

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from support.memory import Keeper
-from support.ports import unused_port
 
 from streamcam.records import ClipFormat, Frame
+from tests.support.memory import Keeper
+from tests.support.paths import SHARED
+from tests.support.ports import unused_port
 
 if TYPE_CHECKING:  # PyTorch takes seconds to load, and not every test needs it
-    from streamcam.models import CamModel
+    from streamcam.models.base import CamModel
 
 # A shell ignores SIGINT for what it runs in the background, and so would the processes that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
+VIDEOS = SHARED / "videos"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,7 +56,7 @@ def videos() -> Path:
 @pytest.fixture(scope="session")
 def renderer() -> ModuleType:
     """The script that rendered the sample: it says where things are."""
-    import render_sample
+    import scripts.footage.render_sample as render_sample
 
     return render_sample
 
@@ -68,7 +69,7 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def server_port() -> Iterator[int]:
     """An RTSP server that serves the whole module."""
-    from support.cameras import rtsp_server  # it imports PyAV, which not every test needs
+    from tests.support.cameras import rtsp_server  # it imports PyAV, which not every test needs
 
     port = unused_port()
     with rtsp_server(port):
@@ -84,7 +85,7 @@ def tiny() -> "CamModel":
     import torch
     from torch import nn
 
-    from streamcam.models import CamModel, ModelSpec
+    from streamcam.models.base import CamModel, ModelSpec
     from streamcam.models.head import Head
 
     torch.manual_seed(0)
@@ -101,7 +102,7 @@ def tiny_framewise() -> "CamModel":
     import torch
     from torch import nn
 
-    from streamcam.models import CamModel, ModelSpec
+    from streamcam.models.base import CamModel, ModelSpec
     from streamcam.models.head import Head
 
     torch.manual_seed(1)
@@ -120,7 +121,7 @@ class FakeSource:
     """A source that gives the frames that it was made with."""
 
     def __init__(self, frames: list[Frame], *, name: str = "cam", live: bool = False, pause_s: float = 0.0) -> None:
-        from streamcam.sources import SourceState  # it imports PyAV, which not every test needs
+        from streamcam.sources.status import SourceState  # it imports PyAV, which not every test needs
 
         self.name, self.live, self.state = name, live, "live"
         self.status = SourceState("live")

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_FORMAT
-from support.cameras import rtsp_server
-from support.publish_demo import eventually
 
 import streamcam
 from streamcam.errors import StreamcamError
-from streamcam.models import CamModel
+from streamcam.models.base import CamModel
+from tests.conftest import TINY_FORMAT
+from tests.support.cameras import rtsp_server
+from tests.support.publish_demo import eventually
 
 
 def test_stream_gives_every_window_of_a_file(tiny: CamModel) -> None:
@@ -101,7 +101,7 @@ def test_a_dead_camera_is_seen_by_its_status_and_logged_once(
         assert next(results).frame.source == "clip"
         time.sleep(1.5)  # it is tried again, two times or three
         told = [r for r in caplog.records if r.getMessage().startswith("127.0.0.1 lost: cannot open rtsp://***@")]
-        assert [(r.levelname, r.name) for r in told] == [("WARNING", "streamcam.sources.state")]
+        assert [(r.levelname, r.name) for r in told] == [("WARNING", "streamcam.sources.status")]
         with rtsp_server(free_port):
             eventually(lambda: "127.0.0.1 live" in caplog.messages, "it is told that the camera is back", seconds=20)
             assert results.status["127.0.0.1"].kind == "live"
@@ -117,7 +117,7 @@ def test_the_end_of_a_source_is_its_status_too(tiny: CamModel, caplog: pytest.Lo
     assert len(list(results)) == 77  # 8 s at 10 a second, in windows of four
     assert results.status["sample"].kind == "ended"
     assert list(results) == []
-    assert [r.getMessage() for r in caplog.records if r.name == "streamcam.sources.state"][-1] == "sample ended"
+    assert [r.getMessage() for r in caplog.records if r.name == "streamcam.sources.status"][-1] == "sample ended"
 
 
 def test_a_stream_that_nobody_reads_lets_go_of_everything(tiny: CamModel) -> None:

@@ -2,12 +2,12 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from conftest import TINY_FORMAT, make_frame
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamcam.clips import SlidingWindow, prepare, transform_of
 from streamcam.records import Clip, ClipFormat, Frame
+from tests.conftest import TINY_FORMAT, make_frame
 
 FORMAT = ClipFormat(length=8, fps=15, resize=(18, 24), crop=(16, 16), mean=(0.0,) * 3, std=(1.0,) * 3)
 

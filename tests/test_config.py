@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.main import get_command
 
-from streamcam.cli import app
+from streamcam.cli.main import app
 from streamcam.config import RunConfig, SourceConfig, make_config
 from streamcam.errors import StreamcamError
-from streamcam.models import SPECS
+from streamcam.models.registry import SPECS
 from streamcam.sources.address import parse_address
+from tests.support.paths import CONFIGS
 
-CONFIGS = Path(__file__).parents[1] / "configs"
 SAMPLE = {"sources": ["sample"]}
 
 

@@ -9,15 +9,16 @@ from threading import Thread
 import numpy as np
 import pytest
 import torch
-from support.crowd import assert_same, batches, check, engine_of, unpadded_model
 from torch import Tensor
 
-from streamcam.engines.device import Runner
-from streamcam.engines.flight import DeviceEngine
-from streamcam.engines.lanes import CudaLanes, Function
-from streamcam.engines.window import WindowEngine
-from streamcam.models import CamModel, load_model
+from streamcam.engines.device.engine import DeviceEngine
+from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.streams import CudaLanes, Function
+from streamcam.engines.window_engine import WindowEngine
+from streamcam.models.base import CamModel
+from streamcam.models.registry import load_model
 from streamcam.records import Clip
+from tests.support.crowd import assert_same, batches, check, engine_of, unpadded_model
 
 pytestmark = pytest.mark.needs_cuda
 NAMES = ("window", "stream")

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from streamcam.wire import decode
+from streamcam.transport.messages import decode
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -53,7 +53,7 @@ def test_python_examples_are_python(page: Path) -> None:
 def test_the_readmes_first_example_finds_cat_and_cup(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from readme_picture import table
+    from scripts.footage.readme_picture import table
 
     cv2.imwrite(str(tmp_path / "table.jpg"), cv2.cvtColor(table(), cv2.COLOR_RGB2BGR))
     monkeypatch.chdir(tmp_path)

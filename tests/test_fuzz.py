@@ -1,6 +1,6 @@
 """What strangers send, a hundred thousand times over: it is read, or refused by the one error that is meant for it.
 
-`scripts/fuzz.py` goes on for as long as one likes, guided by coverage.
+`scripts/endurance/fuzz.py` goes on for as long as one likes, guided by coverage.
 """
 
 import random
@@ -10,19 +10,19 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
-import fuzz
 import msgspec
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
-from support.mutations import mutate
-from test_wire import MESSAGES
 
+import scripts.endurance.fuzz as fuzz
 from streamcam.errors import redact
-from streamcam.parts import WireError
-from streamcam.wire import decode
+from streamcam.transport.messages import decode
+from streamcam.transport.payloads import WireError
+from tests.support.mutations import mutate
+from tests.transport.test_messages import MESSAGES
 
 BATCH, BATCHES = 200, 600
 SEEDS = st.integers(0, 2**64 - 1)
@@ -162,7 +162,7 @@ def test_a_picture_is_as_large_as_it_says_or_is_not_decoded(jpeg: bytes, monkeyp
     def decoded(*_: object) -> None:
         raise AssertionError("decoded")
 
-    monkeypatch.setattr("streamcam.parts.cv2.imdecode", decoded)
+    monkeypatch.setattr("streamcam.transport.payloads.cv2.imdecode", decoded)
     for shape in ([24, 32, 3], [65_500, 65_500, 3], [30_000, 30_000, 3], [24, 0, 3]):
         with pytest.raises(WireError):
             decode(with_jpeg(jpeg, shape))

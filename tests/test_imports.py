@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "streamcam"
+from tests.support.paths import PACKAGE
 
 ALLOWED = {
     "errors": set(),

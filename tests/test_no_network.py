@@ -1,7 +1,6 @@
 """Nothing but the given sources is asked for anything: no telemetry, no downloads, no look-ups."""
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -12,12 +11,12 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from support.serving import Quiet, serving
 
 from streamcam.errors import StreamcamError
-from streamcam.sources import open_source
+from streamcam.sources.base import open_source
+from tests.support.paths import ROOT
+from tests.support.serving import Quiet, serving
 
-ALONE = Path(__file__).parent / "support" / "alone.py"
 UNSHARE = ["unshare", "--user", "--map-root-user", "--net"]
 
 
@@ -25,11 +24,8 @@ def asked(*command: str) -> list[list[object]]:
     """Whom a command asks for something, besides its camera."""
     if shutil.which("ip") is None or subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs iproute2, and a system where anybody may make a network namespace")
-    search = os.pathsep.join([str(ALONE.parents[1]), *sys.path])
-    environment = os.environ | {"PYTHONPATH": search}
-    done = subprocess.run(
-        [*UNSHARE, sys.executable, str(ALONE), *command], capture_output=True, text=True, timeout=110, env=environment
-    )
+    alone = [*UNSHARE, sys.executable, "-m", "tests.support.alone", *command]
+    done = subprocess.run(alone, capture_output=True, text=True, timeout=110, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 

@@ -13,17 +13,17 @@ import av
 import numpy as np
 import PIL.Image
 import pytest
-from support.commands import streamcam
 
 from streamcam.errors import one_line
 from streamcam.explain.film import explain
 from streamcam.explain.stills import explain_pictures, overlay_names
 from streamcam.files import write_json
-from streamcam.models import CamModel
-from streamcam.pictures import expand, read_picture
-from streamcam.sheet import Cell, grid
-from streamcam.sources import open_source
+from streamcam.models.base import CamModel
+from streamcam.render.contact_sheet import Cell, grid
+from streamcam.render.image_files import expand, read_picture
+from streamcam.sources.base import open_source
 from streamcam.train.dataset import read_dataset
+from tests.support.commands import streamcam
 
 NAMES = {
     "not text": b"\xff\xfe-name",

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from conftest import make_frame
 
 from streamcam.errors import StreamcamError
 from streamcam.records import Clip, ClipFormat, Frame, Heat, Transform
+from tests.conftest import make_frame
 
 
 def heat(**changes: object) -> Heat:

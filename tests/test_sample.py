@@ -1,15 +1,14 @@
 """The main job on the clip that comes along: does the heat follow the thing that the network names?"""
 
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
 import streamcam
-from streamcam.localise import contrast_at
+from streamcam.heat.localise import contrast_at
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 NAMED = {
     "cat": {"Egyptian cat", "tabby", "tiger cat", "Persian cat", "Siamese cat", "lynx"},
     "cup": {"espresso", "cup", "coffee mug"},
@@ -51,7 +50,7 @@ def test_the_heat_follows_the_thing_that_is_named(
 def test_the_clip_is_what_the_renderer_renders(renderer: ModuleType) -> None:
     from threading import Event
 
-    from streamcam.sources import open_source
+    from streamcam.sources.base import open_source
 
     background, things = renderer.table(), {name: renderer.cut_out(name) for name in renderer.THINGS}
     source = open_source("sample", paced=False)

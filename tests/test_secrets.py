@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from streamcam.errors import StreamcamError, redact
 from streamcam.metrics import Metrics
-from streamcam.publish import status_of
-from streamcam.sources import open_source
+from streamcam.sinks.publish import status_of
 from streamcam.sources.address import parse_address
+from streamcam.sources.base import open_source
 
 BEGIN, END = "Zq7", "9Xv"
 """Around every secret: nothing of it may be seen, and neither stands in what is said anyway."""

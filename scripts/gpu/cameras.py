@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from benches.common import table
 
-from gpu.common import DeviceTurn, GpuPlan, cameras_for, model_of, tried
-from gpu.pace import Arrivals, Outcome, run_at_pace
-from gpu.profiled import figures_of, profiled
+from scripts.benchmarks.common import table
+from scripts.gpu.common import DeviceTurn, GpuPlan, cameras_for, model_of, tried
+from scripts.gpu.pace import Arrivals, Outcome, run_at_pace
+from scripts.gpu.profiled import figures_of, profiled
 from streamcam.bench.measure import most
-from streamcam.engines import make_engine
-from streamcam.engines.stream import StreamEngine
+from streamcam.engines.backends import make_engine
+from streamcam.engines.stream_engine import StreamEngine
 
 FPS, JITTER_S = 15.0, 0.015
 RUN_S, PROFILED_S, GET_READY_S = 2.5, 0.7, 4.0

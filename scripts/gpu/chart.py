@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benches.chart import BLUE, GREEN, GREY, ORANGE, Panel, draw_panels
 from matplotlib.axes import Axes
 
-from gpu.targets import where
+from scripts.benchmarks.chart import BLUE, GREEN, GREY, ORANGE, Panel, draw_panels
+from scripts.gpu.targets import where
 
 COLOURS = {"bf16": BLUE, "fp16": GREEN, "fp32": ORANGE, "motion": BLUE, "r3d_18": ORANGE}
 

@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from benches.common import Plan, spread
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from scripts.benchmarks.common import Plan, spread
 from streamcam.bench.engines import matmul_turn
 from streamcam.bench.measure import Spread, Turn, alternate
-from streamcam.engines.device import Runner
-from streamcam.engines.pending import Pending
-from streamcam.engines.stream import StreamEngine
-from streamcam.engines.window import WindowEngine
-from streamcam.models import CamModel, load_model
+from streamcam.engines.base import Pending
+from streamcam.engines.device.runner import Runner
+from streamcam.engines.stream_engine import StreamEngine
+from streamcam.engines.window_engine import WindowEngine
+from streamcam.models.base import CamModel
 from streamcam.models.motion import WEIGHTS as MOTION_WEIGHTS
+from streamcam.models.registry import load_model
 from streamcam.records import Clip, ClipFormat, Frame, Transform
 
 Engine = WindowEngine | StreamEngine

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from benches.common import spread, table
 from torch import Tensor
 
-from gpu.common import DeviceTurn, GpuPlan, model_of, tried, windows_on
+from scripts.benchmarks.common import spread, table
+from scripts.gpu.common import DeviceTurn, GpuPlan, model_of, tried, windows_on
 from streamcam.bench.measure import Spread
-from streamcam.engines.device import Runner
+from streamcam.engines.device.runner import Runner
 
 CASES = (
     ("motion", "bf16", 16),

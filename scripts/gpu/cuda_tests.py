@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benches.common import table
-
-from gpu.common import GpuPlan
+from scripts.benchmarks.common import table
+from scripts.gpu.common import GpuPlan
 
 ROOT = Path(__file__).parents[2]
 MARK = "needs_cuda"
@@ -50,7 +49,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
 
 def test_files(folder: Path) -> list[Path]:
     """Those files alone that have such tests: others may need what is not installed."""
-    return [path for path in sorted(folder.glob("test_*.py")) if f"mark.{MARK}" in path.read_text()]
+    return [path for path in sorted(folder.rglob("test_*.py")) if f"mark.{MARK}" in path.read_text()]
 
 
 def command(files: Sequence[Path], report: Path) -> list[str]:

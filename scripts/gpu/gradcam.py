@@ -9,16 +9,16 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from benches.common import not_run, random_r3d, spread, table, those_that_work
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from gpu.common import DeviceTurn, GpuPlan, model_of
-from gpu.streams import together
+from scripts.benchmarks.common import not_run, random_r3d, spread, table, those_that_work
+from scripts.gpu.common import DeviceTurn, GpuPlan, model_of
+from scripts.gpu.streams import together
 from streamcam.bench.engines import EngineTurn
 from streamcam.bench.measure import Spread, Turn
-from streamcam.engines import make_engine
-from streamcam.engines.stream import StreamEngine
+from streamcam.engines.backends import make_engine
+from streamcam.engines.stream_engine import StreamEngine
 
 PACKAGE, HOOKS = "grad-cam", "Grad-CAM by hooks"
 PRECISIONS = ("fp32", "bf16")

@@ -5,13 +5,13 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from benches.common import spread, table
 from torch import Tensor
 from torch.nn.functional import linear
 
-from gpu.common import DeviceTurn, GpuPlan, model_of, tried, windows_on
+from scripts.benchmarks.common import spread, table
+from scripts.gpu.common import DeviceTurn, GpuPlan, model_of, tried, windows_on
 from streamcam.bench.measure import Spread, ratios
-from streamcam.engines.device import Runner
+from streamcam.engines.device.runner import Runner
 
 PRECISIONS, BATCHES = ("bf16", "fp32"), (16, 1)
 

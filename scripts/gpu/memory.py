@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benches.common import table
 
-from gpu.common import GpuPlan, cameras_for, flow, model_of
-from streamcam.engines import make_engine
+from scripts.benchmarks.common import table
+from scripts.gpu.common import GpuPlan, cameras_for, flow, model_of
+from streamcam.engines.backends import make_engine
 from streamcam.records import Clip
 
 BATCHES, WARM_UP = 50_000, 200

@@ -5,11 +5,10 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from benches.common import table
-
-from gpu.common import Engine, GpuPlan, cameras_for, flow, model_of, tried
-from gpu.profiled import figures_of, profiled
-from streamcam.engines import make_engine
+from scripts.benchmarks.common import table
+from scripts.gpu.common import Engine, GpuPlan, cameras_for, flow, model_of, tried
+from scripts.gpu.profiled import figures_of, profiled
+from streamcam.engines.backends import make_engine
 from streamcam.records import Clip
 
 CASES = (("r3d_18", "window", 16), ("motion", "window", 16), ("motion", "stream", 256))

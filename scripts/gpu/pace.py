@@ -8,9 +8,9 @@ from threading import Thread
 import numpy as np
 import numpy.typing as npt
 
-from streamcam.engines import Engine
+from streamcam.engines.base import Engine
 from streamcam.records import Clip
-from streamcam.worker import Work, Worker
+from streamcam.runtime.worker import Work, Worker
 
 NAP_S = 0.0005
 """The thread by which frames come does not wake for each of thousands."""

@@ -11,14 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from benches.common import spread, table
 
-from gpu.common import DeviceTurn, GpuPlan, model_of, tried
+from scripts.benchmarks.common import spread, table
+from scripts.gpu.common import DeviceTurn, GpuPlan, model_of, tried
 from streamcam.bench.measure import Spread
-from streamcam.card import OnCard
 from streamcam.clips import prepare
+from streamcam.gpu.image import OnCard
 from streamcam.records import Frame, Heat, Image, Picture, Result, Transform
-from streamcam.render import Caption, overlay
+from streamcam.render.overlay import Caption, overlay
 
 SIZES, QUICK_SIZES = ((720, 1280), (1080, 1920)), ((96, 128),)
 QUALITY = 85
@@ -60,8 +60,8 @@ def watched(plan: GpuPlan, size: tuple[int, int], seconds: float) -> dict[str, A
 
 def decoded(plan: GpuPlan, size: tuple[int, int], seconds: float) -> dict[str, Any]:
     """A file's pictures, in RGB where they were decoded; H.264 of a moving test picture."""
-    from streamcam.nvdec import CardDecoder  # these two take PyAV
-    from streamcam.sources import open_source
+    from streamcam.gpu.decoder import CardDecoder  # these two take PyAV
+    from streamcam.sources.base import open_source
 
     decoders = {"host": None} | ({"card": CardDecoder(plan.device)} if plan.on_gpu else {})
     count = 10 if plan.quick else FRAMES

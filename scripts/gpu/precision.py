@@ -13,15 +13,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from benches.common import table
 
-from gpu.common import Engine, GpuPlan, tried
-from streamcam.analyze import drifting
+from scripts.benchmarks.common import table
+from scripts.gpu.common import Engine, GpuPlan, tried
+from streamcam.bench.temporal import drifting
 from streamcam.clips import SlidingWindow
-from streamcam.engines import make_engine
-from streamcam.engines.device import pick_precision
-from streamcam.models import CamModel, load_model
+from streamcam.engines.backends import make_engine
+from streamcam.engines.device.hardware import pick_precision
+from streamcam.models.base import CamModel
 from streamcam.models.motion import WEIGHTS as MOTION_WEIGHTS
+from streamcam.models.registry import load_model
 from streamcam.records import Clip, Frame, Heat
 
 MODELS = ("motion", "imagenet")

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch.profiler import ProfilerActivity, profile
 
-from gpu.common import GpuPlan, settle
-from gpu.timeline import Timeline
+from scripts.gpu.common import GpuPlan, settle
+from scripts.gpu.timeline import Timeline
 
 SHOWN = 4
 """So many kinds of copies, those that take the longest."""

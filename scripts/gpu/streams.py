@@ -6,13 +6,12 @@ from dataclasses import asdict
 from itertools import count
 from typing import Any
 
-from benches.common import spread, table
-
-from gpu.common import Cameras, DeviceTurn, Engine, GpuPlan, cameras_for, cell, flow, model_of, tried
+from scripts.benchmarks.common import spread, table
+from scripts.gpu.common import Cameras, DeviceTurn, Engine, GpuPlan, cameras_for, cell, flow, model_of, tried
 from streamcam.bench.engines import EngineTurn
 from streamcam.bench.measure import Spread, Turn, ratios
-from streamcam.engines import make_engine
-from streamcam.engines.stream import StreamEngine
+from streamcam.engines.backends import make_engine
+from streamcam.engines.stream_engine import StreamEngine
 from streamcam.records import Clip
 
 MODELS = ("motion", "r3d_18")

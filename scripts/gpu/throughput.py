@@ -6,10 +6,10 @@ from functools import cache
 from typing import Any
 
 import torch
-from benches.common import spread, table
 from torch import Tensor
 
-from gpu.common import (
+from scripts.benchmarks.common import spread, table
+from scripts.gpu.common import (
     PRECISIONS,
     Cameras,
     DeviceTurn,
@@ -22,8 +22,8 @@ from gpu.common import (
     windows_on,
 )
 from streamcam.bench.measure import Spread, Turn, ratios
-from streamcam.engines import make_engine
-from streamcam.engines.device import Runner
+from streamcam.engines.backends import make_engine
+from streamcam.engines.device.runner import Runner
 
 MODELS = ("r3d_18", "motion", "mc3_18")
 BATCHES = (16, 1, 64, 4, 32, 2, 8)

@@ -13,12 +13,12 @@ import numpy as np
 
 from streamcam.bench.measure import most
 from streamcam.config import RunConfig, SourceConfig
-from streamcam.live import assemble, run
 from streamcam.metrics import Summary
-from streamcam.models import CamModel
-from streamcam.recorder import VideoRecorder
+from streamcam.models.base import CamModel
 from streamcam.records import Image, Result
-from streamcam.sources import open_source
+from streamcam.runtime.app import assemble, run
+from streamcam.sinks.video_file import VideoRecorder
+from streamcam.sources.base import open_source
 
 SIZE = (640, 480)
 """Width and height of a camera's picture."""

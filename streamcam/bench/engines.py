@@ -9,12 +9,12 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from streamcam.bench.measure import timed_ms
 from streamcam.clips import SlidingWindow
-from streamcam.engines import make_engine
-from streamcam.engines.device import PRECISIONS
-from streamcam.engines.stream import StreamEngine
-from streamcam.engines.window import WindowEngine
+from streamcam.engines.backends import make_engine
+from streamcam.engines.device.hardware import PRECISIONS
+from streamcam.engines.stream_engine import StreamEngine
+from streamcam.engines.window_engine import WindowEngine
 from streamcam.errors import StreamcamError
-from streamcam.models import CamModel
+from streamcam.models.base import CamModel
 from streamcam.records import Clip, ClipFormat, Frame
 
 MATMUL_SIDE = {"cpu": 2048, "cuda": 8192}

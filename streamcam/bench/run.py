@@ -12,8 +12,9 @@ import torch
 from streamcam.bench.cameras import CameraRun, find_most
 from streamcam.bench.engines import EngineTurn, engine_turns, matmul_turn
 from streamcam.bench.measure import MIN_ROUNDS, Show, Spread, alternate, ratios
-from streamcam.engines.device import PRECISIONS
-from streamcam.models import CamModel, load_model
+from streamcam.engines.device.hardware import PRECISIONS
+from streamcam.models.base import CamModel
+from streamcam.models.registry import load_model
 
 FPS = 15.0
 """Of the cameras that are counted."""

@@ -7,14 +7,14 @@ import cv2
 import numpy as np
 import torch
 
-from streamcam.engines.window import WindowEngine
-from streamcam.evaluate.contenders import Contender, Window
+from streamcam.engines.window_engine import WindowEngine
 from streamcam.evaluate.erasure import Erasure, erase
+from streamcam.evaluate.methods import Contender, Window
 from streamcam.evaluate.scores import Scores, score
 from streamcam.evaluate.truth import Item, Mask, Truth, box_of
 from streamcam.evaluate.windows import timed, windows
-from streamcam.localise import Box, on_picture
-from streamcam.models import CamModel
+from streamcam.heat.localise import Box, on_picture
+from streamcam.models.base import CamModel
 from streamcam.records import Floats, Image, Transform
 
 GRID = 112

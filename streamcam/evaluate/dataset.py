@@ -10,7 +10,7 @@ import yaml
 from streamcam.errors import StreamcamError
 from streamcam.evaluate.truth import PICTURES, Item
 from streamcam.files import VIDEOS
-from streamcam.models.names import class_index
+from streamcam.models.classes import class_index
 
 TABLE, NAMES = "truth.csv", "classes.yaml"
 NEEDED = ("clip", "class")

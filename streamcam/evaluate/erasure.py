@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamcam.engines.window import WindowEngine
-from streamcam.evaluate.contenders import Window
+from streamcam.engines.window_engine import WindowEngine
+from streamcam.evaluate.methods import Window
 from streamcam.evaluate.metrics import area_under
-from streamcam.localise import enlarge
+from streamcam.heat.localise import enlarge
 from streamcam.records import Floats
 
 BLUR = 0.1

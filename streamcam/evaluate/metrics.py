@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamcam.localise import Box, Tube, peak
+from streamcam.heat.localise import Box, Tube, peak
 from streamcam.records import Floats
 
 Mask = npt.NDArray[np.bool_]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamcam.evaluate.flow import DIRECTIONS, MIN_SPEED, SIDE, Motion, dilate, direction
-from streamcam.localise import enlarge, peak
+from streamcam.heat.localise import enlarge, peak
 from streamcam.records import Floats, Heat
-from streamcam.render import FULL_SCORE
+from streamcam.render.overlay import FULL_SCORE
 
 NEAR = 4.0
 """px of 112: so close to a moving pixel counts as near."""

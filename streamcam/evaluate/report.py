@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from streamcam.engines import make_runner
-from streamcam.engines.window import WindowEngine
+from streamcam.engines.backends import make_runner
+from streamcam.engines.window_engine import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.evaluate.assess import Case, Verdict, assess
-from streamcam.evaluate.contenders import BASELINES, choose
 from streamcam.evaluate.dataset import find_indices, find_items, read_names
+from streamcam.evaluate.methods import BASELINES, choose
 from streamcam.evaluate.metrics import average_precision
 from streamcam.evaluate.scores import FIGURES, LESS_IS_BETTER, best_threshold, figures
-from streamcam.models import CamModel
+from streamcam.models.base import CamModel
 
 Show = Callable[[int, int], None]
 """Told of how many clips so many are done."""

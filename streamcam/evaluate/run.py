@@ -4,14 +4,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from streamcam.engines import require_device
+from streamcam.engines.backends import require_device
 from streamcam.errors import StreamcamError
 from streamcam.evaluate.dataset import find_items
 from streamcam.evaluate.report import Report, Show, evaluate
 from streamcam.evaluate.sheets import sheet as draw
 from streamcam.files import write_json
-from streamcam.models import load_model
-from streamcam.pictures import save_picture
+from streamcam.models.registry import load_model
+from streamcam.render.image_files import save_picture
 
 
 def evaluate_folder(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from streamcam.evaluate import metrics
 from streamcam.evaluate.erasure import Erasure
 from streamcam.evaluate.truth import Mask, box_of
-from streamcam.localise import Box, tubes
+from streamcam.heat.localise import Box, tubes
 from streamcam.records import Floats
 
 NEAR = 4

@@ -11,10 +11,10 @@ from streamcam.evaluate.assess import Case, Example
 from streamcam.evaluate.metrics import energy_inside, points, scaled
 from streamcam.evaluate.report import Report
 from streamcam.evaluate.truth import Mask
-from streamcam.localise import Box, boxes_above, enlarge, peak
+from streamcam.heat.localise import Box, boxes_above, enlarge, peak
 from streamcam.records import Floats, Image
-from streamcam.render import cells_alone
-from streamcam.sheet import Cell, grid, stack
+from streamcam.render.contact_sheet import Cell, grid, stack
+from streamcam.render.overlay import cells_alone
 
 COLUMNS = 6
 DRAWN = "contrast"

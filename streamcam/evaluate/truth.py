@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamcam.errors import StreamcamError
-from streamcam.localise import Box
-from streamcam.pictures import read_mask
+from streamcam.heat.localise import Box
+from streamcam.render.image_files import read_mask
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 

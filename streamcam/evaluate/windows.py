@@ -8,13 +8,13 @@ from threading import Event
 import numpy as np
 
 from streamcam.clips import SlidingWindow, prepare, transform_of
-from streamcam.engines.window import WindowEngine
-from streamcam.evaluate.contenders import Window
+from streamcam.engines.window_engine import WindowEngine
+from streamcam.evaluate.methods import Window
 from streamcam.evaluate.truth import Item, Truth
-from streamcam.models import CamModel
-from streamcam.pictures import read_picture
+from streamcam.models.base import CamModel
 from streamcam.records import Clip, Frame
-from streamcam.sources import open_source
+from streamcam.render.image_files import read_picture
+from streamcam.sources.base import open_source
 
 
 def frames(item: Item) -> Iterator[Frame]:

@@ -14,26 +14,31 @@ from typing import Self
 import numpy as np
 
 from streamcam.clips import SlidingWindow
-from streamcam.engines import make_engine, require_device
-from streamcam.engines.stream import StreamEngine
-from streamcam.engines.window import WindowEngine
+from streamcam.engines.backends import make_engine, require_device
+from streamcam.engines.stream_engine import StreamEngine
+from streamcam.engines.window_engine import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.explain.findings import COLUMNS, find, painted
 from streamcam.explain.per_frame import PerFrame
 from streamcam.explain.storyboard import Storyboard
 from streamcam.files import require_fresh, staged
-from streamcam.live import find_classes
-from streamcam.models import CamModel, ModelSpec, find_spec, load_model
-from streamcam.no_window import why_no_window
-from streamcam.pictures import save_picture
-from streamcam.pipeline import Pipeline, Sink
-from streamcam.recorder import HeatRecorder, VideoRecorder, ZarrRecorder, require_zarr
-from streamcam.recorder.sound import Sound
+from streamcam.metrics import why_no_window
+from streamcam.models.base import CamModel, ModelSpec
+from streamcam.models.classes import find_classes
+from streamcam.models.registry import find_spec, load_model
 from streamcam.records import Heat, Result
-from streamcam.render import Painter
-from streamcam.sheet import clock
-from streamcam.sources import VideoSource, open_source
+from streamcam.render.contact_sheet import clock
+from streamcam.render.image_files import save_picture
+from streamcam.render.overlay import Painter
+from streamcam.runtime.pipeline import Pipeline
+from streamcam.sinks.audio import Sound
+from streamcam.sinks.base import Sink
+from streamcam.sinks.heat_npz import HeatRecorder
+from streamcam.sinks.heat_zarr import ZarrRecorder, require_zarr
+from streamcam.sinks.video_file import VideoRecorder
 from streamcam.sources.address import parse_address
+from streamcam.sources.base import open_source
+from streamcam.sources.video import VideoSource
 
 OVERLAY, SHEET, TABLE, NPZ, ZARR = OUTPUTS = ("overlay.mp4", "sheet.png", "frames.csv", "heat.npz", "heat.zarr")
 

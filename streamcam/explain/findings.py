@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamcam.localise import Box, contrast_at, largest_box, on_picture, peak
+from streamcam.heat.localise import Box, contrast_at, largest_box, on_picture, peak
 from streamcam.records import Floats, Heat
 
 COLUMNS = ("class", "score", "logit", "x0", "y0", "x1", "y1", "peak_x", "peak_y")

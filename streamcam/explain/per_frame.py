@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from streamcam.cam import HeatContext
 from streamcam.explain.findings import strongest
+from streamcam.heat.cam import HeatContext
 from streamcam.records import Floats, Frame, Heat, Result
 
 

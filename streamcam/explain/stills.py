@@ -11,21 +11,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from streamcam.cam import moments, to_heats
 from streamcam.clips import prepare, transform_of
-from streamcam.engines import make_runner, require_device
-from streamcam.engines.device import Runner
+from streamcam.engines.backends import make_runner, require_device
+from streamcam.engines.device.runner import Runner
 from streamcam.errors import StreamcamError
 from streamcam.explain.findings import COLUMNS, Finding, find, painted, strongest
 from streamcam.files import require_fresh, staged
-from streamcam.levels import parse_levels
-from streamcam.live import find_classes
-from streamcam.localise import Box
-from streamcam.models import CamModel, ModelSpec, find_spec, load_model
-from streamcam.pictures import read_picture, save_picture
+from streamcam.heat.cam import moments, to_heats
+from streamcam.heat.localise import Box
+from streamcam.models.base import CamModel, ModelSpec
+from streamcam.models.classes import find_classes
+from streamcam.models.registry import find_spec, load_model
 from streamcam.records import Clip, Frame, Heat, Image, Result, on_host
-from streamcam.render import Caption, Painter, outline, paint
-from streamcam.sheet import Cell, cut, fit, grid, text_width
+from streamcam.render.contact_sheet import Cell, cut, fit, grid, text_width
+from streamcam.render.image_files import read_picture, save_picture
+from streamcam.render.overlay import Caption, Painter, outline, paint
+from streamcam.sources.levels import parse_levels
 
 TABLE = "scores.csv"
 PAGE, PAGE_COLUMNS = 36, 3

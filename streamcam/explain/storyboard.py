@@ -7,10 +7,10 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from streamcam.localise import contrast_at, largest_box, on_picture
+from streamcam.heat.localise import contrast_at, largest_box, on_picture
 from streamcam.records import Floats, Heat, Image, Result
-from streamcam.render import SHADE, cells_alone, outline, paint
-from streamcam.sheet import GAP, PALETTE, Cell, Curve, blank, chart, clock, fit, grid, stack, write
+from streamcam.render.contact_sheet import GAP, PALETTE, Cell, Curve, blank, chart, clock, fit, grid, stack, write
+from streamcam.render.overlay import SHADE, cells_alone, outline, paint
 
 T = TypeVar("T")
 

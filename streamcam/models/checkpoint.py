@@ -20,7 +20,7 @@ from streamcam.models.weights import load_state
 from streamcam.records import ClipFormat
 
 if TYPE_CHECKING:
-    from streamcam.models.card import Card
+    from streamcam.models.model_card import Card
 
 SUFFIX = ".safetensors"
 CARD_BYTES = 8 << 20
@@ -45,7 +45,7 @@ def read_card(path: Path) -> "Card":
     """
     from pydantic import ValidationError
 
-    from streamcam.models.card import Card
+    from streamcam.models.model_card import Card
 
     card = card_path(path)
     if not path.is_file():
@@ -107,7 +107,7 @@ def fill_from(model: CamModel, path: Path, card: "Card") -> None:
 
 def save(model: CamModel, path: Path, *, architecture: str, int8: Int8 | None, **said: Any) -> "Card":
     """`streamcam.models.save_checkpoint`, which knows what architectures there are."""
-    from streamcam.models.card import Card, ClipCard
+    from streamcam.models.model_card import Card, ClipCard
 
     spec = model.spec
     scale = model.heat_context.scale

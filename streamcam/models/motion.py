@@ -15,7 +15,7 @@ pixels and 17 frames around it and on nothing else, so that heat has no way to l
     time              48 → 64   1/4         31 × 17
     gate              64 → 64   1/4         how much each channel counts, by its mean over the picture
 
-`scripts/pretrain_motion.py` taught it, on rendered scenes alone; no video was used.
+`scripts/motion/pretrain.py` taught it, on rendered scenes alone; no video was used.
 """
 
 from dataclasses import dataclass, replace
@@ -89,7 +89,7 @@ SPEC = ModelSpec(
     temporal_context=CONFIG.context,
     temporal_receptive_field=CONFIG.context + 1,
     multi_label=True,
-    weights_source="trained by scripts/pretrain_motion.py; in the package",
+    weights_source="trained by scripts/motion/pretrain.py; in the package",
 )
 
 

@@ -7,8 +7,8 @@ from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
 from streamcam.errors import StreamcamError
-from streamcam.levels import Grader, Values
 from streamcam.records import Image
+from streamcam.sources.levels import Grader, Values
 from streamcam.sources.once import say_once
 
 log = logging.getLogger(__name__)

@@ -17,10 +17,10 @@ from av.video.stream import VideoStream
 
 from streamcam.errors import StreamcamError
 from streamcam.sources.address import Address
-from streamcam.sources.choice import video_stream
 from streamcam.sources.jpegs import Jpegs, NotVideoError, pictures_over_http
 from streamcam.sources.network import NETWORK_TIMEOUT_S
-from streamcam.sources.state import DEAD_AFTER_S
+from streamcam.sources.status import DEAD_AFTER_S
+from streamcam.sources.stream_choice import video_stream
 
 MAX_PIXELS = 8192 * 8192
 """In one picture. What claims more is refused before memory is taken for it; twice the area of 8K passes."""

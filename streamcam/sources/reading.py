@@ -13,9 +13,9 @@ from av.video.stream import VideoStream
 
 from streamcam.sources.clock import Order
 from streamcam.sources.extent import frame_rate, has_gaps, held_back, seconds
-from streamcam.sources.fields import Deinterlacer
+from streamcam.sources.interlaced import Deinterlacer
 from streamcam.sources.opening import FAILURES, why_not
-from streamcam.sources.state import DEAD_AFTER_S, STALLED_AFTER_S
+from streamcam.sources.status import DEAD_AFTER_S, STALLED_AFTER_S
 
 NO_PICTURE_AFTER_S = 15.0
 """A live source whose packets have given no picture for so long is lost; key pictures may be ten seconds apart."""

@@ -11,10 +11,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from streamcam import colour
-from streamcam.orientation import upright
 from streamcam.records import Image, Picture
+from streamcam.sources import colour
 from streamcam.sources.opening import FAILURES, MAX_PIXELS
+from streamcam.sources.orientation import upright
 from streamcam.sources.tags import has_alpha, has_full_range, matrix_in, orientation_in
 
 MOST_UNEVEN = 4

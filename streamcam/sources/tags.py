@@ -6,8 +6,8 @@ import numpy as np
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 
-from streamcam import colour
-from streamcam.orientation import UPRIGHT, Orientation, orientation_of
+from streamcam.sources import colour
+from streamcam.sources.orientation import UPRIGHT, Orientation, orientation_of
 
 
 def _unknown(kinds: type[Type], value: object) -> Any:

@@ -16,18 +16,18 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamcam.errors import StreamcamError
-from streamcam.orientation import upright
 from streamcam.records import CardPicture, Frame, Picture
 from streamcam.sources.address import Address
-from streamcam.sources.choice import video_stream
 from streamcam.sources.clock import Course
 from streamcam.sources.depth import Depth
 from streamcam.sources.extent import USUAL_FPS, Extent, FileTimes, course_of, frame_rate, rate_is_guessed, seconds
 from streamcam.sources.opening import FAILURES, MAX_PIXELS, open_video
+from streamcam.sources.orientation import upright
 from streamcam.sources.reading import Reader
 from streamcam.sources.rgb import ToRgb
 from streamcam.sources.seek import BACK_S, may_seek, seek
-from streamcam.sources.state import Backoff, SourceState
+from streamcam.sources.status import Backoff, SourceState
+from streamcam.sources.stream_choice import video_stream
 from streamcam.sources.tags import orientation_in
 from streamcam.sources.times import MAX_LATE_S, LiveTimes, Pace, Rate, RateLimit
 

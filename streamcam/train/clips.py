@@ -15,7 +15,7 @@ from torch.utils.data import Sampler
 from streamcam.clips import SlidingWindow
 from streamcam.errors import StreamcamError
 from streamcam.records import ClipFormat
-from streamcam.sources import open_source
+from streamcam.sources.base import open_source
 from streamcam.train.rows import LabelledClip
 
 Key = tuple[int, int]

@@ -7,9 +7,9 @@ from pathlib import Path
 from threading import Event
 
 from streamcam.errors import StreamcamError
-from streamcam.recorder import VideoRecorder
 from streamcam.records import Frame, Result
-from streamcam.sources import Source
+from streamcam.sinks.video_file import VideoRecorder
+from streamcam.sources.base import Source
 
 
 @dataclass(frozen=True, slots=True)

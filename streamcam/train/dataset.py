@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 
 from streamcam.errors import StreamcamError, printable
-from streamcam.sources import open_source
+from streamcam.sources.base import open_source
 from streamcam.train.division import apart, divide
 from streamcam.train.folders import folder_rows
 from streamcam.train.labels import clips_of, digest_of, merged

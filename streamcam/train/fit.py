@@ -12,12 +12,13 @@ import torch
 from lightning_fabric import Fabric
 
 from streamcam.config import TrainConfig
-from streamcam.engines.device import cpu_has_bf16
+from streamcam.engines.device.hardware import cpu_has_bf16
 from streamcam.errors import StreamcamError
-from streamcam.models import CamModel, ModelSpec, find_spec, load_model, save_checkpoint
+from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.checkpoint import card_path, is_checkpoint
+from streamcam.models.registry import find_spec, load_model, save_checkpoint
 from streamcam.records import Heat, Image
-from streamcam.sheet import Cell
+from streamcam.render.contact_sheet import Cell
 from streamcam.train import report
 from streamcam.train.clips import read_frames, skipped
 from streamcam.train.dataset import Dataset, read_dataset

@@ -9,7 +9,7 @@ from unicodedata import normalize
 
 from streamcam.errors import StreamcamError
 from streamcam.files import VIDEOS
-from streamcam.pictures import SUFFIXES as PICTURES
+from streamcam.render.image_files import SUFFIXES as PICTURES
 from streamcam.train.rows import Listed, Row, counted, few, folded, require_classes, settled, side_of
 
 JUNK = frozenset({"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information"})

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from streamcam.config import TrainConfig
 from streamcam.errors import StreamcamError
 from streamcam.files import complete_or_absent
-from streamcam.models import CamModel
+from streamcam.models.base import CamModel
 from streamcam.train.augment import Augment, frames_needed, mirrored
 from streamcam.train.clips import Batch, Clips, InOrder, Order, centred, skipped
 from streamcam.train.dataset import Dataset

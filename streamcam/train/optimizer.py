@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from streamcam.models import CamModel
+from streamcam.models.base import CamModel
 from streamcam.train.clips import Clips, centred
 
 BACKBONE_RATE = 0.1

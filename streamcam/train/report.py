@@ -10,11 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from streamcam.files import complete_or_absent
-from streamcam.pictures import save_picture
 from streamcam.records import Heat, Image
-from streamcam.render import paint
-from streamcam.sheet import Cell, blank, grid
-from streamcam.text import short
+from streamcam.render.contact_sheet import Cell, blank, grid
+from streamcam.render.image_files import save_picture
+from streamcam.render.overlay import paint
+from streamcam.render.text import short
 from streamcam.train.loop import Epoch, Validation
 
 LARGEST_MATRIX = 40

@@ -1,6 +1,1 @@
-"""Sockets: results out to any number of processes, and in again. A slow receiver costs the sender nothing."""
-
-from streamcam.transport.publisher import Publisher
-from streamcam.transport.subscriber import Subscriber
-
-__all__ = ["Publisher", "Subscriber"]
+"""`streamcam/1` over ZeroMQ: messages, keys, publisher and subscriber."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import zmq
 
 from streamcam.errors import StreamcamError
-from streamcam.keys import SERVER, default_folder
+from streamcam.transport.keys import SERVER, default_folder
 
 
 def require_bindable(endpoint: str, *, keys: Path | None = None) -> None:

@@ -12,11 +12,10 @@ from typing import Literal, Self
 import zmq
 
 from streamcam.errors import StreamcamError
-from streamcam.keys import server_keys
 from streamcam.records import Picture, Result
 from streamcam.transport.endpoints import reason_of, require_bindable
-from streamcam.transport.sockets import KERNEL_BUFFER_BYTES, doorkeeper, lock, notice_the_dead
-from streamcam.wire import (
+from streamcam.transport.keys import server_keys
+from streamcam.transport.messages import (
     DIRECTORY,
     Kind,
     Scalar,
@@ -27,6 +26,7 @@ from streamcam.wire import (
     encode_status,
     topic,
 )
+from streamcam.transport.sockets import KERNEL_BUFFER_BYTES, doorkeeper, lock, notice_the_dead
 
 HIGH_WATER_MARK = 8
 """Messages per source that wait for one receiver; a high-water mark alone still queues in the kernel, hence the small

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import zmq
 
-from streamcam.keys import ClientKeys, ServerKeys
+from streamcam.transport.keys import ClientKeys, ServerKeys
 
 if TYPE_CHECKING:
     from zmq.auth.thread import ThreadAuthenticator

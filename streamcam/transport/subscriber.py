@@ -13,12 +13,12 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from streamcam.errors import StreamcamError
-from streamcam.keys import client_keys
-from streamcam.parts import MAX_PART_BYTES, WireError
 from streamcam.records import Result
 from streamcam.transport.endpoints import reason_of, require_resolvable
+from streamcam.transport.keys import client_keys
+from streamcam.transport.messages import DIRECTORY, Header, Kind, Message, decode, decode_header, topic
+from streamcam.transport.payloads import MAX_PART_BYTES, WireError
 from streamcam.transport.sockets import KERNEL_BUFFER_BYTES, notice_the_dead, unlock
-from streamcam.wire import DIRECTORY, Header, Kind, Message, decode, decode_header, topic
 
 HIGH_WATER_MARK = 256
 RECONNECT_MS, RECONNECT_MAX_MS = 100, 1000

@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from threading import Event, Thread
 
-from support.mjpeg_server import mjpeg_server
+from tests.support.mjpeg_server import mjpeg_server
 
 TCP, UDP, SYN, ACK = 6, 17, 2, 16
 ALL = socket.htons(3)

@@ -11,9 +11,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import zmq
+
+from tests.support.paths import ROOT
 
 
 def main() -> None:
@@ -35,8 +36,8 @@ def main() -> None:
 @contextmanager
 def consumers(endpoint: str, count: int, *, every_s: float = 0) -> Iterator[subprocess.Popen[str]]:
     """Run this script; stop it at the end."""
-    command = [sys.executable, __file__, endpoint, str(count), str(every_s)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent) as process:
+    command = [sys.executable, "-m", "tests.support.bad_consumers", endpoint, str(count), str(every_s)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         try:
             assert process.stdout.readline() == "ready\n"

@@ -5,7 +5,6 @@ import select
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from threading import Event, Thread, Timer
 
 import psutil
@@ -13,10 +12,11 @@ import pytest
 
 from streamcam.records import Frame
 from streamcam.sources.address import parse_address
-from streamcam.sources.state import RETRY_DELAYS_S, Backoff
+from streamcam.sources.status import RETRY_DELAYS_S, Backoff
 from streamcam.sources.video import VideoSource
+from tests.support.paths import SUPPORT
 
-RTSP_SERVER = Path(__file__).parent / "rtsp_server.py"
+RTSP_SERVER = SUPPORT / "rtsp_server.py"
 
 
 @contextmanager

@@ -13,7 +13,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-READY = ("streamcam.cli", "streamcam.console.live", "streamcam.live", "streamcam.explain", "streamcam.evaluate.run")
+READY = (
+    "streamcam.cli",
+    "streamcam.cli.output.live",
+    "streamcam.runtime.app",
+    "streamcam.explain",
+    "streamcam.evaluate.run",
+)
 """What a fork need not import any more."""
 
 _context = get_context("forkserver")
@@ -92,6 +98,6 @@ def _run(first: str, arguments: list[str], cwd: Path, out: Path, err: Path) -> N
     os.chdir(cwd)
     sys.argv[1:] = arguments
     exec(first, {"sys": sys})
-    from streamcam.cli import main
+    from streamcam.cli.main import main
 
     main()

@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from conftest import TINY_FORMAT, make_frame
 from torch import nn
 
 from streamcam.clips import SlidingWindow
-from streamcam.engines.device import Runner
-from streamcam.engines.flight import DeviceEngine
-from streamcam.engines.lanes import Lanes
-from streamcam.engines.stream import StreamEngine
-from streamcam.engines.window import WindowEngine
-from streamcam.models import CamModel, ModelSpec
+from streamcam.engines.device.engine import DeviceEngine
+from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.streams import Lanes
+from streamcam.engines.stream_engine import StreamEngine
+from streamcam.engines.window_engine import WindowEngine
+from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.head import Head
 from streamcam.records import Clip, Heat
+from tests.conftest import TINY_FORMAT, make_frame
 
 CPU = torch.device("cpu")
 

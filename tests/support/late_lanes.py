@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from streamcam.engines.lanes import CUDA_SLOTS, WARM_UPS, Event, Function, Lane, Work, attempt
+from streamcam.engines.device.streams import CUDA_SLOTS, WARM_UPS, Event, Function, Lane, Work, attempt
 
 
 class LateEvent(Event):

@@ -9,7 +9,7 @@ import sys
 
 import psutil
 
-from streamcam.memory import give_back_freed
+from streamcam.runtime.memory import give_back_freed
 
 STEP = 32_000_000
 """By so many bytes the process may grow before it is looked after."""

@@ -10,7 +10,7 @@ from threading import Event
 import cv2
 import numpy as np
 
-from support.serving import Quiet, serving
+from tests.support.serving import Quiet, serving
 
 WIDTH, HEIGHT, FPS = 160, 120, 20
 

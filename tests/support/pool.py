@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from support.write_clip import write_clip
+from tests.support.write_clip import write_clip
 
 
 class Pool:

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from streamcam.records import Frame, Heat, Image, Result, Transform
-from streamcam.transport import Publisher
+from streamcam.transport.publisher import Publisher
+from tests.support.paths import ROOT
 
 WIDTH, HEIGHT = 640, 480
 COLOURS = [(40, 90, 160), (160, 90, 40), (40, 160, 90), (120, 120, 40)]
@@ -128,8 +129,8 @@ class Demo:
 @contextmanager
 def publishing(endpoint: str, *options: str, within: Sequence[str] = ()) -> Iterator[Demo]:
     """Run this script, also within what another command sets up; stop it at the end."""
-    command = [*within, sys.executable, str(Path(__file__)), endpoint, *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [*within, sys.executable, "-m", "tests.support.publish_demo", endpoint, *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         demo = Demo(process)
         listener = threading.Thread(target=demo.listen)
         listener.start()

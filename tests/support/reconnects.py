@@ -1,6 +1,6 @@
 """A camera that is cut off again and again, in a process of its own, so that what it holds is all its own.
 
-python -m support.reconnects PORT COUNT
+python -m tests.support.reconnects PORT COUNT
 
 Watches an RTSP server through a proxy that cuts the line after some frames, COUNT times. All the while, frames have to
 be in order, and no window may hold frames of two sessions. Prints what the process held after the tenth time and at the
@@ -17,8 +17,8 @@ import psutil
 
 from streamcam.clips import SlidingWindow
 from streamcam.records import ClipFormat
-from support.cameras import camera, held, in_order, stop_after
-from support.proxy import proxy
+from tests.support.cameras import camera, held, in_order, stop_after
+from tests.support.proxy import proxy
 
 WARM_UP = 10
 FORMAT = ClipFormat(length=3, fps=30, resize=(36, 48), crop=(32, 32), mean=(0.0,) * 3, std=(1.0,) * 3)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler
 
-from support.mjpeg_server import picture
-from support.serving import Quiet, serving
+from tests.support.mjpeg_server import picture
+from tests.support.serving import Quiet, serving
 
 
 @dataclass

@@ -8,7 +8,7 @@ from torch import nn
 import streamcam.models
 import streamcam.train.loop
 from streamcam.config import TrainConfig
-from streamcam.models import CamModel, ModelSpec
+from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.head import Head
 from streamcam.records import ClipFormat
 from streamcam.train.fit import train

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from streamcam.records import Image
+from tests.support.paths import ROOT
 
 START_S = 20.0
 
@@ -39,9 +40,8 @@ class Display:
 
     def close_window(self, window: str) -> None:
         """Ask a window to close, as its close button would (there is no window manager that could)."""
-        code = "import sys; from support.xvfb import send_delete; send_delete(int(sys.argv[1]))"
-        here = str(Path(__file__).parents[1])
-        subprocess.run([sys.executable, "-c", code, window], env=self.environment, cwd=here, timeout=20, check=True)
+        code = "import sys; from tests.support.xvfb import send_delete; send_delete(int(sys.argv[1]))"
+        subprocess.run([sys.executable, "-c", code, window], env=self.environment, cwd=ROOT, timeout=20, check=True)
 
     def screenshot(self) -> Image:
         """The whole screen, uint8 [H,W,3] RGB."""

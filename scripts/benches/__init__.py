@@ -1,1 +1,0 @@
-"""The points of `scripts/bench.py`, a module each: measure, then say it as a table."""

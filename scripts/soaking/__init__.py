@@ -1,1 +1,0 @@
-"""What `scripts/soak.py` is made of: cameras that fail, who watches, what is sampled, and the verdict."""

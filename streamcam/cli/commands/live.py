@@ -1,0 +1,107 @@
+"""Commands for what is live: run, view."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamcam.cli.exit_process import NO_WINDOW_CODE, leaving_if_stuck
+from streamcam.cli.options import names_given, one_thread_for_pictures, option
+from streamcam.config import DEFAULT_ENDPOINT, make_config
+
+_DEMO = typer.Option("--demo", help="fill in what is not given: the webcam or the sample; a window or demo.mp4")
+
+
+def run(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE…",
+            help="0 or /dev/video0 (a webcam), rtsp://…, http://… (MJPEG, or one JPEG), a file, - (standard input), "
+            "lavfi:testsrc2=size=640x480:rate=30, or sample (the clip that comes along)",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[str | None, option("model")] = None,
+    weights: Annotated[str | None, option("weights")] = None,
+    engine: Annotated[str | None, option("engine")] = None,
+    device: Annotated[str | None, option("device")] = None,
+    precision: Annotated[str | None, option("precision")] = None,
+    decode: Annotated[str | None, option("decode")] = None,
+    rtsp_transport: Annotated[str | None, option("rtsp_transport")] = None,
+    video_stream: Annotated[int | None, option("video_stream")] = None,
+    levels: Annotated[str | None, option("levels")] = None,
+    window: Annotated[int | None, option("window")] = None,
+    hop: Annotated[int | None, option("hop")] = None,
+    chunk: Annotated[int | None, option("chunk")] = None,
+    dense: Annotated[bool | None, option("dense", "--dense")] = None,
+    fps: Annotated[float | None, option("fps")] = None,
+    classes: Annotated[list[str] | None, option("classes")] = None,
+    top_k: Annotated[int | None, option("top_k")] = None,
+    bind: Annotated[str | None, option("bind")] = None,
+    max_wait_ms: Annotated[float | None, option("max_wait_ms")] = None,
+    keys: Annotated[Path | None, option("keys")] = None,
+    record: Annotated[Path | None, option("record")] = None,
+    save_heat: Annotated[Path | None, option("save_heat")] = None,
+    max_frames: Annotated[int | None, option("max_frames")] = None,
+    seconds: Annotated[float | None, option("seconds")] = None,
+    as_fast_as_possible: Annotated[bool | None, option("as_fast_as_possible", "--as-fast-as-possible")] = None,
+    loop: Annotated[bool | None, option("loop", "--loop")] = None,
+    view: Annotated[bool | None, option("view", "--view")] = None,
+    summary_json: Annotated[Path | None, option("summary_json")] = None,
+    config: Annotated[Path | None, typer.Option(help="a YAML file with these options as keys; see configs/")] = None,
+    demo: Annotated[bool, _DEMO] = False,
+    headless: Annotated[bool, typer.Option("--headless", help="with --demo: no window")] = False,
+) -> None:
+    """Watch cameras, streams or files, and publish what the network sees and where.
+
+    Exit code 3: a source gave frames and not a single window, for the reason that is told.
+    """
+    options = {key: value for key, value in locals().items() if key not in ("config", "demo", "headless")}
+    options |= {"sources": sources or None, "classes": names_given(classes)}
+    if demo:
+        from streamcam.cli.demo import demo_options
+
+        options = demo_options(options, configured=config is not None, headless=headless)
+    checked = make_config(options, file=config)
+    from streamcam.sources.address import parse_address
+
+    for source in checked.sources:  # a mistake is said at once: what follows takes seconds to import
+        parse_address(source.uri_with_login())
+    from streamcam.cli.output.live import StatusLine, print_left_behind, print_no_window, print_start, print_summary
+    from streamcam.runtime.app import assemble
+    from streamcam.runtime.app import run as run_live
+
+    one_thread_for_pictures()
+    with ExitStack() as stack:
+        status = StatusLine()
+        live = assemble(checked, stack, sinks=[status])
+        print_start(live)
+        with leaving_if_stuck(), status:
+            try:
+                summary = run_live(live, show=status.show)
+            finally:
+                print_left_behind(live)
+    print_summary(summary)
+    if print_no_window(live) and not live.interrupted.is_set():
+        raise typer.Exit(NO_WINDOW_CODE)
+
+
+def view(
+    endpoint: Annotated[str, typer.Argument(help="where `streamcam run` publishes")] = DEFAULT_ENDPOINT,
+    keys: Annotated[
+        Path | None, typer.Option(help="the folder with your key and the publisher's public one", show_default=False)
+    ] = None,
+    in_terminal: Annotated[
+        bool, typer.Option("--print", help="print a line for each result, without a window")
+    ] = False,
+    seconds: Annotated[float | None, typer.Option(help="with --print, stop after so long")] = None,
+) -> None:
+    """Watch what a publisher sends, in a window: press h for the keys."""
+    from streamcam.viewer import terminal, window
+
+    if in_terminal:
+        terminal.print_results(endpoint, keys=keys, seconds=seconds)
+    else:
+        window.show(endpoint, keys=keys)

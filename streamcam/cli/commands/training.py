@@ -1,0 +1,106 @@
+"""Commands for networks of one's own: record, train, quantize."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streamcam.cli.options import one_thread_for_pictures, option
+from streamcam.config import RunConfig, TrainConfig, make_train_config
+from streamcam.errors import one_line
+
+
+def _train_option(key: str, *names: str) -> Any:
+    return option(key, *names, of=TrainConfig)
+
+
+def record(
+    label: Annotated[str, typer.Option(help="what the clips show: the name of their class", show_default=False)],
+    source: Annotated[str, typer.Argument(help="0 or /dev/video0 (a webcam), rtsp://…, http://…, or a file")] = "0",
+    out: Annotated[Path, typer.Option("-o", "--out", help="the folder with a folder of clips for each class")] = Path(
+        "clips"
+    ),
+    count: Annotated[int, typer.Option(min=1, help="how many clips")] = 10,
+    seconds: Annotated[float, typer.Option(min=0.2, help="how long each is")] = 3.0,
+    pause: Annotated[float, typer.Option(min=0.0, help="seconds to wait before each")] = 2.0,
+) -> None:
+    """Record labelled clips from a camera, for `streamcam train`; those in the folder stay."""
+    from streamcam.cli.output.training import Recording
+    from streamcam.sources.base import open_source
+    from streamcam.train.collect import class_folder, collect
+
+    folder = class_folder(out, label)
+    with closing(open_source(source)) as camera:
+        camera.open()
+        with Recording(label, count) as display:
+            paths = collect(camera, folder, count=count, seconds=seconds, pause_s=pause, show=display.show)
+    print(
+        f"{len(paths)} clips of {label!r} in {one_line(str(folder))}; when there are several classes: "
+        f"streamcam train {one_line(str(out))}"
+    )
+
+
+def train(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help=TrainConfig.model_fields["data"].description, show_default=False)
+    ],
+    out: Annotated[Path, _train_option("out", "-o", "--out")],
+    model: Annotated[str | None, _train_option("model")] = None,
+    weights: Annotated[str | None, _train_option("weights")] = None,
+    freeze: Annotated[bool | None, _train_option("freeze", "--freeze")] = None,
+    multi_label: Annotated[bool | None, _train_option("multi_label", "--multi-label")] = None,
+    epochs: Annotated[int | None, _train_option("epochs")] = None,
+    batch: Annotated[int | None, _train_option("batch")] = None,
+    learning_rate: Annotated[float | None, _train_option("learning_rate")] = None,
+    val_share: Annotated[float | None, _train_option("val_share")] = None,
+    window: Annotated[int | None, _train_option("window")] = None,
+    fps: Annotated[float | None, _train_option("fps")] = None,
+    device: Annotated[str | None, _train_option("device")] = None,
+    devices: Annotated[int | None, _train_option("devices")] = None,
+    nodes: Annotated[int | None, _train_option("nodes")] = None,
+    precision: Annotated[str | None, _train_option("precision")] = None,
+    workers: Annotated[int | None, _train_option("workers")] = None,
+    seed: Annotated[int | None, _train_option("seed")] = None,
+    resume: Annotated[bool | None, _train_option("resume", "--resume")] = None,
+    force: Annotated[bool | None, _train_option("force", "--force")] = None,
+    config: Annotated[Path | None, typer.Option(help="a YAML file with these options as keys")] = None,
+) -> None:
+    """Train a network on labelled clips; `streamcam run --model OUT/best.safetensors` streams it at once."""
+    options = {key: value for key, value in locals().items() if key != "config"}
+    checked = make_train_config(options, file=config)
+    from streamcam.cli.output.training import Training, print_trained
+    from streamcam.train import require_training
+
+    require_training()
+    from streamcam.train.fit import train as fit
+
+    with Training(checked.epochs) as display:
+        trained = fit(checked, show=display, progress=display.look_into, found=display.found, say=display.say)
+    if trained.leads:
+        print_trained(trained.checkpoint, score=trained.score, epochs=trained.epochs)
+
+
+def quantize(
+    source: Annotated[
+        str, typer.Argument(help="0 or /dev/video0 (a webcam), rtsp://…, http://…, or a file", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="the checkpoint to write: NAME.safetensors")],
+    model: Annotated[str, typer.Option(help=RunConfig.model_fields["model"].description, show_default=False)],
+    weights: Annotated[str | None, option("weights")] = None,
+    clips: Annotated[int, typer.Option(min=1, max=1000, help="learn from so many clips; a file may be shorter")] = 48,
+    force: Annotated[bool, typer.Option("--force", help="replace a checkpoint of that name")] = False,
+) -> None:
+    """Make a model fast on CPUs: its features in int8, with the ranges of values that your own camera brings about.
+
+    A third as many clips again is not learnt from, and says how far int8 is from float32 there.
+    """
+    from streamcam.cli.output.progress import Progress
+    from streamcam.cli.output.training import print_quantized
+    from streamcam.train.quantize import quantize_source, require_quantizing
+
+    require_quantizing(out, force=force)
+    one_thread_for_pictures()
+    with Progress("quantize", unit="clips") as progress:
+        fidelity = quantize_source(source, out, model=model, weights=weights, count=clips, show=progress.show)
+    print_quantized(out, fidelity)

@@ -1,0 +1,108 @@
+"""What of this machine streamcam can use, and what to do about the rest."""
+
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import av
+import av.codec
+import torch
+
+from streamcam.engines.device.hardware import cpu_has_bf16
+from streamcam.engines.openvino.runner import require_openvino
+from streamcam.errors import StreamcamError
+from streamcam.models.imagenet import packaged_weights
+from streamcam.viewer.display import require_display
+
+REINSTALL = "pip install --force-reinstall av"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    works: bool
+    detail: str
+    """What was found or, where it does not work, what to do."""
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything, one after the other."""
+    yield Finding("Python and torch", True, f"Python {platform.python_version()}, torch {torch.__version__}")
+    for check in (_gpu, _cpu, _openvino, _cameras, _decoders, _encoder, _display, _weights):
+        yield check()
+
+
+def _gpu() -> Finding:
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        return Finding("GPU", True, ", ".join(f"cuda:{i} {name}" for i, name in enumerate(names)))
+    return Finding("GPU", False, "none that torch can use: networks run on the CPU (check nvidia-smi and the driver)")
+
+
+def _cpu() -> Finding:
+    native = "bf16 in hardware" if cpu_has_bf16() else "no bf16 in hardware: fp32 is used"
+    return Finding("CPU", True, f"{torch.get_num_threads()} threads, {native}")
+
+
+def _openvino() -> Finding:
+    return _tried("OpenVINO", require_openvino, "--device openvino can be used, and streamcam quantize")
+
+
+def _cameras() -> Finding:
+    cameras = sorted(Path("/dev").glob("video*"))
+    readable = [str(c) for c in cameras if _readable(c)]
+    if readable:
+        return Finding("cameras", True, ", ".join(readable))
+    if cameras:
+        return Finding(
+            "cameras", False, f"{cameras[0]} may not be read: add yourself to the group 'video', log in again"
+        )
+    return Finding("cameras", False, "no /dev/video*: plug one in, or use rtsp://…, a file or `sample`")
+
+
+def _readable(path: Path) -> bool:
+    try:
+        path.open("rb").close()
+    except OSError:
+        return False
+    return True
+
+
+def _decoders() -> Finding:
+    missing = [name for name in ("h264", "hevc", "mjpeg", "vp9", "av1") if not _has_codec(name, "r")]
+    if missing:
+        return Finding("decoders", False, f"not in this FFmpeg: {', '.join(missing)} ({REINSTALL})")
+    return Finding("decoders", True, "H.264, HEVC, MJPEG, VP9, AV1")
+
+
+def _encoder() -> Finding:
+    works = _has_codec("libx264", "w")
+    return Finding("--record", works, "H.264 (libx264)" if works else f"no libx264 in this FFmpeg ({REINSTALL})")
+
+
+def _has_codec(name: str, mode: Literal["r", "w"]) -> bool:
+    try:
+        av.codec.Codec(name, mode)
+    except ValueError:
+        return False
+    return True
+
+
+def _display() -> Finding:
+    return _tried("display", require_display, "a window can be opened")
+
+
+def _weights() -> Finding:
+    return _tried("model imagenet", packaged_weights, "its weights are installed")
+
+
+def _tried(what: str, attempt: Callable[[], object], detail: str) -> Finding:
+    try:
+        attempt()
+    except StreamcamError as e:
+        return Finding(what, False, str(e))
+    return Finding(what, True, detail)

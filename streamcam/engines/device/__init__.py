@@ -1,0 +1,1 @@
+"""What PyTorch engines share: the device, its streams, transfers and CUDA graphs."""

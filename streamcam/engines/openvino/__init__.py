@@ -1,0 +1,1 @@
+"""Networks computed by OpenVINO on a CPU."""

@@ -1,0 +1,283 @@
+"""Where each source is: what a network and the rings keep of it on the device, and what new frames of it bring.
+
+All of this is work of the compute lane. It knows sources as tracks, and no clips.
+"""
+
+import copy
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from streamcam.engines.device.cuda_graphs import Graphs
+from streamcam.engines.device.runner import Runner
+from streamcam.engines.streaming.converted import StreamNetwork
+from streamcam.engines.streaming.heat_ring import Calendar, Rings
+from streamcam.engines.streaming.network import EachFrame, InPlace, Network
+from streamcam.engines.streaming.state_pool import Rows, Stream
+from streamcam.heat.cam import choose, heat_cube
+from streamcam.models.split import position_weights
+
+Times = npt.NDArray[np.float64]
+"""float64 [n,3], seconds: when what each slice has seen begins, what it speaks of, and when what it has seen ends."""
+
+
+RESULTS = 4
+"""Tensors of each group in `Seen`."""
+
+
+@dataclass(eq=False, slots=True)
+class Track:
+    """One source, from its first frame on."""
+
+    calendar: Calendar
+    slices: int
+    """How many its ring has room for."""
+    times_s: Times = field(default_factory=lambda: np.empty((0, 3)))
+    """Of those in it."""
+    added: int = 0
+    """Slices that have come to its ring."""
+    stream: Stream | None = None
+    """What the network keeps of it, once it has begun."""
+    place: Stream | None = None
+    """Its ring."""
+    cut: bool = False
+    """Whether it began with a clip before which frames are missing, and has not seen enough since."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are enough slices for a window."""
+        return len(self.times_s) == self.slices
+
+    def take(self, times_s: Times) -> None:
+        """New slices have come to its ring."""
+        self.times_s = np.concatenate((self.times_s, times_s))[-self.slices :]
+        self.added += len(times_s)
+
+
+class Window(NamedTuple):
+    """Of a source that has seen enough."""
+
+    number: int
+    """Its number in the batch,"""
+    place: int
+    """and its place in its group there."""
+    times_s: Times
+    """Of its slices."""
+
+
+@dataclass
+class Seen:
+    """The windows of some sources as they are now."""
+
+    results: list[Tensor] = field(default_factory=list)
+    """Of each group of sources, logits [n,C], chosen classes [n,K], their heat [n,K,L',h,w], the mean [n,L',h,w]."""
+    windows: list[list[Window]] = field(default_factory=list)
+    """Of each group; none of a source that has not seen enough."""
+
+    def add(self, group: Sequence[int], tracks: "Sequence[Track]", results: Sequence[Tensor]) -> None:
+        """Results of a group of sources, which these tracks are."""
+        self.results += results
+        each = enumerate(zip(group, tracks, strict=True))
+        self.windows.append([Window(i, place, track.times_s) for place, (i, track) in each if track.is_full])
+
+
+class Tracks:
+    """All sources of a device."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        network: Network,
+        graphs: Graphs,
+        *,
+        slices: int,
+        top_k: int,
+        classes: Sequence[int] | None,
+        chunk: int | None,
+        hop: int | None,
+    ) -> None:
+        self._runner, self._network, self._graphs, self._chunk = runner, network, graphs, chunk
+        self._usual = {network.span.stride, chunk, hop}
+        self._top_k, self._classes = top_k, runner.class_numbers(classes)
+        self._rings = Rings(slices)
+        self._in_place: InPlace | None = None
+        if runner.lanes.captures:
+            assert isinstance(network, StreamNetwork | EachFrame)
+            self._in_place = network
+            self._begin(self.new())  # row 0 is nobody's: there, graphs may compute what is behind a batch
+
+    def new(self, *, cut: bool = False) -> Track:
+        """A source of which nothing has come; `cut`: frames are missing before those that will."""
+        return Track(Calendar(self._network.span), self._rings.length, cut=cut)
+
+    def end(self, track: Track) -> None:
+        """Nothing more is coming; a source that never began does not mind."""
+        if track.stream is not None:
+            self._network.forget(track.stream)
+        if track.place is not None:
+            self._rings.bank.leave(track.place)
+        track.stream = track.place = None
+
+    def advance(
+        self, tracks: Sequence[Track], pieces: Sequence[Tensor], pts_s: Sequence[Times], *, whole: Sequence[bool]
+    ) -> Seen:
+        """New frames of sources, uint8 [t,3,h,w] each, with their times → their windows.
+
+        `whole`: whose frames so far make up a clip. A source that was cut is then seen as if its video ended here.
+        """
+        self._begin(*tracks)
+        seen = Seen()
+        for group, part, more in self._rounds(tracks, pieces):
+            own = [tracks[i] for i in group]
+            times_s = [tracks[i].calendar.take(pts_s[i][part]) for i in group]
+            results = self._windows(own, torch.stack([pieces[i][part] for i in group]), times_s)
+            if results and not more:
+                seen.add(group, own, results)
+        for i, track in enumerate(tracks):
+            track.cut &= not track.is_full
+            if track.cut and whole[i]:
+                self._see_ended(i, track, seen)
+        return seen
+
+    def _see_ended(self, i: int, track: Track, seen: Seen) -> None:
+        """What would be seen of a source if its video ended here; the source itself goes on."""
+        assert track.stream is not None
+        assert track.place is not None
+        ended = replace(track, calendar=copy.deepcopy(track.calendar), stream=None, place=None)
+        try:
+            with self._growing():
+                ended.place = self._rings.bank.fork(track.place)
+                ended.stream = self._network.fork(track.stream)
+            place, features = ended.place, self._network.flush(ended.stream)
+            ended.stream = None
+            if features is not None:
+                numbers = self._runner.lanes.numbers([[0, place.row, ended.added]])
+                ended.take(ended.calendar.date(features.shape[2]))
+                if ended.is_full:
+                    seen.add([i], [ended], self._look(features, numbers))
+        finally:
+            self.end(ended)
+
+    def slices(
+        self, tracks: Sequence[Track], pieces: Sequence[Tensor], pts_s: Sequence[Times]
+    ) -> list[tuple[int, Tensor, Times]]:
+        """New frames of sources → new slices: whose, float32 [t',C,h,w], and when they are; rings are left alone."""
+        self._begin(*tracks)
+        new = []
+        for group, part, _ in self._rounds(tracks, pieces):
+            frames = torch.stack([pieces[i][part] for i in group])
+            features = self._network.push(_streams(tracks[i] for i in group), self._runner.normalise(frames))
+            times_s = [tracks[i].calendar.take(pts_s[i][part]) for i in group]
+            if features is not None:
+                new += list(zip(group, self._cubes(features), times_s, strict=True))
+        return new
+
+    def flush(self, track: Track) -> list[tuple[int, Tensor, Times]]:
+        """The end of a source: its last slices."""
+        if track.stream is None:
+            return []
+        features, track.stream = self._network.flush(track.stream), None
+        self.end(track)
+        if features is None:
+            return []
+        (cube,) = self._cubes(features)
+        return [(0, cube, track.calendar.date(len(cube)))]
+
+    def _begin(self, *tracks: Track) -> None:
+        with self._growing():
+            for track in tracks:
+                track.stream = track.stream or self._network.start()
+                track.place = track.place or self._rings.bank.join()
+
+    @contextmanager
+    def _growing(self) -> Iterator[None]:
+        """Banks may grow, if only one of them and not the other: what graphs were captured with is elsewhere then."""
+        before = self._capacity()
+        try:
+            yield
+        finally:
+            if self._capacity() != before:
+                self._graphs.clear()
+
+    def _capacity(self) -> tuple[int, int]:
+        return self._rings.bank.capacity, self._in_place.bank.capacity if self._in_place else 0
+
+    def _rounds(self, tracks: Sequence[Track], pieces: Sequence[Tensor]) -> Iterator[tuple[list[int], slice, bool]]:
+        """Sources that can be one batch, which of their frames, and whether more of these follow.
+
+        Those that have as many frames and are all as far, by their rows, so that what lies together stays together.
+        """
+        longest = max(len(piece) for piece in pieces)
+        step = self._chunk or max(1, longest)
+        for at in range(0, max(1, longest), step):
+            groups = defaultdict(list)
+            for i, (stream, piece) in enumerate(zip(_streams(tracks), pieces, strict=True)):
+                count = len(piece[at : at + step])
+                if count or at == 0:
+                    groups[count, stream.phase, len(piece) > at + step].append((stream.row, i))
+            for (_, _, more), group in groups.items():
+                yield [i for _, i in sorted(group)], slice(at, at + step), more
+
+    def _windows(self, tracks: Sequence[Track], frames: Tensor, times_s: Sequence[Times]) -> list[Tensor]:
+        """New frames, uint8 [N,t,3,h,w], of sources of one phase → results as in `Seen`; none while no source is full.
+
+        `times_s`: those of the slices that they complete.
+        """
+        streams, places = _streams(tracks), [track.place.row for track in tracks if track.place]
+        phase = streams[0].phase
+        numbers = self._runner.lanes.numbers(
+            [[stream.row, place, track.added] for stream, place, track in zip(streams, places, tracks, strict=True)]
+        )
+        for track, new in zip(tracks, times_s, strict=True):
+            track.take(new)
+        network = self._in_place
+        if network is None:
+            features = self._network.push(streams, self._runner.normalise(frames)) if frames.shape[1] else None
+            return self._look(features, numbers, wanted=any(track.is_full for track in tracks))
+        for stream in streams:
+            stream.phase = network.after(phase, frames.shape[1])
+
+        def see(frames: Tensor, numbers: Tensor) -> list[Tensor]:
+            rows = Rows(network.bank, numbers[:, 0])
+            features = network.run(phase, self._runner.normalise(frames), rows) if frames.shape[1] else None
+            return self._look(features, numbers)
+
+        is_usual = frames.shape[1] in self._usual  # others are too many to capture them all
+        if not is_usual or phase < network.settled or self._rings.is_empty:
+            return see(frames, numbers)
+        return [result.clone() for result in self._graphs.run(phase, see, frames, numbers)]
+
+    def _look(self, features: Tensor | None, numbers: Tensor, *, wanted: bool = True) -> list[Tensor]:
+        """New slices of the feature map [N,K,t',h,w], which go into the rings → results as in `Seen`."""
+        places, added = numbers[:, 1], numbers[:, 2]
+        if features is not None:
+            cube = self._cubes(features)
+            self._rings.add(places, added, cube)
+            added = added + cube.shape[1]
+        if self._rings.is_empty or not wanted:
+            return []
+        window, model = self._rings.window(places, added), self._runner.model
+        weights = position_weights((self._rings.length,), model.windows[:1] or (1,), device=places.device)
+        logits = (window.pooled * weights[:, None]).mean(1) + model.head.bias
+        chosen = choose(logits, top_k=self._top_k, classes=self._classes)
+        heat = self._rings.heat(window, chosen)
+        return [logits, chosen, heat * weights[:, None, None], window.common * weights[:, None, None]]
+
+    def _cubes(self, features: Tensor) -> Tensor:
+        """Slices of the feature map [N,K,t,h,w] → heat slices, float32 [N,t,C,h,w]."""
+        model = self._runner.model
+        if model.windows:
+            weights = position_weights(features.shape[3:], model.windows[1:], device=features.device)
+            features = features * weights.to(features.dtype)
+        return heat_cube(features, model.head.classifier.weight).transpose(1, 2)
+
+
+def _streams(tracks: Iterable[Track]) -> list[Stream]:
+    return [track.stream for track in tracks if track.stream is not None]

@@ -1,0 +1,53 @@
+"""The reference engine: the network sees every clip whole."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from streamcam.engines.device.engine import DeviceEngine, Sent
+from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.transfers import Arrays
+from streamcam.heat.cam import choose, moments, to_heats
+from streamcam.records import Clip, Heat
+
+
+class WindowEngine(DeviceEngine):
+    """Clips → heat, one forward for each clip; right for every model."""
+
+    name = "window"
+    head_start = False
+
+    def __init__(self, runner: Runner, *, top_k: int = 5, classes: Sequence[int] | None = None) -> None:
+        super().__init__(runner, max_batch=runner.max_batch)
+        self._top_k, self._classes = top_k, runner.class_numbers(classes)
+        self.hop, self.lookahead_s = runner.spec.temporal_stride, runner.spec.window_lookahead_s
+        clip_format = runner.spec.clip_format
+        warm_up = np.zeros((clip_format.length, 3, *clip_format.crop), np.uint8)
+        self.result(self._ferry.send([warm_up], lambda frames: self._compute(frames.view(1, *warm_up.shape))))
+
+    def infer(self, clips: Sequence[Clip]) -> list[Heat]:
+        """The heat of each clip, in order; the clips, of any sources, are one batch."""
+        return [heat for heat in self.submit(clips).wait() if heat is not None]
+
+    def _send(self, clips: Sequence[Clip]) -> Sent:
+        shape = (len(clips), *clips[0].frames.shape)
+        trip = self._ferry.send([clip.frames for clip in clips], lambda frames: self._compute(frames.view(shape)))
+        return Sent(clips, trip, lambda arrays: self._read(clips, arrays))
+
+    def _compute(self, frames: Tensor) -> Sequence[Tensor]:
+        return self._graphs.run("window", self._see, frames)
+
+    def _see(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """uint8 [N,L,3,h,w] → logits [N,C], chosen classes [N,K], their heat [N,K,L',h,w] and the mean [N,L',h,w]."""
+        output = self.runner.see(frames)
+        chosen = choose(output.logits, top_k=self._top_k, classes=self._classes)
+        rows = torch.arange(len(chosen), device=chosen.device)
+        return output.logits, chosen, output.cube[rows[:, None], chosen], output.cube.mean(1)
+
+    def _read(self, clips: Sequence[Clip], arrays: Arrays) -> list[Heat]:
+        logits, chosen, cubes, common = arrays
+        slice_frames = self.runner.spec.slice_frames(cubes.shape[2])
+        times = [moments(clip, slice_frames) for clip in clips]
+        return to_heats(logits, chosen, cubes, common, clips=clips, times=times, context=self.runner.context)

@@ -1,0 +1,1 @@
+"""Features → heat cube → boxes."""

@@ -1,0 +1,91 @@
+"""Name → network. To add one, write a `ModelSpec` and a function that builds a `CamModel`, and list them here."""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamcam.errors import StreamcamError
+from streamcam.models import checkpoint, imagenet, motion, torchvision
+from streamcam.models.base import CamModel, Int8, ModelSpec
+
+if TYPE_CHECKING:
+    from streamcam.models.model_card import Card
+
+SPECS: dict[str, ModelSpec] = {"imagenet": imagenet.SPEC, "motion": motion.SPEC, **torchvision.SPECS}
+BUILDERS: dict[str, Callable[[str], CamModel]] = {
+    "imagenet": imagenet.build,
+    "motion": motion.build,
+    **torchvision.BUILDERS,
+}
+
+__all__ = ["BUILDERS", "SPECS", "CamModel", "ModelSpec", "find_spec", "load_model", "save_checkpoint"]
+
+
+def find_spec(name: str) -> ModelSpec:
+    """What is known of a model by its name, or of a checkpoint by its path.
+
+    Raises:
+        StreamcamError: there is no such model.
+    """
+    if checkpoint.is_checkpoint(name):
+        card = checkpoint.read_card(Path(name))
+        return checkpoint.spec_of(Path(name), card, _architecture(card))
+    if name in torchvision.REFUSED:
+        raise StreamcamError(torchvision.REFUSED[name])
+    if name not in SPECS:
+        close = get_close_matches(name, SPECS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(SPECS)}"
+        if Path(name).exists():
+            hint = f"a checkpoint ends in .safetensors: train writes {Path(name) / 'best.safetensors'}"
+        raise StreamcamError(f"no such model: {name} ({hint})")
+    return SPECS[name]
+
+
+def load_model(name: str | Path = "imagenet", *, weights: str | None = None) -> CamModel:
+    """Build a model, in evaluation mode, on the CPU, in float32.
+
+    Args:
+        name: one of `streamcam models`, or the path of a checkpoint (.safetensors, with its card beside it).
+        weights: DEFAULT (the published ones), none (random, for measuring), or a .safetensors or .pth file.
+
+    Raises:
+        StreamcamError: no such model, or its weights cannot be had.
+    """
+    name = str(name)
+    spec = find_spec(name)
+    if not checkpoint.is_checkpoint(name):
+        return BUILDERS[name](weights or spec.weights)
+    if weights is not None:
+        raise StreamcamError(f"{name} is a checkpoint with weights of its own: leave out --weights")
+    card = checkpoint.read_card(Path(name))
+    model = BUILDERS[card.architecture]("none").with_spec(spec)
+    checkpoint.fill_from(model, Path(name), card)
+    return model
+
+
+def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **said: Any) -> "Card":
+    """Write a model's weights and its card, for `load_model` and `streamcam run --model`.
+
+    Args:
+        model: one of `streamcam models`, or made from one by `with_spec`.
+        path: ends in .safetensors; the card is written beside it.
+        int8: its features once more, quantised.
+        said: more keys of `Card`: metrics, data_hash, licence, about.
+
+    Raises:
+        StreamcamError: it is a network of your own, which could not be built again from a file, or cannot be written.
+    """
+    name = model.spec.architecture or model.spec.name
+    if name not in SPECS:
+        raise StreamcamError(
+            f"{model.spec.name} is a network of your own, and load_model could not build it: keep its weights with "
+            "torch.save(network.state_dict(), …), and load them before CamModel.from_module"
+        )
+    return checkpoint.save(model, path, architecture=name, int8=int8, **said)
+
+
+def _architecture(card: "Card") -> ModelSpec:
+    if card.architecture not in SPECS:
+        raise StreamcamError(f"{card.name} is a checkpoint of {card.architecture}, which this version does not have")
+    return SPECS[card.architecture]

@@ -1,0 +1,1 @@
+"""Results → pictures: overlays, contact sheets and image files."""

@@ -1,0 +1,1 @@
+"""Threads and queues that connect sources, engines and sinks."""

@@ -1,0 +1,1 @@
+"""What takes results: publishers, video files, heat files."""

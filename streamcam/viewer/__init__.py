@@ -1,0 +1,1 @@
+"""A subscriber for people: a window, or lines on a terminal."""

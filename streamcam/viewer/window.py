@@ -1,0 +1,88 @@
+"""A subscriber with a window: it draws the screen, and reads the keys."""
+
+import sys
+import time
+from pathlib import Path
+
+import cv2
+
+from streamcam.errors import StreamcamError, one_line
+from streamcam.records import Image
+from streamcam.transport.subscriber import Subscriber
+from streamcam.viewer.display import require_display
+from streamcam.viewer.screen import Screen, View, on_key
+
+WINDOW, WINDOW_SIZE = "streamcam", (800, 600)
+
+POLL_S = 0.015
+
+REDRAW_S = 1.0
+"""How often the window is drawn anew while nothing comes, to say so."""
+
+
+def show(endpoint: str, *, keys: Path | None = None, snapshot_folder: Path = Path()) -> None:
+    """Open a window on a publisher and stay until it is closed.
+
+    Raises:
+        StreamcamError: there is no display, the endpoint is malformed, or a key is missing.
+    """
+    require_display()
+    screen, view = Screen(endpoint), View()
+    with Subscriber(endpoint, kinds=("frame", "result", "status"), keys=keys) as subscriber:
+        _open_window()
+        picture, drawn_s = _draw(screen, view, subscriber), time.monotonic()
+        while True:
+            message = next(subscriber.messages(timeout_s=POLL_S), None)
+            changed = None if message is None or view.paused else screen.take(message)
+            before, view = view, _read_key(screen, view)
+            if view.quit or not _is_open():  # asked before drawing, which would open a closed window again
+                break
+            silent = not view.paused and time.monotonic() - drawn_s > REDRAW_S
+            if view != before or silent or (changed and changed == screen.shown(view)):
+                picture, drawn_s = _draw(screen, view, subscriber), time.monotonic()
+            if view.snapshots > before.snapshots:
+                _save(picture, snapshot_folder / f"streamcam-{time.strftime('%Y%m%d-%H%M%S')}-{view.snapshots}.png")
+        cv2.destroyAllWindows()
+
+
+def _open_window() -> None:
+    try:
+        cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        cv2.resizeWindow(WINDOW, *WINDOW_SIZE)
+    except cv2.error as e:
+        raise StreamcamError(
+            "this OpenCV cannot open windows: pip uninstall opencv-python-headless, then "
+            "pip install --force-reinstall opencv-python (or use `streamcam view --print`)"
+        ) from e
+
+
+def _draw(screen: Screen, view: View, subscriber: Subscriber) -> Image:
+    picture = screen.picture(view, subscriber.skipped, subscriber.refused)
+    cv2.imshow(WINDOW, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    return picture
+
+
+def _read_key(screen: Screen, view: View) -> View:
+    code = cv2.waitKey(1)
+    if code < 0:
+        return view
+    heat = screen.heat(screen.shown(view))
+    classes = [] if heat is None else heat.classes.tolist()
+    return on_key(view, chr(code & 0xFF), classes=classes, sources=screen.sources)
+
+
+def _is_open() -> bool:
+    try:
+        return cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) > 0
+    except cv2.error:  # it has been closed
+        return False
+
+
+def _save(picture: Image, path: Path) -> None:
+    content = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+    try:
+        path.write_bytes(content.tobytes())  # OpenCV would take no name that is not text
+    except OSError as e:
+        print(one_line(f"could not save {path}: {e.strerror or e}"), file=sys.stderr)
+    else:
+        print(one_line(f"saved {path}"), file=sys.stderr)

@@ -1,0 +1,1 @@
+"""What is promised of streamcam: a folder for each wing of the package."""

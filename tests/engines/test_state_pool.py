@@ -1,0 +1,140 @@
+"""Many videos in one bank of rows: each gets what it would get alone, whatever the others do, and nothing moves."""
+
+from collections import defaultdict
+from functools import cache
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from streamcam.engines.streaming.converted import StreamNetwork
+from streamcam.engines.streaming.state_pool import Stream
+from streamcam.models.registry import load_model
+
+SIDE = 12
+
+
+class Residual(nn.Module):
+    """A block as r3d_18 has it: padded in time, with a stride, and a branch beside it that has to wait."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.a = nn.Conv3d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm = nn.BatchNorm3d(outputs)
+        self.b = nn.Conv3d(outputs, outputs, 3, 1, 1)
+        self.beside = nn.Conv3d(inputs, outputs, 1, stride) if stride > 1 else nn.Identity()
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.b(self.relu(self.norm(self.a(x)))) + self.beside(x))
+
+
+@cache
+def features(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    if name == "motion":
+        return load_model("motion").features
+    if name == "pooled":
+        return nn.Sequential(
+            nn.Conv3d(3, 6, 3, (2, 2, 2), 1), nn.MaxPool3d(3, 2, 1), nn.Conv3d(6, 4, (2, 3, 3)), nn.ReLU()
+        ).eval()
+    stem = nn.Sequential(nn.Conv3d(3, 8, (3, 5, 5), (1, 2, 2), (1, 2, 2)), nn.ReLU())
+    return nn.Sequential(stem, Residual(8, 8, 1), Residual(8, 12, 2), Residual(12, 16, 2)).eval()
+
+
+NETWORKS = ("motion", "residual", "pooled")
+
+
+@cache
+def video(camera: int) -> Tensor:
+    return torch.randn(1, 3, 200, SIDE, SIDE, generator=torch.Generator().manual_seed(camera))
+
+
+class Cameras:
+    """Some cameras on one network, and what came of each."""
+
+    def __init__(self, name: str) -> None:
+        self.network, self._features = StreamNetwork(features(name)), features(name)
+        self.streams: dict[int, Stream] = {}
+        self.came: dict[int, int] = {}
+        self._parts: defaultdict[int, list[Tensor]] = defaultdict(list)
+
+    def push(self, new: dict[int, int]) -> None:
+        """So many frames of some cameras; those that are new to it join."""
+        groups = defaultdict(list)
+        for camera, count in new.items():
+            if camera not in self.streams:
+                self.streams[camera], self.came[camera] = self.network.start(), 0
+            groups[count, self.streams[camera].phase].append(camera)
+        for (count, _), cameras in groups.items():
+            frames = torch.cat([video(c)[:, :, self.came[c] : self.came[c] + count] for c in cameras])
+            slices = self.network.push([self.streams[c] for c in cameras], frames)
+            for i, camera in enumerate(cameras):
+                self.came[camera] += count
+                if slices is not None:
+                    self._parts[camera].append(slices[i : i + 1])
+
+    def leave(self, camera: int, *, flush: bool) -> None:
+        """Hold what came of a camera against one pass over all its frames."""
+        stream = self.streams.pop(camera, None)
+        if stream is None:
+            return
+        if not flush:
+            self.network.forget(stream)
+        elif (last := self.network.flush(stream)) is not None:
+            self._parts[camera].append(last)
+        if parts := self._parts.pop(camera, []):
+            got = torch.cat(parts, dim=2)
+            with torch.inference_mode():
+                expected = self._features(video(camera)[:, :, : self.came[camera]])
+            assert not flush or got.shape == expected.shape
+            expected = expected[:, :, : got.shape[2]]
+            assert float((got - expected).abs().max() / expected.abs().max()) <= 1e-5
+
+
+CAMERA = st.integers(0, 5)
+ROUND = st.one_of(
+    st.dictionaries(CAMERA, st.integers(1, 5), min_size=1),  # each its own number of frames, in any order
+    st.sets(CAMERA, min_size=1).map(lambda cameras: dict.fromkeys(sorted(cameras), 1)),  # one of each
+    st.tuples(CAMERA, st.booleans()),  # leaves, with its last slices or without
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+@settings(max_examples=30, deadline=None)
+@given(rounds=st.lists(ROUND, min_size=10, max_size=30))
+def test_each_camera_gets_what_it_gets_alone(name: str, rounds: list[dict[int, int] | tuple[int, bool]]) -> None:
+    cameras = Cameras(name)
+    for event in rounds:
+        if isinstance(event, dict):
+            cameras.push(event)
+        else:
+            cameras.leave(event[0], flush=event[1])
+    for camera in list(cameras.streams):
+        cameras.leave(camera, flush=True)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_all_rows_of_a_phase_are_pushed_where_they_lie(name: str) -> None:
+    cameras = Cameras(name)
+    network, everyone = cameras.network, dict.fromkeys(range(4), cameras.network.period)
+
+    def places() -> list[tuple[int, tuple[int, ...]]]:
+        return [(tensor.data_ptr(), tensor.stride()) for tensor in network.bank.tensors.values()]
+
+    for _ in range(network.settled + network.period):  # frame by frame, so that all that is ever kept is there
+        cameras.push(dict.fromkeys(range(4), 1))
+    before = places()
+    for new in (everyone, dict.fromkeys((2, 0), 3), dict.fromkeys((1, 3), 1), everyone, {2: 8, 1: 2}, everyone):
+        cameras.push(new)
+        assert places() == before
+    cameras.leave(1, flush=False)
+    cameras.push({0: 1, 2: 1, 3: 1, 7: 2})  # into the row that is free again
+    assert places() == before
+    cameras.push({8: 1})  # one more than there are rows
+    assert network.bank.capacity == 8
+    for camera in list(cameras.streams):
+        cameras.leave(camera, flush=True)

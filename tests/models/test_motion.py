@@ -1,0 +1,328 @@
+"""`motion`: what is promised of the network, and of the rendered scenes that taught it."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from streamcam.clips import SlidingWindow
+from streamcam.engines.backends import make_engine
+from streamcam.heat.cam import pool
+from streamcam.models import motion
+from streamcam.models.base import CamModel
+from streamcam.models.checkpoint import read_card
+from streamcam.models.motion import CONFIG, LABELS, SPEC
+from tests.conftest import make_frame
+
+RANDOM = torch.Generator().manual_seed(0)
+LENGTH, CONTEXT = SPEC.clip_format.length, SPEC.temporal_context
+
+
+def noise(*, frames: int = LENGTH, size: tuple[int, int] = SPEC.clip_format.crop) -> Tensor:
+    """A normalised clip of noise, float [1,3,T,H,W]."""
+    return torch.randn(1, 3, frames, *size, generator=RANDOM)
+
+
+@pytest.fixture(scope="module")
+def model() -> CamModel:
+    return motion.build("DEFAULT")
+
+
+@pytest.fixture(scope="module")
+def rough() -> CamModel:
+    """Random weights, all of them positive on the way, so that no path through the network is closed by chance."""
+    torch.manual_seed(0)
+    network = motion.build("none")
+    for parameter in network.features.parameters():
+        parameter.data.abs_()
+    return network
+
+
+@torch.no_grad()
+def test_the_cube_pools_to_the_logits(model: CamModel) -> None:
+    output = model(noise())
+    assert output.cube.shape == (1, len(LABELS), SPEC.slices, 28, 36)
+    assert torch.allclose(output.logits, model.bias + pool(output.cube), atol=1e-4)
+
+
+@torch.no_grad()
+def test_slices_of_a_long_clip_are_those_of_its_parts(model: CamModel) -> None:
+    x = noise(frames=LENGTH + 9)
+    whole = model(x).cube
+    for start in (0, 4, 9):
+        part = model(x[:, :, start : start + LENGTH]).cube
+        assert torch.allclose(whole[:, :, start : start + SPEC.slices], part, atol=1e-3, rtol=1e-4)
+
+
+def test_both_engines_say_the_same(model: CamModel) -> None:
+    stream, whole = (make_engine(model, name=name, device="cpu", precision="fp32") for name in ("auto", "window"))
+    assert stream.name == "stream"
+    window = SlidingWindow(SPEC.clip_format, hop=3, head_start=True)
+    compared = 0
+    for i in range(LENGTH + 7):
+        clip = window.push(make_frame(i, fps=15))
+        if clip is None:
+            continue
+        (got,) = stream.infer([clip])
+        if clip.full and got is not None:
+            (expected,) = whole.infer([clip])
+            np.testing.assert_allclose(got.logits, expected.logits, atol=1e-3, rtol=1e-4)
+            np.testing.assert_allclose(got.pts_s, expected.pts_s)
+            compared += 1
+    assert compared >= 2
+
+
+@torch.no_grad()
+def test_one_frame_more_than_the_context_gives_one_slice(model: CamModel) -> None:
+    assert model(noise(frames=CONTEXT + 1)).cube.shape[2] == 1
+
+
+def test_it_sees_31_pixels_and_as_many_frames_as_declared(rough: CamModel) -> None:
+    x = noise(frames=CONTEXT + 3).requires_grad_()
+    rough(x).cube[0, :, 1, 14, 18].sum().backward()
+    _, frames, rows, columns = (z.unique() for z in x.grad[0].nonzero(as_tuple=True))
+    assert frames.tolist() == list(range(1, CONTEXT + 2))
+    assert frames.double().mean() == SPEC.temporal_offset + 1
+    assert rows.tolist() == list(range(int(rows[0]), int(rows[0]) + 31))
+    assert columns.tolist() == list(range(int(columns[0]), int(columns[0]) + 31))
+    assert abs(float(rows.double().mean()) - (14 * 4 + 1.5)) <= 2
+    assert abs(float(columns.double().mean()) - (18 * 4 + 1.5)) <= 2
+
+
+def test_the_format_gives_the_slices_that_the_spec_says(model: CamModel) -> None:
+    assert CONFIG.context == CONTEXT
+    assert SPEC.slices == 16
+    assert SPEC.slice_frames(16).tolist() == [CONTEXT / 2 + i for i in range(16)]
+    assert SPEC.multi_label
+
+
+def test_the_card_says_how_it_was_made_and_what_it_is_painted_by(model: CamModel) -> None:
+    card = read_card(motion.WEIGHTS)
+    assert tuple(card.classes) == LABELS
+    assert "auxiliary loss" in card.about
+    assert "Not for" in card.about
+    assert model.spec.heat_scale == tuple(card.heat_scale or ())
+    for label, scale in zip(LABELS, card.heat_scale or (), strict=True):
+        assert (scale >= 10_000) == (label in ("still", "flickering light", "camera moving"))  # hides nothing
+
+
+@torch.no_grad()
+def test_a_frame_costs_less_than_half_a_gflop(model: CamModel) -> None:
+    frames = 100
+    with FlopCounterMode(display=False) as counter:
+        model(noise(frames=frames + CONTEXT))
+    assert counter.get_total_flops() / frames < 0.55e9  # with the context's frames, counted to the others' cost
+    with FlopCounterMode(display=False) as context:
+        model(noise(frames=CONTEXT + 1))
+    assert (counter.get_total_flops() - context.get_total_flops()) / (frames - 1) < 0.5e9
+
+
+def test_the_weights_are_small() -> None:
+    assert motion.WEIGHTS.stat().st_size < 5e6
+
+
+def test_a_picture_that_does_not_change_is_still(model: CamModel) -> None:
+    rng = np.random.default_rng(0)
+    picture = rng.uniform(60, 200, (120, 160, 3)).astype(np.uint8)
+    heat = model.explain(np.repeat(picture[None], LENGTH, 0))
+    assert heat.labels[int(heat.scores.argmax())] == "still"
+
+
+@pytest.mark.parametrize(
+    ("label", "step"),
+    [("moving left", (0, -2)), ("moving right", (0, 2)), ("moving up", (-2, 0)), ("moving down", (2, 0))],
+)
+def test_heat_lies_on_a_square_that_moves(model: CamModel, label: str, step: tuple[int, int]) -> None:
+    # On a blank wall, a square that moves and a camera that moves would look the same.
+    wall = np.random.default_rng(0).integers(100, 160, (112, 144, 3), np.uint8)
+    frames = np.repeat(wall[None], LENGTH, 0)
+    for i in range(LENGTH):
+        y, x = 46 + step[0] * (i - LENGTH // 2) // 1, 62 + step[1] * (i - LENGTH // 2)
+        frames[i, y : y + 20, x : x + 20] = (200, 40, 60)
+    heat = model.explain(frames)
+    assert heat.labels[int(heat.scores.argmax())] == label
+    middle = heat.cube[LABELS.index(label), SPEC.slices // 2]
+    y, x = np.unravel_index(middle.argmax(), middle.shape)
+    assert 46 <= 4 * y + 2 <= 66
+    assert 62 <= 4 * x + 2 <= 82
+
+
+# --- the scenes that taught it ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def studio():
+    from scripts.motion.layers import Format
+    from scripts.motion.render import Studio
+
+    return Studio("held-out", fmt=Format())
+
+
+def scene_of(studio, label: str, *, start: int = 0):
+    """The first scene from a seed on in which one thing, wholly in the picture, does nothing but this."""
+    for seed in range(start, start + 400):
+        scene = studio.compose(seed, wanted=[label], props=0)
+        inside = all(
+            ((a.pose[:, :2] > 12) & (a.pose[:, :2] < (132, 100))).all() and a.target[:, LABELS.index(label)].all()
+            for a in scene.layers[-1:]
+        )
+        if inside and [LABELS[c] for c in np.flatnonzero(scene.label)] == [label]:
+            return scene
+    raise AssertionError(f"no scene of {label}")
+
+
+def covered(studio, label: str) -> np.ndarray:
+    """float [L,3]: centre x, y and area of what the thing covers, in cells."""
+    cells = studio.render([scene_of(studio, label)]).cells[0, -1].float()
+    y, x = torch.meshgrid(torch.arange(cells.shape[1]), torch.arange(cells.shape[2]), indexing="ij")
+    area = cells.sum((1, 2))
+    return torch.stack([(cells * x).sum((1, 2)) / area, (cells * y).sum((1, 2)) / area, area], 1).numpy()
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_scene_is_the_same_from_the_same_seed(studio, label: str) -> None:
+    scenes = [studio.compose(5, wanted=[label]) for _ in range(2)]
+    a, b = (studio.render([scene]) for scene in scenes)
+    assert torch.equal(a.frames, b.frames)
+    assert torch.equal(a.cells, b.cells)
+    assert a.frames.dtype == torch.uint8
+    assert tuple(a.frames.shape) == (1, 3, LENGTH, *SPEC.clip_format.crop)
+
+
+@pytest.mark.parametrize(
+    ("label", "column", "sign"),
+    [
+        ("moving left", 0, -1),
+        ("moving right", 0, 1),
+        ("moving up", 1, -1),
+        ("moving down", 1, 1),
+        ("approaching", 2, 1),
+        ("receding", 2, -1),
+    ],
+)
+def test_what_is_labelled_is_what_is_drawn(studio, label: str, column: int, sign: int) -> None:
+    path = covered(studio, label)[:, column]
+    assert sign * (path[-1] - path[0]) > 0.3
+
+
+def test_what_appears_was_not_there_and_what_disappears_is_gone(studio) -> None:
+    frames = studio.fmt.middle
+    for label, first, last in (("appearing", 0, 1), ("disappearing", 1, 0)):
+        for seed in range(20):
+            alpha = studio.compose(seed, wanted=[label], props=0).layers[-1].alpha
+            assert alpha[frames.start - 8] == first
+            assert alpha[-1] == last
+
+
+def test_a_shade_does_what_the_thing_would_have_done_but_is_faint_and_soft(studio) -> None:
+    shady = copy.copy(studio)
+    shady.shades = 1.0
+    thing = scene_of(studio, "moving left")
+    shade = shady.compose(thing.seed, wanted=["moving left"], props=0)
+    assert np.array_equal(shade.label, thing.label)
+    assert np.array_equal(shade.layers[-1].target, thing.layers[-1].target)
+    steepness = []
+    for scene in (thing, shade):
+        scene.noise = scene.blur = scene.quality = scene.stale = 0
+        scene.gain[:] = 1
+        scene.layers[0].contrast = scene.layers[-1].contrast = 0  # one colour before another
+        frame = studio.render([scene]).frames[0, :, LENGTH // 2].float()
+        apart = (frame - torch.from_numpy(scene.layers[0].colour).float().view(3, 1, 1)).abs().mean(0)
+        steepness.append(float(apart.diff(dim=1).abs().max() / apart.max()))
+        assert apart.max() > 10
+    assert apart.max() < 0.4 * 255
+    assert steepness[1] < 0.4 < steepness[0]
+
+
+def test_a_frame_that_a_slow_camera_repeats_is_the_same_with_its_noise(studio) -> None:
+    scenes = (studio.compose(seed, wanted=["waving"]) for seed in range(100))
+    scene = next(s for s in scenes if len(np.unique(s.frames)) < 24 and s.noise > 2)
+    frames = studio.render([scene]).frames[0]
+    for i in range(1, LENGTH):
+        same = scene.frames[i] == scene.frames[i - 1]
+        assert torch.equal(frames[:, i], frames[:, i - 1]) == same
+
+
+def test_turning_a_clip_around_turns_its_labels() -> None:
+    from scripts.motion.clips import BACKWARDS, MIRRORED, UPSIDE_DOWN, swap
+
+    left = LABELS.index("moving left")
+    assert LABELS[swap(MIRRORED)[left]] == "moving right"
+    assert LABELS[swap(BACKWARDS)[left]] == "moving right"
+    assert LABELS[swap(UPSIDE_DOWN)[left]] == "moving left"
+    for pairs in (MIRRORED, UPSIDE_DOWN, BACKWARDS):
+        order = swap(pairs)
+        assert [order[i] for i in order] == list(range(len(LABELS)))
+
+
+def test_the_held_out_set_says_what_is_in_it(studio, tmp_path: Path) -> None:
+    from scripts.motion.render_set import LEAST, SINGLE_SEED, clips, write
+    from streamcam.evaluate.dataset import find_items
+
+    for label in ("still", "moving left"):
+        rendered, found = next(clips(studio, [label], SINGLE_SEED))
+        write(tmp_path / label / "000.mp4", studio, rendered, found, [label])
+    moving, still = (item.truth() for item in find_items(tmp_path))
+    assert (still.labels, still.things) == (("still",), ())
+    assert moving.labels == ("moving left",)
+    (thing,) = moving.things
+    assert thing.when.tolist() == pytest.approx([(8 + i) / 15 for i in range(16)])
+    columns = [np.flatnonzero(mask.any(0)).mean() for mask in thing.masks if mask.any()]
+    assert columns[-1] < columns[0]
+    assert thing.masks[thing.masks.any((1, 2))].mean() >= LEAST
+    assert not set(map(str, tmp_path.rglob("*.npz"))) ^ {
+        str(tmp_path / d / "000.npz") for d in ("still", "moving left")
+    }
+
+
+def test_a_codec_sends_what_changes_and_all_of_it_now_and_then() -> None:
+    from scripts.motion.render import replenish
+
+    clip = torch.full((3, 6, 16, 16), 100.0)
+    clip[:, 1:, :8, :8] += 50  # changes at once, and much
+    clip[:, :, 8:, 8:] += torch.arange(6.0).view(1, 6, 1, 1)  # slowly
+    sent = replenish(clip, 4, 4, first=1)
+    assert torch.equal(sent[:, :, :8, :8], clip[:, :, :8, :8])
+    assert sent[0, :, 15, 15].tolist() == [100, 100, 100, 103, 103, 103]
+
+
+def test_small_things_may_shout() -> None:
+    from scripts.motion.pretrain import loudness
+
+    heat = torch.tensor([-100.0, -1.0, 0.0, 1.0, 100.0])
+    assert torch.equal(loudness(heat), -loudness(-heat))
+    assert (loudness(heat).diff() > 0).all()
+    assert loudness(heat)[-1] < 5
+
+
+@pytest.mark.slow
+def test_pretraining_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    from scripts.motion.pretrain import Settings, train
+
+    settings = Settings(steps=3, batch=2, pool=3, small_share=0.67)
+    train(tmp_path / "a", settings, device="cpu", start=None, minutes=9)
+    for _ in range(3):
+        train(tmp_path / "b", settings, device="cpu", start=None, minutes=0)
+    a, b = (load_file(tmp_path / name / "motion.safetensors") for name in "ab")
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_camera_that_begins_again_takes_as_much_of_a_batch_as_it_has_frames(model: CamModel) -> None:
+    engine = make_engine(model, name="stream", device="cpu", precision="fp32")
+    window = SlidingWindow(SPEC.clip_format)
+    clips = [c for i in range(3 * LENGTH) if (c := window.push(make_frame(i, fps=SPEC.clip_format.fps))) and c.full]
+    together = engine.max_batch // engine.runner.max_batch
+    assert together > 1
+    weights = []
+    for clip in (clips[0], clips[1], clips[9], clips[9 + LENGTH]):  # the last after a gap: all of it is new
+        weights.append(engine.weight(clip))
+        engine.infer([clip])
+    assert weights == [together, 1, 8 * together // LENGTH, together]
+    assert engine.weight(clips[9 + LENGTH]) == 1
