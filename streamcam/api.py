@@ -13,9 +13,9 @@ from streamcam.metrics import Metrics
 from streamcam.models.base import CamModel
 from streamcam.records import Result
 from streamcam.runtime.app import Live, assemble, run
-from streamcam.runtime.queues import Handoff
+from streamcam.runtime.queues import SourceQueue
 from streamcam.sinks.base import Sink
-from streamcam.sources.status import SourceState
+from streamcam.sources.status import SourceStatus
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Stream(Iterator[Result]):
         next(self._results)
 
     @property
-    def status(self) -> dict[str, SourceState]:
+    def status(self) -> dict[str, SourceStatus]:
         """How each source fares, by its name: `kind` (connecting, live, stalled, lost, ended), and `reason`."""
         return {source.name: source.status for source in self._live.sources}
 
@@ -96,7 +96,7 @@ class _Collect(Sink):
     """Hands results to the loop of `stream`."""
 
     def __init__(self, *, lossless: bool) -> None:
-        self.results: Handoff[Result] = Handoff(depth=1, lossless=lossless)
+        self.results: SourceQueue[Result] = SourceQueue(depth=1, lossless=lossless)
         self.metrics: Metrics | None = None
 
     def on_window(self, result: Result) -> None:

@@ -17,7 +17,7 @@ Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 
-class Ink(NamedTuple):
+class Patch(NamedTuple):
     """What is drawn on a rectangle of a picture, whichever picture that is: `picture · through / 255 + colours`."""
 
     x: int
@@ -28,7 +28,7 @@ class Ink(NamedTuple):
     """uint8 [h,w]: how much of the picture can be seen."""
 
 
-class CardPicture(Protocol):
+class GpuImage(Protocol):
     """A picture in a GPU's memory, RGB; it is never changed, and only what is asked for crosses the bus."""
 
     @property
@@ -44,13 +44,13 @@ class CardPicture(Protocol):
         """At another size, uint8 [height,width,3]: by means over areas, or linearly."""
         ...
 
-    def stretched(self, height: int, width: int) -> "CardPicture":
+    def stretched(self, height: int, width: int) -> "GpuImage":
         """At another size, where it lies: linearly."""
         ...
 
     def heated(
         self, cells: Floats, region: tuple[int, int, int, int], *, scale: float, opacity: float, colours: Image
-    ) -> "CardPicture":
+    ) -> "GpuImage":
         """With heat over a rectangle.
 
         Args:
@@ -62,7 +62,7 @@ class CardPicture(Protocol):
         """
         ...
 
-    def inked(self, inks: Sequence[Ink]) -> "CardPicture":
+    def with_patches(self, patches: Sequence[Patch]) -> "GpuImage":
         """With what is drawn on it."""
         ...
 
@@ -71,7 +71,7 @@ class CardPicture(Protocol):
         ...
 
 
-Picture = Image | CardPicture
+Picture = Image | GpuImage
 """Where a picture lies is where it was decoded."""
 
 
@@ -271,7 +271,7 @@ class Heat:
         _expect(0 <= min(classes) <= max(classes) < len(self.logits), f"classes below {len(self.logits)}", classes)
 
     @property
-    def contrast(self) -> Floats:
+    def centred(self) -> Floats:
         """float32 [K,L',h,w]: `cube − common`, which (under softmax) pools to the logit minus the mean logit."""
         return self.cube - self.common
 

@@ -121,10 +121,10 @@ class FakeSource:
     """A source that gives the frames that it was made with."""
 
     def __init__(self, frames: list[Frame], *, name: str = "cam", live: bool = False, pause_s: float = 0.0) -> None:
-        from streamcam.sources.status import SourceState  # it imports PyAV, which not every test needs
+        from streamcam.sources.status import SourceStatus  # it imports PyAV, which not every test needs
 
         self.name, self.live, self.state = name, live, "live"
-        self.status = SourceState("live")
+        self.status = SourceStatus("live")
         self.drops: Counter[str] = Counter()
         self.closed = False
         self._frames, self._pause_s = frames, pause_s

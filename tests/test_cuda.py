@@ -13,7 +13,7 @@ from torch import Tensor
 
 from streamcam.engines.device.engine import DeviceEngine
 from streamcam.engines.device.runner import Runner
-from streamcam.engines.device.streams import CudaLanes, Function
+from streamcam.engines.device.streams import CudaStreams, Function
 from streamcam.engines.window_engine import WindowEngine
 from streamcam.models.base import CamModel
 from streamcam.models.registry import load_model
@@ -62,7 +62,7 @@ def test_a_gpu_answers_as_a_processor_does(unpadded: CamModel, name: str, seed: 
 def test_a_graph_gives_what_its_kernels_give_one_by_one(unpadded: CamModel, name: str) -> None:
     given = list(batches(unpadded, 0))
     captured, eager = on_gpu(name, unpadded), on_gpu(name, unpadded)
-    eager.runner.lanes.captures = False  # type: ignore[misc]
+    eager.runner.streams.captures = False  # type: ignore[misc]
     for clips in given:
         assert_same(captured.infer(clips), eager.infer(clips))
 
@@ -70,7 +70,7 @@ def test_a_graph_gives_what_its_kernels_give_one_by_one(unpadded: CamModel, name
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_submitted_does_not_make_the_host_wait(unpadded: CamModel, name: str) -> None:
     engine = on_gpu(name, unpadded)
-    capture = engine.runner.lanes.capture
+    capture = engine.runner.streams.capture
 
     def waiting(function: Function, inputs: Sequence[Tensor]) -> Callable[[], Sequence[Tensor]]:
         torch.cuda.set_sync_debug_mode("default")  # a capture waits, once
@@ -78,7 +78,7 @@ def test_what_is_submitted_does_not_make_the_host_wait(unpadded: CamModel, name:
         torch.cuda.set_sync_debug_mode("error")
         return replay
 
-    engine.runner.lanes.capture = waiting  # type: ignore[method-assign]
+    engine.runner.streams.capture = waiting  # type: ignore[method-assign]
     for clips in batches(unpadded, 0, count=30):
         with nobody_waits():
             pending = engine.submit(clips)
@@ -156,11 +156,11 @@ def test_what_cannot_be_captured_is_computed_as_it_is(unpadded: CamModel) -> Non
 
 
 def test_copies_and_computing_have_streams_of_their_own() -> None:
-    lanes = CudaLanes(torch.device("cuda:0"))
-    streams = {stream.cuda_stream for stream in lanes._streams.values()}
+    streams = CudaStreams(torch.device("cuda:0"))
+    streams = {stream.cuda_stream for stream in streams._streams.values()}
     assert len(streams) == 3
     assert torch.cuda.default_stream().cuda_stream not in streams
-    assert lanes.host(8).is_pinned()
+    assert streams.host(8).is_pinned()
 
 
 LOST = """

@@ -38,7 +38,7 @@ def test_each_row_of_formats_names_a_test_that_exists() -> None:
         what, *_, named = (cell.strip() for cell in row.strip("|").split(" | "))
         if what in ("input", "output"):
             continue
-        tests = re.findall(r"`(test_\w+\.py)::(test_\w+)`", named)
+        tests = re.findall(r"`([\w/]*test_\w+\.py)::(test_\w+)`", named)
         assert tests, row
         for file, name in tests:
             assert f"def {name}(" in (ROOT / "tests" / file).read_text(), row

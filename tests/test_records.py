@@ -65,7 +65,7 @@ def test_heat_refuses_parts_that_do_not_fit_together(changes: dict[str, object])
 
 
 def test_contrast_is_the_heat_beyond_what_all_classes_share() -> None:
-    assert np.all(heat(common=np.full((3, 4, 5), 0.25, np.float32)).contrast == 0.75)
+    assert np.all(heat(common=np.full((3, 4, 5), 0.25, np.float32)).centred == 0.75)
 
 
 @pytest.mark.parametrize("box", [(0.5, 0, 0.5, 1), (-0.1, 0, 1, 1), (0, 0.2, 1, 1.1), (0, float("nan"), 1, 1)])

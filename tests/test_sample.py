@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import streamcam
-from streamcam.heat.localise import contrast_at
+from streamcam.heat.localise import centred_at
 from tests.support.paths import ROOT
 
 NAMED = {
@@ -35,7 +35,7 @@ def test_the_heat_follows_the_thing_that_is_named(
     for result in streamcam.stream("sample", model="imagenet", **options):
         heat = result.heat
         assert heat is not None
-        hot = np.clip(contrast_at(heat, 0, result.frame.pts_s), 0, None)
+        hot = np.clip(centred_at(heat, 0, result.frame.pts_s), 0, None)
         rows, columns = np.mgrid[: hot.shape[0], : hot.shape[1]] + 0.5
         x = (hot * columns).sum() / hot.sum() / hot.shape[1] * renderer.WIDTH
         y = (hot * rows).sum() / hot.sum() / hot.shape[0] * renderer.HEIGHT

@@ -52,8 +52,8 @@ def one(plan: GpuPlan, name: str, precision: str, batch: int) -> dict[str, Any]:
     begin_s = time.perf_counter()
     compiled(frames)
     warm_up_s = time.perf_counter() - begin_s
-    works = {"eager": lambda: see(frames), "graph": runner.lanes.capture(see, [frames])}
-    works |= {"compiled": lambda: compiled(frames), "compiled, graph": runner.lanes.capture(compiled, [frames])}
+    works = {"eager": lambda: see(frames), "graph": runner.streams.capture(see, [frames])}
+    works |= {"compiled": lambda: compiled(frames), "compiled, graph": runner.streams.capture(compiled, [frames])}
     turns = {way: DeviceTurn(plan.device, work, per=batch) for way, work in works.items()}
     taken = plan.alternate_for(turns, 1.0)
     return {"ms": {way: asdict(Spread.of(values)) for way, values in taken.items()}, "warm_up_s": warm_up_s}

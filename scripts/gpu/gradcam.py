@@ -30,7 +30,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
     torch.backends.cudnn.benchmark = True  # the best kernels for them as well
     figures: dict[str, Any] = {"ms": {}, "not_run": {}}
     for precision in plan.sized(PRECISIONS, ("fp32",)):
-        builders = contenders(plan, precision)
+        builders = methods(plan, precision)
         turns, absent = those_that_work(builders, plan.say)
         figures["not_run"] |= absent
         if turns:
@@ -39,7 +39,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
         yield figures
 
 
-def contenders(plan: GpuPlan, precision: str) -> dict[str, Callable[[], Turn]]:
+def methods(plan: GpuPlan, precision: str) -> dict[str, Callable[[], Turn]]:
     """What takes part in one precision."""
     many, batch = (2, 2) if plan.quick else (CAMERAS, BATCH)
     few: dict[str, Callable[[], Turn]] = {

@@ -42,7 +42,7 @@ def one(plan: GpuPlan, precision: str, batch: int, *, seconds: float) -> dict[st
         return [output.logits, output.cube]
 
     turns = {
-        name: DeviceTurn(plan.device, runner.lanes.capture(function, [frames]), per=batch)
+        name: DeviceTurn(plan.device, runner.streams.capture(function, [frames]), per=batch)
         for name, function in (("bare", bare), ("heat", with_heat))
     }
     taken = plan.alternate_for(turns, 0.7 * seconds)

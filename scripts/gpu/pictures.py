@@ -16,7 +16,7 @@ from scripts.benchmarks.common import spread, table
 from scripts.gpu.common import DeviceTurn, GpuPlan, model_of, tried
 from streamcam.bench.measure import Spread
 from streamcam.clips import prepare
-from streamcam.gpu.image import OnCard
+from streamcam.gpu.image import TorchImage
 from streamcam.records import Frame, Heat, Image, Picture, Result, Transform
 from streamcam.render.overlay import Caption, overlay
 
@@ -60,10 +60,10 @@ def watched(plan: GpuPlan, size: tuple[int, int], seconds: float) -> dict[str, A
 
 def decoded(plan: GpuPlan, size: tuple[int, int], seconds: float) -> dict[str, Any]:
     """A file's pictures, in RGB where they were decoded; H.264 of a moving test picture."""
-    from streamcam.gpu.decoder import CardDecoder  # these two take PyAV
+    from streamcam.gpu.decoder import GpuDecoder  # these two take PyAV
     from streamcam.sources.base import open_source
 
-    decoders = {"host": None} | ({"card": CardDecoder(plan.device)} if plan.on_gpu else {})
+    decoders = {"host": None} | ({"card": GpuDecoder(plan.device)} if plan.on_gpu else {})
     count = 10 if plan.quick else FRAMES
     with tempfile.TemporaryDirectory(prefix="streamcam-") as folder:
         path = write_video(Path(folder) / "video.mkv", size, count)
@@ -72,7 +72,7 @@ def decoded(plan: GpuPlan, size: tuple[int, int], seconds: float) -> dict[str, A
             def read() -> None:
                 with closing(open_source(str(path), paced=False, decoder=decoders[where])) as source:
                     pictures = [type(frame.image) for frame in source.frames(Event())]
-                if len(pictures) != count or (where == "card") != (pictures[-1] is OnCard):
+                if len(pictures) != count or (where == "card") != (pictures[-1] is TorchImage):
                     raise RuntimeError(f"{len(pictures)} pictures, the last one {pictures[-1].__name__}")
 
             return read
@@ -83,7 +83,7 @@ def decoded(plan: GpuPlan, size: tuple[int, int], seconds: float) -> dict[str, A
 def of_both(plan: GpuPlan, size: tuple[int, int], work: Callable[[Picture], object], seconds: float) -> dict[str, Any]:
     """Some work on a picture of the host, and on one of the card."""
     image = a_scene(size)
-    there = OnCard(torch.from_numpy(image).permute(2, 0, 1).contiguous().to(plan.device))
+    there = TorchImage(torch.from_numpy(image).permute(2, 0, 1).contiguous().to(plan.device))
     return spreads(plan, {"host": (lambda: work(image), 1), "card": (lambda: work(there), 1)}, seconds)
 
 

@@ -70,7 +70,7 @@ class Ready:
     def row(self, batch: int) -> dict[str, Any]:
         """Milliseconds a window in both ways, and the share of the matrix product's rate, in turns."""
         frames = windows_on(self.runner, batch)
-        replay = self.runner.lanes.capture(self._see, [frames])
+        replay = self.runner.streams.capture(self._see, [frames])
         turns: dict[str, Turn] = {
             "graph": DeviceTurn(self.plan.device, replay, per=batch),
             "eager": DeviceTurn(self.plan.device, lambda: self._see(frames), per=batch),

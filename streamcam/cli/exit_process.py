@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from streamcam.cli.standard_streams import flush_outlets
+from streamcam.cli.standard_streams import flush_standard_streams
 from streamcam.errors import StuckError
 
 RESTART_CODE = 70
@@ -20,16 +20,16 @@ CLOSE_S = 10.0
 """How long files and sockets may take to be closed when a thread hangs."""
 
 
-def leave(code: int) -> NoReturn:
+def exit_process(code: int) -> NoReturn:
     """Exit, also where a thread sits in a camera or a network and cannot be woken: Python would abort on it."""
-    flush_outlets()
+    flush_standard_streams()
     if threading.active_count() > 1:
         os._exit(code)
     sys.exit(code)
 
 
 @contextmanager
-def leaving_if_stuck() -> Iterator[None]:
+def exit_if_stuck() -> Iterator[None]:
     """What hangs may hang what is closed because of it (a disk that is gone): then the process ends all the same."""
     try:
         yield
@@ -42,4 +42,4 @@ def leaving_if_stuck() -> Iterator[None]:
 
 def _leave_unclosed(why: str) -> None:
     print(f"streamcam: {why}; what it was writing could not be finished", file=sys.stderr)
-    leave(RESTART_CODE)
+    exit_process(RESTART_CODE)

@@ -10,9 +10,9 @@ import typer
 from typer.exceptions import TyperException
 
 from streamcam.cli.commands import about, bench, keys, live, recorded, training
-from streamcam.cli.exit_process import RESTART_CODE, leave
+from streamcam.cli.exit_process import RESTART_CODE, exit_process
 from streamcam.cli.process_title import hide_passwords
-from streamcam.cli.standard_streams import UnreadError, guard_outlets
+from streamcam.cli.standard_streams import UnreadError, guard_standard_streams
 from streamcam.errors import LostError, StreamcamError, StuckError, printable
 
 app = typer.Typer(
@@ -57,22 +57,22 @@ def _options(
 def main() -> NoReturn:
     """Run a command; what the user can mend is said in one line, with exit code 2, what a new process can with 70."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    guard_outlets()
+    guard_standard_streams()
     hide_passwords()
     try:
         code = app(standalone_mode=False)  # a command gives None; Ctrl-C comes out as 130
         sys.stdout.flush()
     except (StuckError, LostError) as e:
         print(f"streamcam: {e}", file=sys.stderr)
-        leave(RESTART_CODE)
+        exit_process(RESTART_CODE)
     except (StreamcamError, TyperException) as e:
         text = printable(e.format_message() if isinstance(e, TyperException) else str(e))
         if not text:
-            leave(0)  # the help has been shown
+            exit_process(0)  # the help has been shown
         print(f"streamcam: {' '.join(text.split())}", file=sys.stderr)
-        leave(2)
+        exit_process(2)
     except UnreadError:
-        leave(128 + signal.SIGPIPE)
+        exit_process(128 + signal.SIGPIPE)
     except (KeyboardInterrupt, typer.Abort):
-        leave(130)
-    leave(code or 0)
+        exit_process(130)
+    exit_process(code or 0)

@@ -60,7 +60,7 @@ class _Complaints(_Output):
             self._stream.flush()
 
 
-def guard_outlets() -> None:
+def guard_standard_streams() -> None:
     """Let standard output fail in one line, and standard error in none; what is closed goes nowhere.
 
     What a terminal has no letters for is spelt out: after the work is done, that is no reason to fail.
@@ -73,7 +73,7 @@ def guard_outlets() -> None:
         setattr(sys, name, cast(TextIO, guarded(stream)))
 
 
-def flush_outlets() -> None:
+def flush_standard_streams() -> None:
     """Write what waits; where that fails, it has been told, or nobody can be told."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(StreamcamError, UnreadError):

@@ -12,7 +12,7 @@ from streamcam.engines.openvino.runner import OpenVinoRunner, pick_openvino_prec
 from streamcam.engines.openvino.stream import OpenVinoStream, OpenVinoStreamRunner
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.engines.streaming.converted import StreamNetwork
-from streamcam.engines.streaming.network import answers_as_window, streaming
+from streamcam.engines.streaming.network import matches_window_engine, streaming
 from streamcam.engines.window_engine import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
@@ -143,7 +143,7 @@ def _streamed_by_openvino(model: CamModel, precision: str, *, dense: bool, **opt
 def _engine_name(name: str, model: CamModel, *, whole_clips: bool) -> str:
     """`auto` → stream where it gives window's answers for less; `whole_clips`: what was quantised takes no others."""
     if name == "auto":
-        return "stream" if not whole_clips and answers_as_window(model) else "window"
+        return "stream" if not whole_clips and matches_window_engine(model) else "window"
     if name not in ENGINES:
         raise StreamcamError(f"no such engine: {name} (use auto, {', '.join(ENGINES)})")
     if name == "stream" and whole_clips:

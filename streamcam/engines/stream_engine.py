@@ -12,10 +12,10 @@ from torch import Tensor
 from streamcam.clips import prepare
 from streamcam.engines.device.engine import DeviceEngine, Sent
 from streamcam.engines.device.runner import Runner
-from streamcam.engines.device.streams import Event, Lane
-from streamcam.engines.device.transfers import Arrays, Compute, Trip
+from streamcam.engines.device.streams import Event, StreamKind
+from streamcam.engines.device.transfers import Arrays, Compute, Transfer
 from streamcam.engines.streaming.network import Network, streaming
-from streamcam.engines.streaming.source_state import RESULTS, Seen, Times, Track, Tracks
+from streamcam.engines.streaming.source_state import RESULTS, ReadyWindows, SourceState, SourceStates, Times
 from streamcam.engines.streaming.temporal_ops import Span
 from streamcam.heat.cam import Moments, to_heats
 from streamcam.records import Clip, ClipFormat, Frame, Heat, HeatSlice
@@ -65,7 +65,7 @@ class StreamEngine(DeviceEngine):
         self._network, spec = network or streaming(runner.model, dense=dense), runner.spec
         self.lookahead_s, self.hop = self.span.lookahead / spec.clip_format.fps, self.span.stride
         slices = spec.clip_format.length - spec.temporal_context if dense else spec.slices
-        self._tracks = Tracks(
+        self._source_states = SourceStates(
             runner, self._network, self._graphs, slices=slices, top_k=top_k, classes=classes, chunk=chunk, hop=hop
         )
         self._sources: dict[str, _Source] = {}
@@ -105,7 +105,7 @@ class StreamEngine(DeviceEngine):
         known = self._sources.pop(source, None)
         if known is None:
             return []
-        return self._records([(source, known)], [], lambda _: self._tracks.flush(known.track))
+        return self._records([(source, known)], [], lambda _: self._source_states.flush(known.state))
 
     def reset(self, source: str) -> None:
         """Forget a source."""
@@ -114,7 +114,7 @@ class StreamEngine(DeviceEngine):
             self._end(known)
 
     def _end(self, source: "_Source") -> None:
-        self.runner.lanes.put(Lane.COMPUTE, lambda: self._tracks.end(source.track))
+        self.runner.streams.put(StreamKind.COMPUTE, lambda: self._source_states.end(source.state))
 
     def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
         """The heat of each clip, in order; the new frames of all of them, of any sources, are one batch.
@@ -144,28 +144,28 @@ class StreamEngine(DeviceEngine):
     def _send(self, clips: Sequence[Clip]) -> Sent:
         sources = [self._source_of(clip) for clip in clips]
         fresh = [source.fresh(clip) for source, clip in zip(sources, clips, strict=True)]
-        seen: list[Seen] = []
+        ready: list[ReadyWindows] = []
 
         def advance(frames: Tensor) -> Sequence[Tensor]:
             pieces, times_s = self._pieces(frames, fresh)
-            tracks, whole = [source.track for source in sources], [clip.full for clip in clips]
-            seen.append(self._tracks.advance(tracks, pieces, times_s, whole=whole))
-            return seen[0].results
+            states, whole = [source.state for source in sources], [clip.full for clip in clips]
+            ready.append(self._source_states.advance(states, pieces, times_s, whole=whole))
+            return ready[0].results
 
-        trip = self._trip(sources, fresh, advance)
-        return Sent(clips, trip, lambda arrays: self._read(clips, seen[0], arrays))
+        transfer = self._transfer(sources, fresh, advance)
+        return Sent(clips, transfer, lambda arrays: self._read(clips, ready[0], arrays))
 
     def _forget(self, clips: Sequence[Clip]) -> None:
         for clip in clips:
             self._begin_again(clip)
 
-    def _trip(self, sources: "Sequence[_Source]", fresh: "Sequence[_Fresh]", compute: Compute) -> Trip:
+    def _transfer(self, sources: "Sequence[_Source]", fresh: "Sequence[_Fresh]", compute: Compute) -> Transfer:
         """Send new frames of sources, to be computed when that has come to an end which was sent for them before."""
         before = {source.computed for source in sources if source.computed is not None}
-        trip = self._ferry.send([frames for frames, _ in fresh], compute, after=list(before))
+        transfer = self._transfers.send([frames for frames, _ in fresh], compute, after=list(before))
         for source in sources:
-            source.computed = trip.computed
-        return trip
+            source.computed = transfer.computed
+        return transfer
 
     def _pieces(self, frames: Tensor, fresh: "Sequence[_Fresh]") -> tuple[Sequence[Tensor], list[Times]]:
         """What has arrived on the device → new frames of each source, and their times."""
@@ -184,14 +184,14 @@ class StreamEngine(DeviceEngine):
         known = self._sources.get(clip.last.source)
         self.reset(clip.last.source)
         if known is not None and known.session == clip.last.session:
-            self._sources[clip.last.source] = _Source(self._tracks.new(cut=True), known.session)
+            self._sources[clip.last.source] = _Source(self._source_states.new(cut=True), known.session)
 
     def _source(self, name: str, session: int) -> "_Source":
         """What is known of a source; nothing any more, after a reconnect."""
         known = self._sources.get(name)
         if known is None or known.session != session:
             self.reset(name)
-            known = self._sources[name] = _Source(self._tracks.new(), session)
+            known = self._sources[name] = _Source(self._source_states.new(), session)
         return known
 
     def _slices(self, keys: Sequence[tuple[str, int]], fresh: "Sequence[_Fresh]") -> list[HeatSlice]:
@@ -199,7 +199,7 @@ class StreamEngine(DeviceEngine):
         sources = [self._source(*key) for key in keys]
 
         def push(frames: Tensor) -> list[tuple[int, Tensor, Times]]:
-            return self._tracks.slices([source.track for source in sources], *self._pieces(frames, fresh))
+            return self._source_states.slices([source.state for source in sources], *self._pieces(frames, fresh))
 
         named = [(name, source) for (name, _), source in zip(keys, sources, strict=True)]
         return self._records(named, fresh, push)
@@ -219,7 +219,7 @@ class StreamEngine(DeviceEngine):
             return [result for _, cube, _ in new for result in (cube.mean((2, 3)) + bias, cube)]
 
         try:
-            arrays = self.result(self._trip([source for _, source in named], fresh, logits_and_cubes))
+            arrays = self.result(self._transfer([source for _, source in named], fresh, logits_and_cubes))
         except Exception:
             for name, source in named:
                 self._sources.pop(name, None)
@@ -232,9 +232,9 @@ class StreamEngine(DeviceEngine):
                 records.append(HeatSlice(cube, own, float(centre_s), (float(first_s), float(last_s)), name, session))
         return records
 
-    def _read(self, clips: Sequence[Clip], seen: Seen, arrays: Arrays) -> list[Heat | None]:
+    def _read(self, clips: Sequence[Clip], ready: ReadyWindows, arrays: Arrays) -> list[Heat | None]:
         heats: list[Heat | None] = [None] * len(clips)
-        for i, windows in enumerate(seen.windows):
+        for i, windows in enumerate(ready.windows):
             logits, chosen, cubes, common = arrays[RESULTS * i : RESULTS * (i + 1)]
             places, own = [window.place for window in windows], [clips[window.number] for window in windows]
             new = to_heats(
@@ -266,8 +266,8 @@ def _prepared(frames: Sequence[Frame], clip_format: ClipFormat) -> _Fresh:
 class _Source:
     """What has been sent of one source; its track follows on the device."""
 
-    def __init__(self, track: Track, session: int) -> None:
-        self.track, self.session = track, session
+    def __init__(self, state: SourceState, session: int) -> None:
+        self.state, self.session = state, session
         self.computed: Event | None = None
         """When that is done which was sent last."""
         self._index = -1

@@ -25,7 +25,7 @@ class WindowEngine(DeviceEngine):
         self.hop, self.lookahead_s = runner.spec.temporal_stride, runner.spec.window_lookahead_s
         clip_format = runner.spec.clip_format
         warm_up = np.zeros((clip_format.length, 3, *clip_format.crop), np.uint8)
-        self.result(self._ferry.send([warm_up], lambda frames: self._compute(frames.view(1, *warm_up.shape))))
+        self.result(self._transfers.send([warm_up], lambda frames: self._compute(frames.view(1, *warm_up.shape))))
 
     def infer(self, clips: Sequence[Clip]) -> list[Heat]:
         """The heat of each clip, in order; the clips, of any sources, are one batch."""
@@ -33,8 +33,10 @@ class WindowEngine(DeviceEngine):
 
     def _send(self, clips: Sequence[Clip]) -> Sent:
         shape = (len(clips), *clips[0].frames.shape)
-        trip = self._ferry.send([clip.frames for clip in clips], lambda frames: self._compute(frames.view(shape)))
-        return Sent(clips, trip, lambda arrays: self._read(clips, arrays))
+        transfer = self._transfers.send(
+            [clip.frames for clip in clips], lambda frames: self._compute(frames.view(shape))
+        )
+        return Sent(clips, transfer, lambda arrays: self._read(clips, arrays))
 
     def _compute(self, frames: Tensor) -> Sequence[Tensor]:
         return self._graphs.run("window", self._see, frames)

@@ -9,7 +9,7 @@ import torch
 
 from streamcam.engines.window_engine import WindowEngine
 from streamcam.evaluate.erasure import Erasure, erase
-from streamcam.evaluate.methods import Contender, Window
+from streamcam.evaluate.methods import EvalWindow, Method
 from streamcam.evaluate.scores import Scores, score
 from streamcam.evaluate.truth import Item, Mask, Truth, box_of
 from streamcam.evaluate.windows import timed, windows
@@ -77,7 +77,7 @@ def assess(
     *,
     model: CamModel,
     engine: WindowEngine,
-    contenders: Mapping[str, Contender],
+    methods: Mapping[str, Method],
     indices: Mapping[str, Sequence[int]],
     erase_steps: int = 0,
 ) -> tuple[list[Case], list[Verdict]]:
@@ -87,7 +87,7 @@ def assess(
         item: the clip.
         model: the network in float32, for contenders that need gradients.
         engine: the same network; its heat is of every class that the truth speaks of.
-        contenders: name → whose heat.
+        methods: name → whose heat.
         indices: a class of the truth → the model's classes that count as it.
         erase_steps: in how many steps pixels are put in and taken out; 0 not to.
     """
@@ -96,19 +96,19 @@ def assess(
     for window in windows(item, engine, model):
         take.transform = window.heat.transform
         verdicts.append(_verdict(window, truth, indices))
-        _add(take, window, truth, contenders, indices)
+        _add(take, window, truth, methods, indices)
         if erase_steps:
             _erase(take, window, truth, indices, engine, steps=erase_steps)
-    return [case for label in truth.placed for case in _case(label, truth, take, contenders)], verdicts
+    return [case for label in truth.placed for case in _case(label, truth, take, methods)], verdicts
 
 
-def strongest(window: Window, candidates: Sequence[int]) -> int:
+def strongest(window: EvalWindow, candidates: Sequence[int]) -> int:
     """Which of the heat's K classes: the surest of those that count as one class of the truth."""
     best = max(candidates, key=lambda c: (window.heat.logits[c], -c))
     return int(np.flatnonzero(window.heat.classes == best)[0])
 
 
-def _verdict(window: Window, truth: Truth, indices: Mapping[str, Sequence[int]]) -> Verdict:
+def _verdict(window: EvalWindow, truth: Truth, indices: Mapping[str, Sequence[int]]) -> Verdict:
     logits = window.heat.logits
     probabilities = window.model.heat_context.scores(torch.from_numpy(logits)).numpy()
     present = [label for label in truth.labels if truth.present(label, window.heat.pts_s).mean() >= 0.5]
@@ -123,9 +123,9 @@ def _verdict(window: Window, truth: Truth, indices: Mapping[str, Sequence[int]])
 
 def _add(
     take: _Take,
-    window: Window,
+    window: EvalWindow,
     truth: Truth,
-    contenders: Mapping[str, Contender],
+    methods: Mapping[str, Method],
     indices: Mapping[str, Sequence[int]],
 ) -> None:
     heat, clip = window.heat, window.clip
@@ -135,13 +135,13 @@ def _add(
     take.times += heat.pts_s.tolist()
     for label in truth.placed:
         k = strongest(window, indices[label])
-        for name, contender in contenders.items():
-            take.cells.setdefault((label, name), []).extend(contender(window, k))
+        for name, method in methods.items():
+            take.cells.setdefault((label, name), []).extend(method(window, k))
 
 
 def _erase(
     take: _Take,
-    window: Window,
+    window: EvalWindow,
     truth: Truth,
     indices: Mapping[str, Sequence[int]],
     engine: WindowEngine,
@@ -159,7 +159,7 @@ def _erase(
                 take.erasures[label, name] = erase(window, k, recent, engine=engine, steps=steps)
 
 
-def _case(label: str, truth: Truth, take: _Take, contenders: Mapping[str, Contender]) -> list[Case]:
+def _case(label: str, truth: Truth, take: _Take, methods: Mapping[str, Method]) -> list[Case]:
     """The case of one class; none where it is never there at the time of a slice."""
     times, size = np.array(take.times), grid_size(truth.picture)
     things = truth.masks(label, times, size)
@@ -168,13 +168,13 @@ def _case(label: str, truth: Truth, take: _Take, contenders: Mapping[str, Conten
         return []
     union = np.any(things, axis=0)
     scores = {}
-    for name in contenders:
+    for name in methods:
         cells = take.cells[label, name]
         maps = [on_picture(c, take.transform, width=size[1], height=size[0]) for c in cells]
         curve = np.array([float(c.mean()) for c in cells])
         scores[name] = score(maps, curve, things, erasure=take.erasures.get((label, name)))
     examples = [
-        _example(label, truth, take, contenders, shown, [thing[shown[0]] for thing in things])
+        _example(label, truth, take, methods, shown, [thing[shown[0]] for thing in things])
         for shown in take.shown
         if union[shown[0]].any()
     ]
@@ -186,7 +186,7 @@ def _example(
     label: str,
     truth: Truth,
     take: _Take,
-    contenders: Mapping[str, Contender],
+    methods: Mapping[str, Method],
     shown: tuple[int, Image],
     masks: Sequence[Mask],
 ) -> Example:
@@ -197,7 +197,7 @@ def _example(
         boxes=[box for mask in masks if (box := box_of(mask)) is not None],
         maps={
             name: on_picture(take.cells[label, name][at], take.transform, width=width, height=height)
-            for name in contenders
+            for name in methods
         },
         pts_s=take.times[at],
     )

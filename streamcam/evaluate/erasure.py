@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamcam.engines.window_engine import WindowEngine
-from streamcam.evaluate.methods import Window
+from streamcam.evaluate.methods import EvalWindow
 from streamcam.evaluate.metrics import area_under
 from streamcam.heat.localise import enlarge
 from streamcam.records import Floats
@@ -33,7 +33,7 @@ class Erasure(NamedTuple):
     """As pixels of the clip become black, the hottest first: less is better."""
 
 
-def erase(window: Window, k: int, cells: Floats, *, engine: WindowEngine, steps: int) -> Erasure:
+def erase(window: EvalWindow, k: int, cells: Floats, *, engine: WindowEngine, steps: int) -> Erasure:
     """Put pixels in and take them out in the order of their heat.
 
     Args:
@@ -76,7 +76,7 @@ def _mixtures(hot: Frames, rest: Frames, ranks: Floats, steps: int) -> Iterator[
         yield np.where((ranks < step / steps)[:, None], hot, rest)
 
 
-def _probabilities(clips: Iterator[Frames], index: int, window: Window, engine: WindowEngine) -> list[float]:
+def _probabilities(clips: Iterator[Frames], index: int, window: EvalWindow, engine: WindowEngine) -> list[float]:
     found: list[float] = []
     while batch := list(islice(clips, engine.max_batch)):
         logits = engine.runner.run(batch).logits.float().cpu()

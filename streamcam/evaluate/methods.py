@@ -1,4 +1,4 @@
-"""Whose heat is measured: a name and a function each. Add one to `CONTENDERS` and it can be asked for by its name."""
+"""Whose heat is measured: a name and a function each. Add one to `METHODS` and it can be asked for by its name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from streamcam.records import Clip, Floats, Heat
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Window:
+class EvalWindow:
     """One window of a clip, with all that a contender may want to know."""
 
     clip: Clip
@@ -28,21 +28,21 @@ class Window:
     """Its name in the set: what is random is drawn from it."""
 
 
-Contender = Callable[[Window, int], Floats]
+Method = Callable[[EvalWindow, int], Floats]
 """(window, which of its heat's K classes) → float32 [L',h,w]."""
 
 
-def raw(window: Window, k: int) -> Floats:
+def raw(window: EvalWindow, k: int) -> Floats:
     """The heat cube as it is: what pools to the logit (Zhou et al., CVPR 2016)."""
     return np.asarray(window.heat.cube[k], np.float32)
 
 
-def contrast(window: Window, k: int) -> Floats:
+def centred(window: EvalWindow, k: int) -> Floats:
     """The heat cube less its mean over all classes, which softmax does not see: what streamcam draws."""
     return np.asarray(window.heat.cube[k] - window.heat.common, np.float32)
 
 
-def noise(window: Window, k: int) -> Floats:
+def noise(window: EvalWindow, k: int) -> Floats:
     """A baseline: noise of the heat's own resolution, smoothed over a cell and its neighbours."""
     shape = window.heat.common.shape
     generator = np.random.default_rng(crc32(f"{window.key} {window.heat.labels[k]}".encode(errors="surrogateescape")))
@@ -50,7 +50,7 @@ def noise(window: Window, k: int) -> Floats:
     return np.stack([cv2.GaussianBlur(cells, (3, 3), 0) for cells in slices])
 
 
-def centre(window: Window, k: int) -> Floats:  # noqa: ARG001
+def centre(window: EvalWindow, k: int) -> Floats:  # noqa: ARG001
     """A baseline: a Gaussian in the middle of the picture, a quarter of it wide. Things often are in the middle."""
     slices, height, width = window.heat.common.shape
     y = (np.arange(height) + 0.5) / height - 0.5
@@ -59,7 +59,7 @@ def centre(window: Window, k: int) -> Floats:  # noqa: ARG001
     return np.broadcast_to(bump.astype(np.float32), (slices, height, width)).copy()
 
 
-def grad_cam(window: Window, k: int) -> Floats:
+def grad_cam(window: EvalWindow, k: int) -> Floats:
     """Grad-CAM of the class's logit (Selvaraju et al., ICCV 2017), by the package `grad-cam`, on the same network.
 
     Each frame is a picture of its own for a network that looks at frames alone; otherwise the clip is one. The package
@@ -85,8 +85,8 @@ def grad_cam(window: Window, k: int) -> Floats:
     return np.asarray(np.maximum(found if model.spec.framewise else found[0], 0), np.float32)
 
 
-CONTENDERS: dict[str, Contender] = {
-    "contrast": contrast,
+METHODS: dict[str, Method] = {
+    "contrast": centred,
     "raw": raw,
     "grad-cam": grad_cam,
     "random": noise,
@@ -96,19 +96,19 @@ ALWAYS = ("contrast", "raw")
 BASELINES = ("random", "centre")
 
 
-def choose(extra: list[str]) -> dict[str, Contender]:
+def choose(extra: list[str]) -> dict[str, Method]:
     """The contenders of a report: those that are always in it, the ones asked for, and the baselines.
 
     Raises:
         StreamcamError: there is no such contender, or its package is not installed.
     """
     for name in extra:
-        if name not in CONTENDERS:
-            raise StreamcamError(f"no such contender: {name} (there are {', '.join(CONTENDERS)})")
+        if name not in METHODS:
+            raise StreamcamError(f"no such contender: {name} (there are {', '.join(METHODS)})")
     if "grad-cam" in extra:
         _package()
     names = dict.fromkeys([*ALWAYS, *extra, *BASELINES])
-    return {name: CONTENDERS[name] for name in names}
+    return {name: METHODS[name] for name in names}
 
 
 class _Logits(nn.Module):

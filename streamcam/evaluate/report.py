@@ -31,13 +31,13 @@ class Report:
     """Data, model, device and the like."""
     cases: Sequence[Case]
     verdicts: Sequence[Verdict]
-    contenders: Mapping[str, Mapping[str, float | None]]
+    methods: Mapping[str, Mapping[str, float | None]]
     """For each contender, `scores.FIGURES`."""
 
     @property
     def thresholds(self) -> dict[str, float]:
         """Where each contender's map, scaled to 0–1, is cut for the boxes of MaxBoxAcc."""
-        return {name: best_threshold(_scores(self.cases, name)) for name in self.contenders}
+        return {name: best_threshold(_scores(self.cases, name)) for name in self.methods}
 
     @property
     def accuracy(self) -> dict[str, float | int | None]:
@@ -50,7 +50,7 @@ class Report:
             **self.about,
             "accuracy": self.accuracy,
             "chance": _mean([case.chance for case in self.cases]),
-            "contenders": self.contenders,
+            "contenders": self.methods,
             "thresholds": self.thresholds,
             "figures": FIGURES,
             "cases": [_case(case) for case in self.cases],
@@ -83,7 +83,7 @@ def evaluate(
     Raises:
         StreamcamError: the data are not as they should be, or a contender cannot be had.
     """
-    contenders = choose(list(extra))
+    methods = choose(list(extra))
     items = _spread(find_items(data), limit)
     labels = sorted({label for item in items for label in item.truth().labels})
     if not labels:
@@ -97,7 +97,7 @@ def evaluate(
     for done, item in enumerate(items):
         show(done, len(items))
         found, said = assess(
-            item, model=model, engine=engine, contenders=contenders, indices=indices, erase_steps=erase_steps
+            item, model=model, engine=engine, methods=methods, indices=indices, erase_steps=erase_steps
         )
         cases += found
         verdicts += said
@@ -112,7 +112,7 @@ def evaluate(
         "precision": runner.precision,
         "classes": {label: [model.classes[i] for i in known] for label, known in indices.items()},
     }
-    return Report(about, cases, verdicts, {n: figures(_scores(cases, n)) for n in contenders})
+    return Report(about, cases, verdicts, {n: figures(_scores(cases, n)) for n in methods})
 
 
 def accuracy(verdicts: Sequence[Verdict]) -> dict[str, float | int | None]:
@@ -137,22 +137,22 @@ def accuracy(verdicts: Sequence[Verdict]) -> dict[str, float | int | None]:
 def table(report: Report) -> Table:
     """Contenders by figures; the best of each column, but for the baselines, is marked."""
     shown = Table(caption=_caption(report), caption_justify="left", padding=(0, 1))
-    columns = [name for name in FIGURES if any(row[name] is not None for row in report.contenders.values())]
+    columns = [name for name in FIGURES if any(row[name] is not None for row in report.methods.values())]
     shown.add_column("heat", no_wrap=True)
     for name in columns:
         shown.add_column(name.replace("_", " "), justify="right")
-    for contender, row in report.contenders.items():
-        marked = [_cell(report, name, row[name], contender) for name in columns]
-        shown.add_row(contender, *marked, style="dim" if contender in BASELINES else "")
+    for method, row in report.methods.items():
+        marked = [_cell(report, name, row[name], method) for name in columns]
+        shown.add_row(method, *marked, style="dim" if method in BASELINES else "")
     return shown
 
 
-def _cell(report: Report, name: str, value: float | None, contender: str) -> str:
+def _cell(report: Report, name: str, value: float | None, method: str) -> str:
     if value is None:
         return "–"
-    rivals = [row[name] for other, row in report.contenders.items() if other not in BASELINES]
+    rivals = [row[name] for other, row in report.methods.items() if other not in BASELINES]
     best = (min if name in LESS_IS_BETTER else max)(v for v in rivals if v is not None)
-    return f"[bold green]{value:.3f}*[/]" if contender not in BASELINES and value == best else f"{value:.3f}"
+    return f"[bold green]{value:.3f}*[/]" if method not in BASELINES and value == best else f"{value:.3f}"
 
 
 def _caption(report: Report) -> str:
@@ -177,8 +177,8 @@ def _case(case: Case) -> dict[str, object]:
     }
 
 
-def _scores(cases: Sequence[Case], contender: str) -> list[Any]:
-    return [case.scores[contender] for case in cases]
+def _scores(cases: Sequence[Case], method: str) -> list[Any]:
+    return [case.scores[method] for case in cases]
 
 
 def _spread(items: list[Any], limit: int | None) -> list[Any]:

@@ -47,7 +47,7 @@ def sheet(report: Report) -> Image:
         raise StreamcamError("nothing to draw: the truth of these clips says nothing about places")
     worst, best = _one_a_case(found), _one_a_case(found[::-1])
     middle = found[len(found) // 2]
-    cells = [_cell(middle, name, report.thresholds, title=name) for name in report.contenders]
+    cells = [_cell(middle, name, report.thresholds, title=name) for name in report.methods]
     many = {"columns": COLUMNS, "height": 170}
     return stack(
         [

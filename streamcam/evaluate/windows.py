@@ -9,7 +9,7 @@ import numpy as np
 
 from streamcam.clips import SlidingWindow, prepare, transform_of
 from streamcam.engines.window_engine import WindowEngine
-from streamcam.evaluate.methods import Window
+from streamcam.evaluate.methods import EvalWindow
 from streamcam.evaluate.truth import Item, Truth
 from streamcam.models.base import CamModel
 from streamcam.records import Clip, Frame
@@ -35,14 +35,14 @@ def timed(truth: Truth) -> Truth:
     return replace(truth, frame_times=np.array(times), picture=shape)
 
 
-def windows(item: Item, engine: WindowEngine, model: CamModel) -> Iterator[Window]:
+def windows(item: Item, engine: WindowEngine, model: CamModel) -> Iterator[EvalWindow]:
     """The windows of a clip.
 
     A clip that is shorter than a window, or a picture, is held at its last frame until there is one; what is left over
     at the end of a longer clip is not looked at.
     """
     for clip in _clips(item, model):
-        yield Window(clip, engine.infer([clip])[0], model, f"{item.name} {clip.pts_s[0]:.3f}")
+        yield EvalWindow(clip, engine.infer([clip])[0], model, f"{item.name} {clip.pts_s[0]:.3f}")
 
 
 def _clips(item: Item, model: CamModel) -> Iterator[Clip]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamcam.heat.localise import Box, contrast_at, largest_box, on_picture, peak
+from streamcam.heat.localise import Box, centred_at, largest_box, on_picture, peak
 from streamcam.records import Floats, Heat
 
 COLUMNS = ("class", "score", "logit", "x0", "y0", "x1", "y1", "peak_x", "peak_y")
@@ -48,7 +48,7 @@ def find(heat: Heat, *, pts_s: float, width: int, height: int, max_side: int | N
 
 
 def _find(heat: Heat, k: int, pts_s: float, size: tuple[int, int], picture: tuple[int, int]) -> Finding:
-    pixels = on_picture(contrast_at(heat, k, pts_s), heat.transform, width=size[0], height=size[1])
+    pixels = on_picture(centred_at(heat, k, pts_s), heat.transform, width=size[0], height=size[1])
     box, at = largest_box(pixels), peak(pixels)
     logit = float(heat.logits[heat.classes[k]])
     across, down = picture[0] / size[0], picture[1] / size[1]

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from streamcam.heat.localise import contrast_at, largest_box, on_picture
+from streamcam.heat.localise import centred_at, largest_box, on_picture
 from streamcam.records import Floats, Heat, Image, Result
 from streamcam.render.contact_sheet import GAP, PALETTE, Cell, Curve, blank, chart, clock, fit, grid, stack, write
 from streamcam.render.overlay import SHADE, cells_alone, outline, paint
@@ -136,7 +136,7 @@ def _moment(image: Image, heat: Heat, k: int, time_s: float, scale: float) -> Im
     height = max(1, round(THUMBNAIL * image.shape[0] / image.shape[1]))
     small = fit(image, THUMBNAIL, height)
     painted = paint(small, heat, k=k, pts_s=time_s, scale=scale)
-    contrast = contrast_at(heat, k, time_s)
+    contrast = centred_at(heat, k, time_s)
     box = largest_box(on_picture(contrast, heat.transform, width=THUMBNAIL, height=height))
     if box is not None:
         outline(painted, box)

@@ -1,4 +1,4 @@
-"""Video decoded on a GPU: pictures come to lie there, as `card.OnCard`.
+"""Video decoded on a GPU: pictures come to lie there, as `card.TorchImage`.
 
 FFmpeg, as PyAV brings it along, hands packets to NVIDIA's decoder, of files and of live streams alike; its surfaces are
 seen as tensors through DLPack.
@@ -15,13 +15,13 @@ from av.video.frame import VideoFrame
 from torch.utils.dlpack import from_dlpack
 
 from streamcam.errors import StreamcamError
-from streamcam.gpu.image import OnCard, to_rgb
+from streamcam.gpu.image import TorchImage, to_rgb
 from streamcam.sources.tags import has_full_range, matrix_in, orientation_in
 
 log = logging.getLogger(__name__)
 
 
-class CardDecoder:
+class GpuDecoder:
     """Has videos decoded by a GPU: what `sources.Decoder` lists."""
 
     def __init__(self, device: torch.device) -> None:
@@ -41,7 +41,7 @@ class CardDecoder:
                 f"{device} gives no decoder (is libnvcuvid there? A container needs NVIDIA_DRIVER_CAPABILITIES=video)"
             ) from e
 
-    def picture(self, decoded: VideoFrame) -> OnCard | None:
+    def picture(self, decoded: VideoFrame) -> TorchImage | None:
         """What has been decoded, upright, in RGB; None where it does not lie on the card, or not as 4:2:0.
 
         Raises:
@@ -50,17 +50,17 @@ class CardDecoder:
         if decoded.format.name != "cuda":
             return None
         try:
-            return on_card(decoded)
+            return gpu_image(decoded)
         except NotImplementedError:  # PyAV, of chroma that is not halved
             return None
         except torch.OutOfMemoryError as e:
             raise StreamcamError(f"{self.device} has not enough memory for pictures: leave out --decode cuda") from e
 
 
-def decoders_on(devices: Sequence[torch.device]) -> list[CardDecoder]:
+def decoders_on(devices: Sequence[torch.device]) -> list[GpuDecoder]:
     """One for each GPU among devices; none where they cannot decode, which is said."""
     try:
-        decoders = [CardDecoder(device) for device in devices if device.type == "cuda"]
+        decoders = [GpuDecoder(device) for device in devices if device.type == "cuda"]
     except StreamcamError as e:
         log.warning("decoding on the CPU: %s", e)
         return []
@@ -70,7 +70,7 @@ def decoders_on(devices: Sequence[torch.device]) -> list[CardDecoder]:
 
 
 @torch.inference_mode()
-def on_card(decoded: VideoFrame) -> OnCard:
+def gpu_image(decoded: VideoFrame) -> TorchImage:
     """A decoded picture, NV12 or P010, upright, in RGB, where it lies.
 
     Raises:
@@ -90,7 +90,7 @@ def on_card(decoded: VideoFrame) -> OnCard:
     )
     exchanged, *flips = orientation_in(decoded)
     rgb = (rgb.mT if exchanged else rgb).flip([at for at, flip in enumerate(flips, 1) if flip])
-    picture = OnCard(rgb.contiguous())
+    picture = TorchImage(rgb.contiguous())
     if rgb.is_cuda:  # the decoder takes its surface back as soon as nobody holds it, whoever still reads it
         torch.cuda.current_stream(rgb.device).synchronize()
     return picture

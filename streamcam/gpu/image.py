@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from streamcam.records import Floats, Image, Ink
+from streamcam.records import Floats, Image, Patch
 from streamcam.sources import colour
 
 BLEND_EPSILON = 1e-5
@@ -21,8 +21,8 @@ BLEND_EPSILON = 1e-5
 log = logging.getLogger(__name__)
 
 
-class OnCard:
-    """A picture on a device: what `records.CardPicture` lists."""
+class TorchImage:
+    """A picture on a device: what `records.GpuImage` lists."""
 
     def __init__(self, rgb: Tensor) -> None:
         """`rgb`: uint8 [3,H,W]; nobody may write to it."""
@@ -46,14 +46,14 @@ class OnCard:
         how = cv2.INTER_AREA if area else cv2.INTER_LINEAR
         return _to_host(_to_bytes(_spread(self._rgb.float(), height, width, how)))
 
-    def stretched(self, height: int, width: int) -> "OnCard":
+    def stretched(self, height: int, width: int) -> "TorchImage":
         """At another size, where it lies: linearly."""
-        return OnCard(_to_bytes(_spread(self._rgb.float(), height, width, cv2.INTER_LINEAR)))
+        return TorchImage(_to_bytes(_spread(self._rgb.float(), height, width, cv2.INTER_LINEAR)))
 
     def heated(
         self, cells: Floats, region: tuple[int, int, int, int], *, scale: float, opacity: float, colours: Image
-    ) -> "OnCard":
-        """With heat over a rectangle, as `render.paint` has it; `records.CardPicture` has the arguments."""
+    ) -> "TorchImage":
+        """With heat over a rectangle, as `render.paint` has it; `records.GpuImage` has the arguments."""
         x0, y0, x1, y1 = region
         device = self._rgb.device
         heat = _spread(torch.from_numpy(cells).to(device), y1 - y0, x1 - x0, cv2.INTER_LINEAR)
@@ -64,17 +64,17 @@ class OnCard:
         painted = self._rgb.clone()
         part = painted[:, y0:y1, x0:x1]
         part.copy_(_to_bytes((colour * alpha + part * (1 - alpha)) / (1 + BLEND_EPSILON)))
-        return OnCard(painted)
+        return TorchImage(painted)
 
-    def inked(self, inks: Sequence[Ink]) -> "OnCard":
+    def with_patches(self, patches: Sequence[Patch]) -> "TorchImage":
         """With what is drawn on it."""
         painted = self._rgb.clone()
-        for x, y, colours, through in inks:
+        for x, y, colours, through in patches:
             drawn = torch.from_numpy(np.dstack([colours, through])).to(painted.device).permute(2, 0, 1).float()
             height, width = through.shape
             part = painted[:, y : y + height, x : x + width]
             part.copy_(_to_bytes(drawn[:3] + part * drawn[3] / 255))
-        return OnCard(painted)
+        return TorchImage(painted)
 
     def jpeg(self, quality: int) -> bytes | None:
         """As a JPEG file, by nvJPEG on a GPU; None where that is not to be had, which is said once."""

@@ -53,7 +53,7 @@ class Tube:
     """0–1: the share of all positive heat that lies in it."""
 
 
-def contrast_at(heat: Heat, k: int, pts_s: float) -> Floats:
+def centred_at(heat: Heat, k: int, pts_s: float) -> Floats:
     """The contrast of class `k`, float32 [h,w] in logit units, at a time.
 
     Between the centres of two slices it is interpolated; before the first and after the last it is held.

@@ -1,7 +1,7 @@
 """Checkpoints: weights as safetensors, and beside them a JSON card that says what they are. Nothing is unpickled.
 
 runs/wave/best.safetensors      the tensors of a `CamModel`
-runs/wave/best.json             its `Card`
+runs/wave/best.json             its `ModelCard`
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from streamcam.models.weights import load_state
 from streamcam.records import ClipFormat
 
 if TYPE_CHECKING:
-    from streamcam.models.model_card import Card
+    from streamcam.models.model_card import ModelCard
 
 SUFFIX = ".safetensors"
 CARD_BYTES = 8 << 20
@@ -37,7 +37,7 @@ def card_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def read_card(path: Path) -> "Card":
+def read_card(path: Path) -> "ModelCard":
     """What is said of a checkpoint.
 
     Raises:
@@ -45,7 +45,7 @@ def read_card(path: Path) -> "Card":
     """
     from pydantic import ValidationError
 
-    from streamcam.models.model_card import Card
+    from streamcam.models.model_card import ModelCard
 
     card = card_path(path)
     if not path.is_file():
@@ -58,7 +58,7 @@ def read_card(path: Path) -> "Card":
     if len(content) > CARD_BYTES:
         raise StreamcamError(f"{card}: a card has at most {CARD_BYTES >> 20} MiB")
     try:
-        return Card.model_validate_json(content)
+        return ModelCard.model_validate_json(content)
     except ValidationError as e:
         first = e.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -66,7 +66,7 @@ def read_card(path: Path) -> "Card":
         raise StreamcamError(f"{card}: {where + ': ' if where else ''}{message}") from None
 
 
-def spec_of(path: Path, card: "Card", architecture: ModelSpec) -> ModelSpec:
+def spec_of(path: Path, card: "ModelCard", architecture: ModelSpec) -> ModelSpec:
     """What can be said of a checkpoint without loading its weights; `architecture` is that of the card."""
     return replace(
         architecture,
@@ -86,7 +86,7 @@ INT8_WHOLE, INT8_STEPS = ("int8.graph", "int8.weights"), ("int8.steps.graph", "i
 """What a quantised model has beside its tensors: OpenVINO networks, as bytes."""
 
 
-def fill_from(model: CamModel, path: Path, card: "Card") -> None:
+def fill_from(model: CamModel, path: Path, card: "ModelCard") -> None:
     """Load a checkpoint's weights.
 
     Raises:
@@ -105,9 +105,9 @@ def fill_from(model: CamModel, path: Path, card: "Card") -> None:
     model.int8 = None if whole is None else Int8(whole, steps)
 
 
-def save(model: CamModel, path: Path, *, architecture: str, int8: Int8 | None, **said: Any) -> "Card":
+def save(model: CamModel, path: Path, *, architecture: str, int8: Int8 | None, **said: Any) -> "ModelCard":
     """`streamcam.models.save_checkpoint`, which knows what architectures there are."""
-    from streamcam.models.model_card import Card, ClipCard
+    from streamcam.models.model_card import ClipCard, ModelCard
 
     spec = model.spec
     scale = model.heat_context.scale
@@ -118,7 +118,7 @@ def save(model: CamModel, path: Path, *, architecture: str, int8: Int8 | None, *
                 tensors |= {graph: _as_tensor(network.graph), weights: _as_tensor(network.weights)}
     with complete_or_absent(path) as partial:
         partial.write_bytes(as_safetensors(tensors))
-        card = Card(
+        card = ModelCard(
             name=spec.name,
             architecture=architecture,
             classes=list(spec.classes),

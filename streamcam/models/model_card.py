@@ -32,7 +32,7 @@ class ClipCard(_Strict):
     std: tuple[Positive, Positive, Positive]
 
 
-class Card(_Strict):
+class ModelCard(_Strict):
     """What has to be known of weights in order to use them, and to judge them."""
 
     format: Literal["streamcam-checkpoint/1"] = "streamcam-checkpoint/1"
@@ -56,7 +56,7 @@ class Card(_Strict):
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the .safetensors file")
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Card":
+    def _consistent(self) -> "ModelCard":
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("two classes have the same name")
         if self.heat_scale is not None and len(self.heat_scale) != len(self.classes):

@@ -10,7 +10,7 @@ from streamcam.models import checkpoint, imagenet, motion, torchvision
 from streamcam.models.base import CamModel, Int8, ModelSpec
 
 if TYPE_CHECKING:
-    from streamcam.models.model_card import Card
+    from streamcam.models.model_card import ModelCard
 
 SPECS: dict[str, ModelSpec] = {"imagenet": imagenet.SPEC, "motion": motion.SPEC, **torchvision.SPECS}
 BUILDERS: dict[str, Callable[[str], CamModel]] = {
@@ -64,14 +64,14 @@ def load_model(name: str | Path = "imagenet", *, weights: str | None = None) -> 
     return model
 
 
-def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **said: Any) -> "Card":
+def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **said: Any) -> "ModelCard":
     """Write a model's weights and its card, for `load_model` and `streamcam run --model`.
 
     Args:
         model: one of `streamcam models`, or made from one by `with_spec`.
         path: ends in .safetensors; the card is written beside it.
         int8: its features once more, quantised.
-        said: more keys of `Card`: metrics, data_hash, licence, about.
+        said: more keys of `ModelCard`: metrics, data_hash, licence, about.
 
     Raises:
         StreamcamError: it is a network of your own, which could not be built again from a file, or cannot be written.
@@ -85,7 +85,7 @@ def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **
     return checkpoint.save(model, path, architecture=name, int8=int8, **said)
 
 
-def _architecture(card: "Card") -> ModelSpec:
+def _architecture(card: "ModelCard") -> ModelSpec:
     if card.architecture not in SPECS:
         raise StreamcamError(f"{card.name} is a checkpoint of {card.architecture}, which this version does not have")
     return SPECS[card.architecture]

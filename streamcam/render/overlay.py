@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from streamcam.errors import one_line
-from streamcam.heat.localise import Box, contrast_at, enlarge
-from streamcam.records import Floats, Heat, Image, Ink, Picture, Result
+from streamcam.heat.localise import Box, centred_at, enlarge
+from streamcam.records import Floats, Heat, Image, Patch, Picture, Result
 from streamcam.render.text import cut
 
 COLOUR_MAP = cv2.COLORMAP_INFERNO
@@ -33,7 +33,7 @@ class RunningScale:
 
     def update(self, source: str, heat: Heat) -> float:
         """Take in a window; what is painted at full strength now. It rises at once and falls slowly."""
-        peak = float(np.quantile(heat.contrast, 0.99)) if heat.contrast.size else 0.0
+        peak = float(np.quantile(heat.centred, 0.99)) if heat.centred.size else 0.0
         self._peaks[source] = max(peak, self._peaks.get(source, 0.0) * self._keep, 1e-6)
         return self._peaks[source]
 
@@ -54,7 +54,7 @@ def paint(
     """
     x0, y0, x1, y1 = heat.transform.to_pixels(*image.shape[:2])
     region = image[y0:y1, x0:x1]
-    strength = np.clip(enlarge(contrast_at(heat, k, pts_s), x1 - x0, y1 - y0) / scale, 0.0, 1.0)
+    strength = np.clip(enlarge(centred_at(heat, k, pts_s), x1 - x0, y1 - y0) / scale, 0.0, 1.0)
     colour = _coloured(strength)
     alpha = strength * (opacity * _certainty(heat, k) if fade else opacity)
     painted = image.copy()
@@ -122,7 +122,7 @@ def overlay(
     height, width = picture.shape[:2]
     if heat is not None:
         picture = picture.heated(
-            contrast_at(heat, k, pts_s),
+            centred_at(heat, k, pts_s),
             heat.transform.to_pixels(height, width),
             scale=scale,
             opacity=opacity * _certainty(heat, k),
@@ -131,11 +131,11 @@ def overlay(
     black, white = np.zeros((height, width, 3), np.uint8), np.full((height, width, 3), 255, np.uint8)
     for ground in (black, white):
         touched = _draw(ground, heat, scale=scale, k=k, caption=caption, box=box)
-    inks = []
+    patches = []
     for x0, y0, x1, y1 in touched:
         colours = black[y0:y1, x0:x1]
-        inks.append(Ink(x0, y0, colours, white[y0:y1, x0:x1, 0] - colours[:, :, 0]))
-    return picture.inked(inks)
+        patches.append(Patch(x0, y0, colours, white[y0:y1, x0:x1, 0] - colours[:, :, 0]))
+    return picture.with_patches(patches)
 
 
 def _draw(image: Image, heat: Heat | None, *, scale: float, k: int, caption: Caption, box: Box | None) -> Sequence[Box]:

@@ -18,7 +18,7 @@ from streamcam.engines.stream_engine import StreamEngine
 from streamcam.engines.window_engine import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.files import write_json
-from streamcam.gpu.decoder import CardDecoder, decoders_on
+from streamcam.gpu.decoder import GpuDecoder, decoders_on
 from streamcam.metrics import Metrics, Summary, without_window
 from streamcam.models.base import CamModel
 from streamcam.models.classes import find_classes
@@ -246,7 +246,7 @@ def _require_every_frame(engine: WindowEngine | StreamEngine, hop: int) -> None:
         )
 
 
-def _open_sources(config: RunConfig, decoders: Sequence[CardDecoder], stack: ExitStack) -> list[VideoSource]:
+def _open_sources(config: RunConfig, decoders: Sequence[GpuDecoder], stack: ExitStack) -> list[VideoSource]:
     """All of them, files open; two with the same default name become cam and cam-2. Decoders take turns."""
     sources: list[VideoSource] = []
     seen: Counter[str] = Counter()

@@ -49,7 +49,7 @@ class Batcher(Generic[T]):
         self._heard_s[source] = now_s
         return None if older is None else older.item
 
-    def leave(self, source: str) -> None:
+    def remove_source(self, source: str) -> None:
         """Nothing more is coming from a camera: it is not waited for. What it has brought still goes."""
         self._heard_s.pop(source, None)
 

@@ -17,12 +17,12 @@ from streamcam.clips import SlidingWindow
 from streamcam.engines.base import Engine
 from streamcam.metrics import Metrics
 from streamcam.records import Clip, Frame, Heat, Result
-from streamcam.runtime.queues import Handoff
+from streamcam.runtime.queues import SourceQueue
 from streamcam.runtime.watchdog import Pulse, Watchdog
-from streamcam.runtime.worker import LOSSLESS_DEPTH, Work, Worker, Workers
+from streamcam.runtime.worker import LOSSLESS_DEPTH, Work, Worker, WorkerPool
 from streamcam.sinks.base import Sink
 from streamcam.sources.base import Source
-from streamcam.sources.status import StateLog
+from streamcam.sources.status import StatusLog
 
 OUTPUT_DEPTH = 4
 """Frames of one live source that may wait for the output thread before the oldest is dropped."""
@@ -95,11 +95,13 @@ class Pipeline:
             Worker(engine, self._deliver, name=f"worker {i}", lossless=lossless, max_wait_s=max_wait_s)
             for i, engine in enumerate(engines)
         ]
-        self._workers = Workers(self._crew)
-        self._outputs: Handoff[_Output] = Handoff(depth=LOSSLESS_DEPTH if lossless else OUTPUT_DEPTH, lossless=lossless)
+        self._workers = WorkerPool(self._crew)
+        self._outputs: SourceQueue[_Output] = SourceQueue(
+            depth=LOSSLESS_DEPTH if lossless else OUTPUT_DEPTH, lossless=lossless
+        )
         self._output_pulse = Pulse()
         self._newest: dict[str, _Newest] = {}
-        self._states = StateLog()
+        self._states = StatusLog()
         self._error: BaseException | None = None
         self._error_lock = Lock()
 
@@ -176,7 +178,7 @@ class Pipeline:
             self._read_frames(source)
         finally:
             self._count_drops(source)
-            self._workers.leave(source.name)
+            self._workers.remove_source(source.name)
 
     def _count_drops(self, source: Source) -> None:
         for stage, total in list(source.drops.items()):

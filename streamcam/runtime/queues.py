@@ -11,7 +11,7 @@ from streamcam.runtime.batching import Batcher
 T = TypeVar("T")
 
 
-class Handoff(Generic[T]):
+class SourceQueue(Generic[T]):
     """A short queue per source between threads.
 
     Lossless, `put` waits for room. Otherwise a full queue loses its oldest item, and `put` gives it, for the caller to
@@ -64,7 +64,7 @@ class Handoff(Generic[T]):
             self._changed.notify_all()
 
 
-class Batches(Generic[T]):
+class BatchQueue(Generic[T]):
     """The newest item of each source, handed on in batches: a `Batcher` between threads."""
 
     def __init__(self) -> None:
@@ -82,10 +82,10 @@ class Batches(Generic[T]):
                 self._changed.notify_all()
             return lost
 
-    def leave(self, source: str) -> None:
+    def remove_source(self, source: str) -> None:
         """Nothing more is coming from a source: batches do not wait for it."""
         with self._changed:
-            self._batcher.leave(source)
+            self._batcher.remove_source(source)
             self._changed.notify_all()
 
     def get(

@@ -9,7 +9,7 @@ from threading import Lock
 from streamcam.engines.base import Engine, Pending
 from streamcam.records import Clip, Frame, Heat
 from streamcam.runtime.batching import Load
-from streamcam.runtime.queues import Batches, Handoff
+from streamcam.runtime.queues import BatchQueue, SourceQueue
 from streamcam.runtime.watchdog import Pulse
 
 LOSSLESS_DEPTH = 8
@@ -71,8 +71,8 @@ class Worker:
             max_wait_s: how long a clip may wait for company; by default 0 where a batch gains nothing.
         """
         self.name, self.load, self.pulse = name, Load(), Pulse()
-        self.inbox: Handoff[Work] | Batches[Work] = (
-            Handoff(depth=LOSSLESS_DEPTH, lossless=True) if lossless else Batches()
+        self.inbox: SourceQueue[Work] | BatchQueue[Work] = (
+            SourceQueue(depth=LOSSLESS_DEPTH, lossless=True) if lossless else BatchQueue()
         )
         self._engine, self._deliver = engine, deliver
         gains = engine.in_flight > 1 and engine.max_batch > 1
@@ -92,10 +92,10 @@ class Worker:
                     return
                 self._collect()
 
-    def leave(self, source: str) -> None:
+    def remove_source(self, source: str) -> None:
         """Nothing more is coming from a source."""
-        if isinstance(self.inbox, Batches):
-            self.inbox.leave(source)
+        if isinstance(self.inbox, BatchQueue):
+            self.inbox.remove_source(source)
 
     def _is_full(self) -> bool:
         batches = sum(under_way.pending is not None for under_way in self._under_way)
@@ -107,7 +107,7 @@ class Worker:
 
     def _next(self) -> Sequence[Work]:
         timeout_s = POLL_S if self._under_way else None
-        if isinstance(self.inbox, Handoff):
+        if isinstance(self.inbox, SourceQueue):
             one = self.inbox.get(timeout_s=timeout_s)
             return [] if one is None else [one]
         patience_s = self.load.patience_s(self._max_wait_s, idle=not self._under_way)
@@ -144,7 +144,7 @@ class Worker:
             self.pulse.begin()
 
 
-class Workers:
+class WorkerPool:
     """Which camera is on which worker: for a session it stays, since engines remember."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
@@ -162,12 +162,12 @@ class Workers:
             chosen = min(self._workers, key=lambda w: (cameras[id(w)], w is not own, w.load.busy))
             self._places[source] = session, chosen
         if own is not None and own is not chosen:
-            own.leave(source)
+            own.remove_source(source)
         return chosen
 
-    def leave(self, source: str) -> None:
+    def remove_source(self, source: str) -> None:
         """A source has ended."""
         with self._lock:
             _, own = self._places.pop(source, (0, None))
         if own is not None:
-            own.leave(source)
+            own.remove_source(source)

@@ -8,7 +8,7 @@ from streamcam.records import Picture, Result
 from streamcam.render.overlay import Painter
 from streamcam.sinks.base import Sink
 from streamcam.sources.base import Source
-from streamcam.sources.status import SourceState
+from streamcam.sources.status import SourceStatus
 from streamcam.transport.publisher import Publisher
 
 STATUS_EVERY_S = 1.0
@@ -27,7 +27,7 @@ class PublishSink(Sink):
     ) -> None:
         self._publisher, self._sources, self._metrics = publisher, sources, metrics
         self._clock, self._due_s = clock, clock()
-        self._said: dict[str, SourceState] = {}
+        self._said: dict[str, SourceStatus] = {}
 
     def on_frame(self, result: Result) -> None:
         """The camera's own picture, while somebody wants it."""

@@ -8,10 +8,8 @@ from typing import Protocol
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame
 from streamcam.sources.address import parse_address
-from streamcam.sources.status import SourceState, StateLog
+from streamcam.sources.status import SourceStatus
 from streamcam.sources.video import Decoder, VideoSource
-
-__all__ = ["Decoder", "Source", "SourceState", "StateLog", "VideoSource", "open_source"]
 
 
 class Source(Protocol):
@@ -22,7 +20,7 @@ class Source(Protocol):
     drops: Counter[str]
 
     @property
-    def status(self) -> SourceState:
+    def status(self) -> SourceStatus:
         """How it fares; any thread may ask."""
         ...
 

@@ -23,7 +23,7 @@ Kind = Literal["connecting", "live", "stalled", "lost", "ended"]
 
 
 @dataclass(frozen=True, slots=True)
-class SourceState:
+class SourceStatus:
     """How a source fares. As text, it is one line for people that does not change while the state does not."""
 
     kind: Kind
@@ -46,13 +46,13 @@ class SourceState:
         return text if self.wait_s is None else f"{text}; trying again after {self.wait_s:.1f} s"
 
 
-class StateLog:
+class StatusLog:
     """Tells `logging` how sources fare: each change once, and not each further attempt at one that is lost."""
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[object, ...]] = {}
 
-    def note(self, name: str, state: SourceState) -> None:
+    def note(self, name: str, state: SourceStatus) -> None:
         """A source's state is this now: a warning if nothing comes of it, else a matter of information."""
         change = state.kind, state.reason, state.session
         if state.kind == "connecting" or self._told.get(name) == change:

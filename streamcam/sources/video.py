@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamcam.errors import StreamcamError
-from streamcam.records import CardPicture, Frame, Picture
+from streamcam.records import Frame, GpuImage, Picture
 from streamcam.sources.address import Address
 from streamcam.sources.clock import Course
 from streamcam.sources.depth import Depth
@@ -26,7 +26,7 @@ from streamcam.sources.orientation import upright
 from streamcam.sources.reading import Reader
 from streamcam.sources.rgb import ToRgb
 from streamcam.sources.seek import BACK_S, may_seek, seek
-from streamcam.sources.status import Backoff, SourceState
+from streamcam.sources.status import Backoff, SourceStatus
 from streamcam.sources.stream_choice import video_stream
 from streamcam.sources.tags import orientation_in
 from streamcam.sources.times import MAX_LATE_S, LiveTimes, Pace, Rate, RateLimit
@@ -45,7 +45,7 @@ class Decoder(Protocol):
         """What FFmpeg is told of it."""
         ...
 
-    def picture(self, decoded: VideoFrame) -> CardPicture | None:
+    def picture(self, decoded: VideoFrame) -> GpuImage | None:
         """What FFmpeg gave, upright, in RGB; None where it was not decoded there."""
         ...
 
@@ -104,7 +104,7 @@ class VideoSource:
         self._renewed, self._decoder, self._backoff = renewed, decoder, backoff or Backoff()
         self._number, self._depth = video_stream, Depth(address.shown, levels)
         self._to_rgb = ToRgb(self.name)
-        self._state = SourceState("connecting")
+        self._state = SourceStatus("connecting")
         self._index = self._session = self._captured_ns = 0
         once = address.host is not None or address.url == "pipe:0" or address.format == "lavfi"
         self._file = FileTimes(None if once else self._again)
@@ -121,7 +121,7 @@ class VideoSource:
             self._depth.require(self._stream.codec_context.format)
 
     @property
-    def status(self) -> SourceState:
+    def status(self) -> SourceStatus:
         """How it fares; any thread may ask."""
         state, reader = self._state, self._reader
         return replace(state, kind="stalled") if state.kind == "live" and reader and reader.stalled else state
@@ -270,12 +270,12 @@ class VideoSource:
 
     def _lost(self, reason: str) -> None:
         wait_s = self._backoff.next_s()
-        self._state = SourceState("lost", reason, self._session, self._clock() / 1e9 + wait_s, wait_s)
+        self._state = SourceStatus("lost", reason, self._session, self._clock() / 1e9 + wait_s, wait_s)
 
     def _wait_for_next_try(self, stop: Event) -> bool:
         if stop.wait(self._state.wait_s):
             return False
-        self._state = SourceState("connecting", self._state.reason, self._session)
+        self._state = SourceStatus("connecting", self._state.reason, self._session)
         return True
 
     def _read(self, stop: Event) -> Iterator[Frame]:
@@ -291,11 +291,11 @@ class VideoSource:
                 self._other_way = not self._other_way
             self._lost(reader.reason or "")
         else:
-            self._state = SourceState("ended", reader.reason, self._session)
+            self._state = SourceStatus("ended", reader.reason, self._session)
 
     def _begin_session(self) -> None:
         self._session += self._index > 0
-        self._state = SourceState("live", session=self._session)
+        self._state = SourceStatus("live", session=self._session)
 
     def _frames_of(self, picture: VideoFrame, pts_s: float, captured_ns: int) -> Iterator[Frame]:
         """A picture's frame; none, where it cannot be had in RGB."""

@@ -183,7 +183,7 @@ def _scaled(model: CamModel, dataset: Dataset, say: Say) -> CamModel:
     scales = []
     for label in range(len(dataset.classes)):
         clips = [clip for clip in dataset.train if label in clip.labels][:SCALE_CLIPS]
-        heats = [heat.contrast[label] for _, heat in _explained(model, clips, say)]
+        heats = [heat.centred[label] for _, heat in _explained(model, clips, say)]
         positive = [heat[heat > 0] for heat in heats if (heat > 0).any()]
         scales.append(float(np.quantile(np.concatenate(positive), SCALE_QUANTILE)) if positive else 1.0)
     return model.with_spec(replace(model.spec, heat_scale=tuple(scales)))

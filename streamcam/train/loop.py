@@ -23,7 +23,7 @@ from streamcam.train.clips import Batch, Clips, InOrder, Order, centred, skipped
 from streamcam.train.dataset import Dataset
 from streamcam.train.optimizer import new_optimizer
 from streamcam.train.rows import LabelledClip
-from streamcam.train.workers import Batches
+from streamcam.train.workers import BatchQueue
 
 SAVE_EVERY_S = 60.0
 WARM_UP = 0.05
@@ -110,8 +110,8 @@ class Trainer:
         frames = frames_needed(clip_format.length)
         train = Clips(dataset.train, classes, clip_format, frames=frames, seed=config.seed)
         val = Clips(dataset.val, classes, clip_format, frames=clip_format.length)
-        self._train = Batches(train, self._order, workers=config.workers)
-        self._val = Batches(val, InOrder(len(dataset.val), batch=config.batch, **share), workers=config.workers)
+        self._train = BatchQueue(train, self._order, workers=config.workers)
+        self._val = BatchQueue(val, InOrder(len(dataset.val), batch=config.batch, **share), workers=config.workers)
         self._augment = Augment(clip_format, mirrored(dataset.classes))
         if config.freeze:
             model.features.requires_grad_(False)

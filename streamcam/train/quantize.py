@@ -20,7 +20,7 @@ from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine, make_runner
 from streamcam.engines.device.runner import fold_batch_norm
 from streamcam.engines.openvino.runner import apart, convert, converting, import_openvino, require_openvino
-from streamcam.engines.openvino.stream import settled_inputs, stepwise
+from streamcam.engines.openvino.stream import stepwise, warm_inputs
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.engines.streaming.converted import StreamNetwork
 from streamcam.errors import StreamcamError
@@ -133,8 +133,8 @@ def quantize(model: CamModel, clips: Sequence[Frames], *, show: Show) -> Int8:
 
     def steps(frames: Frames) -> list[Tensor]:
         periods = -(-len(frames) // network.period)
-        video = to_and_fro(frames, network.settled + periods * network.period)
-        return settled_inputs(network, _normalised(model, video))
+        video = to_and_fro(frames, network.warmup_frames + periods * network.period)
+        return warm_inputs(network, _normalised(model, video))
 
     with converting(model.spec):
         converted = stepwise(network, model.spec)
@@ -215,7 +215,7 @@ def compare(model: CamModel, clips: Sequence[Frames]) -> Fidelity:
     pairs = [(ours.run([frames]), reference.run([frames])) for frames in clips]
     if model.int8 is not None and model.int8.steps is not None:
         streams = [_stream(model, "openvino", "int8"), _stream(model, "cpu", "fp32")]
-        pairs += [(_settled(streams[0], frames), _settled(streams[1], frames)) for frames in clips]
+        pairs += [(_warm(streams[0], frames), _warm(streams[1], frames)) for frames in clips]
     return Fidelity(
         clips=len(clips),
         top1_agreement=_mean([float(a.logits.argmax() == b.logits.argmax()) for a, b in pairs]),
@@ -233,7 +233,7 @@ def _stream(model: CamModel, device: str, precision: str) -> StreamEngine:
     return engine
 
 
-def _settled(engine: StreamEngine, frames: Frames) -> CamOutput:
+def _warm(engine: StreamEngine, frames: Frames) -> CamOutput:
     """What a stream of a clip uint8 [L,3,h,w] says as soon as OpenVINO computes it, which the first slice is before."""
     video = to_and_fro(frames, engine.span.last + 1 + max(len(frames), engine.span.stride))
     pictures, fps = np.ascontiguousarray(video.transpose(0, 2, 3, 1)), engine.runner.spec.clip_format.fps

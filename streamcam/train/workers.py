@@ -23,7 +23,7 @@ _DEATH = re.compile(
 """How PyTorch tells of a process that is no more: one that decodes or, with several devices, one that trains."""
 
 
-class Batches:
+class BatchQueue:
     """Batches, decoded by `workers` processes; what cannot be decoded is left out of them.
 
     They come as arrays, through pipes: PyTorch would send tensors through /dev/shm, which has 64 MB in a container, and

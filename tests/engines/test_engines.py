@@ -11,7 +11,7 @@ from streamcam.engines.backends import make_engine, make_runner
 from streamcam.engines.base import Engine
 from streamcam.engines.device.hardware import a_core_left_free, cpu_has_bf16, pick_device, pick_precision, usable_cores
 from streamcam.engines.device.runner import Runner, fold_batch_norm
-from streamcam.engines.streaming.heat_ring import Rings
+from streamcam.engines.streaming.heat_ring import HeatRings
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.models.registry import load_model
@@ -155,8 +155,8 @@ def test_stream_computes_each_frame_once(tiny_framewise: CamModel) -> None:
 
 @torch.inference_mode()
 def test_a_million_slices_later_a_window_is_still_the_mean_over_its_own() -> None:
-    rings, rng = Rings(16), torch.Generator().manual_seed(0)
-    row = torch.tensor([rings.bank.join().row])
+    rings, rng = HeatRings(16), torch.Generator().manual_seed(0)
+    row = torch.tensor([rings.state_pool.join().row])
     for i in range(1000):  # huge numbers come by: a sum that is kept up to date would not forget them
         rings.add(row, torch.tensor([i * 1000]), torch.randn(1, 1000, 3, 2, 2, generator=rng) * 1e8)
     for i in range(40):

@@ -182,7 +182,7 @@ def test_after_a_failure_a_source_begins_anew_and_its_rows_are_free(
     strided: CamModel, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames, engine = frames_of("a", range(21)), engine_of(strided)
-    banks = engine._tracks._rings.bank, engine._network.bank  # type: ignore[attr-defined]
+    state_pools = engine._tracks._rings.state_pool, engine._network.state_pool  # type: ignore[attr-defined]
     engine.push(frames[:9])
 
     def broken(*_arguments: object) -> None:
@@ -192,5 +192,5 @@ def test_after_a_failure_a_source_begins_anew_and_its_rows_are_free(
         patched.setattr(engine._network, "run", broken)
         with pytest.raises(ValueError, match="own mind"):
             engine.push([*frames[9:12], *frames_of("b", range(3))]) if way == "push" else engine.flush("a")
-    assert [len(bank._streams) for bank in banks] == [0, 0]
+    assert [len(state_pool._streams) for state_pool in state_pools] == [0, 0]
     assert_slices(engine.push(frames) + engine.flush("a"), whole(strided, frames))

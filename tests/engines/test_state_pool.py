@@ -123,9 +123,9 @@ def test_all_rows_of_a_phase_are_pushed_where_they_lie(name: str) -> None:
     network, everyone = cameras.network, dict.fromkeys(range(4), cameras.network.period)
 
     def places() -> list[tuple[int, tuple[int, ...]]]:
-        return [(tensor.data_ptr(), tensor.stride()) for tensor in network.bank.tensors.values()]
+        return [(tensor.data_ptr(), tensor.stride()) for tensor in network.state_pool.tensors.values()]
 
-    for _ in range(network.settled + network.period):  # frame by frame, so that all that is ever kept is there
+    for _ in range(network.warmup_frames + network.period):  # frame by frame, so that all that is ever kept is there
         cameras.push(dict.fromkeys(range(4), 1))
     before = places()
     for new in (everyone, dict.fromkeys((2, 0), 3), dict.fromkeys((1, 3), 1), everyone, {2: 8, 1: 2}, everyone):
@@ -135,6 +135,6 @@ def test_all_rows_of_a_phase_are_pushed_where_they_lie(name: str) -> None:
     cameras.push({0: 1, 2: 1, 3: 1, 7: 2})  # into the row that is free again
     assert places() == before
     cameras.push({8: 1})  # one more than there are rows
-    assert network.bank.capacity == 8
+    assert network.state_pool.capacity == 8
     for camera in list(cameras.streams):
         cameras.leave(camera, flush=True)

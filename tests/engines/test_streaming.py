@@ -93,9 +93,9 @@ def test_what_is_kept_stays_where_it_is(model: CamModel) -> None:
     stream, frames = network.start(), torch.randn(1, 3, model.spec.temporal_stride, 32, 32)
 
     def kept() -> list[tuple[int, torch.Size]]:
-        return [(t.data_ptr(), t.shape) for t in network.bank.tensors.values()]
+        return [(t.data_ptr(), t.shape) for t in network.state_pool.tensors.values()]
 
-    while stream.phase < network.settled:
+    while stream.phase < network.warmup_frames:
         network.push([stream], frames)
     before, first = kept(), network.push([stream], frames)
     second = network.push([stream], 2 * frames)

@@ -11,7 +11,7 @@ from streamcam.errors import StreamcamError
 from streamcam.evaluate import metrics
 from streamcam.evaluate.assess import Verdict, grid_size
 from streamcam.evaluate.erasure import Erasure, blur, erase, frame_ranks
-from streamcam.evaluate.methods import CONTENDERS, Window, choose
+from streamcam.evaluate.methods import METHODS, EvalWindow, choose
 from streamcam.evaluate.report import accuracy
 from streamcam.evaluate.scores import FIGURES, best_threshold, figures, score
 from streamcam.heat.localise import Box, Tube
@@ -144,28 +144,28 @@ def test_the_grids_shorter_side_has_112_pixels() -> None:
     assert grid_size((640, 320)) == (224, 112)
 
 
-def window(model: CamModel) -> Window:
+def window(model: CamModel) -> EvalWindow:
     generator = np.random.default_rng(0)
     clip = model._clip(generator.integers(0, 255, (4, 18, 24, 3), dtype=np.uint8), None)
     engine = WindowEngine(Runner(model, torch.device("cpu"), "fp32"), classes=[0, 2])
-    return Window(clip, engine.infer([clip])[0], model, "clip 0")
+    return EvalWindow(clip, engine.infer([clip])[0], model, "clip 0")
 
 
-@pytest.mark.parametrize("name", list(CONTENDERS))
+@pytest.mark.parametrize("name", list(METHODS))
 @pytest.mark.parametrize("which", ["tiny", "tiny_framewise"])
 def test_every_contender_gives_a_map_for_each_slice(name: str, which: str, request: pytest.FixtureRequest) -> None:
     view = window(request.getfixturevalue(which))
-    cells = CONTENDERS[name](view, 1)
+    cells = METHODS[name](view, 1)
     assert cells.dtype == np.float32
     assert cells.shape == view.heat.common.shape
     assert np.isfinite(cells).all()
-    assert np.array_equal(cells, CONTENDERS[name](view, 1))
+    assert np.array_equal(cells, METHODS[name](view, 1))
 
 
 @pytest.mark.parametrize("which", ["tiny", "tiny_framewise"])
 def test_grad_cam_is_the_positive_raw_heat_up_to_its_scale(which: str, request: pytest.FixtureRequest) -> None:
     view = window(request.getfixturevalue(which))
-    theirs, ours = CONTENDERS["grad-cam"](view, 1), np.maximum(CONTENDERS["raw"](view, 1), 0)
+    theirs, ours = METHODS["grad-cam"](view, 1), np.maximum(METHODS["raw"](view, 1), 0)
     assert (theirs * ours).sum() / np.linalg.norm(theirs) / np.linalg.norm(ours) > 0.9999
 
 
@@ -209,7 +209,7 @@ def test_what_is_hot_comes_first_and_goes_first() -> None:
     frames[:, :, :12] = 255
     clip = model._clip(frames, None)
     engine = WindowEngine(Runner(model, torch.device("cpu"), "fp32"), classes=[0])
-    view = Window(clip, engine.infer([clip])[0], model, "clip 0")
+    view = EvalWindow(clip, engine.infer([clip])[0], model, "clip 0")
     left = np.zeros((4, 1, 4), np.float32)
     left[:, 0, :2] = 1
     good = erase(view, 0, left, engine=engine, steps=4)

@@ -18,8 +18,8 @@ from av.video.frame import VideoFrame
 from streamcam.config import make_config
 from streamcam.errors import StreamcamError
 from streamcam.gpu import decoder as nvdec
-from streamcam.gpu.decoder import CardDecoder, decoders_on, on_card
-from streamcam.gpu.image import OnCard
+from streamcam.gpu.decoder import GpuDecoder, decoders_on, gpu_image
+from streamcam.gpu.image import TorchImage
 from streamcam.models.base import CamModel
 from streamcam.records import Frame, Heat, Image, Picture, Result, on_host
 from streamcam.render.overlay import Painter
@@ -55,13 +55,13 @@ def by_ffmpeg(decoded: VideoFrame) -> Image:
 @pytest.mark.parametrize(("width", "height"), [(320, 240), (322, 182), (2, 2)])
 def test_colours_are_those_of_the_host(width: int, height: int, matrix: int, full: bool) -> None:
     decoded = a_decoded(width, height, matrix=matrix, full=full, pixels="yuv420p")  # as the CPU decodes it
-    assert apart(on_card(decoded.reformat(format="nv12")), by_ffmpeg(decoded)) <= FFMPEG_ROUNDS
+    assert apart(gpu_image(decoded.reformat(format="nv12")), by_ffmpeg(decoded)) <= FFMPEG_ROUNDS
 
 
 def test_an_odd_picture_has_colours_to_its_last_row_and_column() -> None:
     """FFmpeg interpolates the chroma of pictures of odd height, and PyAV shows no chroma of a last row or column."""
     decoded = a_decoded(321, 181, matrix=1, full=False, pixels="yuv420p")
-    got, expected = on_card(decoded.reformat(format="nv12")).fetch(), by_ffmpeg(decoded)
+    got, expected = gpu_image(decoded.reformat(format="nv12")).fetch(), by_ffmpeg(decoded)
     assert got.shape == expected.shape
     for edge in (np.s_[-1], np.s_[:, -1]):
         assert np.abs(got[edge].astype(float) - expected[edge]).mean() < 6
@@ -70,13 +70,13 @@ def test_an_odd_picture_has_colours_to_its_last_row_and_column() -> None:
 
 def test_ten_bits_are_rounded_to_eight() -> None:
     fine, coarse = (a_decoded(320, 240, matrix=1, full=False, pixels=pixels) for pixels in ("p010le", "nv12"))
-    assert 0 < apart(on_card(fine), on_card(coarse)) <= 3
+    assert 0 < apart(gpu_image(fine), gpu_image(coarse)) <= 3
 
 
 def test_what_a_decoder_gives_in_another_layout_is_refused() -> None:
     decoded = a_decoded(64, 48, matrix=1, full=False, pixels="yuv444p")
     with pytest.raises(NotImplementedError, match=r"expected NV12 or P010|unsupported"):  # the latter is PyAV 17's
-        on_card(decoded)
+        gpu_image(decoded)
 
 
 class OnCpu:
@@ -87,13 +87,13 @@ class OnCpu:
     def __init__(self) -> None:
         self.count = 0
 
-    def picture(self, decoded: VideoFrame) -> OnCard | None:
+    def picture(self, decoded: VideoFrame) -> TorchImage | None:
         self.count += 1
-        return on_card(decoded.reformat(format="nv12"))
+        return gpu_image(decoded.reformat(format="nv12"))
 
 
 class Refusing(OnCpu):
-    def picture(self, decoded: VideoFrame) -> OnCard | None:
+    def picture(self, decoded: VideoFrame) -> TorchImage | None:
         self.count += 1
         return None
 
@@ -110,7 +110,7 @@ def test_a_file_is_the_same_but_for_rounding() -> None:
     for a, b in zip(host, there, strict=True):
         assert (a.index, a.pts_s, a.session) == (b.index, b.pts_s, b.session)
     for a, b in islice(zip(host, there, strict=True), 0, None, 20):
-        assert isinstance(b.image, OnCard)
+        assert isinstance(b.image, TorchImage)
         assert apart(a.picture, b.picture) <= FFMPEG_ROUNDS
     assert repr(there[0].image) == "uint8[360, 480, 3] on cpu"
     assert "uint8[360, 480, 3] on cpu" in repr(there[0])
@@ -130,7 +130,7 @@ def test_a_camera_is_decoded_by_it_as_well(server_port: int) -> None:
     uri, decoder = f"rtsp://127.0.0.1:{server_port}/live", OnCpu()
     with stop_after(30) as stop, closing(open_source(uri, decoder=decoder)) as source:
         frames = list(islice(source.frames(stop), 5))
-    assert [type(frame.image) for frame in frames] == [OnCard] * 5
+    assert [type(frame.image) for frame in frames] == [TorchImage] * 5
     assert [frame.index for frame in frames] == list(range(5))
 
 
@@ -146,7 +146,7 @@ def test_what_the_decoder_does_not_take_the_cpu_decodes_and_says_so_once(caplog:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_the_cpu_decodes_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(StreamcamError, match="cuda:0 gives no decoder"):
-        CardDecoder(torch.device("cuda:0"))
+        GpuDecoder(torch.device("cuda:0"))
     assert decoders_on([torch.device("cuda:0"), torch.device("cuda:1")]) == []
     (line,) = [record.message for record in caplog.records]
     assert line.startswith("decoding on the CPU: cuda:0 gives no decoder (is libnvcuvid there?")
@@ -211,7 +211,7 @@ def test_a_run_is_the_same_but_for_rounding(tmp_path: Path, tiny: CamModel, monk
     monkeypatch.setattr("streamcam.runtime.app.decoders_on", lambda _: [decoder])
     _, there = run(tiny, tmp_path, "there", decode="cuda")
     assert decoder.count >= 40
-    assert all(isinstance(painted, OnCard) for painted in there.overlays)
+    assert all(isinstance(painted, TorchImage) for painted in there.overlays)
     alike(host, there)
     with av.open(str(tmp_path / "host.mp4")) as a, av.open(str(tmp_path / "there.mp4")) as b:
         pairs = list(zip(a.decode(video=0), b.decode(video=0), strict=True))
@@ -222,10 +222,10 @@ def test_a_run_is_the_same_but_for_rounding(tmp_path: Path, tiny: CamModel, monk
 def test_what_is_watched_but_not_recorded_is_never_fetched(
     tmp_path: Path, tiny: CamModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fetched(_: OnCard) -> Image:
+    def fetched(_: TorchImage) -> Image:
         raise AssertionError("a picture of full size crossed the bus")
 
-    monkeypatch.setattr(OnCard, "fetch", fetched)
+    monkeypatch.setattr(TorchImage, "fetch", fetched)
     monkeypatch.setattr("streamcam.runtime.app.decoders_on", lambda _: [OnCpu()])
     _, seen = run(tiny, tmp_path, "unrecorded", decode="cuda")
     assert len(seen.frames) == 40
@@ -234,7 +234,7 @@ def test_what_is_watched_but_not_recorded_is_never_fetched(
 @pytest.mark.needs_cuda
 def test_a_card_decodes_what_the_cpu_does() -> None:
     """Also while all of it is held: the decoder takes its surfaces back, and the pictures stay."""
-    decoder = CardDecoder(torch.device("cuda:0"))
+    decoder = GpuDecoder(torch.device("cuda:0"))
     host, there = read("sample", None), read("sample", decoder)
     assert [(f.index, f.pts_s, f.session) for f in host] == [(f.index, f.pts_s, f.session) for f in there]
     for a, b in zip(host, there, strict=True):
@@ -244,15 +244,15 @@ def test_a_card_decodes_what_the_cpu_does() -> None:
 
 @pytest.mark.needs_cuda
 def test_a_camera_is_decoded_by_a_card(server_port: int) -> None:
-    decoder = CardDecoder(torch.device("cuda:0"))
+    decoder = GpuDecoder(torch.device("cuda:0"))
     uri = f"rtsp://127.0.0.1:{server_port}/live"
     with stop_after(30) as stop, closing(open_source(uri, decoder=decoder)) as source:
-        assert [type(frame.image) for frame in islice(source.frames(stop), 5)] == [OnCard] * 5
+        assert [type(frame.image) for frame in islice(source.frames(stop), 5)] == [TorchImage] * 5
 
 
 @pytest.mark.needs_cuda
 def test_what_a_card_cannot_decode_the_cpu_does(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    frames = read("lavfi:testsrc2=size=320x240:rate=10:duration=1", CardDecoder(torch.device("cuda:0")))
+    frames = read("lavfi:testsrc2=size=320x240:rate=10:duration=1", GpuDecoder(torch.device("cuda:0")))
     assert [type(frame.image) for frame in frames] == [np.ndarray] * 10
     assert len(caplog.records) == 1
 
@@ -261,7 +261,7 @@ def test_what_a_card_cannot_decode_the_cpu_does(tmp_path: Path, caplog: pytest.L
 def test_a_run_on_a_card_is_that_of_the_host_and_no_memory_is_lost(tmp_path: Path, tiny: CamModel) -> None:
     _, host = run(tiny, tmp_path, "host", device="cuda", decode="cpu")
     _, there = run(tiny, tmp_path, "there", device="cuda", decode="cuda")
-    assert all(isinstance(painted, OnCard) for painted in there.overlays)
+    assert all(isinstance(painted, TorchImage) for painted in there.overlays)
     alike(host, there)
     there.frames.clear()
     there.overlays.clear()
@@ -281,28 +281,28 @@ def test_the_command_line_says_so_in_one_line_and_goes_on() -> None:
     assert "80 frames" in done.stdout
 
 
-def a_decoder() -> CardDecoder:
+def a_decoder() -> GpuDecoder:
     """Made without a GPU to ask."""
-    decoder = CardDecoder.__new__(CardDecoder)
+    decoder = GpuDecoder.__new__(GpuDecoder)
     decoder.device = torch.device("cuda:0")
     return decoder
 
 
 def test_a_layout_that_cannot_be_seen_as_tensors_is_left_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unsupported(_: VideoFrame) -> OnCard:
+    def unsupported(_: VideoFrame) -> TorchImage:
         raise NotImplementedError("unsupported sw_format for DLPack export")
 
-    monkeypatch.setattr(nvdec, "on_card", unsupported)
+    monkeypatch.setattr(nvdec, "gpu_image", unsupported)
     surface: Any = SimpleNamespace(format=SimpleNamespace(name="cuda"))
     assert a_decoder().picture(surface) is None
     assert a_decoder().picture(a_decoded(64, 48, matrix=1, full=False, pixels="nv12")) is None  # decoded by the CPU
 
 
 def test_a_card_that_is_full_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: VideoFrame) -> OnCard:
+    def full(_: VideoFrame) -> TorchImage:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 6.00 MiB.")
 
-    monkeypatch.setattr(nvdec, "on_card", full)
+    monkeypatch.setattr(nvdec, "gpu_image", full)
     surface: Any = SimpleNamespace(format=SimpleNamespace(name="cuda"))
     with pytest.raises(StreamcamError, match="cuda:0 has not enough memory for pictures: leave out --decode cuda"):
         a_decoder().picture(surface)

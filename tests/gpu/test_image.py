@@ -10,7 +10,7 @@ import torch
 
 from streamcam.clips import prepare
 from streamcam.gpu import image as card
-from streamcam.gpu.image import OnCard, to_rgb
+from streamcam.gpu.image import TorchImage, to_rgb
 from streamcam.heat.localise import Box
 from streamcam.records import Frame, Heat, Image, Picture, Result, Transform, on_host
 from streamcam.render.overlay import Caption, overlay, paint
@@ -41,8 +41,8 @@ def some_heat(*, classes: int = 7) -> Heat:
     return with_classes(a_heat(contrast, transform=BUSY), classes)
 
 
-def on(device: str, image: Image) -> OnCard:
-    return OnCard(torch.from_numpy(image).permute(2, 0, 1).contiguous().to(device))
+def on(device: str, image: Image) -> TorchImage:
+    return TorchImage(torch.from_numpy(image).permute(2, 0, 1).contiguous().to(device))
 
 
 def apart(a: Picture, b: Picture) -> int:
@@ -90,7 +90,7 @@ def test_an_overlay_is_that_of_the_host(
     options: dict[str, Any] = {"scale": 6.0, "caption": caption, "k": 0}
     host = overlay(Result(Frame(image, 0, 0.3, 0, "cam"), heat), **options)
     there = overlay(Result(Frame(on(device, image), 0, 0.3, 0, "cam"), heat), **options)
-    assert isinstance(there, OnCard)
+    assert isinstance(there, TorchImage)
     assert apart(there, host) <= INK_ROUNDS
     assert (np.abs(there.fetch().astype(int) - host) > 1).mean() < 1e-3
     assert apart(host, image) > 50
@@ -106,20 +106,20 @@ def test_a_box_is_drawn_on_it() -> None:
 
 
 def test_only_what_is_drawn_crosses_the_bus() -> None:
-    inked: list[int] = []
+    with_patches: list[int] = []
 
-    class Counting(OnCard):
-        def heated(self, *arguments: Any, **options: Any) -> OnCard:
+    class Counting(TorchImage):
+        def heated(self, *arguments: Any, **options: Any) -> TorchImage:
             return self
 
-        def inked(self, inks: Any) -> OnCard:
-            inked.append(sum(ink.colours.nbytes + ink.through.nbytes for ink in inks))
+        def with_patches(self, patches: Any) -> TorchImage:
+            with_patches.append(sum(ink.colours.nbytes + ink.through.nbytes for ink in patches))
             return self
 
     image = a_scene(1080, 1920)
     picture = Counting(torch.from_numpy(image).permute(2, 0, 1))
     overlay(Result(Frame(picture, 0, 0.0, 0, "cam"), some_heat()), scale=6.0, caption=LONG)
-    assert 0 < inked[0] < image.nbytes / 5
+    assert 0 < with_patches[0] < image.nbytes / 5
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -65,7 +65,7 @@ def test_a_slice_speaks_of_the_centre_of_its_frames_in_seconds() -> None:
     assert heat.scale is not None
     assert heat.scale.tolist() == [2.0, 3.0]
     assert heat.scores == pytest.approx(torch.tensor([0.0, 2.0, 1.0]).softmax(0)[1:].tolist())
-    np.testing.assert_array_equal(heat.contrast, 0.5)
+    np.testing.assert_array_equal(heat.centred, 0.5)
 
 
 def test_logits_that_are_not_finite_are_an_error() -> None:
@@ -76,7 +76,7 @@ def test_logits_that_are_not_finite_are_an_error() -> None:
 def test_each_class_of_a_multi_label_model_is_a_question_of_its_own() -> None:
     heat = heat_of([0.0, 2.0, 1.0], replace(context(), multi_label=True))
     assert heat.scores == pytest.approx(torch.tensor([2.0, 1.0]).sigmoid().tolist())
-    np.testing.assert_array_equal(heat.contrast, heat.cube)  # nothing of it is undetermined
+    np.testing.assert_array_equal(heat.centred, heat.cube)  # nothing of it is undetermined
 
 
 def test_heat_of_many_clips_is_that_of_each_alone() -> None:

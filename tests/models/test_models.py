@@ -88,7 +88,7 @@ def test_imagenet_knows_a_cat_from_a_cup_and_where_they_are(imagenet: CamModel) 
         heat = imagenet.explain(photograph[None])
         best = int(heat.logits.argmax())
         assert imagenet.classes[best] == label
-        y, x = np.unravel_index(heat.contrast[best, 0].argmax(), (7, 7))
+        y, x = np.unravel_index(heat.centred[best, 0].argmax(), (7, 7))
         assert box[0] <= x <= box[2]
         assert box[1] <= y <= box[3]
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamcam.heat.localise import Box, contrast_at
+from streamcam.heat.localise import Box, centred_at
 from streamcam.records import Floats, Frame, Heat, Image, Result, Transform
 from streamcam.render.overlay import Caption, Painter, RunningScale, cells_alone, overlay, paint, panel
 
@@ -79,7 +79,7 @@ def a_result(heat: Heat | None, image: Image | None = None, *, index: int = 0) -
 )
 def test_contrast_is_interpolated_in_time_and_held_at_the_ends(pts_s: float, expected: float) -> None:
     values = np.array([10.0, 20.0, 0.0], np.float32)
-    contrast = contrast_at(a_heat(np.ones((3, 2, 2), np.float32) * values[:, None, None]), 0, pts_s)
+    contrast = centred_at(a_heat(np.ones((3, 2, 2), np.float32) * values[:, None, None]), 0, pts_s)
     np.testing.assert_allclose(contrast, np.full((2, 2), expected), atol=1e-5)
     assert contrast.dtype == np.float32
 
@@ -87,13 +87,13 @@ def test_contrast_is_interpolated_in_time_and_held_at_the_ends(pts_s: float, exp
 def test_a_single_slice_holds_for_all_times() -> None:
     heat = a_heat(one_hot_cell(1, 2))
     for pts_s in (-5.0, 0.0, 5.0):
-        np.testing.assert_allclose(contrast_at(heat, 0, pts_s), one_hot_cell(1, 2)[0], atol=1e-5)
+        np.testing.assert_allclose(centred_at(heat, 0, pts_s), one_hot_cell(1, 2)[0], atol=1e-5)
 
 
 def test_contrast_is_that_of_the_class_asked_for() -> None:
     heat = with_classes(a_heat(one_hot_cell(0, 0)), 3)
     heat.cube[2] += 5
-    np.testing.assert_allclose(contrast_at(heat, 2, 0.0), one_hot_cell(0, 0)[0] + 5, atol=1e-5)
+    np.testing.assert_allclose(centred_at(heat, 2, 0.0), one_hot_cell(0, 0)[0] + 5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("row", "column"), [(1, 1), (1, 3), (2, 2)])

@@ -54,7 +54,7 @@ def test_a_camera_that_stops_is_not_waited_for() -> None:
     silent, gone = filled("a", "b"), filled("a", "b")
     for batcher in (silent, gone):
         batcher.take(2)
-    gone.leave("b")
+    gone.remove_source("b")
     gone.put("a", "a", 0.1)
     assert gone.closes_s(0.1, limit=8, patience_s=9.0) == 0.1
     silent.put("a", "a", 0.1)
@@ -65,7 +65,7 @@ def test_a_camera_that_stops_is_not_waited_for() -> None:
 
 def test_what_a_camera_brought_before_it_left_still_goes() -> None:
     batcher = filled("a", "b")
-    batcher.leave("a")
+    batcher.remove_source("a")
     assert batcher.take(8) == ["a", "b"]
 
 

@@ -3,17 +3,17 @@ from threading import Thread, Timer
 
 import pytest
 
-from streamcam.runtime.queues import Batches, Handoff
+from streamcam.runtime.queues import BatchQueue, SourceQueue
 
 
 def test_live_the_newest_stays_and_the_loss_is_told() -> None:
-    handoff: Handoff[int] = Handoff(depth=2, lossless=False)
+    handoff: SourceQueue[int] = SourceQueue(depth=2, lossless=False)
     assert [handoff.put("a", i) for i in range(4)] == [None, None, 0, 1]
     assert [handoff.get(timeout_s=0), handoff.get(timeout_s=0), handoff.get(timeout_s=0)] == [2, 3, None]
 
 
 def test_lossless_a_full_queue_makes_its_writer_wait() -> None:
-    handoff: Handoff[int] = Handoff(depth=2, lossless=True)
+    handoff: SourceQueue[int] = SourceQueue(depth=2, lossless=True)
     got: list[int | None] = []
     writer = Thread(target=lambda: [handoff.put("a", i) for i in range(50)])
     writer.start()
@@ -25,7 +25,7 @@ def test_lossless_a_full_queue_makes_its_writer_wait() -> None:
 
 
 def test_sources_take_turns() -> None:
-    handoff: Handoff[str] = Handoff(depth=3, lossless=False)
+    handoff: SourceQueue[str] = SourceQueue(depth=3, lossless=False)
     for item in ("a1", "a2", "a3", "b1"):
         handoff.put(item[0], item)
     assert [handoff.get(timeout_s=0) for _ in range(4)] == ["a1", "b1", "a2", "a3"]
@@ -33,7 +33,7 @@ def test_sources_take_turns() -> None:
 
 def test_what_is_queued_outlives_a_close_unless_discarded() -> None:
     for discard, expected in ((False, 1), (True, None)):
-        handoff: Handoff[int] = Handoff(depth=2, lossless=True)
+        handoff: SourceQueue[int] = SourceQueue(depth=2, lossless=True)
         handoff.put("a", 1)
         handoff.close(discard=discard)
         assert handoff.finished is discard
@@ -44,7 +44,7 @@ def test_what_is_queued_outlives_a_close_unless_discarded() -> None:
 
 @pytest.mark.parametrize("waits_for", ["room", "an item"])
 def test_close_wakes_whoever_waits(waits_for: str) -> None:
-    handoff: Handoff[int] = Handoff(depth=1, lossless=True)
+    handoff: SourceQueue[int] = SourceQueue(depth=1, lossless=True)
     if waits_for == "room":
         handoff.put("a", 0)
     thread = Thread(target=lambda: handoff.put("a", 1) if waits_for == "room" else handoff.get())
@@ -57,7 +57,7 @@ def test_close_wakes_whoever_waits(waits_for: str) -> None:
 
 
 def test_a_batch_closes_by_itself_when_its_first_clip_has_waited_long_enough() -> None:
-    batches: Batches[str] = Batches()
+    batches: BatchQueue[str] = BatchQueue()
     for source in "ab":
         batches.put(source, source)
     assert batches.get(limit=8, patience_s=60) == ["a", "b"]  # nobody else is known
@@ -71,19 +71,21 @@ def test_a_batch_closes_by_itself_when_its_first_clip_has_waited_long_enough() -
 
 def test_a_batch_closes_as_soon_as_the_last_camera_comes_or_leaves() -> None:
     for event in ("comes", "leaves"):
-        batches: Batches[str] = Batches()
+        batches: BatchQueue[str] = BatchQueue()
         for source in "ab":
             batches.put(source, source)
         batches.get(limit=8, patience_s=0)
         batches.put("a", "a1")
-        timer = Timer(0.05, (lambda b: b.put("b", "b1")) if event == "comes" else (lambda b: b.leave("b")), [batches])
+        timer = Timer(
+            0.05, (lambda b: b.put("b", "b1")) if event == "comes" else (lambda b: b.remove_source("b")), [batches]
+        )
         timer.start()
         assert batches.get(limit=8, patience_s=60) == (["a1", "b1"] if event == "comes" else ["a1"])
 
 
 def test_batches_that_are_closed_give_what_is_left_unless_discarded() -> None:
     for discard in (False, True):
-        batches: Batches[int] = Batches()
+        batches: BatchQueue[int] = BatchQueue()
         for source in "abc":
             batches.put(source, 1)
         batches.close(discard=discard)
@@ -93,7 +95,7 @@ def test_batches_that_are_closed_give_what_is_left_unless_discarded() -> None:
 
 
 def test_closing_wakes_who_waits_for_a_batch() -> None:
-    batches: Batches[int] = Batches()
+    batches: BatchQueue[int] = BatchQueue()
     thread = Thread(target=lambda: batches.get(limit=2, patience_s=9))
     thread.start()
     time.sleep(0.05)

@@ -25,7 +25,7 @@ from streamcam.models.base import CamModel
 from streamcam.records import Clip, Frame, Result
 from streamcam.runtime.app import _LiveCaption
 from streamcam.runtime.pipeline import Pipeline
-from streamcam.runtime.worker import Worker, Workers
+from streamcam.runtime.worker import Worker, WorkerPool
 from streamcam.sinks.base import Sink
 from tests.conftest import TINY_FORMAT, FakeSource, make_frame
 from tests.support.late_engine import Late, LateEngine
@@ -266,9 +266,9 @@ def test_a_device_that_fails_ends_the_others_too() -> None:
     assert run.left_behind == ()
 
 
-def workers(count: int) -> tuple[list[Worker], Workers]:
+def workers(count: int) -> tuple[list[Worker], WorkerPool]:
     crew = [Worker(LateEngine(), lambda *_: None, name=f"worker {i}") for i in range(count)]
-    return crew, Workers(crew)
+    return crew, WorkerPool(crew)
 
 
 @settings(deadline=None)
@@ -278,7 +278,7 @@ def test_a_camera_stays_for_a_session_and_goes_where_the_fewest_are(events: list
     homes: dict[str, tuple[int, Worker]] = {}
     for name, event in events:
         if event == "end":
-            spread.leave(name)
+            spread.remove_source(name)
             homes.pop(name, None)
             continue
         session, own = homes.get(name, (0, None))

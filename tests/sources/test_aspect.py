@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from streamcam.gpu.image import OnCard
+from streamcam.gpu.image import TorchImage
 from streamcam.records import Frame, Image, Result, on_host
 from streamcam.sinks.video_file import VideoRecorder
 from streamcam.sources.base import open_source
@@ -74,7 +74,7 @@ def test_pixels_are_made_square(
     """By mpv's rule, too: the side that is too short grows."""
     frames = read(write(tmp_path / "a.mkv", size, aspect), decoder)
     assert len(frames) == 3
-    assert isinstance(frames[0].image, OnCard if decoder else np.ndarray)
+    assert isinstance(frames[0].image, TorchImage if decoder else np.ndarray)
     assert frames[0].picture.shape == (shown[1], shown[0], 3)
     width, height = sides(on_host(frames[0].picture))
     assert width == pytest.approx(height, abs=8)

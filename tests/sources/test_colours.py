@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from streamcam.errors import StreamcamError
-from streamcam.gpu.decoder import on_card
+from streamcam.gpu.decoder import gpu_image
 from streamcam.records import Image
 from streamcam.sources.base import open_source
 from streamcam.sources.opening import FAILURES
@@ -231,7 +231,7 @@ def test_a_card_tone_maps_as_the_host_does(transfer: int) -> None:
         values = np.linspace(low, high, plane.buffer_size // 2).round().astype("<u2") << 6
         plane.update(values.tobytes())
     frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries = 9, 1, transfer, 9
-    there, host = on_card(frame).fetch(), ToRgb("a").image(frame)
+    there, host = gpu_image(frame).fetch(), ToRgb("a").image(frame)
     assert np.abs(there.astype(int) - host).mean() < 2
 
 

@@ -18,7 +18,7 @@ from streamcam.errors import StreamcamError
 from streamcam.records import Frame
 from streamcam.sources.base import open_source
 from streamcam.sources.jpegs import MAX_BYTES, POLL_S, Splitter
-from streamcam.sources.status import SourceState
+from streamcam.sources.status import SourceStatus
 from tests.support.cameras import camera, in_order, stop_after
 from tests.support.mjpeg_server import HEIGHT, WIDTH, Form, mjpeg_server, picture
 from tests.support.serving import Quiet, serving
@@ -248,7 +248,7 @@ def test_a_snapshot_that_is_gone_is_lost_with_the_reason_and_found_again() -> No
             time.sleep(0.01)
         assert "no such" in (source.status.reason or "")
         server.gone = False
-        while source.status != SourceState("live", session=1):
+        while source.status != SourceStatus("live", session=1):
             time.sleep(0.01)
         stop.set()
         thread.join()

@@ -16,8 +16,8 @@ import pytest
 from av.bitstream import BitStreamFilterContext
 from av.video.frame import VideoFrame
 
-from streamcam.gpu.decoder import on_card
-from streamcam.gpu.image import OnCard
+from streamcam.gpu.decoder import gpu_image
+from streamcam.gpu.image import TorchImage
 from streamcam.records import Frame, Image
 from streamcam.sources.base import open_source
 from streamcam.sources.orientation import UPRIGHT, Orientation, orientation_of, upright
@@ -79,8 +79,8 @@ class OnCpu:
 
     hwaccel = None
 
-    def picture(self, decoded: VideoFrame) -> OnCard | None:
-        return on_card(decoded.reformat(format="nv12"))
+    def picture(self, decoded: VideoFrame) -> TorchImage | None:
+        return gpu_image(decoded.reformat(format="nv12"))
 
 
 @pytest.mark.parametrize("decoder", [None, OnCpu()], ids=["host", "card"])

@@ -16,7 +16,7 @@ import pytest
 from streamcam.clips import SlidingWindow
 from streamcam.errors import StreamcamError
 from streamcam.records import ClipFormat, Frame
-from streamcam.sources.status import JITTER, RETRY_DELAYS_S, Backoff, SourceState
+from streamcam.sources.status import JITTER, RETRY_DELAYS_S, Backoff, SourceStatus
 from streamcam.sources.video import VideoSource
 from tests.support.cameras import camera, held, in_order, playing, rtsp_server, stop_after
 from tests.support.paths import ROOT
@@ -41,7 +41,7 @@ def url(port: int) -> str:
 
 
 @contextmanager
-def states_of(source: VideoSource) -> Iterator[list[SourceState]]:
+def states_of(source: VideoSource) -> Iterator[list[SourceStatus]]:
     """All states that a source goes through, one after the other."""
     seen = [source.status]
     with stop_after(100) as done:
@@ -81,7 +81,7 @@ def test_what_is_back_after_up_to_five_seconds_is_tried_soon() -> None:
 
 def test_a_camera_that_is_not_there_yet_is_waited_for_and_says_why(free_port: int) -> None:
     source = camera(url(free_port), retry_s=0.3)
-    assert source.status == SourceState("connecting")
+    assert source.status == SourceStatus("connecting")
     with stop_after(20) as stop, closing(source), states_of(source) as states:
         frames: list[Frame] = []
         thread = Thread(target=lambda: frames.extend(itertools.islice(source.frames(stop), 3)))

@@ -29,7 +29,7 @@ from streamcam.sources.address import parse_address
 from streamcam.sources.base import open_source
 from streamcam.sources.reading import Reader
 from streamcam.sources.rgb import ToRgb
-from streamcam.sources.status import SourceState
+from streamcam.sources.status import SourceStatus
 from streamcam.sources.times import MAX_LATE_S, LiveTimes, Rate, RateLimit
 from streamcam.sources.video import VideoSource
 from tests.support import mjpeg_server as mjpeg
@@ -263,7 +263,7 @@ def test_a_restarted_camera_is_a_new_session_and_the_index_runs_on(
         with rtsp_server(free_port), closing(source):
             frames += itertools.takewhile(lambda frame: frame.session == 0, coming)
             again = list(itertools.islice(coming, 5))
-            assert source.status == SourceState("live", session=1)
+            assert source.status == SourceStatus("live", session=1)
     assert [f.session for f in again] == [1] * 5
     assert [f.index for f in again] == list(range(again[0].index, again[0].index + 5))
     assert again[0].index == frames[-1].index + 2  # takewhile took one

@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from streamcam.engines.device.streams import CUDA_SLOTS, WARM_UPS, Event, Function, Lane, Work, attempt
+from streamcam.engines.device.streams import CUDA_SLOTS, WARM_UPS, Event, Function, StreamKind, Work, attempt
 
 
 class LateEvent(Event):
-    def __init__(self, lanes: "LateLanes") -> None:
-        self._lanes, self.passed = lanes, False
+    def __init__(self, streams: "LateStreams") -> None:
+        self._streams, self.passed = streams, False
 
     def done(self) -> bool:
-        self._lanes.some()
+        self._streams.some()
         return self.passed
 
     def wait(self) -> None:
         while not self.passed:
-            self._lanes.step()
+            self._streams.step()
         super().wait()
 
 
@@ -33,7 +33,7 @@ class Queued:
 
 
 @dataclass
-class LateLanes:
+class LateStreams:
     """In what order lanes take turns is drawn by chance, and nothing is done before it has to be.
 
     A host that reads before it waits reads what was there before; one that writes too early writes over what has not
@@ -46,7 +46,7 @@ class LateLanes:
     slots: int = CUDA_SLOTS
     captures: bool = True
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    did: list[Lane] = field(default_factory=list)
+    did: list[StreamKind] = field(default_factory=list)
     """Whose turn it was."""
     captured: int = 0
     uploaded: int = 0
@@ -55,22 +55,22 @@ class LateLanes:
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
-        self._queues: dict[Lane, deque[Queued]] = {lane: deque() for lane in Lane}
+        self._queues: dict[StreamKind, deque[Queued]] = {kind: deque() for kind in StreamKind}
 
-    def put(self, lane: Lane, work: Work, *, after: Sequence[Event] = ()) -> Event:
+    def put(self, kind: StreamKind, work: Work, *, after: Sequence[Event] = ()) -> Event:
         event = LateEvent(self)
-        self._queues[lane].append(Queued(work, after, event))
+        self._queues[kind].append(Queued(work, after, event))
         return event
 
     def step(self) -> None:
         """Do one piece of work, of any lane that has some and may go on."""
-        ready = [lane for lane, queue in self._queues.items() if queue and self._may_go(queue[0])]
+        ready = [kind for kind, queue in self._queues.items() if queue and self._may_go(queue[0])]
         assert ready, "everybody waits for everybody"
-        lane = self._random.choice(ready)
-        queued = self._queues[lane].popleft()
+        kind = self._random.choice(ready)
+        queued = self._queues[kind].popleft()
         queued.event.error = attempt(queued.work, queued.after)
         queued.event.passed = True
-        self.did.append(lane)
+        self.did.append(kind)
 
     def some(self) -> None:
         """Time goes by."""

@@ -103,7 +103,7 @@ def test_it_learns_and_the_heat_lies_on_what_it_has_learnt(data: Path, trained: 
         clip = LabelledClip(data / name / "3.mp4", 0.0, 0.8, (label,))
         _, heat = explain(model, clip)
         assert heat.scores.argmax() == label
-        _, y, x = np.unravel_index(heat.contrast[label].argmax(), heat.contrast[label].shape)
+        _, y, x = np.unravel_index(heat.centred[label].argmax(), heat.centred[label].shape)
         assert 11 - 2 <= 2 * y + 2 <= 25 - 2 + 2  # the square, in the crop that begins 2 pixels down and 8 to the right
         assert -4 <= 2 * x <= 20
 

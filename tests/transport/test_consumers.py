@@ -21,7 +21,7 @@ from streamcam.records import Frame
 from streamcam.render.overlay import Painter
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.sinks.publish import OverlaySink, PublishSink
-from streamcam.sources.status import SourceState
+from streamcam.sources.status import SourceStatus
 from streamcam.transport.messages import Kind
 from streamcam.transport.publisher import HIGH_WATER_MARK, Publisher
 from streamcam.transport.subscriber import Subscriber
@@ -136,10 +136,10 @@ def test_a_late_joiner_of_a_camera_that_is_lost_sees_its_last_within_a_second(
 def test_a_change_of_state_is_published_at_once_and_not_a_second_later(tmp_path: Path) -> None:
     source = FakeSource([])
     states = [
-        SourceState("live"),
-        SourceState("stalled"),
-        SourceState("lost", "no answer from rtsp://***@cam", 0, 1_795_360_041.5, 0.5),
-        SourceState("connecting", "no answer from rtsp://***@cam"),
+        SourceStatus("live"),
+        SourceStatus("stalled"),
+        SourceStatus("lost", "no answer from rtsp://***@cam", 0, 1_795_360_041.5, 0.5),
+        SourceStatus("connecting", "no answer from rtsp://***@cam"),
     ]
     with (
         Publisher(f"ipc://{tmp_path}/s") as publisher,

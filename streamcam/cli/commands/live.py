@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from streamcam.cli.exit_process import NO_WINDOW_CODE, leaving_if_stuck
+from streamcam.cli.exit_process import NO_WINDOW_CODE, exit_if_stuck
 from streamcam.cli.options import names_given, one_thread_for_pictures, option
 from streamcam.config import DEFAULT_ENDPOINT, make_config
 
@@ -78,7 +78,7 @@ def run(
         status = StatusLine()
         live = assemble(checked, stack, sinks=[status])
         print_start(live)
-        with leaving_if_stuck(), status:
+        with exit_if_stuck(), status:
             try:
                 summary = run_live(live, show=status.show)
             finally:

@@ -125,7 +125,7 @@ def evaluate(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="a folder of clips with truth: docs/evaluation.md")],
     model: Annotated[str, option("model")] = "motion",
     weights: Annotated[str | None, option("weights")] = None,
-    contender: Annotated[
+    method: Annotated[
         list[str] | None, typer.Option(help="measure this heat, too, on the same network: grad-cam", show_default=False)
     ] = None,
     insertion: Annotated[
@@ -152,7 +152,7 @@ def evaluate(
             weights=weights,
             device=device,
             precision=precision,
-            extra=contender or (),
+            extra=method or (),
             erase_steps=insertion,
             limit=limit,
             json=json,

@@ -13,7 +13,7 @@ from streamcam.records import Heat, Result
 from streamcam.render.text import short
 from streamcam.runtime.app import Live
 from streamcam.sinks.base import Sink
-from streamcam.sources.status import SourceState
+from streamcam.sources.status import SourceStatus
 from streamcam.sources.status import log as state_log
 from streamcam.transport.keys import CLIENTS, server_keys
 
@@ -52,7 +52,7 @@ class StatusLine(TerminalLine, Sink):
             self._due_s = time.monotonic() + PLAIN_EVERY_S
             print(line, file=sys.stderr, flush=True)
 
-    def _tell(self, name: str, status: SourceState) -> None:
+    def _tell(self, name: str, status: SourceStatus) -> None:
         """A line of its own when a source is lost, and when it is there again; not for each further attempt."""
         if status.kind == "lost" and (name not in self._lost or self._lost[name] != status.reason):
             self._lost[name] = status.reason

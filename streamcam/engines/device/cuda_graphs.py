@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 from torch import Tensor
 
-from streamcam.engines.device.streams import Function, Lanes
+from streamcam.engines.device.streams import DeviceStreams, Function
 
 
 def bucket(count: int) -> int:
@@ -17,7 +17,7 @@ def bucket(count: int) -> int:
     return 1 << (count - 1).bit_length()
 
 
-class Captured:
+class CapturedGraph:
     """A function of static tensors [size, …], for batches of at most as many rows."""
 
     def __init__(self, replay: Callable[[], Sequence[Tensor]], inputs: Sequence[Tensor]) -> None:
@@ -32,12 +32,12 @@ class Captured:
         return [outcome[:count] for outcome in self._replay()]
 
 
-class Graphs:
+class GraphCache:
     """What has been captured on a device."""
 
-    def __init__(self, lanes: Lanes) -> None:
-        self._lanes = lanes
-        self._captured: dict[Hashable, Captured] = {}
+    def __init__(self, streams: DeviceStreams) -> None:
+        self._streams = streams
+        self._captured: dict[Hashable, CapturedGraph] = {}
 
     def run(self, key: Hashable, function: Function, *batch: Tensor) -> Sequence[Tensor]:
         """What a function gives for tensors [n, …]: each [n, …], and overwritten by the next of its runs.
@@ -47,13 +47,13 @@ class Graphs:
             function: whose rows have nothing to do with each other; rows of zeros may be computed at any time.
             batch: its arguments.
         """
-        if not self._lanes.captures:
+        if not self._streams.captures:
             return function(*batch)
         size = bucket(len(batch[0]))
         at = (key, size, *(x.shape[1:] for x in batch))
         if at not in self._captured:
             inputs = [x.new_zeros(size, *x.shape[1:]) for x in batch]
-            self._captured[at] = Captured(self._lanes.capture(function, inputs), inputs)
+            self._captured[at] = CapturedGraph(self._streams.capture(function, inputs), inputs)
         return self._captured[at](*batch)
 
     def clear(self) -> None:

@@ -4,10 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from streamcam.engines.device.cuda_graphs import Graphs, bucket
+from streamcam.engines.device.cuda_graphs import GraphCache, bucket
 from streamcam.engines.device.runner import Runner
 from streamcam.engines.device.streams import SkippedError, explained, is_out_of_memory
-from streamcam.engines.device.transfers import Arrays, Ferry, Trip
+from streamcam.engines.device.transfers import Arrays, Transfer, TransferRing
 from streamcam.records import Clip, Heat
 
 
@@ -16,7 +16,7 @@ class Sent:
     """A batch on its way."""
 
     clips: Sequence[Clip]
-    trip: Trip
+    transfer: Transfer
     read: Callable[[Arrays], Sequence[Heat | None]]
     """What came back → the heat of each clip."""
 
@@ -30,7 +30,7 @@ class Flight:
 
     def done(self) -> bool:
         """Whether `wait` would return at once (or has to do some of it again)."""
-        return all(part.trip.done() for part in self._parts)
+        return all(part.transfer.done() for part in self._parts)
 
     def wait(self) -> Sequence[Heat | None]:
         """The heat of each clip, in order; None for a clip that is not full yet.
@@ -55,9 +55,9 @@ class DeviceEngine(ABC):
         self.runner = runner
         self.max_batch = max_batch
         """How many clips it takes at once."""
-        self.in_flight = runner.lanes.slots
+        self.in_flight = runner.streams.slots
         """How many batches are worth handing over before the first has come back."""
-        self._ferry, self._graphs = Ferry(runner.lanes), Graphs(runner.lanes)
+        self._transfers, self._graphs = TransferRing(runner.streams), GraphCache(runner.streams)
 
     def weight(self, _clip: Clip) -> int:
         """How many of `max_batch` a clip counts for."""
@@ -67,7 +67,7 @@ class DeviceEngine(ABC):
         """Begin with clips; those of what is submitted first are computed first."""
         return Flight(self, [self._send(part) for part in self._parted(clips)])
 
-    def result(self, trip: Trip) -> Arrays:
+    def result(self, transfer: Transfer) -> Arrays:
         """What comes back of a trip, for which the host waits.
 
         Raises:
@@ -76,7 +76,7 @@ class DeviceEngine(ABC):
             whatever else was raised on the way.
         """
         try:
-            return trip.wait()
+            return transfer.wait()
         except Exception as e:
             raise self._explained(e, "frames") from e
 
@@ -92,7 +92,7 @@ class DeviceEngine(ABC):
             whatever else was raised on the way.
         """
         try:
-            return sent.read(sent.trip.wait())
+            return sent.read(sent.transfer.wait())
         except SkippedError:
             pass
         except Exception as e:
@@ -100,7 +100,7 @@ class DeviceEngine(ABC):
                 raise self._explained(e, "a single clip") from e
             self.max_batch = min(self.max_batch, bucket(len(sent.clips)) // 2)
             self._graphs.clear()
-            self.runner.lanes.release()
+            self.runner.streams.release()
         self._forget(sent.clips)
         return self.submit(sent.clips).wait()
 

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from streamcam.engines.device.hardware import PRECISIONS
-from streamcam.engines.device.streams import Lanes, lanes_of
+from streamcam.engines.device.streams import DeviceStreams, make_streams
 from streamcam.heat.cam import CamOutput
 from streamcam.models.base import CamModel
 from streamcam.models.split import Tracer
@@ -44,14 +44,16 @@ def fold_batch_norm(features: nn.Module) -> nn.Module:
 class Runner:
     """A model's own copy on one device, in one precision: uint8 frames in, heat cubes out."""
 
-    def __init__(self, model: CamModel, device: torch.device, precision: str, *, lanes: Lanes | None = None) -> None:
+    def __init__(
+        self, model: CamModel, device: torch.device, precision: str, *, streams: DeviceStreams | None = None
+    ) -> None:
         """Copy the model to the device.
 
         Args:
             model: stays as it is.
             device: as from `pick_device`.
             precision: one of `PRECISIONS`, in which features are computed; heat is always float32.
-            lanes: the device's, where not the usual ones.
+            streams: the device's, where not the usual ones.
         """
         self.device, self.precision = device, precision
         self.device_name = str(device)
@@ -60,7 +62,7 @@ class Runner:
         self.model = copy.deepcopy(model).to(device)
         """The copy, its batch norms folded."""
         self.model.features = self._made_ready(fold_batch_norm(self.model.features))
-        self.lanes = lanes_of(device) if lanes is None else lanes
+        self.streams = make_streams(device) if streams is None else streams
         # A GPU has room for many clips at once; on a CPU a batch only helps where one frame is little work.
         self.max_batch = 64 if device.type == "cuda" else 4 if model.spec.framewise else 1
 

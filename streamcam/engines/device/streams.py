@@ -35,7 +35,7 @@ WARM_UPS = 3
 """How often a function runs before it is captured: libraries choose and prepare their kernels meanwhile."""
 
 
-class Lane(Enum):
+class StreamKind(Enum):
     """A queue of work."""
 
     IN = "copies to the device"
@@ -72,7 +72,7 @@ class Event:
             raise self.error
 
 
-class Lanes(Protocol):
+class DeviceStreams(Protocol):
     """A device, as far as work on it is concerned."""
 
     device: torch.device
@@ -81,7 +81,7 @@ class Lanes(Protocol):
     captures: bool
     """Whether `capture` gains anything."""
 
-    def put(self, lane: Lane, work: Work, *, after: Sequence[Event] = ()) -> Event:
+    def put(self, kind: StreamKind, work: Work, *, after: Sequence[Event] = ()) -> Event:
         """Queue work behind what is in its lane, and behind some events; where one of these has failed, it is skipped.
 
         An error is the event's, and the lane goes on with what comes next.
@@ -135,7 +135,7 @@ def _let_go(error: BaseException | None) -> None:
         _let_go(error.__context__)
 
 
-class NoLanes:
+class CpuStreams:
     """A processor: it does everything at once, where it lies."""
 
     slots, captures = 1, False
@@ -143,7 +143,7 @@ class NoLanes:
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
-    def put(self, _lane: Lane, work: Work, *, after: Sequence[Event] = ()) -> Event:
+    def put(self, _lane: StreamKind, work: Work, *, after: Sequence[Event] = ()) -> Event:
         """Do it."""
         event = Event()
         event.error = attempt(work, after)
@@ -185,7 +185,7 @@ class _CudaEvent(Event):
         super().wait()
 
 
-class CudaLanes:
+class CudaStreams:
     """An NVIDIA GPU: each lane is a stream, each function a graph."""
 
     slots, captures = CUDA_SLOTS, True
@@ -193,15 +193,15 @@ class CudaLanes:
     def __init__(self, device: torch.device) -> None:
         """To be made when weights are on the device, or on their way."""
         self.device = device
-        self._streams = {lane: torch.cuda.Stream(device) for lane in Lane}
+        self._cuda_streams = {kind: torch.cuda.Stream(device) for kind in StreamKind}
         self._beside = torch.cuda.Stream(device)
-        for stream in self._streams.values():
+        for stream in self._cuda_streams.values():
             stream.wait_stream(torch.cuda.current_stream(device))
         self._last: Callable[[], torch.cuda.CUDAGraph | None] = lambda: None
 
-    def put(self, lane: Lane, work: Work, *, after: Sequence[Event] = ()) -> Event:
+    def put(self, kind: StreamKind, work: Work, *, after: Sequence[Event] = ()) -> Event:
         """Launch it; the host does not wait."""
-        event, stream = _CudaEvent(), self._streams[lane]
+        event, stream = _CudaEvent(), self._cuda_streams[kind]
         try:
             with torch.cuda.stream(stream):
                 for before in after:
@@ -274,9 +274,9 @@ def _kernels_chosen_by_time() -> Iterator[None]:
             torch.backends.cudnn.benchmark = before
 
 
-def lanes_of(device: torch.device) -> Lanes:
+def make_streams(device: torch.device) -> DeviceStreams:
     """The lanes of a device."""
-    return CudaLanes(device) if device.type == "cuda" else NoLanes(device)
+    return CudaStreams(device) if device.type == "cuda" else CpuStreams(device)
 
 
 def is_out_of_memory(error: Exception) -> bool:

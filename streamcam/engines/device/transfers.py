@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from streamcam.engines.device.streams import Event, HostMemoryError, Lane, Lanes, Work, is_out_of_memory
+from streamcam.engines.device.streams import DeviceStreams, Event, HostMemoryError, StreamKind, Work, is_out_of_memory
 
 Arrays = list[npt.NDArray[Any]]
 
@@ -25,7 +25,7 @@ Compute = Callable[[Tensor], Sequence[Tensor]]
 """All bytes of a batch, uint8 [n] on the device → results, on the device."""
 
 
-class Trip:
+class Transfer:
     """A batch that was sent."""
 
     def __init__(self, slot: "_Slot", computed: Event, events: Sequence[Event]) -> None:
@@ -40,7 +40,7 @@ class Trip:
         """Whether its results are here."""
         return self._slot is None or all(event.done() for event in self._events)
 
-    def land(self) -> None:
+    def receive(self) -> None:
         """Wait for its results, and take them out of its slot."""
         if self._slot is None:
             return
@@ -59,30 +59,32 @@ class Trip:
             SkippedError: what it was to come after has failed.
             whatever was raised on the way, or by the device.
         """
-        self.land()
+        self.receive()
         if self._error is not None:
             raise self._error
         return self._results
 
 
-class Ferry:
+class TransferRing:
     """Sends batches to a device."""
 
-    def __init__(self, lanes: Lanes) -> None:
-        self._lanes = lanes
-        self._slots = [_Slot(lanes) for _ in range(lanes.slots)]
+    def __init__(self, streams: DeviceStreams) -> None:
+        self._streams = streams
+        self._slots = [_Slot(streams) for _ in range(streams.slots)]
         self._sent = 0
 
-    def send(self, pieces: Sequence[npt.NDArray[np.uint8]], compute: Compute, *, after: Sequence[Event] = ()) -> Trip:
+    def send(
+        self, pieces: Sequence[npt.NDArray[np.uint8]], compute: Compute, *, after: Sequence[Event] = ()
+    ) -> Transfer:
         """Copy arrays to the device, compute something of them there, after some events, and copy it back."""
         slot = self._slots[self._sent % len(self._slots)]
         self._sent += 1
-        slot.vacate()
-        copied = self._lanes.put(Lane.IN, slot.stage(pieces))
-        computed = self._lanes.put(Lane.COMPUTE, lambda: slot.compute(compute), after=[copied, *after])
-        arrived = self._lanes.put(Lane.OUT, slot.copy_out, after=[computed])
-        slot.trip = Trip(slot, computed, [copied, computed, arrived])
-        return slot.trip
+        slot.wait_until_free()
+        copied = self._streams.put(StreamKind.IN, slot.stage(pieces))
+        computed = self._streams.put(StreamKind.COMPUTE, lambda: slot.compute(compute), after=[copied, *after])
+        arrived = self._streams.put(StreamKind.OUT, slot.copy_out, after=[computed])
+        slot.transfer = Transfer(slot, computed, [copied, computed, arrived])
+        return slot.transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +102,17 @@ class _Part:
 class _Slot:
     """Memory for one batch on its way, at both ends. Only its trip's work touches what is on the device."""
 
-    def __init__(self, lanes: Lanes) -> None:
-        self.trip: Trip | None = None
-        self._lanes = lanes
-        self._staging = self._landing = lanes.host(0)
+    def __init__(self, streams: DeviceStreams) -> None:
+        self.transfer: Transfer | None = None
+        self._streams = streams
+        self._input_buffer = self._output_buffer = streams.host(0)
         self._frames = self._packed = torch.empty(0)
         self._parts: list[_Part] = []
 
-    def vacate(self) -> None:
+    def wait_until_free(self) -> None:
         """Wait until nobody needs what is in it."""
-        if self.trip is not None:
-            self.trip.land()
+        if self.transfer is not None:
+            self.transfer.receive()
 
     def stage(self, pieces: Sequence[npt.NDArray[np.uint8]]) -> Work:
         """Put arrays behind each other, in memory that the device copies from → the work of copying them.
@@ -119,10 +121,10 @@ class _Slot:
         """
         size = sum(piece.size for piece in pieces)
         try:
-            self._staging = self._at_least(size, self._staging)
+            self._input_buffer = self._at_least(size, self._input_buffer)
         except HostMemoryError as e:
             return partial(_fail, e)
-        staged = self._staging[:size]
+        staged = self._input_buffer[:size]
         if pieces:
             torch.cat([torch.from_numpy(piece).reshape(-1) for piece in pieces], out=staged)
         return partial(self._copy_in, staged)
@@ -130,14 +132,14 @@ class _Slot:
     def _at_least(self, size: int, memory: Tensor) -> Tensor:
         """Memory of the host that is so large: this, or more."""
         try:
-            return memory if len(memory) >= size else self._lanes.host(size)
+            return memory if len(memory) >= size else self._streams.host(size)
         except RuntimeError as e:
             if is_out_of_memory(e):
                 raise HostMemoryError from e
             raise
 
     def _copy_in(self, staged: Tensor) -> None:
-        self._frames = self._lanes.upload(staged)
+        self._frames = self._streams.upload(staged)
 
     def compute(self, compute: Compute) -> None:
         """All results behind each other, so that they cross the bus as one, and in memory that is this slot's own."""
@@ -148,14 +150,14 @@ class _Slot:
         self._packed = torch.cat(parts) if parts else self._frames[:0]
 
     def copy_out(self) -> None:
-        self._landing = self._at_least(len(self._packed), self._landing)
-        self._landing[: len(self._packed)].copy_(self._packed, non_blocking=True)
+        self._output_buffer = self._at_least(len(self._packed), self._output_buffer)
+        self._output_buffer[: len(self._packed)].copy_(self._packed, non_blocking=True)
 
     def unpack(self) -> Arrays:
         """Copies of what has come back."""
         arrays, at = [], 0
         for part in self._parts:
-            came = self._landing[at : at + part.size].numpy().copy()
+            came = self._output_buffer[at : at + part.size].numpy().copy()
             arrays.append(came.view(part.dtype).reshape(tuple(part.shape)))
             at += part.size
         return arrays

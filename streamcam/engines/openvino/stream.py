@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from streamcam.engines.device.runner import Runner
 from streamcam.engines.openvino.runner import NAME, compiled, converting, import_openvino, read, using_int8
 from streamcam.engines.streaming.converted import StreamNetwork
-from streamcam.engines.streaming.state_pool import Stream
+from streamcam.engines.streaming.state_pool import StreamState
 from streamcam.engines.streaming.temporal_ops import Slot
 from streamcam.models.base import CamModel, ModelSpec, Stored
 
@@ -58,13 +58,13 @@ class OpenVinoStream:
             with converting(spec):
                 steps = stateful(stepwise(network, spec), network, spec)
         self._compiled = compiled(steps, precision=precision)
-        self._settled: dict[Stream, _Settled] = {}
+        self._warm: dict[StreamState, _WarmStream] = {}
 
-    def start(self) -> Stream:
+    def start(self) -> StreamState:
         """The beginning of a video, which is kept in mind until `flush` or `forget`."""
         return self._network.start()
 
-    def push(self, streams: Sequence[Stream], frames: Tensor) -> Tensor | None:
+    def push(self, streams: Sequence[StreamState], frames: Tensor) -> Tensor | None:
         """The next frames of streams of one phase, float32 [N,3,t,H,W] → the slices [N,K,t',h,w] that they complete.
 
         Streams go one after the other: on a processor, a batch of them gains little.
@@ -73,52 +73,54 @@ class OpenVinoStream:
         there = [part for part in slices if part is not None]
         return torch.cat(there) if there else None
 
-    def flush(self, stream: Stream) -> Tensor | None:
+    def flush(self, stream: StreamState) -> Tensor | None:
         """The end of a video, which is forgotten: the slices that were waiting for what will not come any more."""
-        self._hand_back(stream, self._settled.pop(stream, None))
+        self._return_to_pytorch(stream, self._warm.pop(stream, None))
         return self._network.flush(stream)
 
-    def fork(self, stream: Stream) -> Stream:
+    def fork(self, stream: StreamState) -> StreamState:
         """A video that has been the same as another one so far; it is PyTorch's."""
         new = self._network.fork(stream)
-        self._hand_back(new, self._settled.get(stream))
+        self._return_to_pytorch(new, self._warm.get(stream))
         return new
 
-    def _hand_back(self, stream: Stream, settled: "_Settled | None") -> None:
+    def _return_to_pytorch(self, stream: StreamState, warmup_frames: "_WarmStream | None") -> None:
         """Let PyTorch go on with what OpenVINO keeps, if it keeps any."""
-        if settled is None:
+        if warmup_frames is None:
             return
-        stream.phase, rows = self._network.settled, self._network.bank.rows_of([stream])
-        for i, kept in settled.kept():
+        stream.phase, rows = self._network.warmup_frames, self._network.state_pool.rows_of([stream])
+        for i, kept in warmup_frames.kept():
             rows.write(self._slots[i], kept)
-        if settled.waiting.shape[2]:
-            self._network.push([stream], settled.waiting)
+        if warmup_frames.waiting.shape[2]:
+            self._network.push([stream], warmup_frames.waiting)
 
-    def forget(self, stream: Stream) -> None:
+    def forget(self, stream: StreamState) -> None:
         """A video of which no more will be asked."""
-        self._settled.pop(stream, None)
+        self._warm.pop(stream, None)
         self._network.forget(stream)
 
-    def _push(self, stream: Stream, frames: Tensor) -> Tensor | None:
+    def _push(self, stream: StreamState, frames: Tensor) -> Tensor | None:
         first = None
-        if stream not in self._settled:
-            missing = self._network.settled - stream.phase
+        if stream not in self._warm:
+            missing = self._network.warmup_frames - stream.phase
             first = self._network.push([stream], frames[:, :, :missing])
-            if stream.phase < self._network.settled:
+            if stream.phase < self._network.warmup_frames:
                 return first
-            self._settled[stream] = self._taken_over(stream)
+            self._warm[stream] = self._taken_over(stream)
             frames = frames[:, :, missing:]
-        rest = self._settled[stream].push(frames, self._network.period)
+        rest = self._warm[stream].push(frames, self._network.period)
         stream.phase = self._network.after(stream.phase, frames.shape[2])
         there = [part for part in (first, rest) if part is not None]
         return torch.cat(there, dim=2) if there else None
 
-    def _taken_over(self, stream: Stream) -> "_Settled":
-        rows, lengths = self._network.bank.rows_of([stream]), self._network.kept(self._network.settled)
-        return _Settled(self._compiled.create_infer_request(), [rows.read(slot, lengths[slot]) for slot in self._slots])
+    def _taken_over(self, stream: StreamState) -> "_WarmStream":
+        rows, lengths = self._network.state_pool.rows_of([stream]), self._network.kept(self._network.warmup_frames)
+        return _WarmStream(
+            self._compiled.create_infer_request(), [rows.read(slot, lengths[slot]) for slot in self._slots]
+        )
 
 
-class _Settled:
+class _WarmStream:
     """One stream's memory, and its frames that do not make up a whole period yet: no slice would come of them."""
 
     def __init__(self, request: Any, kept: Sequence[Tensor]) -> None:
@@ -165,26 +167,26 @@ class _Period(nn.Module):
 
     def forward(self, frames: Tensor, *kept: Tensor) -> tuple[Tensor | None, ...]:
         memory = _Passed(dict(zip(self._slots, kept, strict=True)))
-        slices = self._network.run(self._network.settled, frames, memory)
+        slices = self._network.run(self._network.warmup_frames, frames, memory)
         return (slices, *(memory.kept[slot] for slot in self._slots))
 
 
 def slots_of(network: StreamNetwork) -> list[Slot]:
     """Where a settled network keeps something, in the order in which it is passed."""
-    return list(network.kept(network.settled))
+    return list(network.kept(network.warmup_frames))
 
 
-def settled_inputs(network: StreamNetwork, frames: Tensor) -> list[Tensor]:
-    """A video, float32 [1,3,t,H,W], t beyond `settled` → what the network is given when it has settled.
+def warm_inputs(network: StreamNetwork, frames: Tensor) -> list[Tensor]:
+    """A video, float32 [1,3,t,H,W], t beyond `warmup_frames` → what the network is given when it has settled.
 
     That is the frames that follow, and what is kept in each slot by then.
     """
-    stream, lengths = network.start(), network.kept(network.settled)
-    network.push([stream], frames[:, :, : network.settled])
-    rows = network.bank.rows_of([stream])
+    stream, lengths = network.start(), network.kept(network.warmup_frames)
+    network.push([stream], frames[:, :, : network.warmup_frames])
+    rows = network.state_pool.rows_of([stream])
     kept = [rows.read(slot, lengths[slot]).contiguous().clone() for slot in slots_of(network)]
     network.forget(stream)
-    return [frames[:, :, network.settled :].contiguous(), *kept]
+    return [frames[:, :, network.warmup_frames :].contiguous(), *kept]
 
 
 def stepwise(network: StreamNetwork, spec: ModelSpec) -> Any:
@@ -221,7 +223,7 @@ def stateful(model: Any, network: StreamNetwork, spec: ModelSpec) -> Any:
 
 
 def _blank(network: StreamNetwork, spec: ModelSpec) -> list[Tensor]:
-    return settled_inputs(network, torch.zeros(1, 3, network.settled + network.period, *spec.clip_format.crop))
+    return warm_inputs(network, torch.zeros(1, 3, network.warmup_frames + network.period, *spec.clip_format.crop))
 
 
 def _of_any_periods(model: Any, given: Sequence[Tensor]) -> Any:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from streamcam.engines.streaming.converter import Builder
-from streamcam.engines.streaming.state_pool import Bank, Stream
+from streamcam.engines.streaming.state_pool import StatePool, StreamState
 from streamcam.engines.streaming.temporal_ops import Memory, Slot
 from streamcam.errors import StreamcamError
 from streamcam.models.split import Tracer
@@ -52,48 +52,48 @@ class StreamNetwork:
         """What a slice that comes out of each layer sees, by the layer's name; of those that look at several slices."""
         self.pads_time = builder.pads_time
         """Whether slices at the ends of a video see padding."""
-        self.settled = next(n for n in itertools.count(1) if self._counts(n)[self._output])
+        self.warmup_frames = next(n for n in itertools.count(1) if self._counts(n)[self._output])
         """After so many frames, the first slice is complete, and all that comes before it has given something."""
         self.period = self.span.stride
         """So many frames later, a settled network keeps as much as before."""
-        self.bank = Bank(self._longest())
+        self.state_pool = StatePool(self._longest())
         """What is kept of all streams; their pictures are of one size."""
 
-    def start(self) -> Stream:
+    def start(self) -> StreamState:
         """The beginning of a video, which is kept in mind until `flush` or `forget`."""
-        return self.bank.join()
+        return self.state_pool.allocate()
 
-    def fork(self, stream: Stream) -> Stream:
+    def fork(self, stream: StreamState) -> StreamState:
         """A video that has been the same as another one so far."""
-        return self.bank.fork(stream)
+        return self.state_pool.fork(stream)
 
-    def forget(self, stream: Stream) -> None:
+    def forget(self, stream: StreamState) -> None:
         """A video of which no more will be asked."""
-        self.bank.leave(stream)
+        self.state_pool.release(stream)
 
     @torch.inference_mode()
-    def push(self, streams: Sequence[Stream], frames: Tensor) -> Tensor | None:
+    def push(self, streams: Sequence[StreamState], frames: Tensor) -> Tensor | None:
         """The next frames of streams of one phase, float [N,3,t,H,W] → the slices [N,K,t',h,w] that they complete.
 
         None for none.
         """
         (phase,) = {stream.phase for stream in streams}
-        slices = self.run(phase, frames, self.bank.rows_of(streams))
+        slices = self.run(phase, frames, self.state_pool.rows_of(streams))
         for stream in streams:
             stream.phase = self.after(phase, frames.shape[2])
         return slices
 
     @torch.inference_mode()
-    def flush(self, stream: Stream) -> Tensor | None:
+    def flush(self, stream: StreamState) -> Tensor | None:
         """The end of a video, which is forgotten: the slices that were waiting for what will not come any more."""
-        slices = self.run(stream.phase, None, self.bank.rows_of([stream]))
+        slices = self.run(stream.phase, None, self.state_pool.rows_of([stream]))
         self.forget(stream)
         return slices
 
     def after(self, phase: int, frames: int) -> int:
         """The phase of a stream that so many frames are added to."""
         count = phase + frames
-        return count if count < self.settled else self.settled + (count - self.settled) % self.period
+        return count if count < self.warmup_frames else self.warmup_frames + (count - self.warmup_frames) % self.period
 
     def run(self, phase: int, frames: Tensor | None, memory: Memory) -> Tensor | None:
         """The next frames, or for None the end of the video → slices, None for none.
@@ -122,6 +122,6 @@ class StreamNetwork:
 
     def _longest(self) -> dict[Slot, int]:
         longest: Counter[Slot] = Counter()
-        for phase in range(self.settled + self.period):
+        for phase in range(self.warmup_frames + self.period):
             longest |= self.kept(phase)
         return longest

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from streamcam.engines.streaming.temporal_ops import Layer, Span, Step, Value, Window, crop
+from streamcam.engines.streaming.temporal_ops import Layer, Span, TemporalKernel, TemporalOp, Value, crop
 from streamcam.errors import StreamcamError
 
 POINTWISE = (
@@ -32,7 +32,7 @@ class Builder:
 
     def __init__(self, traced: fx.GraphModule, *, dense: bool) -> None:
         """Arguments and errors are those of `StreamNetwork`."""
-        self.steps: list[Step] = []
+        self.steps: list[TemporalOp] = []
         self.values = [Value(Span())]
         self.outputs: tuple[int, ...] = ()
         self.pads_time = False
@@ -51,7 +51,7 @@ class Builder:
     def _add(self, node: fx.Node, inputs: tuple[int, ...]) -> None:
         module = self._modules.get(str(node.target)) if node.op == "call_module" else None
         before = [self.values[i] for i in inputs]
-        window, fill = Window(), 0.0
+        window, fill = TemporalKernel(), 0.0
         if isinstance(module, nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d):
             layer, window, value = self._window(module, str(node.target), before[0])
             fill = -torch.inf if isinstance(module, nn.MaxPool3d) else 0.0
@@ -65,7 +65,7 @@ class Builder:
             layer, window, value = crop(*cropped, before[0])
         else:
             raise StreamcamError(f"cannot be streamed: {self._culprit(node)} may mix all of time (use --engine window)")
-        self.steps.append(Step(len(self.values), inputs, layer, window, fill))
+        self.steps.append(TemporalOp(len(self.values), inputs, layer, window, fill))
         self.values.append(value)
 
     def _culprit(self, node: fx.Node) -> str:
@@ -81,7 +81,7 @@ class Builder:
 
     def _window(
         self, module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str, before: Value
-    ) -> tuple[Layer, Window, Value]:
+    ) -> tuple[Layer, TemporalKernel, Value]:
         """A layer that looks at several slices, its padding in time left to us."""
         window, spread = _window_of(module, name), before.spread
         self.pads_time |= window.padding > 0
@@ -95,7 +95,7 @@ class Builder:
         return layer, window, value
 
 
-def _window_of(module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str) -> Window:
+def _window_of(module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str) -> TemporalKernel:
     """How a layer looks at time.
 
     Raises:
@@ -109,10 +109,10 @@ def _window_of(module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, name: str) -> Wi
     if padding is None or not ok:
         raise StreamcamError(f"cannot be streamed: {name} pads or steps in a way of its own (use --engine window)")
     dilation = 1 if isinstance(module, nn.AvgPool3d) else _first(module.dilation)
-    return Window(_first(module.kernel_size), _first(module.stride), padding, dilation)
+    return TemporalKernel(_first(module.kernel_size), _first(module.stride), padding, dilation)
 
 
-def _without_padding_in_time(module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, window: Window) -> Layer:
+def _without_padding_in_time(module: nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d, window: TemporalKernel) -> Layer:
     """A copy of a layer that takes its padding, stride and dilation in time from `window`, and its padding from us."""
     layer: Any = copy.copy(module)
     layer.stride = (window.stride, *_triple(layer.stride)[1:])

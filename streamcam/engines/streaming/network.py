@@ -6,7 +6,7 @@ from typing import Protocol
 from torch import Tensor
 
 from streamcam.engines.streaming.converted import StreamNetwork
-from streamcam.engines.streaming.state_pool import Bank, Stream
+from streamcam.engines.streaming.state_pool import StatePool, StreamState
 from streamcam.engines.streaming.temporal_ops import Memory, Span
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
@@ -20,32 +20,32 @@ class Network(Protocol):
     pads_time: bool
     """Whether slices at the ends of a video see padding."""
 
-    def start(self) -> Stream:
+    def start(self) -> StreamState:
         """The beginning of a video, which is kept in mind until `flush` or `forget`."""
         ...
 
-    def push(self, streams: Sequence[Stream], frames: Tensor) -> Tensor | None:
+    def push(self, streams: Sequence[StreamState], frames: Tensor) -> Tensor | None:
         """The next frames of streams of one phase, float [N,3,t,H,W] → the slices [N,K,t',h,w] that they complete."""
         ...
 
-    def fork(self, stream: Stream) -> Stream:
+    def fork(self, stream: StreamState) -> StreamState:
         """A video that has been the same as another one so far."""
         ...
 
-    def flush(self, stream: Stream) -> Tensor | None:
+    def flush(self, stream: StreamState) -> Tensor | None:
         """The end of a video, which is forgotten: the slices that were waiting for what will not come any more."""
         ...
 
-    def forget(self, stream: Stream) -> None:
+    def forget(self, stream: StreamState) -> None:
         """A video of which no more will be asked."""
         ...
 
 
-class InPlace(Network, Protocol):
+class PooledNetwork(Network, Protocol):
     """A network whose work on the rows of a bank depends on nothing but the phase and the frames' shape."""
 
-    bank: Bank
-    settled: int
+    state_pool: StatePool
+    warmup_frames: int
     """From this phase on, phases come again."""
 
     def after(self, phase: int, frames: int) -> int:
@@ -57,35 +57,35 @@ class InPlace(Network, Protocol):
         ...
 
 
-class EachFrame:
+class FramewiseNetwork:
     """A network that looks at each frame alone."""
 
     span = Span()
     pads_time = False
-    settled = 0
+    warmup_frames = 0
 
     def __init__(self, model: CamModel) -> None:
-        self._model, self.bank = model, Bank({})
+        self._model, self.state_pool = model, StatePool({})
 
-    def start(self) -> Stream:
+    def start(self) -> StreamState:
         """There is nothing to remember."""
-        return self.bank.join()
+        return self.state_pool.allocate()
 
-    def push(self, _streams: Sequence[Stream], frames: Tensor) -> Tensor:
+    def push(self, _streams: Sequence[StreamState], frames: Tensor) -> Tensor:
         """Float [N,3,t,H,W] → [N,K,t,h,w]."""
         return self._model.feature_maps(frames)[0]
 
-    def fork(self, stream: Stream) -> Stream:
+    def fork(self, stream: StreamState) -> StreamState:
         """Nothing is different."""
-        return self.bank.fork(stream)
+        return self.state_pool.fork(stream)
 
-    def flush(self, stream: Stream) -> None:
+    def flush(self, stream: StreamState) -> None:
         """Nothing waits."""
         self.forget(stream)
 
-    def forget(self, stream: Stream) -> None:
+    def forget(self, stream: StreamState) -> None:
         """Nothing was kept."""
-        self.bank.leave(stream)
+        self.state_pool.release(stream)
 
     def after(self, _phase: int, _frames: int) -> int:
         """All frames are alike."""
@@ -96,7 +96,7 @@ class EachFrame:
         return None if frames is None else self._model.feature_maps(frames)[0]
 
 
-def streaming(model: CamModel, *, dense: bool = False) -> InPlace:
+def streaming(model: CamModel, *, dense: bool = False) -> PooledNetwork:
     """The features of a model, to be computed slice by slice.
 
     Raises:
@@ -105,14 +105,14 @@ def streaming(model: CamModel, *, dense: bool = False) -> InPlace:
     if not model.head.is_linear:
         raise StreamcamError(f"{model.spec.name} cannot be streamed: its head is not linear (use --engine window)")
     if model.spec.framewise:
-        return EachFrame(model)
+        return FramewiseNetwork(model)
     try:
         return StreamNetwork(model.features, dense=dense)
     except StreamcamError as e:
         raise StreamcamError(f"{model.spec.name} {e}") from e
 
 
-def answers_as_window(model: CamModel) -> bool:
+def matches_window_engine(model: CamModel) -> bool:
     """Whether `StreamEngine` gives what `WindowEngine` does: for a network that does not pad in time."""
     try:
         return not streaming(model).pads_time

@@ -15,12 +15,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from streamcam.engines.device.cuda_graphs import Graphs
+from streamcam.engines.device.cuda_graphs import GraphCache
 from streamcam.engines.device.runner import Runner
 from streamcam.engines.streaming.converted import StreamNetwork
-from streamcam.engines.streaming.heat_ring import Calendar, Rings
-from streamcam.engines.streaming.network import EachFrame, InPlace, Network
-from streamcam.engines.streaming.state_pool import Rows, Stream
+from streamcam.engines.streaming.heat_ring import HeatRings, SliceTimes
+from streamcam.engines.streaming.network import FramewiseNetwork, Network, PooledNetwork
+from streamcam.engines.streaming.state_pool import PoolRows, StreamState
 from streamcam.heat.cam import choose, heat_cube
 from streamcam.models.split import position_weights
 
@@ -29,23 +29,23 @@ Times = npt.NDArray[np.float64]
 
 
 RESULTS = 4
-"""Tensors of each group in `Seen`."""
+"""Tensors of each group in `ReadyWindows`."""
 
 
 @dataclass(eq=False, slots=True)
-class Track:
+class SourceState:
     """One source, from its first frame on."""
 
-    calendar: Calendar
+    slice_times: SliceTimes
     slices: int
     """How many its ring has room for."""
     times_s: Times = field(default_factory=lambda: np.empty((0, 3)))
     """Of those in it."""
     added: int = 0
     """Slices that have come to its ring."""
-    stream: Stream | None = None
+    stream: StreamState | None = None
     """What the network keeps of it, once it has begun."""
-    place: Stream | None = None
+    place: StreamState | None = None
     """Its ring."""
     cut: bool = False
     """Whether it began with a clip before which frames are missing, and has not seen enough since."""
@@ -61,7 +61,7 @@ class Track:
         self.added += len(times_s)
 
 
-class Window(NamedTuple):
+class ReadyWindow(NamedTuple):
     """Of a source that has seen enough."""
 
     number: int
@@ -73,29 +73,29 @@ class Window(NamedTuple):
 
 
 @dataclass
-class Seen:
+class ReadyWindows:
     """The windows of some sources as they are now."""
 
     results: list[Tensor] = field(default_factory=list)
     """Of each group of sources, logits [n,C], chosen classes [n,K], their heat [n,K,L',h,w], the mean [n,L',h,w]."""
-    windows: list[list[Window]] = field(default_factory=list)
+    windows: list[list[ReadyWindow]] = field(default_factory=list)
     """Of each group; none of a source that has not seen enough."""
 
-    def add(self, group: Sequence[int], tracks: "Sequence[Track]", results: Sequence[Tensor]) -> None:
+    def add(self, group: Sequence[int], states: "Sequence[SourceState]", results: Sequence[Tensor]) -> None:
         """Results of a group of sources, which these tracks are."""
         self.results += results
-        each = enumerate(zip(group, tracks, strict=True))
-        self.windows.append([Window(i, place, track.times_s) for place, (i, track) in each if track.is_full])
+        each = enumerate(zip(group, states, strict=True))
+        self.windows.append([ReadyWindow(i, place, state.times_s) for place, (i, state) in each if state.is_full])
 
 
-class Tracks:
+class SourceStates:
     """All sources of a device."""
 
     def __init__(
         self,
         runner: Runner,
         network: Network,
-        graphs: Graphs,
+        graphs: GraphCache,
         *,
         slices: int,
         top_k: int,
@@ -106,95 +106,95 @@ class Tracks:
         self._runner, self._network, self._graphs, self._chunk = runner, network, graphs, chunk
         self._usual = {network.span.stride, chunk, hop}
         self._top_k, self._classes = top_k, runner.class_numbers(classes)
-        self._rings = Rings(slices)
-        self._in_place: InPlace | None = None
-        if runner.lanes.captures:
-            assert isinstance(network, StreamNetwork | EachFrame)
+        self._rings = HeatRings(slices)
+        self._in_place: PooledNetwork | None = None
+        if runner.streams.captures:
+            assert isinstance(network, StreamNetwork | FramewiseNetwork)
             self._in_place = network
             self._begin(self.new())  # row 0 is nobody's: there, graphs may compute what is behind a batch
 
-    def new(self, *, cut: bool = False) -> Track:
+    def new(self, *, cut: bool = False) -> SourceState:
         """A source of which nothing has come; `cut`: frames are missing before those that will."""
-        return Track(Calendar(self._network.span), self._rings.length, cut=cut)
+        return SourceState(SliceTimes(self._network.span), self._rings.length, cut=cut)
 
-    def end(self, track: Track) -> None:
+    def end(self, state: SourceState) -> None:
         """Nothing more is coming; a source that never began does not mind."""
-        if track.stream is not None:
-            self._network.forget(track.stream)
-        if track.place is not None:
-            self._rings.bank.leave(track.place)
-        track.stream = track.place = None
+        if state.stream is not None:
+            self._network.forget(state.stream)
+        if state.place is not None:
+            self._rings.state_pool.release(state.place)
+        state.stream = state.place = None
 
     def advance(
-        self, tracks: Sequence[Track], pieces: Sequence[Tensor], pts_s: Sequence[Times], *, whole: Sequence[bool]
-    ) -> Seen:
+        self, states: Sequence[SourceState], pieces: Sequence[Tensor], pts_s: Sequence[Times], *, whole: Sequence[bool]
+    ) -> ReadyWindows:
         """New frames of sources, uint8 [t,3,h,w] each, with their times → their windows.
 
         `whole`: whose frames so far make up a clip. A source that was cut is then seen as if its video ended here.
         """
-        self._begin(*tracks)
-        seen = Seen()
-        for group, part, more in self._rounds(tracks, pieces):
-            own = [tracks[i] for i in group]
-            times_s = [tracks[i].calendar.take(pts_s[i][part]) for i in group]
+        self._begin(*states)
+        ready = ReadyWindows()
+        for group, part, more in self._rounds(states, pieces):
+            own = [states[i] for i in group]
+            times_s = [states[i].slice_times.take(pts_s[i][part]) for i in group]
             results = self._windows(own, torch.stack([pieces[i][part] for i in group]), times_s)
             if results and not more:
-                seen.add(group, own, results)
-        for i, track in enumerate(tracks):
-            track.cut &= not track.is_full
-            if track.cut and whole[i]:
-                self._see_ended(i, track, seen)
-        return seen
+                ready.add(group, own, results)
+        for i, state in enumerate(states):
+            state.cut &= not state.is_full
+            if state.cut and whole[i]:
+                self._see_ended(i, state, ready)
+        return ready
 
-    def _see_ended(self, i: int, track: Track, seen: Seen) -> None:
+    def _see_ended(self, i: int, state: SourceState, ready: ReadyWindows) -> None:
         """What would be seen of a source if its video ended here; the source itself goes on."""
-        assert track.stream is not None
-        assert track.place is not None
-        ended = replace(track, calendar=copy.deepcopy(track.calendar), stream=None, place=None)
+        assert state.stream is not None
+        assert state.place is not None
+        ended = replace(state, slice_times=copy.deepcopy(state.slice_times), stream=None, place=None)
         try:
             with self._growing():
-                ended.place = self._rings.bank.fork(track.place)
-                ended.stream = self._network.fork(track.stream)
+                ended.place = self._rings.state_pool.fork(state.place)
+                ended.stream = self._network.fork(state.stream)
             place, features = ended.place, self._network.flush(ended.stream)
             ended.stream = None
             if features is not None:
-                numbers = self._runner.lanes.numbers([[0, place.row, ended.added]])
-                ended.take(ended.calendar.date(features.shape[2]))
+                numbers = self._runner.streams.numbers([[0, place.row, ended.added]])
+                ended.take(ended.slice_times.next_times(features.shape[2]))
                 if ended.is_full:
-                    seen.add([i], [ended], self._look(features, numbers))
+                    ready.add([i], [ended], self._look(features, numbers))
         finally:
             self.end(ended)
 
     def slices(
-        self, tracks: Sequence[Track], pieces: Sequence[Tensor], pts_s: Sequence[Times]
+        self, states: Sequence[SourceState], pieces: Sequence[Tensor], pts_s: Sequence[Times]
     ) -> list[tuple[int, Tensor, Times]]:
         """New frames of sources → new slices: whose, float32 [t',C,h,w], and when they are; rings are left alone."""
-        self._begin(*tracks)
+        self._begin(*states)
         new = []
-        for group, part, _ in self._rounds(tracks, pieces):
+        for group, part, _ in self._rounds(states, pieces):
             frames = torch.stack([pieces[i][part] for i in group])
-            features = self._network.push(_streams(tracks[i] for i in group), self._runner.normalise(frames))
-            times_s = [tracks[i].calendar.take(pts_s[i][part]) for i in group]
+            features = self._network.push(_streams(states[i] for i in group), self._runner.normalise(frames))
+            times_s = [states[i].slice_times.take(pts_s[i][part]) for i in group]
             if features is not None:
                 new += list(zip(group, self._cubes(features), times_s, strict=True))
         return new
 
-    def flush(self, track: Track) -> list[tuple[int, Tensor, Times]]:
+    def flush(self, state: SourceState) -> list[tuple[int, Tensor, Times]]:
         """The end of a source: its last slices."""
-        if track.stream is None:
+        if state.stream is None:
             return []
-        features, track.stream = self._network.flush(track.stream), None
-        self.end(track)
+        features, state.stream = self._network.flush(state.stream), None
+        self.end(state)
         if features is None:
             return []
         (cube,) = self._cubes(features)
-        return [(0, cube, track.calendar.date(len(cube)))]
+        return [(0, cube, state.slice_times.next_times(len(cube)))]
 
-    def _begin(self, *tracks: Track) -> None:
+    def _begin(self, *states: SourceState) -> None:
         with self._growing():
-            for track in tracks:
-                track.stream = track.stream or self._network.start()
-                track.place = track.place or self._rings.bank.join()
+            for state in states:
+                state.stream = state.stream or self._network.start()
+                state.place = state.place or self._rings.state_pool.allocate()
 
     @contextmanager
     def _growing(self) -> Iterator[None]:
@@ -207,9 +207,11 @@ class Tracks:
                 self._graphs.clear()
 
     def _capacity(self) -> tuple[int, int]:
-        return self._rings.bank.capacity, self._in_place.bank.capacity if self._in_place else 0
+        return self._rings.state_pool.capacity, self._in_place.state_pool.capacity if self._in_place else 0
 
-    def _rounds(self, tracks: Sequence[Track], pieces: Sequence[Tensor]) -> Iterator[tuple[list[int], slice, bool]]:
+    def _rounds(
+        self, states: Sequence[SourceState], pieces: Sequence[Tensor]
+    ) -> Iterator[tuple[list[int], slice, bool]]:
         """Sources that can be one batch, which of their frames, and whether more of these follow.
 
         Those that have as many frames and are all as far, by their rows, so that what lies together stays together.
@@ -218,44 +220,46 @@ class Tracks:
         step = self._chunk or max(1, longest)
         for at in range(0, max(1, longest), step):
             groups = defaultdict(list)
-            for i, (stream, piece) in enumerate(zip(_streams(tracks), pieces, strict=True)):
+            for i, (stream, piece) in enumerate(zip(_streams(states), pieces, strict=True)):
                 count = len(piece[at : at + step])
                 if count or at == 0:
                     groups[count, stream.phase, len(piece) > at + step].append((stream.row, i))
             for (_, _, more), group in groups.items():
                 yield [i for _, i in sorted(group)], slice(at, at + step), more
 
-    def _windows(self, tracks: Sequence[Track], frames: Tensor, times_s: Sequence[Times]) -> list[Tensor]:
-        """New frames, uint8 [N,t,3,h,w], of sources of one phase → results as in `Seen`; none while no source is full.
+    def _windows(self, states: Sequence[SourceState], frames: Tensor, times_s: Sequence[Times]) -> list[Tensor]:
+        """Push new frames, uint8 [N,t,3,h,w], of sources of one phase → results as in `ReadyWindows`.
+
+        None while no source is full.
 
         `times_s`: those of the slices that they complete.
         """
-        streams, places = _streams(tracks), [track.place.row for track in tracks if track.place]
+        streams, places = _streams(states), [state.place.row for state in states if state.place]
         phase = streams[0].phase
-        numbers = self._runner.lanes.numbers(
-            [[stream.row, place, track.added] for stream, place, track in zip(streams, places, tracks, strict=True)]
+        numbers = self._runner.streams.numbers(
+            [[stream.row, place, state.added] for stream, place, state in zip(streams, places, states, strict=True)]
         )
-        for track, new in zip(tracks, times_s, strict=True):
-            track.take(new)
+        for state, new in zip(states, times_s, strict=True):
+            state.take(new)
         network = self._in_place
         if network is None:
             features = self._network.push(streams, self._runner.normalise(frames)) if frames.shape[1] else None
-            return self._look(features, numbers, wanted=any(track.is_full for track in tracks))
+            return self._look(features, numbers, wanted=any(state.is_full for state in states))
         for stream in streams:
             stream.phase = network.after(phase, frames.shape[1])
 
         def see(frames: Tensor, numbers: Tensor) -> list[Tensor]:
-            rows = Rows(network.bank, numbers[:, 0])
+            rows = PoolRows(network.state_pool, numbers[:, 0])
             features = network.run(phase, self._runner.normalise(frames), rows) if frames.shape[1] else None
             return self._look(features, numbers)
 
         is_usual = frames.shape[1] in self._usual  # others are too many to capture them all
-        if not is_usual or phase < network.settled or self._rings.is_empty:
+        if not is_usual or phase < network.warmup_frames or self._rings.is_empty:
             return see(frames, numbers)
         return [result.clone() for result in self._graphs.run(phase, see, frames, numbers)]
 
     def _look(self, features: Tensor | None, numbers: Tensor, *, wanted: bool = True) -> list[Tensor]:
-        """New slices of the feature map [N,K,t',h,w], which go into the rings → results as in `Seen`."""
+        """New slices of the feature map [N,K,t',h,w], which go into the rings → results as in `ReadyWindows`."""
         places, added = numbers[:, 1], numbers[:, 2]
         if features is not None:
             cube = self._cubes(features)
@@ -279,5 +283,5 @@ class Tracks:
         return heat_cube(features, model.head.classifier.weight).transpose(1, 2)
 
 
-def _streams(tracks: Iterable[Track]) -> list[Stream]:
-    return [track.stream for track in tracks if track.stream is not None]
+def _streams(states: Iterable[SourceState]) -> list[StreamState]:
+    return [state.stream for state in states if state.stream is not None]

@@ -15,7 +15,7 @@ from torch import Tensor
 from streamcam.engines.streaming.temporal_ops import Slot
 
 
-class Stream:
+class StreamState:
     """A video that is watched."""
 
     def __init__(self, row: int) -> None:
@@ -25,38 +25,38 @@ class Stream:
         """How many frames have come, as far as that makes a difference: streams of one phase can be one batch."""
 
 
-class Bank:
+class StatePool:
     """The rows of all streams of one network, whose pictures are of one size."""
 
     def __init__(self, lengths: Mapping[Slot, int]) -> None:
         """`lengths`: how many slices each slot has room for."""
         self._lengths = lengths
-        self._streams: list[Stream] = []
+        self._streams: list[StreamState] = []
         self.capacity = 1
         self.tensors: dict[Slot, Tensor] = {}
         """A slot's is made when the first of its slices comes."""
 
     @torch.inference_mode()
-    def join(self) -> Stream:
+    def allocate(self) -> StreamState:
         """A new stream. What its row held before is not looked at: at phase 0, nothing is kept."""
         if len(self._streams) == self.capacity:
             self.tensors = {slot: self._grown(old) for slot, old in self.tensors.items()}
             self.capacity *= 2  # only now: there may have been no memory
-        stream = Stream(len(self._streams))
+        stream = StreamState(len(self._streams))
         self._streams.append(stream)
         return stream
 
     @torch.inference_mode()
-    def fork(self, stream: Stream) -> Stream:
+    def fork(self, stream: StreamState) -> StreamState:
         """A new stream that is where another one is."""
-        new = self.join()
+        new = self.allocate()
         new.phase = stream.phase
         for tensor in self.tensors.values():
             tensor[new.row] = tensor[stream.row]
         return new
 
     @torch.inference_mode()
-    def leave(self, stream: Stream) -> None:
+    def release(self, stream: StreamState) -> None:
         """A stream ends; the last row moves into its place."""
         last = self._streams.pop()
         if last is not stream:
@@ -64,14 +64,14 @@ class Bank:
                 tensor[stream.row] = tensor[last.row]
             self._streams[stream.row], last.row = last, stream.row
 
-    def rows_of(self, streams: Sequence[Stream]) -> "Rows":
+    def rows_of(self, streams: Sequence[StreamState]) -> "PoolRows":
         """The rows of some streams, in their order."""
         numbers = [stream.row for stream in streams]
         first, count = numbers[0], len(numbers)
         if numbers == list(range(first, first + count)):
-            return Rows(self, slice(first, first + count))
+            return PoolRows(self, slice(first, first + count))
         device = next((tensor.device for tensor in self.tensors.values()), torch.device("cpu"))
-        return Rows(self, torch.tensor(numbers).to(device, non_blocking=True))
+        return PoolRows(self, torch.tensor(numbers).to(device, non_blocking=True))
 
     def make(self, slot: Slot, like: Tensor) -> None:
         """A slot's tensor, for slices [N,K,t,h,w] like these."""
@@ -84,22 +84,22 @@ class Bank:
         return new
 
 
-class Rows:
+class PoolRows:
     """Some rows of a bank, as the `Memory` of a batch."""
 
-    def __init__(self, bank: Bank, index: slice | Tensor) -> None:
+    def __init__(self, state_pool: StatePool, index: slice | Tensor) -> None:
         """`index`: a slice, which is read in place, or numbers int64 [N] on the bank's device, which are gathered."""
-        self._bank, self._index = bank, index
+        self._state_pool, self._index = state_pool, index
 
     def read(self, slot: Slot, count: int) -> Tensor:
         """The first slices [N,K,count,h,w] of a slot."""
-        return self._bank.tensors[slot][:, :, :count][self._index]
+        return self._state_pool.tensors[slot][:, :, :count][self._index]
 
     def write(self, slot: Slot, slices: Tensor) -> None:
         """Put slices [N,K,t,h,w] at the beginning of a slot."""
-        if slot not in self._bank.tensors:
-            self._bank.make(slot, slices)
-        self._bank.tensors[slot][:, :, : slices.shape[2]][self._index] = slices
+        if slot not in self._state_pool.tensors:
+            self._state_pool.make(slot, slices)
+        self._state_pool.tensors[slot][:, :, : slices.shape[2]][self._index] = slices
 
 
 def _empty(size: Sequence[int], *, like: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class Span:
         """How many frames after the one on which it is centred a slice has to wait for."""
         return (self.last - self.first) / 2
 
-    def through(self, window: "Window") -> "Span":
+    def through(self, window: "TemporalKernel") -> "Span":
         """What a slice sees behind a layer with such a window."""
         before = window.padding
         first, last = self.first - before * self.stride, self.last + (window.reach - 1 - before) * self.stride
@@ -46,7 +46,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TemporalKernel:
     """How a layer looks at slices in time; as it is, at each alone."""
 
     kernel: int = 1
@@ -72,7 +72,7 @@ class Window:
         """Slices of padding before a video's first."""
         return self.lead + self.padding
 
-    def spread(self, by: int) -> "Window":
+    def spread(self, by: int) -> "TemporalKernel":
         """The same window over slices of which only each `by`-th belongs to what it looks at."""
         return replace(self, dilation=self.dilation * by, padding=self.padding * by)
 
@@ -106,7 +106,7 @@ class Memory(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TemporalOp:
     """An operation on streams of slices, whose inputs wait until an outcome has seen them for the last time.
 
     How many slices come and wait is known from how many frames have come, and never read off a tensor. Lists of counts
@@ -118,7 +118,7 @@ class Step:
     inputs: tuple[int, ...]
     """Numbers of the values that it takes."""
     layer: Layer
-    window: Window = Window()
+    window: TemporalKernel = TemporalKernel()
     """How it looks at each of its inputs."""
     fill: float = 0.0
     """What padding is."""
@@ -176,9 +176,9 @@ class Step:
         return [like.new_full((*like.shape[:2], count, *like.shape[3:]), self.fill)] if count else []
 
 
-def crop(skip: int, hold: int, before: Value) -> tuple[Layer, Window, Value]:
+def crop(skip: int, hold: int, before: Value) -> tuple[Layer, TemporalKernel, Value]:
     """`x[:, :, skip:-hold]`: the first slices are passed over, and the last ones held back for ever."""
     skip, hold = skip * before.spread, hold * before.spread
     shift = skip * before.span.stride
     span = replace(before.span, first=before.span.first + shift, last=before.span.last + shift)
-    return lambda x: x[:, :, skip : -hold or None], Window(skip + hold + 1), replace(before, span=span)
+    return lambda x: x[:, :, skip : -hold or None], TemporalKernel(skip + hold + 1), replace(before, span=span)
