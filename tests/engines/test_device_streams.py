@@ -19,7 +19,7 @@ from streamcam.engines.device.runner import Runner
 from streamcam.engines.device.streams import CpuStreams, StreamKind, _kernels_chosen_by_time
 from streamcam.engines.device.transfers import TransferRing, _Slot
 from streamcam.engines.stream_engine import StreamEngine
-from streamcam.engines.streaming.source_state import Seen
+from streamcam.engines.streaming.source_state import ReadyWindows
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.records import Clip
@@ -378,7 +378,7 @@ def test_a_look_at_the_end_that_fails_leaves_no_row_behind(unpadded: CamModel, m
     before = [len(state_pool._streams) for state_pool in state_pools]
     monkeypatch.setattr(engine._network, "run", full)
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        tracks._see_ended(0, track, Seen())
+        tracks._see_ended(0, track, ReadyWindows())
     assert [len(state_pool._streams) for state_pool in state_pools] == before
     assert track.stream is not None
     assert track.place is not None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from streamcam.engines.streaming.converted import StreamNetwork
-from streamcam.engines.streaming.state_pool import Stream
+from streamcam.engines.streaming.state_pool import StreamState
 from streamcam.models.registry import load_model
 
 SIDE = 12
@@ -57,7 +57,7 @@ class Cameras:
 
     def __init__(self, name: str) -> None:
         self.network, self._features = StreamNetwork(features(name)), features(name)
-        self.streams: dict[int, Stream] = {}
+        self.streams: dict[int, StreamState] = {}
         self.came: dict[int, int] = {}
         self._parts: defaultdict[int, list[Tensor]] = defaultdict(list)
 
