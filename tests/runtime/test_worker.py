@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from streamcam.cli.output.live import StatusLine
 from streamcam.clips import SlidingWindow
 from streamcam.engines.base import Pending
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.metrics import Metrics
 from streamcam.models.base import CamModel
@@ -206,7 +206,7 @@ class SlowStream(StreamEngine):
 
 
 def test_an_overloaded_stream_that_needs_every_frame_goes_on_answering(tiny: CamModel) -> None:
-    engine = SlowStream(Runner(tiny, torch.device("cpu"), "fp32"))
+    engine = SlowStream(TorchRunner(tiny, torch.device("cpu"), "fp32"))
     assert engine.needs_every_frame
     log = Log()
     frames = [source("cam", 300, pause_s=0.003)]
