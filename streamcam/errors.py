@@ -1,13 +1,14 @@
-"""The one error that is meant for people, and what keeps passwords out of it."""
+"""The errors that are meant for people, and functions that keep passwords and control characters out of texts."""
 
 import re
 
-# Each looks at a text of n characters in O(n): a configuration of 40 kB may consist of anything.
-# Up to the last @ of the host's part; and, for a password with a slash in it or an address whose scheme is missing or
-# misspelt, up to the last @ of the word wherever something with a colon comes first: too much rather than too little.
+# Each pattern takes O(n) for a text of n characters: a configuration may hold 40 kB of anything.
+# _USERINFO matches from `scheme://` up to the last @ of the host part. A password may hold a slash, and a scheme may be
+# missing or misspelt. So wherever something with a colon comes first, it matches up to the last @ of the word: it hides
+# too much rather than too little.
 _WORD = re.compile(r"\S+")
 _USERINFO = re.compile(r"(\b\w+://?|(?<!\S)(?=[^\s/:@]+:[^\s/]))(?:[^/\s]*|[^/\s:]+:\S*)@")
-# Some cameras have them in the path: /user=admin_password=…_channel=1.sdp
+# Some cameras take the login in the path: /user=admin_password=…_channel=1.sdp
 _SECRET_PARAMETER = re.compile(
     r"((?:(?<=[&;/])|(?<![^=&;/\s])[^=&;/\s?_]*+[?_])"
     r"(?>[^=&;/\s]*?(?:pass|pwd|psw|token|key|auth|secret|sig))[^=&;/\s]*+=)[^&\s]*",
@@ -16,7 +17,7 @@ _SECRET_PARAMETER = re.compile(
 
 
 def redact(text: str) -> str:
-    """Take user names, passwords and tokens out of URLs in a text.
+    """Replace user names, passwords and tokens of the URLs in a text by `***`.
 
     >>> redact("rtsp://admin:hunter2@10.0.0.7/live?token=abc")
     'rtsp://***@10.0.0.7/live?token=***'
@@ -30,7 +31,7 @@ def _without_userinfo(word: re.Match[str]) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Text as it can be shown: what would move a terminal's cursor, colour it or turn its text round is spelt out.
+    r"""Spell out characters that would move a terminal's cursor, colour it or turn its text round.
 
     >>> printable("one\x1b[2Jtwo")
     'one\\x1b[2Jtwo'
@@ -40,9 +41,9 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""The same for a text that is to stay in its line: with a file's name in it, or drawn into a picture.
+    r"""Make a text printable and keep it in one line, as for a file's name or for text in a picture.
 
-    It can be encoded, and OpenCV can draw it, also where a name is not text at all.
+    The result can be encoded as UTF-8, and OpenCV can draw it, even where a file's name is not valid text.
 
     >>> one_line("two\nlines, \udcff")
     'two\\nlines, \\udcff'
@@ -51,7 +52,7 @@ def one_line(text: str) -> str:
 
 
 def redact_uri(uri: str) -> str:
-    """The same for a text that is a URL and nothing else, whatever stands in its password.
+    """Redact a text that is one URL and nothing else. Its password may hold any character, even spaces.
 
     >>> redact_uri("rtsp://admin:hunt er/2@10.0.0.7/live")
     'rtsp://***@10.0.0.7/live'
@@ -64,10 +65,10 @@ def redact_uri(uri: str) -> str:
 
 
 class StreamcamError(Exception):
-    """Something that the user can mend: the message says what was wrong and what to do.
+    """An error that the user can mend: the message says what was wrong and what to do.
 
-    The command line prints it as one line and exits with code 2. It never holds a password, nor anything that a
-    terminal would obey.
+    The command line prints it as one line and exits with code 2. The message is redacted, and free of control
+    characters.
     """
 
     def __init__(self, message: str) -> None:
@@ -75,8 +76,8 @@ class StreamcamError(Exception):
 
 
 class LostError(StreamcamError):
-    """What this process was given is lost to it (a device that failed): only a new process helps, with code 70."""
+    """A device has failed, and this process cannot use it again. The command line exits with code 70: start it anew."""
 
 
 class StuckError(Exception):
-    """A thread hangs where nobody can wake it: only a new process helps. The command line exits with code 70."""
+    """A thread hangs and cannot be woken. The command line exits with code 70: start it anew."""

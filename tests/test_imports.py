@@ -9,17 +9,19 @@ import pytest
 
 from tests.support.paths import PACKAGE
 
-VOCABULARY = {"errors", "files", "records", "clips", "metrics"}
+VOCABULARY = {"errors", "files", "records", "clips", "metrics", "strict"}
 """Single files that every wing may import."""
 
 ALLOWED = {
     "errors": set(),
     "files": {"errors"},
+    "strict": set(),
+    "yaml_file": {"errors"},
     "records": {"errors"},
     "clips": {"records"},
     "metrics": {"records"},
     "sources": VOCABULARY,
-    "config": {"errors", "sources"},
+    "config": {"errors", "strict", "yaml_file", "sources"},
     "gpu": VOCABULARY | {"sources"},
     "heat": VOCABULARY,
     "models": VOCABULARY | {"heat"},

@@ -50,7 +50,7 @@ def everything_said_of(uri: str) -> str:
         with closing(open_source(uri)) as source:
             assert list(source.frames(AtOnce())) == []
             metrics = Metrics()
-            metrics.frame(source.name)
+            metrics.count_frame(source.name)
             summary = metrics.summary(model="m", model_hash="h", engine="e", device="d", precision="p")
             said += [source.name, source.shown, repr(source), source.state, repr(source.status)]
             said += [repr(status_of(source, metrics)), repr(asdict(summary))]

@@ -46,6 +46,7 @@ def read_card(path: Path) -> "ModelCard":
     from pydantic import ValidationError
 
     from streamcam.models.model_card import ModelCard
+    from streamcam.strict import describe
 
     card = card_path(path)
     if not path.is_file():
@@ -60,10 +61,7 @@ def read_card(path: Path) -> "ModelCard":
     try:
         return ModelCard.model_validate_json(content)
     except ValidationError as e:
-        first = e.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        message = first["msg"].removeprefix("Value error, ")
-        raise StreamcamError(f"{card}: {where + ': ' if where else ''}{message}") from None
+        raise StreamcamError(f"{card}: {describe(e.errors()[0])}") from None
 
 
 def spec_of(path: Path, card: "ModelCard", architecture: ModelSpec) -> ModelSpec:

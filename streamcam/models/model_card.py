@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from streamcam.models.base import CONTROL
 from streamcam.records import ClipFormat
+from streamcam.strict import Strict
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=rf"^[^\t\n{CONTROL}]+$")]
 """One line of text, without control characters: it goes to terminals, pictures and messages."""
@@ -17,11 +18,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=1, le=8192)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class ClipCard(_Strict):
+class ClipCard(Strict):
     """`ClipFormat`, as JSON."""
 
     length: int = Field(ge=1, le=1024)
@@ -32,7 +29,7 @@ class ClipCard(_Strict):
     std: tuple[Positive, Positive, Positive]
 
 
-class ModelCard(_Strict):
+class ModelCard(Strict):
     """What has to be known of weights in order to use them, and to judge them."""
 
     format: Literal["streamcam-checkpoint/1"] = "streamcam-checkpoint/1"

@@ -179,18 +179,18 @@ class Pipeline:
 
     def _count_drops(self, source: Source) -> None:
         for stage, total in list(source.drops.items()):
-            self.metrics.dropped(source.name, stage, total)
+            self.metrics.set_drops(source.name, stage, total)
 
     def _read_frames(self, source: Source) -> None:
         window = self._window()
         for count, frame in enumerate(source.frames(self.stop), start=1):
-            self.metrics.frame(source.name)
+            self.metrics.count_frame(source.name)
             self._count_drops(source)
             start_s = time.perf_counter()
             clip = window.push(frame)
             self.metrics.pieces[source.name], self.metrics.longest[source.name] = window.pieces, window.longest
             prepare_ms = (time.perf_counter() - start_s) * 1e3
-            self.metrics.took("prepare", prepare_ms)
+            self.metrics.add_duration("prepare", prepare_ms)
             self._hand_on(frame, clip, prepare_ms)
             if count == self._max_frames:
                 return
@@ -204,21 +204,21 @@ class Pipeline:
             self._workers.place(source, 0).inbox.put(source, work)
             return
         if self._outputs.put(source, _Output(frame)) is not None:
-            self.metrics.dropped(source, "output")
+            self.metrics.count_drop(source, "output")
         if clip is None:
             return
         lost = self._workers.place(source, frame.session).inbox.put(source, work)
         if lost is not None and lost.clip is not None and lost.clip.full:
-            self.metrics.dropped(source, "window")
+            self.metrics.count_drop(source, "window")
 
     def _deliver(self, work: Work, heat: Heat | None, timings_ms: Mapping[str, float]) -> None:
         """On a worker's thread: hand on what it has done."""
         clip = work.clip
         if clip is not None and heat is not None:
-            self.metrics.took("wait", timings_ms["wait"])
-            self.metrics.took("infer", timings_ms["infer"])
+            self.metrics.add_duration("wait", timings_ms["wait"])
+            self.metrics.add_duration("infer", timings_ms["infer"])
             if self._outputs.put(clip.last.source, _Output(clip.last, heat, timings_ms, work.number)) is not None:
-                self.metrics.dropped(clip.last.source, "output")
+                self.metrics.count_drop(clip.last.source, "output")
         if work.frame is not None:
             self._outputs.put(work.frame.source, _Output(work.frame))
 
@@ -230,7 +230,7 @@ class Pipeline:
             if item is not None:
                 start_s = time.perf_counter()
                 self._give(item)
-                self.metrics.took("output", (time.perf_counter() - start_s) * 1e3)
+                self.metrics.add_duration("output", (time.perf_counter() - start_s) * 1e3)
             for sink in self._sinks:
                 sink.tick()
             self._output_pulse.end()
@@ -250,20 +250,20 @@ class Pipeline:
             sink.on_frame(result) if item.heat is None else sink.on_window(result)
         published = "capture_to_frame" if item.heat is None else "capture_to_result"
         if not self._lossless:
-            self.metrics.took(published, (self._clock() - frame.captured_ns) / 1e6)
+            self.metrics.add_duration(published, (self._clock() - frame.captured_ns) / 1e6)
 
     def _take(self, frame: Frame, heat: Heat, number: int) -> _Newest | None:
         """Note a new heat; None, and it is dropped, where another worker was faster with the source's next session."""
         source, before = frame.source, self._newest.get(frame.source)
         if before is not None and before.session > frame.session:
-            self.metrics.dropped(source, "window")
+            self.metrics.count_drop(source, "window")
             return None
         newest = _Newest(frame.session, number, heat)
         if before is not None and before.session == frame.session:
             hop_s = heat.clip_pts_s[1] - before.heat.clip_pts_s[1]
             newest = replace(newest, hop_s=hop_s, skipped=number - before.number - 1)
         self._newest[source] = newest
-        self.metrics.result(source, newest.hop_s, newest.skipped)
+        self.metrics.count_result(source, newest.hop_s, newest.skipped)
         return newest
 
 

@@ -113,7 +113,7 @@ def test_only_what_is_drawn_crosses_the_bus() -> None:
             return self
 
         def with_patches(self, patches: Any) -> TorchImage:
-            with_patches.append(sum(ink.colours.nbytes + ink.through.nbytes for ink in patches))
+            with_patches.append(sum(ink.colours.nbytes + ink.picture_weight.nbytes for ink in patches))
             return self
 
     image = a_scene(1080, 1920)

@@ -187,7 +187,7 @@ def test_overlay_and_status_line_say_that_the_device_cannot_keep_up_and_only_the
     live = SimpleNamespace(pipeline=SimpleNamespace(metrics=metrics), config=SimpleNamespace(as_fast_as_possible=False))
     caption, line = _LiveCaption(metrics), StatusLine()
     for hop_s, skipped in ((0.2, 0), (0.6, 2)):
-        metrics.result("cam", hop_s, skipped)
+        metrics.count_result("cam", hop_s, skipped)
         shown = [*caption(Result(make_frame(0))).notes, line._part(live, "cam", "live")]  # type: ignore[arg-type]
         assert sum("a window every 0.40 s" in text for text in shown) == (2 if skipped else 0)
         assert any("every" in text for text in shown) == bool(skipped)
