@@ -113,8 +113,8 @@ class _Collect(Sink):
 def _results(live: Live, collected: _Collect, stack: ExitStack) -> Generator[Result | None]:
     """Run the pipeline on a thread of its own, and yield its results.
 
-    It yields None first. From then on the pipeline runs inside of `try`, so that it is stopped whatever happens: code of
-    a generator that was never started is not run at its end.
+    It yields None first. From then on the generator is inside of `try`, so that the pipeline is stopped whatever
+    happens. The `finally` of a generator that was never started would not run.
     """
     errors: list[BaseException] = []
 

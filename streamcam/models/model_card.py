@@ -1,10 +1,10 @@
-"""The card of a checkpoint, as JSON. It alone needs pydantic: networks can be had without."""
+"""The model card of a checkpoint. Only this module of `models` needs pydantic, and it is imported late."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from streamcam.models.base import CONTROL
+from streamcam.models.spec import CONTROL
 from streamcam.records import ClipFormat
 from streamcam.strict import Strict
 
@@ -12,14 +12,14 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=rf
 """One line of text, without control characters: it goes to terminals, pictures and messages."""
 
 ClassName = Annotated[Line, StringConstraints(max_length=100)]
-"""As `ModelSpec` has it."""
+"""A class name, with the same limit as `streamcam.models.spec.CLASS_NAME`."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=1, le=8192)]
 
 
 class ClipCard(Strict):
-    """`ClipFormat`, as JSON."""
+    """`ClipFormat`, with limits for values from files."""
 
     length: int = Field(ge=1, le=1024)
     fps: Positive
@@ -30,7 +30,7 @@ class ClipCard(Strict):
 
 
 class ModelCard(Strict):
-    """What has to be known of weights in order to use them, and to judge them."""
+    """What one must know of weights to use them and to judge them."""
 
     format: Literal["streamcam-checkpoint/1"] = "streamcam-checkpoint/1"
     name: Line
@@ -39,7 +39,7 @@ class ModelCard(Strict):
     multi_label: bool = False
     clip: ClipCard
     heat_scale: list[Positive] | None = Field(
-        None, description="per class, the contrast in logit units that is painted at full strength"
+        None, description="per class, the centred heat in logit units that is painted at full strength"
     )
     metrics: dict[Line, float] = Field(default_factory=dict, description="measured on the validation clips")
     data_hash: Line | None = Field(None, description="of the clips that it was trained on")
@@ -53,10 +53,10 @@ class ModelCard(Strict):
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the .safetensors file")
 
     @model_validator(mode="after")
-    def _consistent(self) -> "ModelCard":
+    def _check_together(self) -> "ModelCard":
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("two classes have the same name")
         if self.heat_scale is not None and len(self.heat_scale) != len(self.classes):
             raise ValueError(f"expected {len(self.classes)} heat scales, one a class, got {len(self.heat_scale)}")
-        ClipFormat(**self.clip.model_dump())  # checks what no single number shows
+        ClipFormat(**self.clip.model_dump())  # checks the numbers together, as that the crop fits into the picture
         return self

@@ -13,8 +13,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel, ModelSpec
-from streamcam.models.own import rhythm
 from streamcam.models.registry import load_model, save_checkpoint
+from streamcam.models.user_network import slice_timing
 from streamcam.records import ClipFormat
 
 FORMAT = ClipFormat(length=4, fps=10, resize=(18, 24), crop=(16, 16), mean=(127.0,) * 3, std=(128.0,) * 3)
@@ -95,7 +95,7 @@ def made(module: nn.Module, **options: object) -> CamModel:
 def assert_explains(model: CamModel, network: nn.Module) -> None:
     """The heat pools to the logits of the network, which is run in float32 on what the model gives it."""
     heat = model.explain(FRAMES)
-    x = model.normalise(torch.from_numpy(model._clip(FRAMES, None).frames)[None])
+    x = model.normalise(torch.from_numpy(model._make_clip(FRAMES, None).frames)[None])
     with torch.no_grad():
         logits = (
             torch.stack([network(x[:, :, i]) for i in range(4)]).mean(0)
@@ -254,13 +254,13 @@ def test_where_slices_lie_is_learnt_with_and_without_padding(network: Clips, str
     assert np.abs(heat.pts_s * 10 - (first + stride * np.arange(model.spec.slices))).max() <= 0.5 + 1e-9
 
 
-def test_a_network_that_takes_one_length_alone_keeps_its_own_rhythm() -> None:
+def test_a_network_that_takes_one_length_alone_keeps_its_own_slice_timing() -> None:
     def slices(x: Tensor) -> int:
         if x.shape[2] != 16:
             raise RuntimeError("its positions are for 16 frames")
         return 8
 
-    assert rhythm(slices, torch.zeros(1, 3, 16, 2, 2)) == (2, 0.5, 0)
+    assert slice_timing(slices, torch.zeros(1, 3, 16, 2, 2)) == (2, 0.5, 0)
 
 
 def test_too_few_frames_are_said_and_not_torchs_word_for_it(tiny: CamModel) -> None:

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streamcam.cli.doctor import Finding
-from streamcam.models.base import ModelSpec
+from streamcam.models.spec import ModelSpec
 
 LEGEND = """exact: the heat, pooled, gives the logits
 behind: how long after the moment that it speaks of the newest heat comes, in either engine (–: cannot be streamed)

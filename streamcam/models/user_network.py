@@ -1,4 +1,4 @@
-"""A network of one's own, made ready: out of its wrappers, in float32, and nothing that cannot be looked into."""
+"""Prepares a network that the user brings: unwraps it, converts it to float32, and checks what can be done with it."""
 
 import copy
 from collections.abc import Callable
@@ -14,35 +14,37 @@ from torch.optim.swa_utils import AveragedModel
 from streamcam.errors import StreamcamError
 
 WRAPPERS = (DataParallel, DistributedDataParallel, AveragedModel)
-"""Each holds the network as `module`."""
+"""Wrappers that hold the network as `module`."""
 
 COMPILED = "_orig_mod"
-"""Where torch.compile's wrapper, whose class takes seconds to import, holds it."""
+"""The attribute in which torch.compile's wrapper holds the network. Importing the wrapper's class takes seconds."""
 
 
-def made_ready(module: object) -> nn.Module:
-    """The network inside of wrappers, in evaluation mode; a copy in float32 where it is in another precision.
+def prepare_network(module: object) -> nn.Module:
+    """Take a network out of its wrappers, and set it to evaluation mode and float32.
+
+    The network itself is changed to evaluation mode only. What else has to change is changed in a copy.
 
     Raises:
-        StreamcamError: it is not a network, or one that cannot be looked into or has no numbers; it says what to do.
+        StreamcamError: it is not a network, or one that cannot be traced, or has no weights; it says what to do.
     """
     if not isinstance(module, nn.Module):
-        raise StreamcamError(f"expected a network, a torch.nn.Module, got {_described(module)}")
-    network = unwrapped(module)
+        raise StreamcamError(f"expected a network, a torch.nn.Module, got {_describe(module)}")
+    network = unwrap(module)
     _require_plain(network)
-    if any(unwrapped(m) is not m for m in network.modules()):
-        network = _copied(network)
+    if any(unwrap(m) is not m for m in network.modules()):
+        network = _copy(network)
         for name, inner in list(network.named_modules()):
-            if name and unwrapped(inner) is not inner:
-                network.set_submodule(name, unwrapped(inner))
+            if name and unwrap(inner) is not inner:
+                network.set_submodule(name, unwrap(inner))
     values = [*network.parameters(), *network.buffers()]
     if any(v.is_floating_point() and v.dtype != torch.float32 for v in values):
-        network = _copied(network).float()
+        network = _copy(network).float()
     return network.eval()
 
 
-def unwrapped(module: nn.Module) -> nn.Module:
-    """What torch.compile, DataParallel and the like are wrapped around, however often."""
+def unwrap(module: nn.Module) -> nn.Module:
+    """Return the network inside of torch.compile, DataParallel and the like, however deeply they are nested."""
     while True:
         if isinstance(module, WRAPPERS):
             module = module.module
@@ -52,11 +54,12 @@ def unwrapped(module: nn.Module) -> nn.Module:
             return module
 
 
-def asked(name: str, call: Callable[[], Tensor], *, of: str) -> Tensor:
-    """What a network gives when it is called, of which nobody knows how it fails.
+def _logits(name: str, call: Callable[[], Tensor], *, of: str) -> Tensor:
+    """Call a network that may fail in any way, and return its logits.
 
     Raises:
-        StreamcamError: it failed, or gives something else than one tensor; `of` says what it was given.
+        StreamcamError: it failed, or gives something else than one tensor. The message names the network and its input,
+            `of`.
     """
     try:
         output: object = call()
@@ -72,16 +75,21 @@ def asked(name: str, call: Callable[[], Tensor], *, of: str) -> Tensor:
     return output
 
 
-def require_same(network: nn.Module, x: Tensor, logits_of: Callable[[], Tensor]) -> None:
-    """Hold a model's logits against those of the network that it was made from, for the same input.
+def require_same_logits(network: nn.Module, x: Tensor, logits_of: Callable[[], Tensor]) -> None:
+    """Check that a model gives the logits of the network that it was made from.
+
+    Args:
+        network: the network as the user brings it.
+        x: an input for it.
+        logits_of: computes the model's logits for the same input.
 
     Raises:
-        StreamcamError: the network does not take such an input, or its logits are others or not finite.
+        StreamcamError: the network does not take such an input, or its logits are not finite, or the model's differ.
     """
     name = type(network).__name__
     what = f"{'pictures' if x.ndim == 4 else 'clips'} {list(x.shape)} (clip_format says which it takes)"
-    expected = asked(name, lambda: network(x), of=what)
-    logits = asked(name, logits_of, of="its pooled features")
+    expected = _logits(name, lambda: network(x), of=what)
+    logits = _logits(name, logits_of, of="its pooled features")
     if not expected.isfinite().all():
         raise StreamcamError(f"the logits of {name} are not finite: its weights are damaged, or were never set")
     same_shape = logits.shape == expected.shape
@@ -93,15 +101,20 @@ def require_same(network: nn.Module, x: Tensor, logits_of: Callable[[], Tensor])
         )
 
 
-def rhythm(slices_of: Callable[[Tensor], int], x: Tensor) -> tuple[int, float, int]:
-    """How the heat slices of a clip [1,3,L,H,W] lie in time: stride, offset and context, as `ModelSpec` has them.
+def slice_timing(slices_of: Callable[[Tensor], int], x: Tensor) -> tuple[int, float, int]:
+    """Measure the temporal stride, offset and context of a network, as `ModelSpec` has them.
 
-    A clip twice as long has as many slices more as strides fit into L, whether a network pads in time or not.
+    A clip twice as long gives L / stride more slices, whether the network pads in time or not. That is the stride. The
+    slices lie symmetrically in the clip, which gives the offset. Frames that no stride accounts for are the context.
+
+    Args:
+        slices_of: counts the heat slices of a clip.
+        x: a clip [1,3,L,H,W].
     """
     length, slices = x.shape[2], slices_of(x)
     try:
         more = slices_of(x.repeat(1, 1, 2, 1, 1)) - slices
-    except Exception:  # it takes clips of this length alone
+    except Exception:  # it takes clips of this length only: L / slices is the best guess
         more = slices
     stride = max(1, round(length / max(1, more)))
     offset = (length - 1 - stride * (slices - 1)) / 2
@@ -109,12 +122,12 @@ def rhythm(slices_of: Callable[[Tensor], int], x: Tensor) -> tuple[int, float, i
 
 
 def first_line(error: Exception) -> str:
-    """Of PyTorch's messages, which may have many: at most 200 letters."""
+    """Return the first line of an error's message, at most 200 characters; PyTorch's messages may have many lines."""
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
 
 
-def _described(module: object) -> str:
+def _describe(module: object) -> str:
     if isinstance(module, type) and issubclass(module, nn.Module):
         return f"the class {module.__name__}: make one, {module.__name__}(…)"
     if isinstance(module, dict):
@@ -123,6 +136,7 @@ def _described(module: object) -> str:
 
 
 def _require_plain(module: nn.Module) -> None:
+    """Refuse networks that cannot be traced or copied, or whose weights are not there."""
     name = type(module).__name__
     values = [*module.parameters(), *module.buffers()]
     quantized = next((m for m in module.modules() if ".quantized" in type(m).__module__), None)
@@ -149,7 +163,7 @@ def _require_plain(module: nn.Module) -> None:
         raise StreamcamError(f"{name} is an exported program: give the network that it was made from") from e
 
 
-def _copied(module: nn.Module) -> nn.Module:
+def _copy(module: nn.Module) -> nn.Module:
     try:
         return copy.deepcopy(module)
     except Exception as e:
@@ -158,8 +172,8 @@ def _copied(module: nn.Module) -> nn.Module:
         ) from e
 
 
-def hint_for(frames: npt.NDArray[Any]) -> str:
-    """What to do with frames as PyTorch has them, or as one picture."""
+def frames_hint(frames: npt.NDArray[Any]) -> str:
+    """Say how to convert an array of frames that has another shape or type than uint8 [L,H,W,3]; "" if unknown."""
     if frames.ndim == 3:
         return ": for one picture, give picture[None]"
     if frames.ndim == 4 and frames.shape[1] == 3 and frames.shape[3] != 3:
