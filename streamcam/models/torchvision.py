@@ -32,8 +32,8 @@ RESNET_FORMAT = ClipFormat(16, 15, (128, 171), (112, 112), VIDEO_MEAN, VIDEO_STD
 S3D_FORMAT = ClipFormat(128, 15, (256, 256), (224, 224), VIDEO_MEAN, VIDEO_STD)
 SWIN_FORMAT = ClipFormat(32, 15, (224, 224), (224, 224), IMAGE_MEAN, IMAGE_STD)
 
-# By name: clip format, temporal stride, temporal offset, temporal receptive field (None: the whole clip), and the end of
-# the summary.
+# By name: clip format, temporal stride, temporal offset, temporal receptive field (None: the whole clip), and how it
+# works.
 CLIPS: dict[str, tuple[ClipFormat, int, float, int | None, str]] = {
     "r3d_18": (RESNET_FORMAT, 8, 0.0, 109, "3D convolutions throughout"),
     "mc3_18": (RESNET_FORMAT, 1, 0.0, 11, "3D convolutions first, then 2D"),

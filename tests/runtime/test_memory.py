@@ -10,13 +10,13 @@ from contextlib import ExitStack
 import psutil
 from streamcam.config import make_config
 from streamcam.runtime.app import assemble
-from streamcam.runtime.memory import give_back_freed
+from streamcam.runtime.memory import trim_heap
 
 config = make_config({"sources": ["sample"], "model": "r3d_18", "weights": "none", "bind": "none", "device": "cpu"})
 with ExitStack() as stack:
     live = assemble(config, stack)
     before = psutil.Process().memory_info().rss
-    give_back_freed()
+    trim_heap()
     print(before - psutil.Process().memory_info().rss)
 """
 

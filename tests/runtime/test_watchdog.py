@@ -19,7 +19,7 @@ from streamcam.models.base import CamModel
 from streamcam.records import Clip, Result
 from streamcam.runtime import pipeline, watchdog
 from streamcam.runtime.pipeline import Pipeline
-from streamcam.runtime.watchdog import FIRST_S, STUCK_S, Pulse, Watchdog
+from streamcam.runtime.watchdog import FIRST_S, STUCK_S, Heartbeat, Watchdog
 from streamcam.sinks.base import Sink
 from tests.conftest import TINY_FORMAT, FakeSource, make_frame
 from tests.support.done import Done
@@ -27,21 +27,21 @@ from tests.support.late_engine import Late, LateEngine
 
 
 class Watched:
-    """A pulse, a watchdog, and a clock that is looked at ten times a second."""
+    """A heartbeat, a watchdog, and a clock that is looked at ten times a second."""
 
     def __init__(self) -> None:
-        self.now_s, self.pulse = 0.0, Pulse()
-        self.dog = Watchdog({"worker": self.pulse}, clock=lambda: self.now_s)
+        self.now_s, self.heartbeat = 0.0, Heartbeat()
+        self.dog = Watchdog({"worker": self.heartbeat}, clock=lambda: self.now_s)
 
     def pass_s(self, seconds: float, *, tick_s: float = 0.1) -> None:
         for _ in range(round(seconds / tick_s)):
             self.now_s += tick_s
-            self.dog.look()
+            self.dog.check()
 
     def piece(self, seconds: float) -> None:
-        self.pulse.begin()
+        self.heartbeat.begin()
         self.pass_s(seconds)
-        self.pulse.end()
+        self.heartbeat.end()
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def warm() -> Watched:
 def test_a_piece_of_work_that_does_not_end_is_reported_with_all_stacks(
     warm: Watched, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    warm.pulse.begin()
+    warm.heartbeat.begin()
     warm.pass_s(STUCK_S - 0.2)
     assert capfd.readouterr().err == ""
     with pytest.raises(StuckError, match=r"^worker has made no progress for 10 s"):
@@ -69,23 +69,23 @@ def test_no_work_is_no_hang(warm: Watched) -> None:
 
 def test_work_without_a_pause_is_no_hang(warm: Watched) -> None:
     for _ in range(10):
-        warm.pulse.begin()
+        warm.heartbeat.begin()
         warm.pass_s(STUCK_S / 2)
-        warm.pulse.end()
-        warm.pulse.begin()
+        warm.heartbeat.end()
+        warm.heartbeat.begin()
 
 
 def test_the_first_piece_may_take_minutes_since_networks_are_compiled() -> None:
     watched = Watched()
     watched.piece(FIRST_S - 1)
-    watched.pulse.begin()
+    watched.heartbeat.begin()
     with pytest.raises(StuckError):  # and that is nothing to go by
         watched.pass_s(STUCK_S + 1)
 
 
 def test_a_first_piece_that_never_ends_is_reported_as_well() -> None:
     watched = Watched()
-    watched.pulse.begin()
+    watched.heartbeat.begin()
     with pytest.raises(StuckError):
         watched.pass_s(FIRST_S + 1)
 
@@ -93,14 +93,14 @@ def test_a_first_piece_that_never_ends_is_reported_as_well() -> None:
 def test_what_takes_long_each_time_is_given_time(warm: Watched) -> None:
     warm.piece(8)
     warm.piece(25)
-    warm.pulse.begin()
+    warm.heartbeat.begin()
     warm.pass_s(90)
     with pytest.raises(StuckError, match="for 100 s"):
         warm.pass_s(11)
 
 
 def test_a_process_that_was_stopped_or_a_machine_that_slept_is_not_stuck(warm: Watched) -> None:
-    warm.pulse.begin()
+    warm.heartbeat.begin()
     warm.pass_s(5)
     warm.pass_s(3600, tick_s=3600)
     warm.pass_s(3)
@@ -213,11 +213,12 @@ def test_in_python_it_is_raised(let_go: threading.Event, tiny: CamModel, monkeyp
 SCRIPT = """
 import sys, threading, time
 from streamcam.runtime import pipeline, watchdog
-from streamcam.cli import leave, main
-from streamcam.engines.stream import StreamEngine
+from streamcam.cli import exit_process
+from streamcam.cli.main import main
+from streamcam.engines.stream_engine import StreamEngine
 from streamcam.sinks.video_file import VideoRecorder
 
-watchdog.STUCK_S = leave.CLOSE_S = watchdog.SLOWER = pipeline.JOIN_S = 1.0
+watchdog.STUCK_S = exit_process.CLOSE_S = watchdog.SLOWER = pipeline.JOIN_S = 1.0
 submit, calls = StreamEngine.submit, iter(range(10_000))
 
 def hang(self, clips):
