@@ -106,6 +106,7 @@ class _Collect(Sink):
         self.metrics: Metrics | None = None
 
     def on_window(self, result: Result) -> None:
+        # The queue holds one result of each source. What it drops, the loop was too slow for.
         if self.results.put(result.frame.source, result) is not None and self.metrics is not None:
             self.metrics.count_drop(result.frame.source, "consumer")
 

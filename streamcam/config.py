@@ -27,7 +27,7 @@ RtspTransport = Literal["auto", "tcp", "udp", "http"]
 
 def _check_levels(value: object) -> object:
     """Check LOW:HIGH. YAML 1.1 reads some of them as a time: 10:50 becomes the number 650."""
-    from streamcam.sources.levels import parse_levels
+    from streamcam.sources.levels import parse_levels  # imports NumPy, which few configurations need
 
     if isinstance(value, int):
         raise ValueError(f"expected LOW:HIGH or auto, got the number {value} (in a file, write '7000:9500' in quotes)")
@@ -74,6 +74,7 @@ class SourceConfig(Strict):
         if self.password_file is not None and self.password_env is not None:
             raise ValueError("the password is in password_file or in password_env: leave one of them out")
         if self.username is not None:
+            # A login goes between scheme and host, so the URI has to have both.
             scheme, separator, rest = self.uri.strip().partition("://")
             if not separator or not scheme.isalpha() or scheme.lower() in ("file", "lavfi"):
                 raise ValueError("username is for network cameras (rtsp://…, http://…)")

@@ -62,6 +62,7 @@ class Metrics:
     """By source: how many unbroken stretches its frames formed."""
     longest: Counter[str] = field(default_factory=Counter)
     """By source: frames at the network's rate in the longest of these stretches."""
+    # By source and stage, by stage, or by source; `_lock` protects all counters and deques.
     _drops: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _values: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=MAX_VALUES)))
     _counts: Counter[str] = field(default_factory=Counter)
@@ -124,6 +125,7 @@ class Metrics:
             recent = self._recent[source]
             if len(recent) < 2 or self.clock() - recent[-1] > 2:
                 return 0.0
+            # n frames span n − 1 intervals
             return (len(recent) - 1) / max(recent[-1] - recent[0], 1e-9)
 
     def percentiles(self, stage: str) -> dict[str, float]:
@@ -139,7 +141,7 @@ class Metrics:
     def summary(self, *, model: str, model_hash: str, engine: str, device: str, precision: str) -> Summary:
         """Summarise the run so far."""
         seconds = self.clock() - self._start_s
-        drops: Counter[str] = Counter()
+        drops: Counter[str] = Counter()  # over all sources
         for counter in self._drops.values():
             drops.update(counter)
         return Summary(

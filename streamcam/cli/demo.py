@@ -29,6 +29,7 @@ def demo_options(options: dict[str, Any], *, configured: bool, headless: bool) -
         return filled
     if filled.get("record") is None:
         filled["record"] = "demo.mp4"
+    # A recording has to end by itself: nobody closes a window.
     if not any(filled.get(key) for key in ("seconds", "max_frames", "as_fast_as_possible")):
         filled["seconds"] = SECONDS
     return filled

@@ -34,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": about.doctor,
     "bench": bench.bench,
 }
+# A command imports what it runs when it is called. So the help, and errors in options, do not wait for torch.
 for name, command in COMMANDS.items():
     app.command(name)(command)
 app.add_typer(keys.app, name="keys")
@@ -62,7 +63,7 @@ def main() -> NoReturn:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: files are completed
     guard_standard_streams()
-    hide_passwords()
+    hide_passwords()  # before the imports of a command, which take seconds
     try:
         code = app(standalone_mode=False)  # None from a command, or 130 after Ctrl-C
         sys.stdout.flush()

@@ -63,6 +63,7 @@ class CamModel(nn.Module):
         self.spec, self.features, self.head, self.windows = spec, features, head, windows
         self.int8: Int8 | None = None
         """The quantised features, if there are any."""
+        # Not persistent: they belong to the clip format, and are in the model card, not in the weights.
         for name in ("mean", "std"):
             value = torch.tensor(getattr(spec.clip_format, name)).view(3, 1, 1, 1)
             self.register_buffer(name, value, persistent=False)
@@ -132,9 +133,9 @@ class CamModel(nn.Module):
         """Check on a random clip that logits are the network's own, and measure when its heat slices come."""
         clip_format, framewise = self.spec.clip_format, self.spec.framewise
         device = next(network.parameters()).device
-        self.to(device)
+        self.to(device)  # the buffers, and layers that `split` has made
         x = torch.randn(1, 3, clip_format.length, *clip_format.crop, device=device)
-        part = x[:, :, :1] if framewise else x
+        part = x[:, :, :1] if framewise else x  # a framewise network takes [N,3,H,W]: one frame is enough
         require_same_logits(network, part[:, :, 0] if framewise else x, lambda: self(part).logits)
         if not framewise:
             stride, offset, context = slice_timing(lambda clip: self.feature_maps(clip)[0].shape[2], x)
@@ -215,7 +216,7 @@ class CamModel(nn.Module):
 
     def _classifier(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """Give weight [C,K] and bias [C] of the head; or [N,C,K] and [N,C], if they depend on the feature maps."""
-        if self.head.is_linear:
+        if self.head.is_linear:  # the weights are known beforehand, and nothing has to be pooled
             return self.head.classifier.weight, self.head.bias
         pooled = torch.cat([m.float().mean((2, 3, 4)) for m in maps], dim=1)
         return self.head.affine(pooled)
@@ -260,7 +261,7 @@ class CamModel(nn.Module):
         try:
             output: CamOutput = self(x)
         except RuntimeError as e:
-            if spec.framewise or count == needed:
+            if spec.framewise or count == needed:  # the length of the clip is not the reason
                 raise
             raise StreamcamError(f"{spec.name} fails on {count} frames, give it {needed} ({first_line(e)})") from e
         return output

@@ -47,6 +47,7 @@ def read_card(path: Path) -> "ModelCard":
     Raises:
         StreamcamError: there is no such checkpoint, or its card cannot be read or is not valid.
     """
+    # Imported here, so that networks can be used without pydantic.
     from pydantic import ValidationError
 
     from streamcam.models.model_card import ModelCard
@@ -57,7 +58,7 @@ def read_card(path: Path) -> "ModelCard":
         raise StreamcamError(f"no such checkpoint: {path}")
     try:
         with card.open("rb") as file:
-            content = file.read(MAX_CARD_BYTES + 1)
+            content = file.read(MAX_CARD_BYTES + 1)  # one more than allowed shows that there is more
     except OSError as e:
         raise StreamcamError(f"cannot read the card of {path}: {e.strerror} ({card.name} belongs beside it)") from e
     if len(content) > MAX_CARD_BYTES:
@@ -116,6 +117,7 @@ def save(model: CamModel, path: Path, *, architecture: str, int8: Int8 | None, *
                 tensors |= {graph: _as_tensor(network.graph), weights: _as_tensor(network.weights)}
     with complete_or_absent(path) as partial:
         partial.write_bytes(as_safetensors(tensors))
+        # The card is made before the file gets its name, so that a card with invalid values leaves no file.
         card = ModelCard(
             name=spec.name,
             architecture=architecture,

@@ -24,6 +24,7 @@ class SameConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Map [N,C,h,w] to [N,C',⌈h/stride⌉,⌈w/stride⌉]."""
         (kernel, _), (stride, _) = self.kernel_size, self.stride
+        # As many outputs as ⌈n / stride⌉ need: (outputs − 1) · stride + kernel inputs, of which n are there.
         pads = [max((math.ceil(n / stride) - 1) * stride + kernel - n, 0) for n in x.shape[-2:]]
         top, left = pads[0] // 2, pads[1] // 2
         x = F.pad(x, (left, pads[1] - left, top, pads[0] - top))

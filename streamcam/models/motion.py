@@ -110,6 +110,7 @@ class MotionFeatures(nn.Sequential):
     """The network up to its feature map: it maps float [N,3,T,H,W] to [N,K,T−R+1,H/4,W/4]."""
 
     def __init__(self, config: MotionConfig) -> None:
+        # One frame at a time, the stem halves the size first: the 3D convolutions are the expensive part.
         layers: list[nn.Module] = [changes(), Unit(7, config.stem, kernel=(1, 3, 3), stride=2)]
         k = config.stem
         for i, channels in enumerate(config.space):
@@ -169,7 +170,7 @@ def changes() -> nn.Conv3d:
     beginning.
     """
     conv = nn.Conv3d(3, 7, (3, 1, 1), bias=False).requires_grad_(False)
-    kernel = torch.zeros(7, 3, 3)
+    kernel = torch.zeros(7, 3, 3)  # [output channel, colour, frame]; the middle frame is the present one
     kernel[0, :, 1] = 1 / 3
     for c in range(3):
         kernel[1 + c, c] = torch.tensor([-4.0, 4.0, 0.0])

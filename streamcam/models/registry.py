@@ -59,6 +59,7 @@ def load_model(name: str | Path = "imagenet", *, weights: str | None = None) -> 
         return MODELS[name].build(weights or spec.weights)
     if weights is not None:
         raise StreamcamError(f"{name} is a checkpoint with weights of its own: leave out --weights")
+    # The checkpoint's network is its architecture's, with the checkpoint's classes.
     card = checkpoint.read_card(Path(name))
     model = MODELS[card.architecture].build("none").with_spec(spec)
     checkpoint.fill_from(model, Path(name), card)

@@ -125,6 +125,7 @@ class _Walk:
     def __init__(self, module: nn.Module, graph: fx.Graph, name: str) -> None:
         self._modules, self._graph, self._name = dict(module.named_modules()), graph, name
         self._module = module
+        # Found on the way: the head's layers, in the order in which they are applied, and a pooling of windows.
         self._layers: list[nn.Module] = []
         self._windows: tuple[int, ...] = ()
 
@@ -144,11 +145,11 @@ class _Walk:
             pooled = self._pooled(node)
             if pooled is not None:
                 return [pooled]
-            if node.target in (torch.cat, torch.concat):
+            if node.target in (torch.cat, torch.concat):  # several maps, each pooled on its own
                 inputs = node.args[0]
                 assert isinstance(inputs, list | tuple)
                 return [found for part in inputs for found in self._maps(part)]
-            self._layers = [*self._layer(node), *self._layers]
+            self._layers = [*self._layer(node), *self._layers]  # the walk goes backwards
             node = node.args[0]
         raise StreamcamError(f"{self._name} does not give one tensor of logits")
 
@@ -209,6 +210,7 @@ class _Walk:
         return node
 
     def _layer_norm(self, node: fx.Node) -> nn.LayerNorm:
+        """Make a module of a call of `F.layer_norm`. It shares weight and bias with the network."""
         arguments = dict(zip(("input", "normalized_shape", "weight", "bias", "eps"), node.args, strict=False))
         arguments |= node.kwargs
         norm = nn.LayerNorm(list(arguments["normalized_shape"]), eps=arguments.get("eps", 1e-5))  # type: ignore[arg-type]
@@ -219,6 +221,7 @@ class _Walk:
         return norm
 
     def _refusal(self, node: fx.Node, module: nn.Module | None) -> str:
+        """Say which operation breaks the exact heat. A walk that has come to the input has met no pooling."""
         what = type(module).__name__ if module is not None else getattr(node.target, "__name__", str(node.target))
         hint = "it picks a class token out" if node.target is operator.getitem else "heat cannot be carried through it"
         if node.op == "placeholder":
@@ -233,6 +236,7 @@ class _Walk:
             )
         output.args = (results,)
         features = fx.GraphModule(self._module, self._graph)
+        # What comes after the feature maps has no use any more, neither its operations nor its weights.
         features.graph.eliminate_dead_code()
         features.delete_all_unused_submodules()
         features.recompile()
@@ -249,6 +253,7 @@ def _is_one(size: object) -> bool:
 
 
 def _is_pointwise(conv: nn.Module) -> bool:
+    """Return whether a convolution is a linear layer over the channels of each position."""
     assert isinstance(conv, nn.Conv1d | nn.Conv2d | nn.Conv3d)
     return set(conv.kernel_size) == set(conv.stride) == {1} and set(conv.padding) == {0} and conv.groups == 1
 

@@ -32,11 +32,12 @@ def prepare_network(module: object) -> nn.Module:
         raise StreamcamError(f"expected a network, a torch.nn.Module, got {_describe(module)}")
     network = unwrap(module)
     _require_plain(network)
-    if any(unwrap(m) is not m for m in network.modules()):
+    if any(unwrap(m) is not m for m in network.modules()):  # a part of it is wrapped
         network = _copy(network)
         for name, inner in list(network.named_modules()):
             if name and unwrap(inner) is not inner:
                 network.set_submodule(name, unwrap(inner))
+    # Heat is exact to 1e-4 in float32; integer buffers, such as batch norm's counters, stay as they are.
     values = [*network.parameters(), *network.buffers()]
     if any(v.is_floating_point() and v.dtype != torch.float32 for v in values):
         network = _copy(network).float()
@@ -116,6 +117,7 @@ def slice_timing(slices_of: Callable[[Tensor], int], x: Tensor) -> tuple[int, fl
         more = slices_of(x.repeat(1, 1, 2, 1, 1)) - slices
     except Exception:  # it takes clips of this length only: L / slices is the best guess
         more = slices
+    # Rounded: the last frames of a clip may not fill a stride.
     stride = max(1, round(length / max(1, more)))
     offset = (length - 1 - stride * (slices - 1)) / 2
     return stride, offset, max(0, length - stride * slices)
@@ -147,6 +149,7 @@ def _require_plain(module: nn.Module) -> None:
             f"{name} is quantised ({type(quantized).__name__}): give the network as it was before; "
             "`streamcam quantize` makes one of `streamcam models` fast"
         )
+    # A CamModel, by its attributes: this module cannot import the class, which imports this module.
     if hasattr(module, "features") and hasattr(module, "head") and hasattr(module, "spec"):
         raise StreamcamError(f"{name} is a CamModel already: use it as it is")
     if any(torch.nn.parameter.is_lazy(v) for v in values):
@@ -158,7 +161,7 @@ def _require_plain(module: nn.Module) -> None:
     if len({v.device for v in values}) > 1:
         raise StreamcamError(f"{name} lies on several devices: move it to one, as with .to('cuda:0')")
     try:
-        module.eval()
+        module.eval()  # modules of torch.export cannot change their mode
     except NotImplementedError as e:
         raise StreamcamError(f"{name} is an exported program: give the network that it was made from") from e
 

@@ -28,7 +28,7 @@ def load_state(path: str) -> dict[str, Tensor]:
         if path.endswith(".safetensors"):
             _require_header(path)
             return _require_finite(load_file(path), path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)  # unpickles tensors and plain containers only
     except StreamcamError:
         raise
     except Exception as e:  # the readers raise errors of many kinds for a damaged file

@@ -94,12 +94,13 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     classes = find_classes(spec, config.classes)
     engines = _make_engines(config, _fitted(model or load_model(config.model, weights=config.weights), config), classes)
     trim_heap()  # the engines have copies of the model, which has just been freed
-    engine = engines[0]
+    engine = engines[0]  # all are alike but for the device
     hop = config.hop or engine.hop
     _require_every_frame(engine, hop)
     decoders = [] if config.decode == "cpu" else decoders_on([engine.runner.device for engine in engines])
     sources = open_sources(config, decoders, stack)
     metrics = Metrics()
+    # A recording that was made as fast as possible has no frame rate or latency to show.
     painter = Painter(None if config.as_fast_as_possible else LiveCaption(metrics))
     publisher = open_publisher(config, stack)
     published: list[Sink] = [PublishSink(publisher, sources, metrics)] if publisher else []
@@ -134,7 +135,7 @@ def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary
     def wait() -> None:
         show(live)
         timed_out = config.seconds is not None and time.monotonic() - start_s >= config.seconds
-        if timed_out or (viewer is not None and viewer.poll() is not None):
+        if timed_out or (viewer is not None and viewer.poll() is not None):  # the viewer's process has ended
             pipeline.stop.set()
 
     on_cpu = any(engine.runner.device.type == "cpu" for engine in live.engines)

@@ -30,7 +30,7 @@ class SourceQueue(Generic[T]):
         with self._changed:
             queue = self._queues.setdefault(source, deque())
             while self._lossless and len(queue) >= self._depth and not self._closed:
-                self._changed.wait()
+                self._changed.wait()  # until `get` makes room, or the queue is closed
             if self._closed:
                 return None
             dropped = queue.popleft() if len(queue) >= self._depth else None

@@ -83,6 +83,7 @@ class Worker:
             SourceQueue(depth=LOSSLESS_DEPTH, lossless=True) if lossless else BatchQueue()
         )
         self._engine, self._on_done = engine, on_done
+        # On an engine that takes one batch at a time, a clip that waits only delays its batch.
         gains = engine.in_flight > 1 and engine.max_batch > 1
         self._max_wait_s = max_wait_s if max_wait_s is not None else MAX_WAIT_S if gains else 0.0
         self._submitted: deque[_Batch] = deque()
@@ -90,6 +91,7 @@ class Worker:
     def run(self) -> None:
         """Work until the inbox is closed and empty, and all submitted batches are done."""
         while True:
+            # First what is done, so that results go out early; then the next batch, so that the engine stays busy.
             while self._submitted and (self._is_full() or self._is_first_done()):
                 self._finish_first()
             work = self._next_work()
