@@ -4,7 +4,6 @@ YAML files, the command line and Python share the same keys: `max_frames: 9` in 
 command line and `max_frames=9` in Python. A key's description is the help text of its option.
 """
 
-import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -13,6 +12,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from streamcam.errors import StreamcamError
+from streamcam.passwords import password_from_environment, read_password
 from streamcam.strict import Strict, describe
 from streamcam.yaml_file import read_yaml
 
@@ -93,9 +93,9 @@ class SourceConfig(Strict):
         if self.username is None:
             return self.uri
         if self.password_file is not None:
-            password = _read_password(self.password_file.expanduser())
+            password = read_password(self.password_file.expanduser())
         else:
-            password = _password_variable(self.password_env or "")
+            password = password_from_environment(self.password_env or "")
         scheme, _, rest = self.uri.strip().partition("://")
         return f"{scheme}://{quote(self.username, safe='')}:{quote(password, safe='')}@{rest}"
 
@@ -103,7 +103,10 @@ class SourceConfig(Strict):
 class RunConfig(Strict):
     """The options of `streamcam run` and of `streamcam.stream`."""
 
+    # What to watch.
     sources: list[SourceConfig] = Field(min_length=1, description="the sources to watch")
+
+    # The network, and what computes it.
     model: str = Field("motion", description="one of `streamcam models`, or a checkpoint (.safetensors)")
     weights: str | None = Field(None, description="DEFAULT (published), none (random, for measuring) or a file")
     engine: Literal["auto", "window", "stream"] = Field(
@@ -116,9 +119,11 @@ class RunConfig(Strict):
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = Field(
         "auto", description="auto is the fastest native one; int8 is for what streamcam quantize made"
     )
+
+    # How sources are opened and decoded.
     decode: Literal["cpu", "cuda"] = Field(
         "cpu",
-        description="cuda: each camera's video on the GPU, which then paints it, too; what it cannot, the CPU does",
+        description="cuda: decode and paint each camera's video on the GPU; the CPU decodes what the GPU cannot",
     )
     rtsp_transport: RtspTransport = Field(
         "auto", description="how RTSP cameras send pictures: tcp, udp, http (a tunnel); auto: TCP, or else UDP"
@@ -131,6 +136,8 @@ class RunConfig(Strict):
         description="grey of more than 8 bits, as of thermal cameras: LOW:HIGH, the values that become black and "
         "white; or auto, which follows slowly",
     )
+
+    # Which clips are made of the frames.
     window: int | None = Field(None, ge=1, le=1024, description="frames in a clip; by default the model's own")
     hop: int | None = Field(
         None,
@@ -142,16 +149,24 @@ class RunConfig(Strict):
         False, description="engine stream: a heat slice for every frame, where the network strides over frames"
     )
     fps: float | None = Field(None, gt=0, le=1000, description="frames a second the model sees; by default its own")
+
+    # Which classes a result carries.
     classes: str | list[str] | None = Field(
         None, description="show only these: NAME,NAME…; given again, each is one name, commas and all"
     )
-    top_k: int = Field(5, ge=1, le=MAX_CLASSES, description="show the strongest so many classes")
+    top_k: int = Field(5, ge=1, le=MAX_CLASSES, description="how many classes to show, the strongest first")
+
+    # Where results go.
     bind: str | None = Field(DEFAULT_ENDPOINT, description="where to publish; none to publish nowhere")
-    keys: Path | None = Field(None, description="a folder of keys: encrypt, and let only those in whose keys it holds")
+    keys: Path | None = Field(
+        None, description="a folder of keys: encrypt, and admit only subscribers with a key in it"
+    )
     record: Path | None = Field(None, description="write the overlay to this .mp4")
     save_heat: Path | None = Field(None, description="write the heat of every window to this .npz")
+
+    # How fast it runs, and when it ends.
     max_frames: int | None = Field(None, ge=1, description="stop each source after so many frames")
-    seconds: float | None = Field(None, gt=0, description="stop after so long")
+    seconds: float | None = Field(None, gt=0, description="stop after so many seconds")
     as_fast_as_possible: bool = Field(False, description="files: every window, no drops, the same result every time")
     loop: bool = Field(False, description="files: start again at the end")
     view: bool = Field(False, description="open a viewer window; closing it ends the run")
@@ -192,6 +207,7 @@ class RunConfig(Strict):
     @field_validator("bind", mode="before")
     @classmethod
     def _read_none(cls, value: object) -> object:
+        """Let people write none, as there is no None on a command line."""
         return None if value == "none" else value
 
     @model_validator(mode="after")
@@ -212,13 +228,13 @@ class TrainConfig(Strict):
     data: Path = Field(description="a folder with a folder of clips for each class, or a CSV: path, start, end, label")
     out: Path = Field(description="the folder for checkpoint, figures and pictures")
     model: str = Field("motion", description="one of `streamcam models`, or a checkpoint (.safetensors) to go on from")
-    weights: str | None = Field(None, description="to begin with: DEFAULT (published), none (from scratch) or a file")
-    freeze: bool = Field(False, description="train the classifier alone; what is before the pooling stays as it is")
-    multi_label: bool = Field(False, description="several classes at once (CSV: several rows for the same clip)")
+    weights: str | None = Field(None, description="initial weights: DEFAULT (published), none (from scratch) or a file")
+    freeze: bool = Field(False, description="train the classifier only; the layers before the pooling stay as they are")
+    multi_label: bool = Field(False, description="a clip may show several classes (CSV: one row for each)")
     epochs: int = Field(20, ge=1, description="rounds over all clips")
     batch: int = Field(8, ge=1, description="clips in a batch, on each device")
-    learning_rate: float = Field(1e-3, gt=0, le=10, description="of the classifier; a pretrained rest gets a tenth")
-    val_share: float = Field(0.2, gt=0, lt=1, description="how many of the files are kept to check with")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="of the classifier; pretrained layers get a tenth")
+    val_share: float = Field(0.2, gt=0, lt=1, description="share of the files that are kept for validation")
     window: int | None = Field(None, ge=1, le=1024, description="frames in a clip; by default the model's own")
     fps: float | None = Field(None, gt=0, le=1000, description="frames a second the model sees; by default its own")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
@@ -226,35 +242,15 @@ class TrainConfig(Strict):
     nodes: int = Field(1, ge=1, description="machines to train on; start the same command on each with torchrun")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto is bf16 where it is native")
     workers: int = Field(2, ge=0, le=256, description="processes that decode clips")
-    seed: int = Field(0, ge=0, lt=2**31, description="of all that is random")
-    resume: bool = Field(False, description="go on where a run with this folder and these options was ended")
-    force: bool = Field(False, description="start again, over what the folder holds from a run before")
+    seed: int = Field(0, ge=0, lt=2**31, description="of all random numbers")
+    resume: bool = Field(False, description="continue an interrupted run with this folder and these options")
+    force: bool = Field(False, description="start again, and replace the results of an earlier run in the folder")
 
     @model_validator(mode="after")
     def _check_together(self) -> "TrainConfig":
         if self.resume and self.force:
             raise ValueError("resume goes on with a run, force starts it again: leave one of them out")
         return self
-
-
-def _read_password(file: Path) -> str:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as e:
-        raise StreamcamError(f"cannot read password_file {file}: {e.strerror}") from None
-    except UnicodeDecodeError:
-        raise StreamcamError(f"cannot read password_file {file}: it is not text") from None
-    if len(lines) != 1 or not lines[0]:
-        raise StreamcamError(f"password_file {file} should hold one line, the password; it has {len(lines)}")
-    return lines[0]
-
-
-def _password_variable(variable: str) -> str:
-    password = os.environ.get(variable)
-    if not password:
-        state = "is not set" if password is None else "is empty"
-        raise StreamcamError(f"password_env: the environment variable {variable} {state}")
-    return password
 
 
 Config = TypeVar("Config", RunConfig, TrainConfig)
