@@ -55,7 +55,7 @@ def videos() -> Path:
 
 @pytest.fixture(scope="session")
 def renderer() -> ModuleType:
-    """The script that rendered the sample: it says where things are."""
+    """The script that rendered the sample, which knows where things are."""
     import scripts.footage.render_sample as render_sample
 
     return render_sample
@@ -98,7 +98,7 @@ def tiny() -> "CamModel":
 
 @pytest.fixture
 def tiny_framewise() -> "CamModel":
-    """The same in 2D: it looks at each frame alone."""
+    """A framewise network, otherwise like `tiny`."""
     import torch
     from torch import nn
 
@@ -118,7 +118,7 @@ def make_frame(index: int, *, fps: float = 10.0, source: str = "cam", session: i
 
 
 class FakeSource:
-    """A source that gives the frames that it was made with."""
+    """A source of given frames."""
 
     def __init__(self, frames: list[Frame], *, name: str = "cam", live: bool = False, pause_s: float = 0.0) -> None:
         from streamcam.sources.status import SourceStatus  # it imports PyAV, which not every test needs

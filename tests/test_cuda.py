@@ -1,4 +1,4 @@
-"""What only a GPU can show: streams, graphs and memory as they are."""
+"""What only a GPU can show: real streams, graphs and memory."""
 
 import subprocess
 import sys
@@ -44,7 +44,7 @@ def on_gpu(name: str, model: CamModel, **options: object) -> DeviceEngine:
 
 @contextmanager
 def nobody_waits() -> Iterator[None]:
-    """What would make the host wait for the device raises, but for waiting for an event."""
+    """Make every synchronisation of host and device raise, apart from waiting for an event."""
     torch.cuda.set_sync_debug_mode("error")
     try:
         yield
@@ -126,7 +126,7 @@ def test_a_batch_that_does_not_fit_is_done_again_in_halves(exact: None) -> None:
 
 
 def test_two_engines_on_two_threads_do_not_disturb_each_other(unpadded: CamModel) -> None:
-    """Also not while one of them captures its graphs."""
+    """One of them may be capturing its graphs."""
     errors: list[BaseException] = []
 
     def work(name: str, seed: int) -> None:

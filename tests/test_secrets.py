@@ -1,4 +1,4 @@
-"""No password is in anything that is said, whatever is in it and whatever goes wrong."""
+"""No output holds a password, whatever the password is and whatever goes wrong."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ CLOSED = "127.0.0.1:9"
 
 
 class AtOnce(Event):
-    """A stop that comes as soon as somebody waits for it."""
+    """A stop event that is set as soon as somebody waits for it."""
 
     def wait(self, timeout: float | None = None) -> bool:
         self.set()
@@ -43,7 +43,7 @@ def chain(error: BaseException | None) -> Iterator[str]:
 
 
 def everything_said_of(uri: str) -> str:
-    """All that a source that cannot be opened gives to people, logs and messages."""
+    """Collect all texts of a source that cannot be opened: names, status, errors and messages."""
     said: list[str] = []
     try:
         said.append(repr(parse_address(uri)))

@@ -1,4 +1,4 @@
-"""What is logged during a run is printed once, on the console of the status line."""
+"""Log records of a run are printed once, on the console of the status line."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""`motion`: what is promised of the network, and of the rendered scenes that taught it."""
+"""`motion`: the properties of the network, and of the rendered scenes that trained it."""
 
 import copy
 from pathlib import Path
@@ -34,7 +34,7 @@ def model() -> CamModel:
 
 @pytest.fixture(scope="module")
 def rough() -> CamModel:
-    """Random weights, all of them positive on the way, so that no path through the network is closed by chance."""
+    """A network of random positive weights: no path through it is closed by a ReLU."""
     torch.manual_seed(0)
     network = motion.build("none")
     for parameter in network.features.parameters():
@@ -163,7 +163,7 @@ def studio():
 
 
 def scene_of(studio, label: str, *, start: int = 0):
-    """The first scene from a seed on in which one thing, wholly in the picture, does nothing but this."""
+    """Find the first scene, from a seed on, with one thing that is wholly in the picture and only makes this motion."""
     for seed in range(start, start + 400):
         scene = studio.compose(seed, wanted=[label], props=0)
         inside = all(
@@ -176,7 +176,7 @@ def scene_of(studio, label: str, *, start: int = 0):
 
 
 def covered(studio, label: str) -> np.ndarray:
-    """float [L,3]: centre x, y and area of what the thing covers, in cells."""
+    """Give float [L,3]: centre x, centre y and area of the thing in each frame, in cells."""
     cells = studio.render([scene_of(studio, label)]).cells[0, -1].float()
     y, x = torch.meshgrid(torch.arange(cells.shape[1]), torch.arange(cells.shape[2]), indexing="ij")
     area = cells.sum((1, 2))

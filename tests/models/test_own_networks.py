@@ -1,4 +1,4 @@
-"""Networks of your own: what wraps them, their precision, and what cannot be looked into."""
+"""Networks of your own: wrappers, precisions, and networks that cannot be traced."""
 
 import re
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Pictures(nn.Module):
 
 
 class Clips(nn.Module):
-    """The same of clips; `depth` convolutions without padding in time, of `stride`."""
+    """A network of clips, with `depth` more convolutions of a temporal `stride` and `padding`."""
 
     def __init__(self, depth: int = 0, stride: int = 1, padding: int = 0) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class WithOwnLinear(Pictures):
 
 
 class Inside(nn.Module):
-    """One whose body is wrapped."""
+    """A network whose body is wrapped."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ def made(module: nn.Module, **options: object) -> CamModel:
 
 
 def assert_explains(model: CamModel, network: nn.Module) -> None:
-    """The heat pools to the logits of the network, which is run in float32 on what the model gives it."""
+    """Check that the heat pools to the network's own logits, which are computed in float32 on the same clip."""
     heat = model.explain(FRAMES)
     x = model.normalise(torch.from_numpy(model._make_clip(FRAMES, None).frames)[None])
     with torch.no_grad():
@@ -245,7 +245,7 @@ def test_what_does_not_fit_is_one_line(module: nn.Module, names: dict[str, objec
     ],
 )
 def test_where_slices_lie_is_learnt_with_and_without_padding(network: Clips, stride: int, first: int) -> None:
-    """By the arithmetic of convolutions; to half a frame, for a clip's last frames may not fill a stride."""
+    """The arithmetic of convolutions says where; to half a frame, since a clip's last frames may not fill a stride."""
     long = ClipFormat(length=16, fps=10, resize=(18, 24), crop=(16, 16), mean=(127.0,) * 3, std=(128.0,) * 3)
     model = CamModel.from_module(network, clip_format=long)
     heat = model.explain(np.repeat(FRAMES, 4, axis=0))

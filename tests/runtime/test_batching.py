@@ -1,4 +1,4 @@
-"""Which clips go to the device together, and when: with a clock and a device of the test's own."""
+"""Which clips form a batch, and when; with a simulated clock and device."""
 
 import heapq
 from collections import defaultdict
@@ -138,7 +138,7 @@ class Device:
 def cameras(
     rng: np.random.Generator, rates: dict[str, float], seconds: float, jitter: float
 ) -> list[tuple[float, str]]:
-    """When clips come: each camera at its rate from a moment of its own, each clip up to `jitter` periods off."""
+    """Draw the times of clips: each camera has its rate and phase, and each clip is up to `jitter` periods off."""
     arrivals = []
     for source, rate in rates.items():
         count = int(seconds * rate)

@@ -1,4 +1,4 @@
-"""A thread that hangs is found, and nothing else is taken for one."""
+"""The watchdog finds a thread that hangs, and gives no false alarm."""
 
 import subprocess
 import sys
@@ -46,7 +46,7 @@ class Watched:
 
 @pytest.fixture
 def warm() -> Watched:
-    """The first piece of work is done."""
+    """A thread that has done its first piece of work."""
     watched = Watched()
     watched.piece(1.0)
     return watched
@@ -110,7 +110,7 @@ def test_a_process_that_was_stopped_or_a_machine_that_slept_is_not_stuck(warm: W
 
 @pytest.fixture
 def let_go(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """What hangs in a test waits for this; and it is found out sooner."""
+    """An event that ends what hangs in a test. The limits of the watchdog are short meanwhile."""
     monkeypatch.setattr(watchdog, "STUCK_S", 0.5)
     monkeypatch.setattr(watchdog, "FIRST_S", 1.0)
     monkeypatch.setattr(pipeline, "JOIN_S", 0.3)
@@ -123,7 +123,7 @@ def let_go(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 class Hangs(LateEngine):
-    """Does not come back from its fifth batch, or not for a long time."""
+    """An engine that hangs in its fifth batch: for ever in `submit`, or for seconds in `wait`."""
 
     def __init__(self, let_go: threading.Event, *, in_wait: bool) -> None:
         super().__init__(in_flight=2 if in_wait else 1)

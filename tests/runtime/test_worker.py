@@ -1,4 +1,4 @@
-"""Workers in their pipeline: batches, several under way, several devices, and more work than fits."""
+"""Workers in a pipeline: batches, several of them in flight, several devices, and overload."""
 
 import gc
 import time
@@ -35,7 +35,7 @@ FIRST = TINY_FORMAT.length - 1
 
 
 class Log(Sink):
-    """Remembers every window, and what was said of it at that moment."""
+    """Collects every window, and how late it is."""
 
     def __init__(self) -> None:
         self.windows: list[Result] = []
@@ -105,7 +105,7 @@ def test_the_next_batch_is_handed_over_before_the_last_has_come_back(in_flight: 
 
 
 class LittleMemory(LateEngine):
-    """Its third batch is too much."""
+    """An engine whose memory runs out at its third batch."""
 
     def submit(self, clips: Sequence[Clip]) -> Late:
         late = super().submit(clips)
@@ -124,7 +124,7 @@ def test_batches_are_smaller_once_memory_has_run_out() -> None:
 
 
 class InTurn(FakeSource):
-    """Gives a frame when it is its turn, and nobody has anything to do any more but to wait for time to pass."""
+    """A source that gives a frame when it is its turn, and all threads are waiting."""
 
     def __init__(self, frames: list[Frame], *, name: str, turns: deque[str], settled: Callable[[], bool]) -> None:
         super().__init__(frames, name=name, live=True)
@@ -142,7 +142,7 @@ class InTurn(FakeSource):
 
 
 def test_twice_the_work_that_fits_widens_the_hop_and_latency_does_not_creep() -> None:
-    """A clip takes the device as long as both cameras take for two windows; these are the clock, on any machine."""
+    """The clock counts windows, so that the test is the same on any machine. A clip takes as long as two windows."""
     metrics, all_windows = Metrics(), 2 * (300 - FIRST)
 
     def clock() -> float:
@@ -194,7 +194,7 @@ def test_overlay_and_status_line_say_that_the_device_cannot_keep_up_and_only_the
 
 
 class SlowStream(StreamEngine):
-    """Its device takes as long for a clip as its camera takes for ten frames, which is more than a clip holds."""
+    """An engine that takes as long for a clip as the camera for ten frames, which is more than a clip has."""
 
     metrics: Metrics
 
