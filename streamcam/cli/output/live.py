@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import Self
 
 from streamcam.cli.output.progress import PLAIN_EVERY_S, TerminalLine
 from streamcam.errors import one_line
@@ -21,7 +22,11 @@ class StatusLine(TerminalLine, Sink):
         # The output thread writes both, and the main thread reads them. Each value is replaced in one step.
         self._newest: dict[str, Heat] = {}
         self._latency_ms: dict[str, float] = {}
-        self._next_plain_s = time.monotonic() + PLAIN_EVERY_S
+        self._next_plain_s = 0.0
+
+    def __enter__(self) -> Self:
+        self._next_plain_s = time.monotonic() + PLAIN_EVERY_S  # loading the model does not count
+        return super().__enter__()
 
     def on_window(self, result: Result) -> None:
         """Note the newest heat of each source, and its latency."""
