@@ -25,7 +25,7 @@ _CLASSES = typer.Option(
     help="paint the strongest of these; by default the strongest of all. Given again, each is one name, commas and all",
     show_default=False,
 )
-_TOP_K = typer.Option("--top-k", min=1, max=MAX_CLASSES, help="tell of the strongest so many classes")
+_TOP_K = typer.Option("--top-k", min=1, max=MAX_CLASSES, help="how many classes to report, the strongest first")
 _EVERY = typer.Option(
     "--every", min=1, help="frames (at the model's rate) between windows; by default a heat slice's worth"
 )
