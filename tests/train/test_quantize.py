@@ -23,15 +23,8 @@ from streamcam.models.head import Head
 from streamcam.models.registry import load_model
 from streamcam.records import Frame
 from streamcam.sources.base import open_source
-from streamcam.train.quantize import (
-    Fidelity,
-    compare,
-    gather,
-    quantize,
-    quantize_source,
-    require_quantizing,
-    to_and_fro,
-)
+from streamcam.train.fidelity import Fidelity, measure_fidelity, to_and_fro
+from streamcam.train.quantize import quantize, quantize_source, read_clips, require_quantizing
 from tests.conftest import FakeSource, make_frame
 
 pytestmark = [
@@ -88,7 +81,7 @@ def test_int8_takes_windows_of_other_lengths(made: tuple[Path, Fidelity]) -> Non
     model = load_model(str(made[0]))
     shorter = model.with_spec(replace(model.spec, clip_format=replace(model.spec.clip_format, length=20)))
     assert make_runner(shorter).run([noise(shorter)]).cube.shape[2] == 4
-    assert compare(shorter, [noise(shorter)]).heat_cosine > 0.9
+    assert measure_fidelity(shorter, [noise(shorter)]).heat_cosine > 0.9
 
 
 def test_a_quantised_model_with_a_part_that_is_broken_is_one_clear_error(made: tuple[Path, Fidelity]) -> None:
@@ -138,8 +131,8 @@ def resnet() -> CamModel:
     model = unquantised_resnet()
     with closing(open_source("sample", paced=False)) as source:
         source.open()
-        learnt, _ = gather(source, model, count=6, show=quiet)
-    model.int8 = quantize(model, learnt, show=quiet)
+        calibration, _ = read_clips(source, model, count=6, show=quiet)
+    model.int8 = quantize(model, calibration, show=quiet)
     return model
 
 
@@ -295,23 +288,23 @@ def test_int8_without_quantising_says_how_to(tiny: CamModel) -> None:
 
 def test_a_third_as_many_clips_are_held_out_and_none_shares_a_frame(tiny: CamModel) -> None:
     source, seen = FakeSource([make_frame(i) for i in range(1000)]), []
-    learnt, held = gather(source, tiny, count=9, show=lambda done, total: seen.append((done, total)))
-    assert (len(learnt), len(held)) == (9, 3)
-    frames = [frame.tobytes() for clip in (*learnt, *held) for frame in clip]
+    calibration, held_out = read_clips(source, tiny, count=9, show=lambda done, total: seen.append((done, total)))
+    assert (len(calibration), len(held_out)) == (9, 3)
+    frames = [frame.tobytes() for clip in (*calibration, *held_out) for frame in clip]
     assert len(set(frames)) == len(frames) == 12 * 4
     assert seen[-1] == (12, 12)
 
 
 @pytest.mark.parametrize(("frames", "expected"), [(9, (1, 1)), (13, (2, 1)), (17, (3, 1)), (21, (4, 1))])
 def test_a_source_that_ends_gives_what_it_has(tiny: CamModel, frames: int, expected: tuple[int, int]) -> None:
-    learnt, held = gather(FakeSource([make_frame(i) for i in range(frames)]), tiny, count=99, show=quiet)
-    assert (len(learnt), len(held)) == expected
+    calibration, held_out = read_clips(FakeSource([make_frame(i) for i in range(frames)]), tiny, count=99, show=quiet)
+    assert (len(calibration), len(held_out)) == expected
 
 
 @pytest.mark.parametrize("frames", [0, 5])
 def test_a_source_that_is_too_short_is_one_clear_error(tiny: CamModel, frames: int) -> None:
     with pytest.raises(StreamcamError, match=r"cam ended too soon: tiny needs 0\.8 s"):
-        gather(FakeSource([make_frame(i) for i in range(frames)]), tiny, count=9, show=quiet)
+        read_clips(FakeSource([make_frame(i) for i in range(frames)]), tiny, count=9, show=quiet)
 
 
 def test_nothing_is_overwritten_unless_asked_to(tmp_path: Path) -> None:

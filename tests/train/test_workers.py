@@ -22,9 +22,9 @@ from streamcam.config import TrainConfig
 from streamcam.errors import StreamcamError
 from streamcam.models.base import ModelEntry
 from streamcam.models.registry import MODELS
-from streamcam.train.clips import Clips
+from streamcam.train.clips import ClipDataset
 from streamcam.train.fit import BEST, STATE, train
-from streamcam.train.workers import ending_with_workers
+from streamcam.train.workers import explained_deaths
 from tests.support.train_small import SMALL, Spoken, build_small
 from tests.support.write_clip import write_clip
 
@@ -126,12 +126,12 @@ def test_a_worker_that_dies_ends_the_run_and_it_can_be_taken_up(
 
 
 def test_a_worker_without_memory_ends_the_run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Clips, key: object) -> None:
+    def full(self: ClipDataset, key: object) -> None:
         raise MemoryError
 
     train(config_of(data, tmp_path / "first", epochs=1, workers=0), show=Spoken())
     monkeypatch.setattr(streamcam.train.loop, "new_optimizer", lambda model, clips, **_: _plain(model))
-    monkeypatch.setattr(Clips, "__getitem__", full)
+    monkeypatch.setattr(ClipDataset, "__getitem__", full)
     with pytest.raises(StreamcamError, match=r"has died \(Caught MemoryError: short of memory\?[^;]*$"):
         train(config_of(data, tmp_path / "x"), show=Spoken())
 
@@ -152,10 +152,10 @@ def _plain(model: object) -> object:
 def test_those_who_train_together_tell_that_one_has_died(error: str, tmp_path: Path) -> None:
     with (
         pytest.raises(StreamcamError, match=r"that trains with this one has died \(Connection \w+ by peer\)$"),
-        ending_with_workers(tmp_path / STATE),
+        explained_deaths(tmp_path / STATE),
     ):
         raise RuntimeError(error)
-    with pytest.raises(RuntimeError, match="some other"), ending_with_workers(tmp_path / STATE):
+    with pytest.raises(RuntimeError, match="some other"), explained_deaths(tmp_path / STATE):
         raise RuntimeError("some other fault, which is ours")
 
 
