@@ -58,7 +58,7 @@ def write_camera(path: Path, fps: float) -> None:
     with closing(open_source("sample", paced=False)) as source, VideoRecorder(path, source.name, paint) as recorder:
         next_s = 0.0
         for frame in source.frames(Event()):
-            if frame.pts_s >= next_s - 1e-6:
+            if frame.pts_s >= next_s - 1e-6:  # times are rounded
                 recorder.on_frame(Result(replace(frame, pts_s=next_s)))
                 next_s += 1 / fps
 
@@ -87,6 +87,7 @@ def run_cameras(
         precision: as for `make_engine`.
     """
     clip_format = model.spec.clip_format
+    # Before the first window is full, there is nothing to compute.
     seconds += clip_format.length / clip_format.fps
     sources = [SourceConfig(uri=str(camera), name=f"cam{i + 1}") for i in range(count)]
     options = {"backend": backend, "device": device, "precision": precision, "bind": f"ipc://{camera.parent}/bench"}

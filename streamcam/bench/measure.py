@@ -88,7 +88,7 @@ def alternate(
         clock: returns seconds.
     """
     times_ms: dict[str, list[float]] = {name: [] for name in turns}
-    for turn in turns.values():
+    for turn in turns.values():  # memory is allocated and code is compiled at a first call
         turn()
     begin_s, number = clock(), 0
     while number < min_rounds or clock() - begin_s < seconds:
@@ -137,6 +137,7 @@ def search_max_cameras(
 
     def sustains(count: int) -> bool:
         once = attempt(count)
+        # Of two runs the better one counts: what disturbs a run only ever makes it worse.
         again = once if once.sustained or enough() else attempt(count)
         trials.append(min(once, again, key=lambda trial: (not trial.sustained, trial.missing)))
         return trials[-1].sustained

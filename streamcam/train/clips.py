@@ -59,6 +59,7 @@ class ClipDataset(TorchDataset[Batch]):
             return self.empty_batch()._replace(unreadable=torch.tensor([number]))
         targets = torch.zeros(1, self.classes)
         targets[0, list(clip.labels)] = 1.0
+        # The clips of a batch need the same number of frames: a short clip repeats its last one.
         padded = np.concatenate([frames, np.repeat(frames[-1:], self.frames - len(frames), axis=0)])
         available, numbers = torch.tensor([len(frames)]), torch.tensor([number])
         return Batch(torch.from_numpy(padded)[None], available, targets, numbers, unreadable=numbers[:0])
@@ -88,8 +89,10 @@ class BalancedSampler(Sampler[list[ClipKey]]):
         return max(1, len(self._weights) // (self._batch * self._world))
 
     def __iter__(self) -> Iterator[list[ClipKey]]:
+        # Seeds of two runs do not meet unless one has a million epochs.
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.epoch)
         size = len(self) * self._batch * self._world
+        # With replacement: the few clips of a rare class come several times in an epoch.
         drawn = torch.multinomial(self._weights, size, replacement=True, generator=generator).tolist()
         numbers = drawn[self._rank :: self._world]
         for i in range(self.first, len(self)):
@@ -113,6 +116,7 @@ class ValidationSampler(Sampler[list[ClipKey]]):
 
     def __iter__(self) -> Iterator[list[ClipKey]]:
         for i in range(0, len(self._numbers), self._batch):
+            # Validation takes the middle frames, which are the same in every epoch.
             yield [(0, number) for number in self._numbers[i : i + self._batch]]
 
 
@@ -141,7 +145,7 @@ def read_frames(
     source = open_source(f"file://{clip.path}", paced=False, start_s=start_s, end_s=clip.end_s)
     try:
         for frame in source.frames(Event()):
-            pushed = window.push(frame)
+            pushed = window.push(frame)  # None for a frame between two samples of the network's rate
             frames = frames if pushed is None else pushed.frames
             if pushed is not None and pushed.full:
                 break

@@ -59,6 +59,7 @@ def collect(
     stop = Event()
     frames = source.frames(stop)
     paths: list[Path] = []
+    # Pauses and clips take turns on one iterator: a paused camera must be read on, or its old frames would be recorded.
     for number in range(1, count + 1):
         if not _pause(frames, pause_s, show_left(number, False)):
             break
@@ -102,7 +103,7 @@ def _record(frames: Iterator[Frame], path: Path, name: str, seconds: float, show
     try:
         for frame in frames:
             first = first or frame
-            if frame.session != first.session:
+            if frame.session != first.session:  # the camera reconnected: there is a gap
                 break
             recorder.on_frame(Result(frame))
             show(left_s := seconds - (frame.pts_s - first.pts_s))

@@ -50,7 +50,10 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of the clips' labels, times and files' bytes. Where the files lie does not matter."""
+        """SHA-256, in hex, of the clips' labels, times and files' bytes. Where the files lie does not matter.
+
+        A run can be resumed only with data of the same digest.
+        """
         digest = hashlib.sha256()
         file_digests = {path: file_digest(path) for path in sorted({clip.path for clip in (*self.train, *self.val)})}
         for split, clips in (("train", self.train), ("val", self.val)):
@@ -98,7 +101,7 @@ def read_dataset(
     train, val = split_clips(clips, val_share, root=data if data.is_dir() else data.parent)
     train, shared = remove_shared(train, val)
     notes = [*listing.notes, *_notes_on_unreadable(unreadable), *copy_notes, *clip_notes, *_note_on_shared(shared)]
-    if known is None:
+    if known is None:  # data for a checkpoint need not have clips of all its classes
         _require_every_class(train, classes, data, [*_notes_on_unreadable(unreadable), *_note_on_shared(shared)])
     if not train or not val:
         raise StreamcamError(f"{data}: {len(train) + len(val)} clips are too few for training and validation")
@@ -160,7 +163,7 @@ def _length_s(path: Path) -> float:
         StreamcamError: its first frame cannot be decoded.
     """
     with closing(open_source(f"file://{path}", paced=False)) as source:
-        next(source.frames(Event()))
+        next(source.frames(Event()))  # a file with a good header may still hold no frame
         return source.duration_s or 0.0
 
 

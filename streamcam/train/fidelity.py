@@ -67,10 +67,12 @@ def _run_stream(engine: StreamEngine, frames: Frames) -> CamOutput:
 
     It does so from the second heat slice on: PyTorch computes the first, during the warm-up.
     """
+    # The first slice takes `span.last` + 1 frames. Then come as many as the clip has, at least those of one more slice.
     video = to_and_fro(frames, engine.span.last + 1 + max(len(frames), engine.span.stride))
     images, fps = np.ascontiguousarray(video.transpose(0, 2, 3, 1)), engine.runner.spec.clip_format.fps
     slices = engine.push([Frame(image, i, i / fps, 0, "clip") for i, image in enumerate(images)])[1:]
-    engine.reset("clip")
+    engine.reset("clip")  # the next clip is another video
+    # A window's logits are the mean over those of its slices.
     logits = torch.from_numpy(np.mean([s.logits for s in slices], axis=0))
     cube = torch.from_numpy(np.stack([s.cube for s in slices], axis=1))
     return CamOutput(logits[None], (cube[None],), engine.runner.model.head.bias)

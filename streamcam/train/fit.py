@@ -85,8 +85,10 @@ def train(
     say = cache(say)  # a clip that cannot be decoded is named once, not in every epoch
     _prepare_out(config)
     base = _requested_spec(find_spec(config.model), config)
+    # Before Fabric starts other processes: wrong data end in one error. Those processes read the data again.
     dataset = read_dataset(
         config.data,
+        # From the first frame of a window to its last there are length − 1 intervals.
         need_s=(base.clip_format.length - 1) / base.clip_format.fps,
         val_share=config.val_share,
         multi_label=config.multi_label,
@@ -203,6 +205,7 @@ def _with_heat_scale(model: CamModel, dataset: Dataset, say: Say) -> CamModel:
     scales = []
     for label in range(len(dataset.classes)):
         clips = [clip for clip in dataset.train if label in clip.labels][:HEAT_SCALE_CLIPS]
+        # The overlay paints centred heat, so the scale is measured on that.
         heats = [heat.centred[label] for _, heat in _explain_readable(model, clips, say)]
         positive = [heat[heat > 0] for heat in heats if (heat > 0).any()]
         scales.append(float(np.quantile(np.concatenate(positive), HEAT_SCALE_QUANTILE)) if positive else 1.0)

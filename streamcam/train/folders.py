@@ -93,6 +93,7 @@ def read_folders(data: Path, *, known: bool) -> Listing:
     _require_splits_or_classes(tree)
     _require_one_reading(tree)
     listing = resolve_splits(Listing(_annotations(tree), _note_on_other_splits(data)), data)
+    # If a deeper folder was meant, `require_classes` has the better message.
     if _deeper_tree(tree) is None:
         _require_clips(tree)
     require_classes(listing.annotations, data, _hint(tree), known=known)
@@ -199,6 +200,7 @@ def _require_one_reading(tree: FolderTree) -> None:
     """Refuse folders that all hold the same folders, as PERSON/CLASS does: either level may be the classes."""
     parts = [{normalise_name(part.name): part.name for part in folder.classes()} for folder in tree.classes()]
     common = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
+    # One folder in common may be anything, such as `raw`. And CLASS/train/clip.mp4 is a known layout.
     if tree.has_splits or len(common) < 2 or all({"train"} < set(map(split_of, names)) for names in parts):
         return
     first, names = tree.classes()[0], first_few(sorted(parts[0][name] for name in common))
@@ -233,6 +235,7 @@ def _hint(tree: FolderTree) -> str:
     if csv_files:
         return f"did you mean {csv_files[0]}?"
     parent = tree.path.resolve().parent
+    # Videos lie directly in the folder, and its neighbours hold videos, too: it is a class, and they are the others.
     if tree.videos and sum(_holds_videos(folder) for folder in _folders_in(parent)) > 1:
         return f"did you mean {parent}?"
     return f"make a folder of clips for each class, one for what is none of them, too{_hint_on_pictures(tree)}"

@@ -134,7 +134,7 @@ class Trainer:
     def _train_epoch(self, state: Path, show: TrainingDisplay) -> None:
         progress, saved_s = self.progress, time.monotonic()
         self._sampler.epoch, self._sampler.first = progress.epoch, progress.step
-        start_s = time.monotonic() - progress.seconds
+        start_s = time.monotonic() - progress.seconds  # as if a resumed epoch had not been interrupted
         for batch in self._train_batches:
             loss = self._step(batch)
             progress.loss_sum += loss
@@ -153,13 +153,14 @@ class Trainer:
         """Train on a batch and return its loss. All randomness is seeded by the seed, the step and the rank alone."""
         self._name_unreadable(batch, self.dataset.train)
         empty = not len(batch.frames)
-        if empty and self.fabric.world_size == 1:
+        if empty and self.fabric.world_size == 1:  # no clip of the batch could be decoded
             return 0.0
         seed = (self.config.seed * 1_000_003 + self._steps_done) * 1_009 + self.fabric.global_rank
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # for layers that are random themselves, such as dropout
         batch = Batch(*(tensor.to(self.fabric.device) for tensor in batch))
         loss = self._zero_loss() if empty else self._loss(batch, generator)
+        # "rate" is the factor of each part of the network that `new_optimizer` has set.
         for group in self._optimizer.param_groups:
             group["lr"] = group["rate"] * self._learning_rate()
         self._optimizer.zero_grad()
@@ -254,6 +255,7 @@ class Trainer:
         )
         best = validation.score > progress.best
         history = [*progress.history, metrics]
+        # The next epoch begins at step 0, with no loss and no time.
         self.progress = Progress(epoch=progress.epoch + 1, best=max(progress.best, validation.score), history=history)
         show.epoch(metrics, best=best)
         return best

@@ -60,7 +60,9 @@ def average_precision(scores: npt.NDArray[np.float32], positive: npt.NDArray[np.
 
     It is the mean, over the positive clips, of the precision among all clips that score as high or higher.
     """
+    # Ties keep the order of the clips, so that the score is the same on every machine.
     order = np.argsort(-scores, kind="stable")
     hits = positive[order]
+    # Entry i: the share of positive clips among the i + 1 highest scores.
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
     return float(precision[hits].mean())

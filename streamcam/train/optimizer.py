@@ -51,11 +51,13 @@ def new_optimizer(
 def feature_scale(model: CamModel, clips: ClipDataset) -> float:
     """Return the root mean square of the classifier's input over some clips; 1 where none can be decoded."""
     squares = []
+    # Evenly spaced ones, as clips are often listed class by class.
     for number in sorted({round(i) for i in np.linspace(0, len(clips.clips) - 1, SCALE_CLIPS)}):
         batch = clips[0, number]
         if len(batch.frames):
             maps = model.feature_maps(model.normalise(centre_crop(batch.frames, model.spec.clip_format)))
             x = torch.cat([m.float().mean((2, 3, 4)) for m in maps], dim=1)
+            # All layers but the classifier, which is the last.
             for layer in list(model.head.layers)[:-1]:
                 x = layer(x)
             squares.append(float(x.square().mean()))

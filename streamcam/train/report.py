@@ -59,6 +59,7 @@ def draw_confusion(path: Path, validation: Validation, classes: Sequence[str]) -
     side = 2.5 + 0.38 * len(classes)  # inches
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
+    # Colours show shares, as rare classes would be pale otherwise; the numbers are counts.
     share = counts / np.maximum(1, counts.sum(1, keepdims=True))
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     names = [short(name, MAX_LETTERS) for name in classes]

@@ -32,6 +32,7 @@ def _first_copies(paths: Iterable[Path]) -> dict[Path, Path]:
     for same_size in by_size.values():
         by_digest: dict[str, Path] = {}
         for path in same_size:
+            # A file whose size is unique is no copy: it need not be read.
             digest = file_digest(path) if len(same_size) > 1 else ""
             first[path] = by_digest.setdefault(digest, path)
     return first
@@ -58,6 +59,7 @@ def make_clips(
         StreamcamError: a segment starts after the end of its file or, unless `multi_label`, has two labels.
     """
     index = {name: i for i, name in enumerate(classes)}
+    # Several labels of a segment are collected first: whether they are allowed is checked below.
     segments: dict[tuple[Path, float, float, str | None], set[int]] = {}
     for a in annotations:
         start_s, end_s = _times(a, lengths_s[a.path])
@@ -97,6 +99,7 @@ def _require_one_label(annotations: Sequence[Annotation], lengths_s: Mapping[Pat
         start_s, end_s = _times(a, lengths_s[a.path])
         earlier = first.setdefault((a.path, start_s, end_s), a)
         if earlier.label != a.label:
+            # The paths as they were listed: a person has to find both.
             copy = f", and {a.listed_path}, a copy of it," if a.listed_path != earlier.listed_path else " and"
             name = LabelledClip(earlier.listed_path or earlier.path, start_s, end_s, ()).name
             raise StreamcamError(

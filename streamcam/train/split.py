@@ -36,6 +36,7 @@ def split_clips(
         for label in clip.labels:
             by_class.setdefault(label, []).append(clip)
     for members in by_class.values():
+        # None of the class's clips is for validation, or all of them are.
         if len(val.intersection(members)) in (0, len(set(members))):
             val = val.difference(members) | _choose_val(members, val_share, root)
     # With several labels, dividing one class may have taken the last training clip of another. Training comes first.
@@ -58,6 +59,7 @@ def _choose_val(members: Sequence[LabelledClip], val_share: float, root: Path) -
     representatives = _first_of_overlapping(members) if by_segment else {clip: clip for clip in members}
     fraction = {clip: _hash_fraction(first, root, by_segment=by_segment) for clip, first in representatives.items()}
     fractions = sorted({*fraction.values()})  # one for each file, or each group of overlapping segments
+    # At least one for validation, and at least one for training.
     count = min(len(fractions) - 1, max(1, round(val_share * len(fractions))))
     return {clip for clip in members if fraction[clip] in fractions[:count]}
 

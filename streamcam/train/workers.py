@@ -38,14 +38,14 @@ class BatchLoader:
             batch_sampler=sampler,
             num_workers=workers,
             collate_fn=_collate,
-            persistent_workers=workers > 0,
+            persistent_workers=workers > 0,  # starting them takes longer than a short epoch
             worker_init_fn=_exit_with_parent,
         )
 
     def __iter__(self) -> Iterator[Batch]:
         try:
             _require_locks(self._workers)
-            with _frozen_garbage():
+            with _frozen_garbage():  # the first time, the workers are forked here
                 batches = iter(self._loader)
         except (OSError, ImportError) as e:  # no process, semaphore or file handle to be had
             raise StreamcamError(f"cannot start processes that decode ({e}): try --workers 0") from e
@@ -59,6 +59,7 @@ def _require_locks(workers: int) -> None:
     Where there is no room for them, this fails cleanly. PyTorch would fail with its workers half made, and those would
     print tracebacks of their own.
     """
+    # PyTorch makes a queue with its locks for each worker, and a few for all.
     _ = [multiprocessing.Lock() for _ in range(16 + 4 * workers if workers else 0)]
 
 

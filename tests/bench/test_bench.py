@@ -1,4 +1,4 @@
-"""What measuring comes to: turns, sums and reports. How fast anything is, no test says."""
+"""Take turns, sum up times, and print reports. No test says how fast anything is."""
 
 import json
 from collections import Counter
@@ -27,7 +27,7 @@ class FakeClock:
         return self.now_s
 
     def taking(self, *seconds: float) -> Callable[[], float]:
-        """A method whose turns take so long, one after the other."""
+        """Return a method whose turns take these times, one after the other."""
         left = iter(seconds)
 
         def turn() -> float:

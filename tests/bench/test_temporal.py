@@ -1,4 +1,4 @@
-"""What a network sees of time, counted and measured."""
+"""Count and measure what a network sees of time."""
 
 from dataclasses import replace
 

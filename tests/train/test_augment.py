@@ -1,4 +1,4 @@
-"""What is changed of clips for training: never so that a label is wrong."""
+"""Augmentation changes clips, and never so that a label is wrong."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Recording labelled clips from a camera."""
+"""Record labelled clips from a camera."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def test_a_clip_that_is_cut_short_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_a_clip_that_was_never_completed_is_neither_replaced_nor_learnt_from(tmp_path: Path) -> None:
-    """What a killed `streamcam record` leaves."""
+    """A killed `streamcam record` leaves such a file."""
     for label in ("nod", "wave"):
         collect(FakeSource([make_frame(i) for i in range(80)]), tmp_path / label, count=2, seconds=1.0, pause_s=0.5)
     left = (tmp_path / "wave" / "0002.mp4").rename(tmp_path / "wave" / "0002.part.mp4")

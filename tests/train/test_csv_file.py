@@ -1,4 +1,4 @@
-"""CSV files as people's programs write them."""
+"""Read CSV files as spreadsheets and scripts write them, and refuse what is not clear."""
 
 import codecs
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Folders of clips: what people mean by them, and what is said where that is not clear."""
+"""Read folders of clips as people mean them, and refuse what is not clear."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""int8 from a camera's own frames: a checkpoint like any other, and heat that still pools to the logits."""
+"""Quantise to int8: the checkpoint is like any other, and its heat still pools to the logits."""
 
 import json
 import shutil
@@ -100,7 +100,7 @@ def steps_of(model: CamModel) -> Stored:
 
 
 class Block(nn.Module):
-    """As in a ResNet: what was there, and what two convolutions make of it."""
+    """A residual block of a ResNet: two convolutions, and a shortcut past them."""
 
     def __init__(self, into: int, out: int, stride: int) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class Block(nn.Module):
 
 
 def unquantised_resnet() -> CamModel:
-    """Like r3d_18, padded and strided in time, of clips of 8 frames; a slice sees 21."""
+    """Build a network like r3d_18, padded and strided in time. Its clips have 8 frames, and a slice sees 21."""
     torch.manual_seed(0)
     stem = (nn.Conv3d(3, 16, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False), nn.BatchNorm3d(16), nn.ReLU())
     features = nn.Sequential(*stem, Block(16, 16, 1), Block(16, 32, 2), Block(32, 32, 1))
@@ -127,7 +127,7 @@ def unquantised_resnet() -> CamModel:
 
 @pytest.fixture(scope="module")
 def resnet() -> CamModel:
-    """A network whose clips are shorter than what a slice of it sees."""
+    """A quantised network whose clips are shorter than its receptive field."""
     model = unquantised_resnet()
     with closing(open_source("sample", paced=False)) as source:
         source.open()
@@ -137,7 +137,7 @@ def resnet() -> CamModel:
 
 
 def footage(model: CamModel, *, count: int, source: str = "cam") -> list[Frame]:
-    """The sample's pictures, at the model's rate."""
+    """Return the sample's frames, as if they had been taken at the model's rate."""
     taken: list[Frame] = []
     with closing(open_source("sample", paced=False)) as sample:
         for frame in sample.frames(Event()):
@@ -166,13 +166,13 @@ def quantised(request: pytest.FixtureRequest) -> CamModel:
 
 
 def centred_cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Of heat [C,…], less its mean over classes."""
+    """Return the cosine between the centred heat of two cubes [C,…]."""
     x, y = (part - part.mean(0) for part in (a, b))
     return float((x * y).sum() / np.linalg.norm(x) / np.linalg.norm(y))
 
 
 def test_a_stream_in_int8_pools_to_its_logits_and_is_close_to_float32(quantised: CamModel) -> None:
-    """Up to the video's end, which is PyTorch's, with what was kept in int8."""
+    """Also at the end of the video, which PyTorch computes from the state that OpenVINO left."""
     engines, frames = streams_of(quantised), footage(quantised, count=90)
     made = {precision: engine.push(frames) + engine.flush("cam") for precision, engine in engines.items()}
     assert [s.pts_s for s in made["int8"]] == [s.pts_s for s in made["fp32"]]
@@ -216,7 +216,7 @@ def test_in_int8_two_cameras_in_any_pieces_are_each_as_if_alone_and_whole(quanti
 
 
 def test_in_int8_both_engines_say_the_same_where_they_do_in_float32(made: tuple[Path, Fidelity]) -> None:
-    """Each rounds by ranges of its own, so that they are as near to each other as to float32, and no nearer."""
+    """Each engine has ranges of its own, so the two differ as much as each differs from float32."""
     model = load_model(str(made[0]))
     engines = {name: make_engine(model, name=name, classes=range(15)) for name in ("window", "stream")}
     window, cosines = SlidingWindow(model.spec.clip_format, hop=8, head_start=True), []

@@ -1,4 +1,4 @@
-"""Training: what is learnt, that it can be taken up anywhere, and what is said of bad data."""
+"""Train small networks, resume runs at any step, and refuse bad data."""
 
 import csv
 import json
@@ -42,7 +42,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def picture(number: int, i: int, colour: tuple[int, int, int]) -> np.ndarray:
-    """A coloured square on noise, going to the right; its corner is at (4 + i, 8 + number % 8)."""
+    """Draw a coloured square on noise that moves right with i; its corner is at (4 + i, 8 + number % 8)."""
     image = np.random.default_rng(number).integers(60, 160, (36, 48, 3), dtype=np.uint8)
     y, x = 8 + number % 8, 4 + i
     image[y : y + 14, x : x + 14] = colour
@@ -60,7 +60,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Silent:
-    """Remembers the losses; may end the run like somebody who pulls the plug."""
+    """A display that records the losses, and may interrupt the run."""
 
     def __init__(self, *, dies_after: int | None = None) -> None:
         self.losses: list[float] = []
@@ -83,7 +83,7 @@ def config_of(data: Path, out: Path, **options: object) -> TrainConfig:
 
 @pytest.fixture(scope="module")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run that learns."""
+    """A run that learns to tell the two colours apart, and its losses."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(MODELS, "small", ModelEntry(SMALL, build_small))
         show = Silent()
@@ -138,7 +138,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
 
 
 def small_run(data: Path, out: Path, **options: object) -> list[str]:
-    """The end of a command that trains `small`."""
+    """Return the arguments for Python that train `small`."""
     return ["-m", "tests.support.train_small", json.dumps({"data": str(data), "out": str(out)} | options)]
 
 
@@ -223,7 +223,7 @@ def test_what_cannot_be_read_is_named_and_left_out(data: Path, tmp_path: Path) -
 
 
 def cut_off(path: Path) -> Path:
-    """A file of 8 s, of which nothing after the third second is there."""
+    """Write a video of 8 s, and cut the file off after a third of its bytes."""
     write_clip(path, [picture(0, i % 8, COLOURS["red"]) for i in range(80)], index_first=True)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
     return path

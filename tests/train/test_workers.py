@@ -1,4 +1,4 @@
-"""Processes that decode: without shared memory, and what happens when one of them dies."""
+"""Decode in worker processes, without shared memory; and survive or explain it when one dies."""
 
 import errno
 import json
@@ -55,7 +55,7 @@ def small_run(data: Path, out: Path, **options: object) -> list[str]:
 
 
 def in_a_container(shm: str, command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run where /dev/shm is as small as that."""
+    """Run a command where /dev/shm has only this size."""
     apart = ["unshare", "--user", "--map-root-user", "--mount"]
     if shutil.which("unshare") is None or subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs a system where anybody may make a mount namespace")
@@ -87,7 +87,7 @@ def test_where_there_is_no_room_for_a_lock_it_says_so(
 
 
 class Ending(Spoken):
-    """Ends a process that decodes, once some steps are done."""
+    """A display that ends a process that decodes, after four steps."""
 
     def __init__(self, how: Callable[[], None]) -> None:
         self._how = how
