@@ -287,12 +287,12 @@ def test_int8_without_quantising_says_how_to(tiny: CamModel) -> None:
 
 
 def test_a_third_as_many_clips_are_held_out_and_none_shares_a_frame(tiny: CamModel) -> None:
-    source, seen = FakeSource([make_frame(i) for i in range(1000)]), []
-    calibration, held_out = read_clips(source, tiny, count=9, show=lambda done, total: seen.append((done, total)))
+    source, progress = FakeSource([make_frame(i) for i in range(1000)]), []
+    calibration, held_out = read_clips(source, tiny, count=9, show=lambda done, total: progress.append((done, total)))
     assert (len(calibration), len(held_out)) == (9, 3)
     frames = [frame.tobytes() for clip in (*calibration, *held_out) for frame in clip]
     assert len(set(frames)) == len(frames) == 12 * 4
-    assert seen[-1] == (12, 12)
+    assert progress[-1] == (12, 12)
 
 
 @pytest.mark.parametrize(("frames", "expected"), [(9, (1, 1)), (13, (2, 1)), (17, (3, 1)), (21, (4, 1))])
@@ -339,6 +339,6 @@ def test_the_command_says_how_far_it_is_and_how_to_see_it(
     monkeypatch.setattr("streamcam.train.quantize.quantize_source", copy_it)
     out = tmp_path / "desk.safetensors"
     app(["quantize", "sample", "-o", str(out), "--model", "motion", "--clips", "2"], standalone_mode=False)
-    told = capsys.readouterr().out
-    assert "int8 against float32 on 1 other clips" in told
-    assert f"streamcam run 0 --model {out}" in told
+    printed = capsys.readouterr().out
+    assert "int8 against float32 on 1 other clips" in printed
+    assert f"streamcam run 0 --model {out}" in printed

@@ -98,14 +98,14 @@ class Ending(Spoken):
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "death"),
     [
         (signal.SIGKILL, r"died \(killed by signal: Killed: short of memory\? fewer --workers need less\)"),
         (signal.SIGSEGV, r"died \(killed by signal: Segmentation fault\)"),
     ],
 )
 def test_a_worker_that_dies_ends_the_run_and_it_can_be_taken_up(
-    number: signal.Signals, told: str, data: Path, tmp_path: Path
+    number: signal.Signals, death: str, data: Path, tmp_path: Path
 ) -> None:
     def kill() -> None:
         worker = multiprocessing.active_children()[0]
@@ -115,7 +115,7 @@ def test_a_worker_that_dies_ends_the_run_and_it_can_be_taken_up(
 
     state = tmp_path / "x" / STATE
     with pytest.raises(
-        StreamcamError, match=rf"a process that decodes clips has {told}; --resume goes on from {state}"
+        StreamcamError, match=rf"a process that decodes clips has {death}; --resume goes on from {state}"
     ):
         train(config_of(data, tmp_path / "x"), show=Ending(kill))
     assert not list((tmp_path / "x").glob(".*"))
