@@ -16,7 +16,7 @@ import torch
 
 from scripts.benchmarks.common import table
 from scripts.gpu.common import Engine, GpuPlan, tried
-from streamcam.bench.temporal import drifting
+from streamcam.bench.temporal import drifting_frames
 from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine
 from streamcam.engines.device.hardware import pick_precision
@@ -81,7 +81,7 @@ def engine(model: CamModel, device: str, precision: str) -> Engine:
 def clips(model: CamModel, *, count: int) -> list[Clip]:
     """So many of each video."""
     shape, hop, found = model.spec.clip_format, 5 if model.spec.framewise else 16, []
-    for frames in (sample(), drifting(shape, seed=1)):
+    for frames in (sample(), drifting_frames(shape, seed=1)):
         window = SlidingWindow(shape, hop=hop)
         full = (clip for clip in map(window.push, frames) if clip is not None)
         found += list(itertools.islice(full, count))
