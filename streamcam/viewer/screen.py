@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from streamcam.records import Heat, Image, Result, on_host
-from streamcam.render.overlay import Caption, Painter, overlay, panel
+from streamcam.render.canvas import Caption
+from streamcam.render.overlay import Painter, overlay, panel
 from streamcam.transport.messages import Message
 
 SILENT_S = 2.0
