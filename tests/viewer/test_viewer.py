@@ -138,7 +138,7 @@ def hotness(picture: Image, place: tuple[float, float] = HOT) -> int:
 def test_a_screen_waits_with_a_message_when_nothing_has_come() -> None:
     screen = Sent().screen
     picture = screen.picture(View(), NOTHING)
-    assert (screen.sources, screen.shown(View()), screen.heat(None)) == ([], None, None)
+    assert (screen.sources, screen.visible_source(View()), screen.heat(None)) == ([], None, None)
     assert picture.std() > 5
     assert (picture != Screen("tcp://127.0.0.1:1").picture(View(), NOTHING)).any()  # it says for what
 
