@@ -36,7 +36,12 @@ class Caption:
 
 def to_colours(strength: Floats) -> Image:
     """Map float32 [H,W], 0–1, to the colours of `COLOUR_MAP`: uint8 [H,W,3], RGB."""
-    bgr = cv2.applyColorMap((strength * 255).astype(np.uint8), COLOUR_MAP)
+    return _look_up((strength * 255).astype(np.uint8))
+
+
+def _look_up(indices: Image) -> Image:
+    """Map uint8 [H,W] to the 256 colours of `COLOUR_MAP`."""
+    bgr = cv2.applyColorMap(indices, COLOUR_MAP)
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -55,6 +60,7 @@ class Canvas:
         """Take the picture, uint8 [H,W,3], RGB; it is drawn on in place."""
         self._image = image
         self._height, self._width = image.shape[:2]
+        # OpenCV's scale of the letters; all other sizes, in pixels, follow from it.
         self._font = max(0.3, min(self._height, self._width) / 850)
         self._line = round(34 * self._font)
         self._margin = round(14 * self._font)
@@ -120,8 +126,8 @@ class Canvas:
         y = self._height - self._line - height - self._margin
         self._shade(x - self._margin, y - self._margin, width + 2 * self._margin, self._height - y + self._margin)
         if x >= 0 and y >= 0:
-            ramp = np.tile(np.linspace(0, 1, width, dtype=np.float32), (height, 1))
-            self._image[y : y + height, x : x + width] = to_colours(ramp)
+            ramp = np.tile(np.linspace(0, 255, width).astype(np.uint8), (height, 1))
+            self._image[y : y + height, x : x + width] = _look_up(ramp)
         peak = f"+{scale:.3g}"
         self._text("heat, logits", x, y + height + self._line)
         self._text(peak, x + width - self._text_width(peak), y + height + self._line)

@@ -28,8 +28,8 @@ TURNS = {
 """EXIF's orientation → the operation that makes the picture upright. Pillow's angles are counter-clockwise."""
 
 SUBFILE, BITS, COMPRESSION, PHOTOMETRIC, PLANAR, SAMPLE_FORMAT = 254, 258, 259, 262, 284, 339
-"""Tags of TIFF 6.0. Bit 0 of SUBFILE marks a thumbnail. SAMPLE_FORMAT 2 means signed integers, PLANAR 2 a plane for each
-colour, COMPRESSION 1 none, and PHOTOMETRIC 0 grey in which 0 is white."""
+"""Tags of TIFF 6.0. Bit 0 of SUBFILE marks a thumbnail. SAMPLE_FORMAT 2 means signed integers, PLANAR 2 one plane for
+each colour, COMPRESSION 1 none, and PHOTOMETRIC 0 grey in which 0 is white."""
 
 
 class UnfitError(Exception):

@@ -23,8 +23,8 @@ SUFFIXES = frozenset(
         *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".heic", ".heif"),
     }
 )
-"""The suffixes of pictures in a folder. HEIC cannot be read, but is among them: an error says so, where photographs that
-are left out would go unnoticed."""
+"""The suffixes of pictures in a folder. HEIC cannot be read, but is among them: its error says so, where pictures left
+out would go unnoticed."""
 
 FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's readers that may open a stranger's file. Others start programs (EPS), or accept any file as theirs (TGA)."""

@@ -52,6 +52,7 @@ def paint(
     strength = np.clip(enlarge(centred_at(heat, k, pts_s), x1 - x0, y1 - y0) / scale, 0.0, 1.0)
     alpha = strength * (opacity * _certainty(heat, k) if fade else opacity)
     painted = image.copy()
+    # blendLinear weighs both pictures per pixel in one pass; it takes contiguous arrays only.
     painted[y0:y1, x0:x1] = cv2.blendLinear(to_colours(strength), np.ascontiguousarray(region), alpha, 1 - alpha)
     return painted
 
@@ -91,9 +92,9 @@ def overlay(
         return painted
     if heat is not None:
         picture = _paint_on_gpu(picture, heat, k=k, pts_s=pts_s, scale=scale, opacity=opacity)
-    # Triangulation matting (Smith and Blinn, *Blue Screen Matting*, SIGGRAPH 1996): drawn on black, every pixel is the
-    # premultiplied colour of the drawing; what white adds to it is how much of the picture shines through. One layer
-    # of RGBA would not do: OpenCV 5 writes a letter's coverage over the alpha below it, where it should blend the two.
+    # Triangulation matting (Smith and Blinn, *Blue Screen Matting*, SIGGRAPH 1996). Drawn on black, a pixel is the
+    # drawing's premultiplied colour. What white adds to it is how much of the picture shines through. One layer of
+    # RGBA would not do: OpenCV 5 writes a letter's coverage over the alpha below it, where it should blend the two.
     black = np.zeros(picture.shape, np.uint8)
     white = np.full(picture.shape, 255, np.uint8)
     for ground in (black, white):
@@ -120,7 +121,7 @@ def _paint_on_gpu(picture: GpuImage, heat: Heat, *, k: int, pts_s: float, scale:
 
 
 def _annotate(image: Image, heat: Heat | None, *, scale: float, k: int, caption: Caption, box: Box | None) -> list[Box]:
-    """Draw everything but the heat on a picture or layer; return boxes that hold all of it and do not overlap."""
+    """Draw everything but the heat on a picture; return boxes that hold all of it and do not overlap."""
     canvas = Canvas(image)
     if box is not None:
         canvas.box(box)

@@ -82,6 +82,7 @@ class VideoRecorder(FileSink):
             if self._sound is not None:
                 if is_first:
                     self._sound.begin(result.frame.pts_s)
+                # Interleaved: the sound before a picture is written before it, as players read the two side by side.
                 self._sound.write_until(result.frame.pts_s)
             self._container.mux(self._encoded(video_frame))
         except WRITE_FAILURES as e:

@@ -8,19 +8,26 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from streamcam.records import Frame, Heat, Picture, Result, Transform
+from streamcam.transport.headers import (
+    DIRECTORY,
+    MAX_HEADER_BYTES,
+    MAX_PAYLOADS,
+    PROTOCOL,
+    ClassHeader,
+    FrameHeader,
+    Header,
+    HeatHeader,
+    Kind,
+    Scalar,
+)
 from streamcam.transport.payloads import MessageError, PayloadInfo, decode_payload, encode_image, encode_tensor
-
-PROTOCOL = "streamcam/1"
-MAX_HEADER_BYTES = 64 * 1024
-MAX_PAYLOADS = 16
-MAX_SOURCES = 1024
 
 READ_PAYLOADS: dict[str, tuple[str, ...]] = {
     "result": ("cube", "common", "logits"),
@@ -29,72 +36,7 @@ READ_PAYLOADS: dict[str, tuple[str, ...]] = {
 }
 """The payloads that are read, by the kind of message. All others are ignored."""
 
-Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-Kind = Literal["result", "overlay", "frame", "event", "status"]
-Scalar = str | int | float | bool | None
-
-DIRECTORY = "_"
-"""The source name under which a publisher's `status` lists its sources."""
-
 _SOURCE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-
-
-class FrameHeader(msgspec.Struct, frozen=True):
-    """The frame that a message belongs to."""
-
-    index: Int64
-    pts_s: float
-    captured_ns: Int64
-
-
-class ClassHeader(msgspec.Struct, frozen=True):
-    """One of the K classes whose heat is sent; they come in the order of the cube's first axis."""
-
-    index: Int64
-    label: str
-    score: float
-    logit: float
-    scale: float | None = None
-
-
-class HeatHeader(msgspec.Struct, frozen=True):
-    """The heat of a message without its tensors: model, classes, times and place."""
-
-    model: str
-    model_hash: str
-    top: list[ClassHeader]
-    pts_s: list[float]
-    clip_pts_s: tuple[float, float]
-    transform: tuple[float, float, float, float]
-    lookahead_s: float = 0.0
-    hop_s: float | None = None
-    skipped: Int64 = 0
-
-
-class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """The header of every message. Its fields, in JSON, are those of docs/wire.md."""
-
-    protocol: str
-    kind: Kind
-    publisher: str
-    """Random for each start of a publisher, so that a subscriber notices a restart."""
-    seq: Int64
-    """Running number in its topic, from 0. A step greater than 1 means that messages were lost on the way."""
-    source: str
-    sent_ns: Int64
-    """Unix time in nanoseconds."""
-    session: Int64 = 0
-    frame: FrameHeader | None = None
-    heat: HeatHeader | None = None
-    timings_ms: dict[str, float] = {}
-    drops: dict[str, Int64] = {}
-    data: dict[str, str | Int64 | float | bool | None] = {}
-    """The content of a `status` or `event`."""
-    sources: Annotated[list[str], msgspec.Meta(max_length=MAX_SOURCES)] = []
-    """The names of all sources; in the directory only."""
-    payloads: Annotated[list[PayloadInfo], msgspec.Meta(max_length=MAX_PAYLOADS)] = msgspec.field(
-        default_factory=list, name="parts"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +141,9 @@ def decode_header(message: Sequence[bytes]) -> Header:
         header = msgspec.json.decode(message[1], type=Header)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         raise MessageError(f"header: {e}") from e
-    if header.protocol.partition(".")[0] != PROTOCOL:
+    if header.protocol.partition(".")[0] != PROTOCOL:  # streamcam/1.N only adds fields
         raise MessageError(f"expected {PROTOCOL}, got {header.protocol[:40]!r}")
+    # A subscriber sorts messages by topic, and trusts the header's source and kind: they have to agree.
     if message[0] != topic(header.source, header.kind):
         raise MessageError("the topic and the header disagree")
     return header

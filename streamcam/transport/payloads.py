@@ -49,6 +49,7 @@ def encode_tensor(name: str, array: npt.NDArray[np.float32], dtype: Literal["f2"
     """Encode a tensor; return its description and bytes. Half precision is scaled down where it would overflow."""
     scale = 1.0
     if dtype == "f2":
+        # Heat of an untrained or odd network can exceed float16, where it would become infinite.
         peak = float(np.abs(array).max(initial=0.0))
         scale = min(1.0, MAX_HALF / peak) if peak else 1.0
     body = np.ascontiguousarray(array * scale if scale != 1.0 else array, dtype=DTYPES[dtype]).tobytes()

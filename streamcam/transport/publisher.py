@@ -14,11 +14,9 @@ import zmq
 from streamcam.errors import StreamcamError
 from streamcam.records import Picture, Result
 from streamcam.transport.endpoints import reason_of, require_bindable
+from streamcam.transport.headers import DIRECTORY, Kind, Scalar
 from streamcam.transport.keys import server_keys
 from streamcam.transport.messages import (
-    DIRECTORY,
-    Kind,
-    Scalar,
     Stamp,
     encode_directory,
     encode_picture,
@@ -97,14 +95,7 @@ class Publisher:
         self._requested: dict[bytes, None] = {}
         self._context = zmq.Context()
         self._authenticator = None if server is None else start_authenticator(self._context, server)
-        self._socket = self._context.socket(zmq.XPUB)
-        self._socket.setsockopt(zmq.LINGER, LINGER_MS)
-        # Every subscription is passed on, not just a topic's first: each joiner is to be sent the last message.
-        self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
-        self._socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK * (sources + 1))
-        self._socket.setsockopt(zmq.SNDBUF, KERNEL_BUFFER_BYTES)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
-        disconnect_dead_peers(self._socket)
+        self._socket = _make_socket(self._context, sources)
         if server is not None:
             encrypt_publisher(self._socket, server)
         try:
@@ -170,6 +161,7 @@ class Publisher:
         self.close()
 
     def _is_subscribed(self, name: bytes) -> bool:
+        # A subscription is any prefix of a topic. Topics are short, and subscriptions can be many: try the prefixes.
         return any(name[:length] in self._subscriptions for length in range(len(name) + 1))
 
     def _handle(self, request: bytes) -> None:
@@ -187,6 +179,7 @@ class Publisher:
         """Paint, encode and send the picture that a topic offers."""
         self._requested.pop(name, None)
         offer = self._offers.pop(name)
+        # The time at which the picture was due, also for a late joiner: `max_age_ms` must see how old it is.
         stamp = self._stamp(offer.result.frame.source, offer.kind, sent_ns=offer.offered_ns)
         self._send(encode_picture(offer.kind, offer.result, offer.paint(offer.result), stamp))
 
@@ -198,3 +191,16 @@ class Publisher:
     def _send(self, message: list[bytes]) -> None:
         self._last[message[0]] = message
         self._socket.send_multipart(message, zmq.NOBLOCK)
+
+
+def _make_socket(context: zmq.Context[zmq.Socket[bytes]], sources: int) -> zmq.Socket[bytes]:
+    """Make a socket that reports subscriptions, with queues for so many sources."""
+    socket = context.socket(zmq.XPUB)
+    socket.setsockopt(zmq.LINGER, LINGER_MS)
+    # Every subscription is passed on, not just a topic's first: each joiner is to be sent the last message.
+    socket.setsockopt(zmq.XPUB_VERBOSE, 1)
+    socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK * (sources + 1))
+    socket.setsockopt(zmq.SNDBUF, KERNEL_BUFFER_BYTES)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES)
+    disconnect_dead_peers(socket)
+    return socket

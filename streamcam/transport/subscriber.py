@@ -15,8 +15,9 @@ from zmq.utils.monitor import parse_monitor_message
 from streamcam.errors import StreamcamError
 from streamcam.records import Result
 from streamcam.transport.endpoints import reason_of, require_resolvable
+from streamcam.transport.headers import DIRECTORY, Header, Kind
 from streamcam.transport.keys import client_keys
-from streamcam.transport.messages import DIRECTORY, Header, Kind, Message, decode, decode_header, topic
+from streamcam.transport.messages import Message, decode, decode_header, topic
 from streamcam.transport.payloads import MAX_PAYLOAD_BYTES, MessageError
 from streamcam.transport.sockets import KERNEL_BUFFER_BYTES, disconnect_dead_peers, encrypt_subscriber
 
@@ -74,8 +75,11 @@ class Subscriber:
         client = None if keys is None else client_keys(Path(keys))
         wanted = [topic(DIRECTORY, "status")] if sources is None else _topics(sources, kinds)
         self.skipped: Counter[str] = Counter()
-        """The number of messages that were not yielded, by reason: `stale` (a newer one had come, or older than
-        `max_age_ms`), `malformed`, or `lost` on the way (known from gaps in the sequence)."""
+        """The number of messages that were not yielded, by reason: `stale`, `malformed` or `lost`.
+
+        A message is stale where a newer one had come, or where it is older than `max_age_ms`. Messages that were lost
+        on the way are known from gaps in the sequence.
+        """
         self.refused: str | None = None
         """Why the publisher refuses this program, for people; None if it does not. It tries again every second."""
         self._refusals = _WITHOUT_KEYS if client is None else _WITH_KEYS
@@ -84,7 +88,7 @@ class Subscriber:
         self._newest: dict[bytes, tuple[str, int]] = {}
         self._pending: dict[bytes, list[bytes]] = {}
         self._context = zmq.Context()
-        self._socket = _socket(self._context)
+        self._socket = _make_socket(self._context)
         if client is not None:
             encrypt_subscriber(self._socket, client)
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | _REFUSED)
@@ -223,7 +227,7 @@ class Subscriber:
         return decoded
 
 
-def _socket(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
+def _make_socket(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
     """Make a socket with a short queue, which reconnects by itself."""
     socket = context.socket(zmq.SUB)
     socket.setsockopt(zmq.LINGER, 0)

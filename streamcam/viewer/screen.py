@@ -150,6 +150,8 @@ class Screen:
             return panel(waiting, [f"waiting for {self._endpoint}", *([refused] if refused else []), "", *HELP])
         heat = self.heat(source)
         k = 0 if heat is None else _position(heat, view.class_index)
+        # Of the painter only the scale is used. Its overlay is painted once for each result, but keys and the clock
+        # change the picture in between.
         scale = 1.0 if heat is None else self._painter.scale(source, heat, k)
         result = replace(self._frames[source], heat=heat)
         caption = self._caption(result, view, skipped)

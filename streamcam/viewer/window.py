@@ -46,6 +46,7 @@ def show(endpoint: str, *, keys: Path | None = None, snapshot_folder: Path = Pat
             silent = not view.paused and time.monotonic() - drawn_s > REDRAW_S
             if view != before or silent or (changed and changed == screen.visible_source(view)):
                 picture, drawn_s = _draw(screen, view, subscriber), time.monotonic()
+            # What is saved is what is on the screen, also while the view is paused.
             if view.snapshots > before.snapshots:
                 _save(picture, snapshot_folder / f"streamcam-{time.strftime('%Y%m%d-%H%M%S')}-{view.snapshots}.png")
         cv2.destroyAllWindows()

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamcam.records import Frame, Heat, Image, Result, Transform
-from streamcam.transport import messages
+from streamcam.transport import headers, messages
 from streamcam.transport.messages import (
     Message,
     Stamp,
@@ -154,7 +154,7 @@ def test_status_comes_back() -> None:
 
 def test_the_directory_comes_back() -> None:
     message = decode(encode_directory(["cam1", "cam10"], STAMP))
-    assert (message.header.source, message.header.sources) == (messages.DIRECTORY, ["cam1", "cam10"])
+    assert (message.header.source, message.header.sources) == (headers.DIRECTORY, ["cam1", "cam10"])
     assert message.result is None
 
 
@@ -200,7 +200,7 @@ def test_minor_versions_are_accepted_and_major_ones_refused() -> None:
 def test_a_header_over_64_kib_is_refused() -> None:
     message = a_message()
     with pytest.raises(MessageError, match="65536"):
-        decode([message[0], message[1] + b" " * messages.MAX_HEADER_BYTES, *message[2:]])
+        decode([message[0], message[1] + b" " * headers.MAX_HEADER_BYTES, *message[2:]])
 
 
 def test_too_many_classes_for_a_header_are_refused_when_sending() -> None:
