@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamcam.heat.localise import Box, Tube, peak
+from streamcam.heat.localise import Box, Tube, boxes_above, peak
 from streamcam.records import Floats
 
 Mask = npt.NDArray[np.bool_]
@@ -62,16 +62,9 @@ def box_ious(pixels: Floats, boxes: Sequence[Box]) -> tuple[Numbers, Numbers]:
     above = scaled(pixels)
     largest, best = np.zeros(len(THRESHOLDS)), np.zeros(len(THRESHOLDS))
     for i, threshold in enumerate(THRESHOLDS):
-        ious = [max(found.iou(box) for box in boxes) for found in _boxes(above > threshold)]
+        ious = [max(found.iou(box) for box in boxes) for found in boxes_above(above, threshold)]
         largest[i], best[i] = (ious[0], max(ious)) if ious else (0.0, 0.0)
     return largest, best
-
-
-def _boxes(mask: Mask) -> list[Box]:
-    """Around each region of a mask, the largest region first."""
-    count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    order = 1 + np.argsort(-stats[1:count, cv2.CC_STAT_AREA], kind="stable")
-    return [Box(x, y, x + width, y + height) for x, y, width, height, _ in stats[order].tolist()]
 
 
 def pixel_counts(pixels: Floats, mask: Mask) -> tuple[Numbers, Numbers]:

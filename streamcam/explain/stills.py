@@ -23,9 +23,10 @@ from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.classes import find_classes
 from streamcam.models.registry import find_spec, load_model
 from streamcam.records import Clip, Frame, Heat, Image, Result, on_host
+from streamcam.render.canvas import Caption, outline
 from streamcam.render.contact_sheet import Cell, cut, fit, grid, text_width
 from streamcam.render.image_files import read_picture, save_picture
-from streamcam.render.overlay import Caption, Painter, outline, paint
+from streamcam.render.overlay import Painter, paint
 from streamcam.sources.levels import parse_levels
 
 TABLE = "scores.csv"

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from streamcam.heat.localise import centred_at, largest_box, on_picture
 from streamcam.records import Floats, Heat, Image, Result
+from streamcam.render.canvas import SHADE, outline
 from streamcam.render.contact_sheet import GAP, PALETTE, Cell, Curve, blank, chart, clock, fit, grid, stack, write
-from streamcam.render.overlay import SHADE, cells_alone, outline, paint
+from streamcam.render.overlay import cells_alone, paint
 
 T = TypeVar("T")
 
