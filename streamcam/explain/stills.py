@@ -17,7 +17,7 @@ from streamcam.engines.device.runner import Runner
 from streamcam.errors import StreamcamError
 from streamcam.explain.findings import COLUMNS, Finding, find, painted, strongest
 from streamcam.files import require_fresh, staged
-from streamcam.heat.cam import moments, to_heats
+from streamcam.heat.cam import heat_times, to_heats
 from streamcam.heat.localise import Box
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.classes import find_classes
@@ -185,7 +185,7 @@ def _see(runner: Runner, path: Path, image: Image, *, top_k: int, always: Sequen
         cube[:, classes].numpy(),
         cube.mean(1).numpy(),
         clips=[clip],
-        times=[moments(clip, np.zeros(1))],
+        times=[heat_times(clip, np.zeros(1))],
         context=runner.context,
     )
     height, width = image.shape[:2]

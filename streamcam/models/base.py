@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from streamcam.clips import prepare, transform_of
 from streamcam.errors import StreamcamError
-from streamcam.heat.cam import CamOutput, HeatContext, heat_cube, moments, pool, to_heats
+from streamcam.heat.cam import CamOutput, HeatContext, heat_cube, heat_times, pool, to_heats
 from streamcam.models.head import Head
 from streamcam.models.own import first_line, hint_for, made_ready, require_same, rhythm
 from streamcam.models.split import Split, position_weights, split, split_at
@@ -316,7 +316,7 @@ class CamModel(nn.Module):
             cube.numpy(),
             cube.mean(1).numpy(),
             clips=[clip],
-            times=[moments(clip, self.spec.slice_frames(cube.shape[2]))],
+            times=[heat_times(clip, self.spec.slice_frames(cube.shape[2]))],
             context=self.heat_context,
         )
         return heat

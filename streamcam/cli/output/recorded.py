@@ -40,6 +40,6 @@ def print_stills(done: Done, folder: Path) -> None:
 
 
 def print_report(report: Report) -> None:
-    """Contenders by figures."""
+    """Print the figures of each method as a table."""
     console = Console()
     (console if console.is_terminal else Console(width=PLAIN_WIDTH)).print(table(report), highlight=False)
