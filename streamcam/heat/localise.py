@@ -57,16 +57,28 @@ class Tube:
 
 
 def centred_at(heat: Heat, k: int, pts_s: float) -> Floats:
-    """Return the centred heat of class `k` at a time: float32 [h,w], in logit units.
+    """Return the centred heat of class `k` at a time in seconds: float32 [h,w], in logit units. See `slice_at`."""
+    return slice_at(heat.cube[k] - heat.common, heat.pts_s, pts_s)
 
-    Heat is interpolated linearly between the centres of two slices. It is constant before the first and after the last.
+
+def slice_at(slices: Floats, pts_s: npt.NDArray[np.float64], at_s: float) -> Floats:
+    """Return heat at a time, interpolated linearly between the centres of two slices.
+
+    It is constant before the first slice and after the last.
+
+    Args:
+        slices: float32 [...,L',h,w].
+        pts_s: float64 [L'], the time of each slice in seconds.
+        at_s: the time asked for, in seconds.
+
+    Returns:
+        float32 [...,h,w].
     """
-    # Centre only the two slices that are needed: a viewer does this for every frame.
-    position = float(np.interp(pts_s, heat.pts_s, np.arange(len(heat.pts_s))))
+    position = float(np.interp(at_s, pts_s, np.arange(len(pts_s))))
     lower = int(position)
-    upper = min(lower + 1, len(heat.pts_s) - 1)
-    early, late = (heat.cube[k, i] - heat.common[i] for i in (lower, upper))
-    return np.asarray(early + (position - lower) * (late - early), np.float32)
+    upper = min(lower + 1, len(pts_s) - 1)
+    early, late = slices[..., lower, :, :], slices[..., upper, :, :]
+    return np.asarray(early + np.float32(position - lower) * (late - early), np.float32)
 
 
 def enlarge(cells: Floats, width: int, height: int) -> Floats:

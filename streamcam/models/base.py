@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -112,6 +113,18 @@ class ModelSpec:
         seen = self.temporal_receptive_field
         return None if seen is None else (seen - 1) / 2 / self.clip_format.fps
 
+    def with_clip_format(self, **changes: Any) -> "ModelSpec":
+        """Return the spec with other clips.
+
+        Args:
+            changes: fields of `ClipFormat`, such as `length` and `fps`. None keeps the present value.
+
+        Raises:
+            StreamcamError: the network needs longer clips.
+        """
+        asked = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, clip_format=replace(self.clip_format, **asked))
+
     def slice_frames(self, slices: int) -> npt.NDArray[np.float64]:
         """The frame of the clip on which each of `slices` slices is centred, float64 [L'].
 
@@ -205,6 +218,11 @@ class CamModel(nn.Module):
         model = CamModel(spec, self.features, head, windows=self.windows)
         model.int8 = self.int8
         return model
+
+    def with_clip_format(self, **changes: Any) -> "CamModel":
+        """Return the same network for other clips; the arguments are those of `ModelSpec.with_clip_format`."""
+        spec = self.spec.with_clip_format(**changes)
+        return self if spec == self.spec else self.with_spec(spec)
 
     @torch.no_grad()
     def _checked(self, network: nn.Module) -> "CamModel":

@@ -83,7 +83,7 @@ def train(
     """
     say = cache(say)  # the same line once
     _require_out(config)
-    base = _fitted(find_spec(config.model), config)
+    base = find_spec(config.model).with_clip_format(length=config.window, fps=config.fps)
     dataset = read_dataset(
         config.data,
         need_s=(base.clip_format.length - 1) / base.clip_format.fps,
@@ -128,12 +128,6 @@ def _require_out(config: TrainConfig) -> None:
     if config.force:
         for name in there:
             (config.out / name).unlink(missing_ok=True)  # each process that starts does so
-
-
-def _fitted(spec: ModelSpec, config: TrainConfig) -> ModelSpec:
-    """The spec with the clip length and frame rate that the config asks for."""
-    own = spec.clip_format
-    return replace(spec, clip_format=replace(own, length=config.window or own.length, fps=config.fps or own.fps))
 
 
 def _own_spec(base: ModelSpec, dataset: Dataset, config: TrainConfig) -> ModelSpec:

@@ -4,7 +4,7 @@ import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -226,8 +226,7 @@ def compare(model: CamModel, clips: Sequence[Frames]) -> Fidelity:
 
 def _stream(model: CamModel, device: str, precision: str) -> StreamEngine:
     """A stream of pictures that have been prepared."""
-    clip_format = replace(model.spec.clip_format, resize=model.spec.clip_format.crop)
-    prepared = model.with_spec(replace(model.spec, clip_format=clip_format))
+    prepared = model.with_clip_format(resize=model.spec.clip_format.crop)
     engine = make_engine(prepared, name="stream", device=device, precision=precision)
     assert isinstance(engine, StreamEngine)
     return engine
