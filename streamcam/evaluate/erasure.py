@@ -47,6 +47,7 @@ def erase(window: EvalWindow, k: int, cells: Floats, *, engine: WindowEngine, st
     ranks = frame_ranks(cells, window.heat.pts_s, window.clip.pts_s, clip.shape[2:])
     blurred, black = blur(clip), np.zeros_like(clip)
     index = int(window.heat.classes[k])
+    # Insertion puts pixels of the clip into the blurred clip; deletion puts black pixels into the clip.
     return Erasure(
         area_under(_probabilities(_mixtures(clip, blurred, ranks, steps), index, window, engine)),
         area_under(_probabilities(_mixtures(black, clip, ranks, steps), index, window, engine)),
@@ -66,6 +67,7 @@ def frame_ranks(
     """
     nearest = np.abs(pts_s[:, None] - slice_pts_s).argmin(1)
     heat = np.stack([enlarge(cells[i], size[1], size[0]) for i in nearest])
+    # The k-th hottest pixel of all frames gets rank k / size. The sort is stable, so two runs rank ties alike.
     ranks = np.empty(heat.size, np.float32)
     ranks[np.argsort(-heat, axis=None, kind="stable")] = np.arange(heat.size, dtype=np.float32) / heat.size
     return ranks.reshape(heat.shape)
@@ -80,6 +82,7 @@ def blur(clip: Frames) -> Frames:
 def _mixtures(hot: Frames, rest: Frames, ranks: Floats, steps: int) -> Iterator[Frames]:
     """Yield steps + 1 clips: 0, 1/steps, … 1 of the pixels are those of `hot`, hottest first, the others of `rest`."""
     for step in range(steps + 1):
+        # One rank for a pixel's three channels.
         yield np.where((ranks < step / steps)[:, None], hot, rest)
 
 

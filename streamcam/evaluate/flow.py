@@ -105,6 +105,7 @@ class FlowHistory:
 
     def at(self, pts_s: float) -> Motion | None:
         """Return the motion at a time: the mean over the pairs of pictures around it. None without such pairs."""
+        # Displacements of successive pairs are summed pixel by pixel. Over 2/15 s, objects move by few pixels.
         near = [p for p in self._pairs if p.before_s < pts_s + AVERAGED_S and p.after_s > pts_s - AVERAGED_S]
         if not near:
             return None
@@ -146,6 +147,7 @@ def camera_flow(flow: Floats, *, rounds: int = 5) -> Floats:
     fitted = np.broadcast_to(np.median(target, axis=0), target.shape)
     solution = np.zeros((3, 2), np.float32)
     for _ in range(rounds):
+        # Keep the better half: pixels of moving objects are outliers, and lose their influence.
         error = np.square(target - fitted).sum(1)
         nearest = np.argpartition(error, len(error) // 2)[: len(error) // 2]
         solution = np.linalg.lstsq(coarse[nearest], target[nearest], rcond=None)[0]
@@ -174,6 +176,7 @@ def changed(before: Grey, after: Grey, camera: Floats) -> Mask:
     )
     difference = cv2.GaussianBlur(cv2.absdiff(before, steady).astype(np.float32), (0, 0), UNIT)
     differs = difference > max(MIN_CHANGE, 3 * float(np.median(difference)))
+    # Closing, with a disc of half the gap, fills what lies between two edges of one object.
     return np.asarray(cv2.morphologyEx(differs.astype(np.uint8), cv2.MORPH_CLOSE, _disc(FILL / 2, height)), np.bool_)
 
 

@@ -32,6 +32,7 @@ def points(pixels: Floats, mask: Mask, *, tolerance: int = 0) -> bool:
     Zhang et al., *Top-down Neural Attention by Excitation Backprop*, ECCV 2016.
     """
     x, y = peak(pixels)
+    # To be within the tolerance of the mask is to lie in the mask, grown by a disc of that radius.
     size = 2 * tolerance + 1
     grown = cv2.dilate(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
     return bool(grown[y, x])
@@ -73,6 +74,7 @@ def box_ious(pixels: Floats, boxes: Sequence[Box]) -> tuple[Numbers, Numbers]:
     scaled_map = scaled(pixels)
     largest, best = np.zeros(len(THRESHOLDS)), np.zeros(len(THRESHOLDS))
     for i, threshold in enumerate(THRESHOLDS):
+        # Largest region first. Each box counts with the true box that it fits best.
         ious = [max(found.iou(box) for box in boxes) for found in boxes_above(scaled_map, threshold)]
         largest[i], best[i] = (ious[0], max(ious)) if ious else (0.0, 0.0)
     return largest, best
@@ -80,6 +82,7 @@ def box_ious(pixels: Floats, boxes: Sequence[Box]) -> tuple[Numbers, Numbers]:
 
 def pixel_counts(pixels: Floats, mask: Mask) -> tuple[Numbers, Numbers]:
     """Count the pixels that reach each of `THRESHOLDS`: those of the mask, and all. Two float64 [T]."""
+    # A pixel in bin i reaches the thresholds 0 to i: sum the histogram from above, and cut the map only once.
     bins = np.digitize(scaled(pixels), THRESHOLDS) - 1
     inside = np.bincount(bins[mask], minlength=len(THRESHOLDS))
     everywhere = np.bincount(bins.ravel(), minlength=len(THRESHOLDS))

@@ -92,6 +92,7 @@ def score_motion(heat: Heat, motions: Sequence[Motion], classes: MotionClasses) 
             return MotionScore()
         still = int(heat.logits.argmax()) == classes.still
         return MotionScore(still=still, quiet=all(motion.quiet for motion in motions))
+    # Motion and heat are compared slice by slice: an object is somewhere else in the next one.
     maps = heat_maps(heat)
     hottest = int(np.argmax([m.max() for m in maps]))
     x, y = peak(maps[hottest])

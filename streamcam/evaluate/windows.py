@@ -58,6 +58,7 @@ def _clips(item: Item, model: CamModel) -> Iterator[Clip]:
         if clip is not None:
             found = True
             yield clip
+    # Repeat the last frame, at the model's rate, until the window is full.
     repeats = 0
     while not found and last is not None:
         repeats += 1

@@ -74,6 +74,7 @@ class PerFrame:
             The frames that are complete: all pending ones, if a new stretch of video begins; else none.
         """
         last = self._pending[-1].frame if self._pending else None
+        # Nothing is averaged over a break: a new session, a jump back in time, or pictures of another size.
         breaks = last is not None and (
             frame.session != last.session or frame.pts_s < last.pts_s or frame.pixels.shape != last.pixels.shape
         )
@@ -85,7 +86,8 @@ class PerFrame:
         """Add the next window, with the heat of all classes, and return the frames that are complete."""
         first_s, last_s = heat.clip_pts_s
         complete = []
-        # Windows come in order: no later one can contain a frame before this one's first.
+        # Windows come in order: no later one can contain a frame before this one's first. These frames go out before
+        # `_last_window` changes, because those without a window take the heat of the window before.
         while self._pending and self._pending[0].frame.pts_s < first_s:
             complete.append(self._result(self._pending.popleft()))
         cube = heat.cube[np.argsort(heat.classes)]  # windows rank classes differently: sort, to be able to add
@@ -116,6 +118,7 @@ class PerFrame:
         if self._last_window is None:
             return Result(pending.frame)
         if not pending.windows:
+            # No window contains this frame: `slice_at` holds the last window's heat beyond its end.
             pending.add(*self._last_window)
         logits, cube, common = (
             _mean(total, pending.windows) for total in (pending.logits, pending.cube, pending.common)

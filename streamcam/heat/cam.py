@@ -9,10 +9,13 @@ w_c and b_c be the weights and the bias of class c. Then
 because the sum over channels and the mean over positions commute. M is the heat cube: Zhou et al., *Learning Deep
 Features for Discriminative Localization*, CVPR 2016, equation 2. An image is a clip with L = 1.
 
-Softmax does not change when the same map A(l,y,x) is added to every M_c: each logit grows by mean A, and
-exp(z_c + a) / Σ_j exp(z_j + a) = exp(z_c) / Σ_j exp(z_j). So training leaves a map that all classes share undetermined.
-Centred heat, M_c − mean_c' M_c', takes it off: it is the one choice that sums to zero over the classes. A `Heat`
-holds the cube and that mean (`common`) apart, because only the cube pools to the logits.
+Softmax does not change when the same map A(l,y,x) is added to every M_c. Each logit then grows by a = mean A, and
+
+    exp(z_c + a) / Σ_j exp(z_j + a)  =  exp(z_c) / Σ_j exp(z_j)
+
+So training leaves a map that all classes share undetermined. Centred heat, M_c − mean_c' M_c', takes it off: it is the
+one choice that sums to zero over the classes. A `Heat` holds the cube and that mean (`common`) apart, because only the
+cube pools to the logits.
 """
 
 from collections.abc import Sequence
@@ -33,7 +36,7 @@ class CamOutput:
     """The output of a network for N clips: `logits = bias + Σ over cubes of the mean over positions`."""
 
     logits: Tensor
-    """float32 [N,C]."""
+    """float32 [N,C]: what softmax or a sigmoid turns into probabilities."""
     cubes: tuple[Tensor, ...]
     """The heat cubes, float32 [N,C,L',h,w] in logit units: one for each feature map that the network pools."""
     bias: Tensor
@@ -123,6 +126,7 @@ def heat_times(clip: Clip, slice_frames: npt.NDArray[np.float64]) -> HeatTimes:
     """
     pts_s = np.interp(slice_frames, np.arange(len(clip.pts_s)), clip.pts_s)
     first_s, last_s = float(clip.pts_s[0]), float(clip.pts_s[-1])
+    # The last slice is centred before the newest frame: the network waits this long to see both sides of it.
     return HeatTimes(pts_s, (first_s, last_s), last_s - float(pts_s[-1]))
 
 

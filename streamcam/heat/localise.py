@@ -92,6 +92,7 @@ def enlarge(cells: Floats, width: int, height: int) -> Floats:
 def on_picture(cells: Floats, transform: Transform, *, width: int, height: int) -> Floats:
     """Lay heat cells [h,w] over the picture: float32 [height,width], −∞ outside of what the network saw."""
     x0, y0, x1, y1 = transform.to_pixels(height, width)
+    # −∞ is never a peak and never above a threshold, so no box can reach beyond what the network saw.
     pixels = np.full((height, width), -np.inf, np.float32)
     pixels[y0:y1, x0:x1] = enlarge(cells, x1 - x0, y1 - y0)
     return pixels
@@ -141,6 +142,7 @@ def tubes(pixels: Sequence[Floats], *, threshold: float = PAPER_THRESHOLD) -> li
     Returns:
         The tubes; a region continues the tube that it overlaps most, from an IoU of `LINK_IOU` on.
     """
+    # One threshold for all slices: with one of its own, a slice without the object would have a region all the same.
     hottest = max(float(p.max()) for p in pixels)
     if hottest <= 0:
         return []

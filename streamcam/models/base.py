@@ -76,8 +76,8 @@ class ModelSpec:
     multi_label: bool = False
     """Whether each class is a question of its own (sigmoid), rather than all of them one (softmax)."""
     heat_scale: float | tuple[float, ...] | None = None
-    """Contrast in logit units that is painted at full strength, for every class or each; None where none was
-    measured."""
+    """The centred heat, in logit units, that is painted at full strength: for all classes or for each. None if it was
+    not measured."""
     half: str = "bf16"
     """The half precision for a device that has both: bf16, or fp16 where the 8 bits of bf16 are too coarse."""
     weights: str = "DEFAULT"
