@@ -239,7 +239,7 @@ class Heat:
     logits: Floats
     """float32 [C], of all classes."""
     scale: Floats | None
-    """float32 [K]: the contrast, in logit units, that is painted at full strength. None: the model carries none."""
+    """float32 [K]: the centred heat, in logit units, that is painted at full strength. None if the model has none."""
     pts_s: npt.NDArray[np.float64]
     """float64 [L'], the time in seconds that each slice speaks of: the centre of its temporal receptive field."""
     clip_pts_s: tuple[float, float]

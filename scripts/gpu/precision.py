@@ -5,7 +5,7 @@ Both networks that bring their weights along; against a processor's float32. Whe
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -70,7 +70,7 @@ def trained(name: str) -> CamModel:
     # Not by its card, which takes another package to be read.
     model = load_model(name, weights=str(MOTION_WEIGHTS) if name == "motion" else None)
     length = 1 if model.spec.framewise else model.spec.clip_format.length
-    return model.with_spec(replace(model.spec, clip_format=replace(model.spec.clip_format, length=length)))
+    return model.with_clip_format(length=length)
 
 
 def engine(model: CamModel, device: str, precision: str) -> Engine:

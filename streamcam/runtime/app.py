@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
 
@@ -100,7 +100,8 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     _require_surroundings(config)
     spec = model.spec if model is not None else find_spec(config.model)
     classes = find_classes(spec, config.classes)
-    engines = _make_engines(config, _fitted(model or load_model(config.model, weights=config.weights), config), classes)
+    loaded = model or load_model(config.model, weights=config.weights)
+    engines = _make_engines(config, loaded.with_clip_format(length=config.window, fps=config.fps), classes)
     give_back_freed()  # the model as it was loaded: the engines have copies
     engine = engines[0]
     hop = config.hop or engine.hop
@@ -272,15 +273,6 @@ def _open_sources(config: RunConfig, decoders: Sequence[GpuDecoder], stack: Exit
                 raise StreamcamError(f"--as-fast-as-possible is for files; {opened.shown} is live")
         sources.append(opened)
     return sources
-
-
-def _fitted(model: CamModel, config: RunConfig) -> CamModel:
-    """The model with the clip length and frame rate that the config asks for."""
-    own = model.spec.clip_format
-    asked = replace(own, length=config.window or own.length, fps=config.fps or own.fps)
-    if asked == own:
-        return model
-    return model.with_spec(replace(model.spec, clip_format=asked))
 
 
 def _recorders(

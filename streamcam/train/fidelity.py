@@ -1,7 +1,7 @@
 """Measure how far a model in int8 is from float32."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -55,8 +55,7 @@ def measure_fidelity(model: CamModel, clips: Sequence[Frames]) -> Fidelity:
 
 def _prepared_stream(model: CamModel, backend: str, precision: str) -> StreamEngine:
     """Make a stream engine for frames that are resized and cropped already."""
-    clip_format = replace(model.spec.clip_format, resize=model.spec.clip_format.crop)
-    prepared = model.with_spec(replace(model.spec, clip_format=clip_format))
+    prepared = model.with_clip_format(resize=model.spec.clip_format.crop)
     engine = make_engine(prepared, name="stream", backend=backend, device="cpu", precision=precision)
     assert isinstance(engine, StreamEngine)
     return engine

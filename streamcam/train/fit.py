@@ -84,7 +84,7 @@ def train(
     """
     say = cache(say)  # a clip that cannot be decoded is named once, not in every epoch
     _prepare_out(config)
-    base = _requested_spec(find_spec(config.model), config)
+    base = find_spec(config.model).with_clip_format(length=config.window, fps=config.fps)
     # Before Fabric starts other processes: wrong data end in one error. Those processes read the data again.
     dataset = read_dataset(
         config.data,
@@ -127,13 +127,6 @@ def _prepare_out(config: TrainConfig) -> None:
         for name in existing:
             # With several devices, each process runs this: another one may have been faster.
             (config.out / name).unlink(missing_ok=True)
-
-
-def _requested_spec(spec: ModelSpec, config: TrainConfig) -> ModelSpec:
-    """Return the spec with the clip length and frame rate that the config asks for."""
-    default = spec.clip_format
-    length, fps = config.window or default.length, config.fps or default.fps
-    return replace(spec, clip_format=replace(default, length=length, fps=fps))
 
 
 def _launch_fabric(config: TrainConfig) -> Fabric:
