@@ -24,16 +24,16 @@ Floats = npt.NDArray[np.float32]
 
 
 class Patch(NamedTuple):
-    """A drawing for a rectangle of any picture: `picture · picture_weight / 255 + colours`."""
+    """A drawing to lay over a rectangle of a picture: `picture · transmittance / 255 + colour`."""
 
     x: int
     """Left edge in the picture, in pixels."""
     y: int
     """Top edge in the picture, in pixels."""
-    colours: Image
-    """uint8 [h,w,3], RGB: the drawing on black."""
-    picture_weight: Image
-    """uint8 [h,w]: the picture's share of each pixel. 255 leaves it as it is; 0 hides it."""
+    colour: Image
+    """uint8 [h,w,3], RGB, premultiplied: what the drawing looks like on black."""
+    transmittance: Image
+    """uint8 [h,w]: how much of the picture shines through, 255 − alpha."""
 
 
 class GpuImage(Protocol):

@@ -11,7 +11,7 @@ import numpy as np
 
 from scripts.benchmarks.common import Plan, table
 from streamcam.bench.cameras import CameraRun, run_cameras, write_camera
-from streamcam.bench.measure import most
+from streamcam.bench.measure import search_max_cameras
 from streamcam.models.registry import load_model
 
 SECONDS = 130.0
@@ -34,7 +34,7 @@ def measure(plan: Plan) -> dict[str, Any]:
             write_camera(camera, fps)
             seconds = max(SHORTEST_S, plan.left_s / (len(RATES_FPS) - number) / USUAL_RUNS - START_S)
             end_s = plan.seconds * (len(RATES_FPS) - 1 - number) / len(RATES_FPS)
-            runs = most(
+            runs = search_max_cameras(
                 lambda count, c=camera, f=fps, s=seconds: in_a_process(c, count, f, s),
                 between=1,
                 enough=lambda e=end_s: plan.left_s <= e,

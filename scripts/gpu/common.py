@@ -4,7 +4,7 @@ import copy
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from scripts.benchmarks.common import Plan, spread
 from streamcam.bench.engines import matmul_turn
 from streamcam.bench.measure import Spread, Turn, alternate
-from streamcam.engines.base import Pending
+from streamcam.engines.base import BatchFuture
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.engines.window_engine import WindowEngine
@@ -118,8 +118,7 @@ def model_of(name: str, plan: GpuPlan) -> CamModel:
         return model
     side = (QUICK_SIDE, QUICK_SIDE)
     length = model.spec.temporal_context + QUICK_LENGTH
-    clip_format = replace(model.spec.clip_format, resize=side, crop=side, length=length)
-    return model.with_spec(replace(model.spec, clip_format=clip_format))
+    return model.with_clip_format(resize=side, crop=side, length=length)
 
 
 def gflop_of(model: CamModel) -> float:
@@ -168,7 +167,7 @@ def cameras_for(engine: Engine, plan: GpuPlan) -> Cameras:
 
 def flow(engine: Engine, batches: Iterable[Sequence[Clip]]) -> Iterator[int]:
     """Batches through an engine, as many at once as it takes; how many heats came of each."""
-    flying: deque[Pending] = deque()
+    flying: deque[BatchFuture] = deque()
     for clips in batches:
         flying.append(engine.submit(clips))
         if len(flying) >= engine.in_flight:

@@ -18,7 +18,7 @@ from streamcam.engines.streaming.converted import StreamNetwork
 from streamcam.engines.streaming.network import Network, streaming
 from streamcam.engines.streaming.source_state import RESULTS, ReadyWindows, SourceState, SourceStates, Times
 from streamcam.engines.streaming.temporal_ops import Span
-from streamcam.heat.cam import Moments, to_heats
+from streamcam.heat.cam import HeatTimes, to_heats
 from streamcam.records import Clip, ClipFormat, Frame, Heat, HeatSlice
 
 SOURCES_A_CLIP = 8
@@ -242,15 +242,15 @@ class StreamEngine(DeviceEngine):
                 [cubes[place] for place in places],  # these are large: they stay where they are
                 [common[place] for place in places],
                 clips=own,
-                times=[self._moments(clip, window.times_s) for clip, window in zip(own, windows, strict=True)],
+                times=[self._heat_times(clip, window.times_s) for clip, window in zip(own, windows, strict=True)],
                 context=self.runner.context,
             )
             for window, heat in zip(windows, new, strict=True):
                 heats[window.number] = heat
         return heats
 
-    def _moments(self, clip: Clip, times_s: Times) -> Moments:
-        return Moments(times_s[:, 1], (float(times_s[0, 0]), float(clip.pts_s[-1])), self.lookahead_s)
+    def _heat_times(self, clip: Clip, times_s: Times) -> HeatTimes:
+        return HeatTimes(times_s[:, 1], (float(times_s[0, 0]), float(clip.pts_s[-1])), self.lookahead_s)
 
 
 _Fresh = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]

@@ -9,7 +9,7 @@ from torch import Tensor
 from streamcam.engines.device.engine import DeviceEngine, SentBatch
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.device.transfers import Arrays
-from streamcam.heat.cam import choose, moments, to_heats
+from streamcam.heat.cam import choose_classes, heat_times, to_heats
 from streamcam.records import Clip, Heat
 
 
@@ -44,12 +44,12 @@ class WindowEngine(DeviceEngine):
     def _see(self, frames: Tensor) -> tuple[Tensor, ...]:
         """uint8 [N,L,3,h,w] → logits [N,C], chosen classes [N,K], their heat [N,K,L',h,w] and the mean [N,L',h,w]."""
         output = self.runner.see(frames)
-        chosen = choose(output.logits, top_k=self._top_k, classes=self._classes)
+        chosen = choose_classes(output.logits, top_k=self._top_k, classes=self._classes)
         rows = torch.arange(len(chosen), device=chosen.device)
         return output.logits, chosen, output.cube[rows[:, None], chosen], output.cube.mean(1)
 
     def _read(self, clips: Sequence[Clip], arrays: Arrays) -> list[Heat]:
         logits, chosen, cubes, common = arrays
         slice_frames = self.runner.spec.slice_frames(cubes.shape[2])
-        times = [moments(clip, slice_frames) for clip in clips]
+        times = [heat_times(clip, slice_frames) for clip in clips]
         return to_heats(logits, chosen, cubes, common, clips=clips, times=times, context=self.runner.context)

@@ -69,10 +69,11 @@ class TorchImage:
     def with_patches(self, patches: Sequence[Patch]) -> "TorchImage":
         """With what is drawn on it."""
         painted = self._rgb.clone()
-        for x, y, colours, through in patches:
-            drawn = torch.from_numpy(np.dstack([colours, through])).to(painted.device).permute(2, 0, 1).float()
-            height, width = through.shape
-            part = painted[:, y : y + height, x : x + width]
+        for patch in patches:
+            drawn = torch.from_numpy(np.dstack([patch.colour, patch.transmittance])).to(painted.device)
+            drawn = drawn.permute(2, 0, 1).float()
+            height, width = patch.transmittance.shape
+            part = painted[:, patch.y : patch.y + height, patch.x : patch.x + width]
             part.copy_(_to_bytes(drawn[:3] + part * drawn[3] / 255))
         return TorchImage(painted)
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from streamcam.clips import prepare, transform_of
 from streamcam.errors import StreamcamError
-from streamcam.heat.cam import CamOutput, HeatContext, heat_cube, moments, pool, to_heats
+from streamcam.heat.cam import CamOutput, HeatContext, heat_cube, heat_times, pool, to_heats
 from streamcam.models.head import Head
 from streamcam.models.spec import Int8, ModelSpec, Stored
 from streamcam.models.split import Split, position_weights, split, split_at
@@ -127,6 +128,11 @@ class CamModel(nn.Module):
         model = CamModel(spec, self.features, head, windows=self.windows)
         model.int8 = self.int8
         return model
+
+    def with_clip_format(self, **changes: Any) -> "CamModel":
+        """Return the same network for other clips; the arguments are those of `ModelSpec.with_clip_format`."""
+        spec = self.spec.with_clip_format(**changes)
+        return self if spec == self.spec else self.with_spec(spec)
 
     @torch.no_grad()
     def _checked(self, network: nn.Module) -> "CamModel":
@@ -246,7 +252,7 @@ class CamModel(nn.Module):
             cube.numpy(),
             cube.mean(1).numpy(),
             clips=[clip],
-            times=[moments(clip, self.spec.slice_frames(cube.shape[2]))],
+            times=[heat_times(clip, self.spec.slice_frames(cube.shape[2]))],
             context=self.heat_context,
         )
         return heat

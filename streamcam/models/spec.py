@@ -1,7 +1,8 @@
 """What is known of a model before its weights are loaded."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,6 +101,18 @@ class ModelSpec:
         """
         receptive_field = self.temporal_receptive_field
         return None if receptive_field is None else (receptive_field - 1) / 2 / self.clip_format.fps
+
+    def with_clip_format(self, **changes: Any) -> "ModelSpec":
+        """Return the spec with other clips.
+
+        Args:
+            changes: fields of `ClipFormat`, such as `length` and `fps`. None keeps the present value.
+
+        Raises:
+            StreamcamError: the network needs longer clips.
+        """
+        asked = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, clip_format=replace(self.clip_format, **asked))
 
     def slice_frames(self, slices: int) -> npt.NDArray[np.float64]:
         """Give the frame of the clip on which each of `slices` slices is centred, float64 [L'].

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
 
@@ -29,7 +29,7 @@ from streamcam.runtime.memory import trim_heap
 from streamcam.runtime.outputs import open_publisher, open_recorders, require_outputs_apart
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.sinks.base import Sink
-from streamcam.sinks.delay import Aligned
+from streamcam.sinks.delay import DelaySink
 from streamcam.sinks.publish import OverlaySink, PublishSink
 from streamcam.sources.address import parse_address
 from streamcam.sources.video import VideoSource
@@ -92,8 +92,9 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     _require_environment(config)
     spec = model.spec if model is not None else find_spec(config.model)
     classes = find_classes(spec, config.classes)
-    engines = _make_engines(config, _fitted(model or load_model(config.model, weights=config.weights), config), classes)
-    trim_heap()  # the engines have copies of the model, which has just been freed
+    loaded = model or load_model(config.model, weights=config.weights)
+    engines = _make_engines(config, loaded.with_clip_format(length=config.window, fps=config.fps), classes)
+    trim_heap()  # after loading: the engines have copies of the weights
     engine = engines[0]  # all are alike but for the device
     hop = config.hop or engine.hop
     _require_every_frame(engine, hop)
@@ -107,12 +108,12 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     overlays: list[Sink] = [OverlaySink(publisher, painter)] if publisher else []
     videos, heats = open_recorders(config, [source.name for source in sources], painter, spec.classes, stack)
     # Overlays wait for the lookahead, so that each picture is painted with the heat of its own moment.
-    aligned = stack.enter_context(Aligned([*overlays, *videos], delay_s=engine.lookahead_s))
+    delayed = stack.enter_context(DelaySink([*overlays, *videos], delay_s=engine.lookahead_s))
     clip_format = engine.runner.spec.clip_format
     pipeline = Pipeline(
         sources,
         engines,
-        [*published, aligned, *heats, *sinks],
+        [*published, delayed, *heats, *sinks],
         window=lambda: SlidingWindow(clip_format, hop=hop, head_start=engine.head_start),
         lossless=config.as_fast_as_possible,
         max_frames=config.max_frames,
@@ -206,15 +207,6 @@ def _make_engines(config: RunConfig, model: CamModel, classes: Sequence[int] | N
 def _cores(config: RunConfig) -> AbstractContextManager[None]:
     """Leave a core free for decoding, unless sources wait for the network anyway."""
     return nullcontext() if config.as_fast_as_possible else a_core_left_free()
-
-
-def _fitted(model: CamModel, config: RunConfig) -> CamModel:
-    """The model with the clip length and frame rate that the config asks for."""
-    own = model.spec.clip_format
-    asked = replace(own, length=config.window or own.length, fps=config.fps or own.fps)
-    if asked == own:
-        return model
-    return model.with_spec(replace(model.spec, clip_format=asked))
 
 
 def _start_viewer(endpoint: str, keys: Path | None) -> subprocess.Popen[bytes]:

@@ -4,7 +4,8 @@ import time
 
 from streamcam.metrics import Metrics
 from streamcam.records import Result
-from streamcam.render.overlay import Caption
+from streamcam.render.canvas import Caption
+from streamcam.render.text import heat_age
 
 
 class LiveCaption:
@@ -20,8 +21,7 @@ class LiveCaption:
         latency_ms = (time.time_ns() - frame.captured_ns) / 1e6
         hop_s = self._metrics.wide_hop_s(frame.source)
         behind = () if hop_s is None else (f"cannot keep up: a window every {hop_s:.2f} s",)
-        age = "no heat yet" if result.heat_age_s is None else f"heat {max(0.0, result.heat_age_s) * 1e3:.0f} ms old"
         return Caption(
             f"{frame.source}  {self._metrics.fps(frame.source):.0f} fps",
-            (age, f"latency {latency_ms:.0f} ms, {drops} dropped", *behind),
+            (heat_age(result.heat_age_s), f"latency {latency_ms:.0f} ms, {drops} dropped", *behind),
         )

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from streamcam.config import RunConfig
 from streamcam.errors import StreamcamError, one_line
+from streamcam.files import unfinished_name
 from streamcam.render.overlay import Painter
 from streamcam.sinks.file import path_for, require_folder
 from streamcam.sinks.heat_npz import HeatRecorder
-from streamcam.sinks.unfinished import unfinished_name
 from streamcam.sinks.video_file import VideoRecorder
 from streamcam.transport.publisher import Publisher
 
@@ -60,6 +60,6 @@ def open_recorders(
             path = path_for(config.save_heat, name, several=several)
             heats.append(stack.enter_context(HeatRecorder(path, name, labels)))
     for recorder in (*videos, *heats):
-        if recorder.left is not None:
-            log.warning("a run that did not end had recorded there, too: it is %s now", one_line(str(recorder.left)))
+        if recorder.rescued is not None:
+            log.warning("a run that did not end had recorded there, too: it is %s now", one_line(str(recorder.rescued)))
     return videos, heats

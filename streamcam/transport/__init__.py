@@ -1,1 +1,1 @@
-"""`streamcam/1` over ZeroMQ: messages, keys, publisher and subscriber."""
+"""`streamcam/1` over ZeroMQ: messages, keys, publisher and subscriber. Specified in docs/wire.md."""

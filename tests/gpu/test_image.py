@@ -13,7 +13,8 @@ from streamcam.gpu import image as card
 from streamcam.gpu.image import TorchImage, to_rgb
 from streamcam.heat.localise import Box
 from streamcam.records import Frame, Heat, Image, Picture, Result, Transform, on_host
-from streamcam.render.overlay import Caption, overlay, paint
+from streamcam.render.canvas import Caption
+from streamcam.render.overlay import overlay, paint
 from streamcam.transport.messages import Stamp, decode, encode_picture
 from tests.conftest import TINY_FORMAT
 from tests.render.test_overlay import a_heat, with_classes
@@ -113,7 +114,7 @@ def test_only_what_is_drawn_crosses_the_bus() -> None:
             return self
 
         def with_patches(self, patches: Any) -> TorchImage:
-            with_patches.append(sum(ink.colours.nbytes + ink.picture_weight.nbytes for ink in patches))
+            with_patches.append(sum(patch.colour.nbytes + patch.transmittance.nbytes for patch in patches))
             return self
 
     image = a_scene(1080, 1920)

@@ -14,7 +14,7 @@ import pytest
 
 from streamcam.config import make_config
 from streamcam.errors import StreamcamError
-from streamcam.render import image_files as pictures
+from streamcam.render import image_decoding
 from streamcam.render.image_files import read_picture
 from streamcam.sources import once
 from streamcam.sources.base import open_source
@@ -209,7 +209,7 @@ def test_stills_are_graded_as_well(tmp_path: Path, name: str) -> None:
 def test_stills_without_levels_are_scaled_and_that_is_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pictures._tell_that_depth_is_lost.cache_clear()
+    image_decoding._warn_of_lost_depth.cache_clear()
     PIL.Image.fromarray(ramp(0, 65535)).save(tmp_path / "x.png")
     for _ in range(2):
         assert read_picture(tmp_path / "x.png").max() == 255

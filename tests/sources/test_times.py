@@ -24,8 +24,9 @@ from streamcam.sinks.video_file import VideoRecorder
 from streamcam.sources.base import open_source
 from streamcam.sources.clock import WRAP_S, Course, Order
 from streamcam.sources.extent import Extent
+from streamcam.train.annotations import LabelledClip
 from streamcam.train.clips import read_frames
-from streamcam.train.dataset import LabelledClip, read_dataset
+from streamcam.train.dataset import read_dataset
 from tests.conftest import TINY_FORMAT, make_frame
 from tests.explain.test_explain import beeps, rows_of, video_times
 from tests.sinks.test_recordings import pixels
@@ -93,7 +94,7 @@ def test_a_start_and_an_end_are_found_to_the_picture(clip: Path) -> None:
 def test_training_reads_what_is_shown_and_when(tmp_path: Path, kind: str) -> None:
     path = write_numbered(tmp_path / f"clip.{kind}")
     clip_format = TINY_FORMAT.__class__(8, 25, (64, 128), (64, 128), (0.0,) * 3, (1.0,) * 3)
-    frames = read_frames(LabelledClip(path, 0.395, 1.6, (0,)), clip_format, count=20, place=0.0)
+    frames = read_frames(LabelledClip(path, 0.395, 1.6, (0,)), clip_format, count=20, position=0.0)
     assert [number_of(image.transpose(1, 2, 0)) for image in frames] == list(range(10, 30))
 
 

@@ -6,14 +6,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from streamcam.bench.temporal import Analysis, analyze
+from streamcam.bench.temporal import TemporalReport, inspect_temporal
 from streamcam.models.registry import load_model
 
 
 def analyze_and_print(name: str, *, weights: str | None) -> None:
     """Load a model, measure what streaming brings to it, and print the figures."""
     with Console(stderr=True).status(f"measuring {name}: up to a few minutes…"):
-        analysis = analyze(load_model(name, weights=weights))
+        analysis = inspect_temporal(load_model(name, weights=weights))
     console = Console()
     table = Table(title=escape(analysis.spec.name), title_justify="left", show_header=False)
     for row in rows(analysis, random=weights == "none"):
@@ -23,7 +23,7 @@ def analyze_and_print(name: str, *, weights: str | None) -> None:
         console.print(f"[yellow]{text}[/]", highlight=False)
 
 
-def rows(analysis: Analysis, *, random: bool) -> Iterator[tuple[str, str]]:
+def rows(analysis: TemporalReport, *, random: bool) -> Iterator[tuple[str, str]]:
     """Yield names and texts of the figures. `random`: whether the weights are random."""
     spec, span, speed = analysis.spec, analysis.span, analysis.speed
     fps = spec.clip_format.fps
@@ -49,7 +49,7 @@ def rows(analysis: Analysis, *, random: bool) -> Iterator[tuple[str, str]]:
     yield "--engine auto takes", "window" if analysis.pads_time else "stream"
 
 
-def agreement(analysis: Analysis, *, random: bool) -> str:
+def agreement(analysis: TemporalReport, *, random: bool) -> str:
     """Describe how far both engines agree."""
     measured = analysis.agreement
     if measured is None:
@@ -60,7 +60,7 @@ def agreement(analysis: Analysis, *, random: bool) -> str:
     return f"{text}; of random weights, which says little of trained ones" if random else text
 
 
-def warning(analysis: Analysis) -> str | None:
+def warning(analysis: TemporalReport) -> str | None:
     """Warn of a network that was trained on much padding in time; None: there is nothing to warn of."""
     receptive_field, length = analysis.span.receptive_field, analysis.spec.clip_format.length
     if not analysis.pads_time or receptive_field <= length:

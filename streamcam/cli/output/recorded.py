@@ -8,7 +8,7 @@ from rich.console import Console
 from streamcam.errors import one_line
 from streamcam.evaluate.report import Report, table
 from streamcam.explain.film import Explained
-from streamcam.explain.stills import Done
+from streamcam.explain.stills import ExplainedPictures
 
 PLAIN_WIDTH = 130
 """Characters in a line of a table, where there is no terminal to ask for its width."""
@@ -29,7 +29,7 @@ def print_explained(done: Explained, folder: Path, *, window_frames: int) -> Non
     )
 
 
-def print_stills(done: Done, folder: Path) -> None:
+def print_stills(done: ExplainedPictures, folder: Path) -> None:
     """Print what has been written for pictures, and which could not be read."""
     for line in done.skipped:
         print(f"skipped {one_line(line)}", file=sys.stderr)

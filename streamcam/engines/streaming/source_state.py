@@ -21,7 +21,7 @@ from streamcam.engines.streaming.converted import StreamNetwork
 from streamcam.engines.streaming.heat_ring import HeatRings, SliceTimes
 from streamcam.engines.streaming.network import FramewiseNetwork, Network, PooledNetwork
 from streamcam.engines.streaming.state_pool import PoolRows, StreamState
-from streamcam.heat.cam import choose, heat_cube
+from streamcam.heat.cam import choose_classes, heat_cube
 from streamcam.models.split import position_weights
 
 Times = npt.NDArray[np.float64]
@@ -261,7 +261,7 @@ class SourceStates:
         window, model = self._rings.window(places, added), self._runner.model
         weights = position_weights((self._rings.length,), model.windows[:1] or (1,), device=places.device)
         logits = (window.pooled * weights[:, None]).mean(1) + model.head.bias
-        chosen = choose(logits, top_k=self._top_k, classes=self._classes)
+        chosen = choose_classes(logits, top_k=self._top_k, classes=self._classes)
         heat = self._rings.heat(window, chosen)
         return [logits, chosen, heat * weights[:, None, None], window.common * weights[:, None, None]]
 

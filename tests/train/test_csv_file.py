@@ -1,4 +1,4 @@
-"""CSV files as people's programs write them."""
+"""Read CSV files as spreadsheets and scripts write them, and refuse what is not clear."""
 
 import codecs
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from streamcam.errors import StreamcamError
+from streamcam.train.annotations import Annotation
+from streamcam.train.csv_file import read_csv
 from streamcam.train.dataset import Dataset, read_dataset
-from streamcam.train.division import overlap_s
-from streamcam.train.rows import Row
-from streamcam.train.table import table_rows
+from streamcam.train.split import overlap_s
 from tests.support.pool import Pool
 
 CLIPS = ("a.mp4", "b.mp4", "sub/c.mp4", "sub/d.mp4")
@@ -29,8 +29,8 @@ def listed(folder: Path, content: str | bytes, name: str = "clips.csv") -> Path:
     return folder / name
 
 
-def rows_of(folder: Path, content: str | bytes) -> list[Row]:
-    return table_rows(listed(folder, content), known=False).rows
+def annotations_of(folder: Path, content: str | bytes) -> list[Annotation]:
+    return read_csv(listed(folder, content), known=False).annotations
 
 
 def read(folder: Path, content: str | bytes, *, multi_label: bool = False) -> Dataset:
@@ -44,8 +44,8 @@ def refusal(folder: Path, content: str | bytes) -> str:
     return str(caught.value)
 
 
-def times(rows: Sequence[Row]) -> list[tuple[str, str, float | None, float | None]]:
-    return [(row.path.name, row.label, row.start_s, row.end_s) for row in rows]
+def times(annotations: Sequence[Annotation]) -> list[tuple[str, str, float | None, float | None]]:
+    return [(a.path.name, a.label, a.start_s, a.end_s) for a in annotations]
 
 
 EXPECTED = [("a.mp4", "nod", 0.1, 0.5), ("b.mp4", "wave", 0.2, None)]
@@ -72,13 +72,13 @@ COMMAS = "path,label,start,end\na.mp4,nod,0.1,0.5\nb.mp4,wave,0.2,\n"
     ],
 )
 def test_a_table_is_read_as_it_was_meant(content: str | bytes, folder: Path) -> None:
-    assert times(rows_of(folder, content)) == EXPECTED
-    assert table_rows(listed(folder, content), known=False).notes == []
+    assert times(annotations_of(folder, content)) == EXPECTED
+    assert read_csv(listed(folder, content), known=False).notes == []
 
 
 def test_names_with_letters_of_all_kinds(folder: Path) -> None:
     content = 'path;label\na.mp4;"Gr\u00fc\u00df; links"\nb.mp4;\u624b\n'
-    assert [row.label for row in rows_of(folder, content)] == ["Gr\u00fc\u00df; links", "\u624b"]
+    assert [a.label for a in annotations_of(folder, content)] == ["Gr\u00fc\u00df; links", "\u624b"]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_names_with_letters_of_all_kinds(folder: Path) -> None:
         (b"PK\x03\x04\x14\0\x06\0\x08\0", "not a CSV file (save a spreadsheet as 'CSV UTF-8')"),
         ("path,label\na.mp4,nod\nb.mp4,nod\n", "holds one class, 'nod'"),
         ("path,label\na.mp4,Nod\nb.mp4,nod\nsub/c.mp4,wave\n", "'Nod' (1 clip) and 'nod' (1 clip) differ by case"),
-        ("path,label,split\na.mp4,nod,train\nb.mp4,wave,\n", "b.mp4 is on no side, and others are"),
+        ("path,label,split\na.mp4,nod,train\nb.mp4,wave,\n", "b.mp4 has no split, and others are"),
         ("path,label,split\na.mp4,nod,val\nb.mp4,wave,test\n", "there is no train, but test and val"),
         ("path,label\na.mp4,nod\na.mp4,wave\n", "a.mp4 is labelled 'nod' and 'wave': leave one out, or --multi-label"),
         ("path,start,end,label\na.mp4,0,9,nod\na.mp4,,,wave\n", "a.mp4 is labelled 'nod' and 'wave'"),
@@ -118,9 +118,9 @@ def test_what_is_not_clear_is_refused(content: str | bytes, message: str, folder
 
 def test_columns_that_are_not_known_are_named(folder: Path) -> None:
     file = listed(folder, ",path,label,start,end,fps,class_id\n0,a.mp4,nod,0,0.5,30,1\n1,b.mp4,wave,0,0.5,30,2\n")
-    listing = table_rows(file, known=False)
+    listing = read_csv(file, known=False)
     assert listing.notes == [f"{file}: columns that are not known, and ignored: column 1, fps, class_id"]
-    assert times(listing.rows) == [("a.mp4", "nod", 0.0, 0.5), ("b.mp4", "wave", 0.0, 0.5)]
+    assert times(listing.annotations) == [("a.mp4", "nod", 0.0, 0.5), ("b.mp4", "wave", 0.0, 0.5)]
 
 
 def test_the_paths_of_windows_are_turned_where_that_is_what_is_there(folder: Path) -> None:
@@ -154,7 +154,7 @@ def test_files_that_are_not_there_are_named_together(folder: Path) -> None:
     few = ", ".join(f"{folder}/{i}.mp4" for i in range(3))
     assert dataset.notes == (f"skipped 5 files: no such file: {few} and 2 more",)
     message = refusal(folder, "path,label\na.mp4,nod\nb.mp4,nod\nx.mp4,wave\n")
-    assert f"no clip of class 'wave' to learn from can be read (skipped {folder}/x.mp4: no such file" in message
+    assert f"no clip of class 'wave' for training can be read (skipped {folder}/x.mp4: no such file" in message
 
 
 def test_sides_are_known_in_any_words(folder: Path) -> None:
@@ -162,13 +162,13 @@ def test_sides_are_known_in_any_words(folder: Path) -> None:
     dataset = read(folder, "\n".join(["path,label,subset", *rows]))
     assert [clip.path.name for clip in dataset.train] == ["a.mp4", "b.mp4"]
     assert [clip.path.name for clip in dataset.val] == ["c.mp4"]
-    assert dataset.notes[0] == "test is kept apart, neither learnt from nor checked with: 1 clip"
+    assert dataset.notes[0] == "test is used neither for training nor for validation: 1 clip"
 
 
 def test_a_line_that_comes_twice_counts_once(folder: Path) -> None:
     dataset = read(folder, "path,label\na.mp4,nod\na.mp4,nod\nb.mp4,wave\nsub/c.mp4,nod\nsub/d.mp4,wave\n")
     assert len(dataset.train) + len(dataset.val) == 4
-    assert dataset.notes == ("said more than once, and counted once: 1 clip",)
+    assert dataset.notes == ("listed more than once, and counted once: 1 clip",)
 
 
 def test_a_stretch_that_goes_on_after_its_file_is_named(folder: Path) -> None:
@@ -176,15 +176,15 @@ def test_a_stretch_that_goes_on_after_its_file_is_named(folder: Path) -> None:
         folder, "path,start,end,label\na.mp4,0,25,nod\nb.mp4,0,0.9,wave\nsub/c.mp4,,,nod\nsub/d.mp4,,,wave\n"
     )
     (note,) = dataset.notes
-    told = f"{folder}/a.mp4 (to 25 s of 0.8 s)"
-    assert note == f"longer than the file, and cut off at its end: 1 stretch: {told}"
+    example = f"{folder}/a.mp4 (to 25 s of 0.8 s)"
+    assert note == f"longer than the file, and cut off at its end: 1 segment: {example}"
 
 
 def test_labels_that_overlap_are_named(folder: Path) -> None:
     rows = ["a.mp4,0,.5,nod", "a.mp4,.2,.8,wave", "a.mp4,.1,.3,nod", "b.mp4,0,.4,nod", "b.mp4,.4,.8,wave"]
     dataset = read(folder, "\n".join(["path,start,end,label", *rows]))
-    told = f"{folder}/a.mp4 (nod) and 0.2–0.8 s (wave)"
-    assert f"overlapping with different labels, and teaching both: 1 pair of stretches: {told}" in dataset.notes
+    example = f"{folder}/a.mp4 (nod) and 0.2–0.8 s (wave)"
+    assert f"overlapping with different labels, and used with both: 1 pair: {example}" in dataset.notes
 
 
 def test_stretches_that_overlap_are_never_on_both_sides(folder: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_stretch_that_shares_pictures_with_what_is_checked_is_not_learnt_from(
     ]
     dataset = read(folder, "\n".join(["path,start,end,label,split", *rows]))
     assert [(clip.path.name, clip.start_s) for clip in dataset.train] == [("a.mp4", 0.6), ("b.mp4", 0.0)]
-    assert dataset.notes == (f"not learnt from, being what is checked with as well: 1 clip: {folder}/a.mp4",)
+    assert dataset.notes == (f"left out of training, as validation has the same frames: 1 clip: {folder}/a.mp4",)
 
 
 def test_a_text_that_is_too_long_for_a_path_is_no_file(folder: Path) -> None:
