@@ -133,7 +133,7 @@ def explain(
     with ExitStack() as stack:
         opened = open_source(uri, paced=False, start_s=start_s, end_s=end_s, video_stream=video_stream, levels=levels)
         source = stack.enter_context(closing(opened))
-        sound = Sound.of(uri, number=sound_stream, video_stream=video_stream, stretches=lambda: source.stretches)
+        sound = Sound.of(uri, number=sound_stream, video_stream=video_stream, stretches=lambda: source.segments)
         stack.callback(sound.close if sound else lambda: None)
         span_s = _span(source, start_s, end_s)
         loaded = load_model(model, weights=weights) if isinstance(model, str) else model
@@ -265,17 +265,15 @@ def _require_sane(spec: ModelSpec, every: int | None, heat: str) -> None:
 
 def _span(source: VideoSource, start_s: float, end_s: float | None) -> float | None:
     """How much of the file there is to explain, in seconds; None where the file does not say."""
-    extent = source.extent
-    if extent is None:
+    span = source.time_span
+    if span is None:
         return None if end_s is None else end_s - start_s
-    if start_s >= extent.end_s:
-        raise StreamcamError(
-            f"{source.shown} ends after {extent.end_s:.2f} s: there is nothing from {clock(start_s)} on"
-        )
-    if end_s is not None and end_s <= extent.begin_s:
-        begins = f"{source.shown} has sound first: its pictures begin at {extent.begin_s:.2f} s"
+    if start_s >= span.end_s:
+        raise StreamcamError(f"{source.shown} ends after {span.end_s:.2f} s: there is nothing from {clock(start_s)} on")
+    if end_s is not None and end_s <= span.begin_s:
+        begins = f"{source.shown} has sound first: its pictures begin at {span.begin_s:.2f} s"
         raise StreamcamError(f"{begins}, and there are none before {clock(end_s)}")
-    return min(extent.end_s, math.inf if end_s is None else end_s) - max(start_s, extent.begin_s)
+    return min(span.end_s, math.inf if end_s is None else end_s) - max(start_s, span.begin_s)
 
 
 def _engine(

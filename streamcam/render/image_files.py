@@ -20,7 +20,7 @@ import PIL.ImageCms
 from streamcam.errors import StreamcamError
 from streamcam.files import complete_or_absent
 from streamcam.records import Image
-from streamcam.sources.levels import Grader
+from streamcam.sources.levels import LevelMapper
 
 log = logging.getLogger(__name__)
 
@@ -259,7 +259,7 @@ def _in_eight_bits(picture: PIL.Image.Image, levels: str | None) -> PIL.Image.Im
         _tell_that_depth_is_lost(white)
         grey = np.rint(values * (255 / white)).astype(np.uint8)
     else:
-        grey = Grader(levels).image(values.astype(np.uint16), 0.0)[..., 0]
+        grey = LevelMapper(levels).image(values.astype(np.uint16), 0.0)[..., 0]
     if getattr(picture, "tag_v2", {}).get(PHOTOMETRIC) == 0:
         grey = 255 - grey
     deep = PIL.Image.fromarray(grey)

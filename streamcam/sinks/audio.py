@@ -12,10 +12,10 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 from streamcam.errors import StreamcamError
-from streamcam.sources import stream_choice as choice
 from streamcam.sources.address import parse_address
-from streamcam.sources.clock import MAX_BACK_S, MAX_JUMP_S
-from streamcam.sources.extent import begin_of, may_jump, seconds
+from streamcam.sources.stream_info import may_have_discontinuities, seconds, start_time_s
+from streamcam.sources.stream_selection import select_audio_stream, select_video_stream
+from streamcam.sources.timestamps import MAX_BACK_S, MAX_JUMP_S
 
 COPIED = frozenset({"aac", "alac", "ac3", "eac3", "flac", "mp3", "opus"})
 """What players open in an mp4; anything else becomes AAC."""
@@ -27,7 +27,7 @@ AAC_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 11_025, 8_000)
 
 
 Stretches = Callable[[], Sequence[tuple[float, float]]]
-"""Where a file's clock ran without being set, as far as that is known: see `VideoSource.stretches`."""
+"""Where a file's clock ran without being set, as far as that is known: see `VideoSource.segments`."""
 
 
 class Sound:
@@ -40,7 +40,7 @@ class Sound:
 
     def __init__(self, container: InputContainer, stream: AudioStream, stretches: Stretches | None) -> None:
         self._container, self._stream = container, stream
-        self._stretches = stretches or (lambda: [(begin_of(container), 0.0)])
+        self._stretches = stretches or (lambda: [(start_time_s(container), 0.0)])
         self._stretch = 0
         self._own_s: float | None = None
         self._end_s = 0.0
@@ -73,8 +73,8 @@ class Sound:
         address = parse_address(uri)
         container = av.open(address.url, format=address.format, options={"correct_ts_overflow": "0"})
         try:
-            video = choice.video_stream(container, address.shown, video_stream)
-            stream = choice.sound_stream(container, address.shown, video, number)
+            video = select_video_stream(container, address.shown, video_stream)
+            stream = select_audio_stream(container, address.shown, video, number)
         except StreamcamError:
             container.close()
             raise
@@ -97,7 +97,7 @@ class Sound:
     def begin(self, at_s: float) -> None:
         """Go to where the pictures begin, in seconds from the file's beginning: there, the new file begins."""
         self._origin_s = self._end_s = at_s
-        if at_s > SEEK_FROM_S and not may_jump(self._container):  # else one time may be in two places
+        if at_s > SEEK_FROM_S and not may_have_discontinuities(self._container):  # else one time may be in two places
             own_s = at_s + self._stretches()[0][0]
             with suppress(av.error.FFmpegError):
                 self._container.seek(int(own_s / (self._stream.time_base or 1)), stream=self._stream)

@@ -26,7 +26,7 @@ from streamcam.render.overlay import Painter
 from streamcam.runtime.app import Live, assemble
 from streamcam.sinks.base import Sink
 from streamcam.sources.base import open_source
-from streamcam.sources.video import Decoder
+from streamcam.sources.decoder import Decoder
 from streamcam.transport.messages import encode_picture
 from tests.gpu.test_image import OLD_ENCODER, STAMP, a_scene, apart, psnr_db
 from tests.support.cameras import stop_after
