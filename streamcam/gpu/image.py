@@ -64,6 +64,7 @@ class TorchImage:
         table = torch.from_numpy(colours).to(device).T.float()
         paint = table[:, (strength * 255).to(torch.uint8).int()]
         alpha = strength * opacity
+        # As cv2.blendLinear, which paints on the host.
         painted = self._rgb.clone()
         target = painted[:, y0:y1, x0:x1]
         target.copy_(_to_bytes((paint * alpha + target * (1 - alpha)) / (1 + BLEND_EPSILON)))
@@ -116,8 +117,9 @@ def to_rgb(
         transfer: H.273's transfer characteristics; `colour.PQ` and `colour.HLG` are HDR.
         primaries: H.273's primaries, used for HDR alone.
     """
-    unit = 1.0 if luma.dtype == torch.uint8 else 256.0
+    unit = 1.0 if luma.dtype == torch.uint8 else 256.0  # brings both to 0–255
     height, width = luma.shape
+    # The row and column of chroma for each row and column of luma; of odd sizes, the last one may be missing.
     row_of = torch.arange(height, device=luma.device).div_(2, rounding_mode="floor").clamp_(max=chroma.shape[0] - 1)
     column_of = torch.arange(width, device=luma.device).div_(2, rounding_mode="floor").clamp_(max=chroma.shape[1] - 1)
     y, (u, v) = luma.float() / unit, (chroma.float() / unit)[row_of][:, column_of].unbind(-1)
@@ -129,6 +131,7 @@ def to_rgb(
 def _tone_map(values: Tensor, transfer: int, primaries: int) -> Tensor:
     """Map R, G and B of HDR, float32 [3,H,W], 0–255, to SDR, uint8 [3,H,W], as `colour.tone_map` does."""
     light_of, sdr_of = _tone_tables(transfer, values.device)
+    # 255 · 257 = 65535, the tables' last entry.
     light = light_of[(values * 257).round().clamp(0, 65535).int()]
     if primaries == colour.BT2020:
         rows = colour.BT2020_TO_BT709.tolist()

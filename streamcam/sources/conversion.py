@@ -74,5 +74,6 @@ class FrameConverter:
             # From the first frame on that the decoder does not take, the CPU converts all.
             log.warning("%s is decoded on the CPU: the other decoder does not take it", self._name)
             self._decoder = None
+        # Only RgbConverter turns its image upright itself.
         image = self._grey.image(decoded, time_s)
         return self._rgb.image(decoded) if image is None else upright(image, orientation_in(decoded))

@@ -75,6 +75,7 @@ class GreyConverter:
             return self._mapper.image(grey_values(decoded), time_s)
         if bits:
             warn_once(
-                log, f"of {bits} bits of grey 8 are kept: --levels low:high, or auto, of run and explain says which"
+                log,
+                f"only 8 of {bits} bits of grey are kept: run and explain take --levels LOW:HIGH, or auto, to choose",
             )
         return None

@@ -43,6 +43,7 @@ class Deinterlacer:
     """
 
     def __init__(self, stream: VideoStream) -> None:
+        """Take the stream whose frames will be pushed."""
         codec = stream.codec_context
         self._has_single_fields = codec.name in CODES_SINGLE_FIELDS
         # PyAV 17 does not tell the field order.
@@ -85,7 +86,7 @@ class Deinterlacer:
             warn_once(log, "a stream of single fields: each is taken for a picture, of half the height")
             return False
         if frame.format.name == "cuda":
-            warn_once(log, "interlaced video stays woven on the GPU: leave out --decode cuda")
+            warn_once(log, "interlaced video is not deinterlaced on the GPU: leave out --decode cuda")
             return False
         return True
 

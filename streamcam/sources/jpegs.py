@@ -221,6 +221,7 @@ class JpegContainer:
             try:
                 self._response = Response(self._url, self._options)
             except (av.error.FFmpegError, OSError):
+                # One request that fails is no loss yet: the reader calls again.
                 self._next_request_s = now_s + RETRY_S
                 if now_s - self._last_success_s > GIVE_UP_S:
                     raise

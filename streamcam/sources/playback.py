@@ -80,7 +80,7 @@ class FilePlayback:
 
         Args:
             shown: the source argument as people may see it.
-            from_pipe: whether the file came from standard input, where it cannot be searched.
+            from_pipe: whether the file came from standard input, where FFmpeg cannot seek.
         """
         if self._decoded_span is None:
             guess = f"damaged, or of more than {MAX_PIXELS / 1e6:.0f} million pixels"

@@ -132,7 +132,7 @@ class RgbConverter:
         tag, matrix = int(decoded.colorspace), matrix_in(decoded)
         is_derived = tag == colour.DERIVED and matrix == int(decoded.color_primaries)
         if tag not in (matrix, colour.UNSPECIFIED) and not is_derived and not decoded.format.is_rgb:
-            self._warn_once(f"its colours are near, not exact: nothing here undoes matrix {tag} of ITU-T H.273")
+            self._warn_once(f"its colours are approximate: matrix {tag} of ITU-T H.273 is not supported")
         decoded.colorspace = matrix if matrix in colour.LUMA_WEIGHTS else colour.BT709
         decoded.color_trc = decoded.color_primaries = colour.UNSPECIFIED
         if int(decoded.color_range) not in (colour.LIMITED, colour.FULL):

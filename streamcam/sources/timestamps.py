@@ -64,6 +64,7 @@ class BestEffortTimestamps:
     def push_packet(self, pts_s: float | None, dts_s: float | None) -> None:
         """Note a packet that goes into the decoder, with the container's times in seconds; None where it has none."""
         last_pts_s, last_dts_s = self._packets[-1] if self._packets else (None, None)
+        # Dts rise but at a discontinuity. Pts may rise and fall from packet to packet, since decoders reorder frames.
         if dts_s is not None and last_dts_s is not None and self._jumps(dts_s - last_dts_s):
             self._discontinuity_at = self._sent
         elif pts_s is not None and last_pts_s is not None and pts_s <= last_pts_s:
@@ -185,6 +186,7 @@ class Timeline:
                 self._shift_s = next_s - clock_s
                 self.segments.append(Segment(clock_s, next_s))
             self._last_clock_s, pts_s = clock_s, clock_s + self._shift_s
+        # Doubled, or a little out of order: place it a frame later, and at least a quarter of one after the last frame.
         if self._last_pts_s is not None and pts_s <= self._last_pts_s:
             pts_s = max(pts_s + self._last_duration_s, self._last_pts_s + self._last_duration_s / 4)
         self._last_pts_s, self._last_duration_s = pts_s, duration_s or self._step_s
@@ -195,6 +197,7 @@ class Timeline:
         return clock_s + self._wraps * WRAP_S + self._shift_s
 
     def _unwrapped(self, clock_s: float) -> float:
+        # It has wrapped, if one more wrap brings it near the last time.
         if (
             self._last_clock_s is not None
             and abs(clock_s + (self._wraps + 1) * WRAP_S - self._last_clock_s) < MAX_JUMP_S

@@ -249,7 +249,7 @@ class VideoSource:
         self._set_lost(reader.reason or "")
 
     def _begin_session(self) -> None:
-        self._session += self._index > 0
+        self._session += self._index > 0  # the first frame begins session 0
         self._status = SourceStatus("live", session=self._session)
 
     def _frame(self, decoded: VideoFrame, pts_s: float, captured_ns: int) -> Iterator[Frame]:

@@ -160,7 +160,7 @@ def test_a_matrix_that_is_not_known_is_taken_for_the_nearest(
     path = write_planes(tmp_path / "a.mkv", (100, 90, 190), **said)
     assert colour_of(path) == pytest.approx(by_h273(100, 90, 190, nearest, full=False), abs=ROUNDS)
     told = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
-    near = f"a: its colours are near, not exact: nothing here undoes matrix {matrix} of ITU-T H.273"
+    near = f"a: its colours are approximate: matrix {matrix} of ITU-T H.273 is not supported"
     assert told == ([] if matrix == 12 and primaries != 2 else [near])
 
 

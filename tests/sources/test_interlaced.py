@@ -226,7 +226,7 @@ def test_what_lies_on_a_gpu_stays_woven_and_that_is_said_once(
         with caplog.at_level(logging.WARNING):
             assert [fields.push(there) for _ in range(2)] == [[there]] * 2  # type: ignore[arg-type]
     assert [record.message for record in caplog.records] == [
-        "interlaced video stays woven on the GPU: leave out --decode cuda"
+        "interlaced video is not deinterlaced on the GPU: leave out --decode cuda"
     ]
 
 

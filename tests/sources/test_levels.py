@@ -112,7 +112,7 @@ def test_a_kelvin_can_be_seen_with_levels_and_without_them_it_is_said_to_be_lost
         plain, *_ = [read(path)[0] for _ in range(2)]
     assert int(plain[12, 25, 0]) - int(plain[0, 0, 0]) <= 1
     assert [record.message for record in caplog.records] == [
-        "of 16 bits of grey 8 are kept: --levels low:high, or auto, of run and explain says which"
+        "only 8 of 16 bits of grey are kept: run and explain take --levels LOW:HIGH, or auto, to choose"
     ]
     for levels in ("30400:30700", "auto"):
         graded = read(path, levels)[0]

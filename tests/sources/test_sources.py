@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from streamcam.errors import StreamcamError, redact
 from streamcam.records import Frame
-from streamcam.sources.address import parse_address
+from streamcam.sources.address import KINDS, Address, SourceUri, parse_address
 from streamcam.sources.base import open_source
 from streamcam.sources.live_timing import MAX_LATE_S, FrameRateMonitor, LiveTimestamps, RateLimiter
 from streamcam.sources.reading import Reader
@@ -177,6 +177,15 @@ def test_an_address_that_cannot_be_right_is_explained_without_its_password(uri: 
 def test_a_url_is_taken_as_it_is_meant(uri: str, url: str, host: str) -> None:
     address = parse_address(uri)
     assert (address.url, address.host) == (url, host)
+
+
+def test_a_kind_of_source_is_one_entry_in_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    def blank(uri: SourceUri) -> Address:
+        return Address(uri.text, "blank", f"color=size={uri.text.removeprefix('blank:')}", live=False, format="lavfi")
+
+    monkeypatch.setitem(KINDS, "blank:", blank)
+    with closing(open_source("blank:64x48", paced=False)) as source:
+        assert next(source.frames(Event())).pixels.shape == (48, 64, 3)
 
 
 def link_local() -> str:
