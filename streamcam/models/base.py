@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from streamcam.clips import prepare, transform_of
-from streamcam.errors import StreamcamError
+from streamcam.errors import StreamcamError, first_line
 from streamcam.heat.cam import CamOutput, HeatContext, heat_cube, heat_times, pool, to_heats
 from streamcam.models.head import Head
-from streamcam.models.own import first_line, hint_for, made_ready, require_same, rhythm
+from streamcam.models.own import hint_for, made_ready, require_same, rhythm
 from streamcam.models.split import Split, position_weights, split, split_at
 from streamcam.records import Clip, ClipFormat, Frame, Heat
 
