@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 
 def row(*cells: str) -> str:
-    """Return a row; a bar or a line break inside a cell would end it.
+    r"""Return a row; a bar or a line break inside a cell would end it.
 
     >>> row("a|b", "c")
-    '| a\\\\|b | c |'
+    '| a\\|b | c |'
     """
     return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
 
