@@ -51,7 +51,8 @@ def _type_name(annotation: Any) -> str:
     if origin is list:
         return f"list of {_type_name(arguments[0])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return "[sources](#sources)"
+        section = next(name for name, _, model in SECTIONS if model is annotation)
+        return f"[{section}](#{section})"
     return NAMES[annotation]
 
 
