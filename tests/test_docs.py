@@ -20,7 +20,7 @@ from scripts.words import LONG, sentences_in
 from streamcam.cli.main import app
 from streamcam.config import RunConfig, SourceConfig, TrainConfig
 from streamcam.transport.messages import decode
-from tests.support.paths import DOCS, ROOT, SAMPLE
+from tests.support.paths import CONFIGS, DOCS, PACKAGE, ROOT, SAMPLE, SCRIPTS
 
 SITE = sorted(DOCS.rglob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *SITE]
@@ -53,6 +53,15 @@ def test_commits_are_checked_by_the_ruff_that_the_tests_use() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_code_names_pages_that_exist() -> None:
+    files = [file for folder in (PACKAGE, SCRIPTS, CONFIGS) for file in folder.rglob("*") if file.is_file()]
+    for file in files:
+        if "__pycache__" in file.parts or file.suffix not in ("", ".py", ".yaml", ".service"):
+            continue
+        for page in re.findall(r"\bdocs/[\w/-]+\.md\b", file.read_text()):
+            assert (ROOT / page).exists(), f"{name_of(file)}: {page}"
 
 
 def test_every_page_is_in_the_navigation() -> None:

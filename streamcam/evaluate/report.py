@@ -72,7 +72,7 @@ def evaluate(
     """Assess a model on a folder of clips with truth; the same every time.
 
     Args:
-        data: the folder; docs/evaluation.md has the format.
+        data: the folder; docs/guides/evaluation.md has the format.
         model: the network.
         backend: as for `make_engine`.
         device: as for `make_engine`.

@@ -1,4 +1,4 @@
-"""What is true of clips and pictures: which classes, when, and where. The format is in docs/evaluation.md.
+"""What is true of clips and pictures: which classes, when, and where. The format is in docs/guides/evaluation.md.
 
 DATA/tabby/a.mp4        a folder per class ...
 DATA/tabby/a.npz        ... masks beside the clip: in an npz,
