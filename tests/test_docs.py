@@ -64,6 +64,13 @@ def test_code_names_pages_that_exist() -> None:
             assert (ROOT / page).exists(), f"{name_of(file)}: {page}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_pages_name_files_that_exist(page: Path) -> None:
+    for named in re.findall(r"`((?:\w+/)*\w+\.py)`", page.read_text()):
+        places = [ROOT / named, PACKAGE / named, *(ROOT / "tests").rglob(Path(named).name)]  # tests go by their name
+        assert any(place.exists() for place in places), named
+
+
 def test_every_page_is_in_the_navigation() -> None:
     def pages(entry: Any) -> Iterator[str]:
         if isinstance(entry, str):
