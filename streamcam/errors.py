@@ -1,14 +1,14 @@
-"""The errors that are meant for people, and functions that keep passwords and control characters out of texts."""
+"""Errors that are meant for people, and functions that keep passwords out of their texts."""
 
 import re
 
-# Each pattern takes O(n) for a text of n characters: a configuration may hold 40 kB of anything.
-# _USERINFO matches from `scheme://` up to the last @ of the host part. A password may hold a slash, and a scheme may be
-# missing or misspelt. So wherever something with a colon comes first, it matches up to the last @ of the word: it hides
-# too much rather than too little.
+# Each pattern takes O(n) for a text of n characters: a configuration file of 40 kB may consist of anything.
+# _USERINFO matches up to the last @ of the host's part. A password may hold a slash, and a scheme may be missing or
+# misspelt: there it matches up to the last @ of the word, if something with a colon comes first. That hides too much
+# rather than too little.
 _WORD = re.compile(r"\S+")
 _USERINFO = re.compile(r"(\b\w+://?|(?<!\S)(?=[^\s/:@]+:[^\s/]))(?:[^/\s]*|[^/\s:]+:\S*)@")
-# Some cameras take the login in the path: /user=admin_password=…_channel=1.sdp
+# Some cameras take the login as a part of the path: /user=admin_password=…_channel=1.sdp
 _SECRET_PARAMETER = re.compile(
     r"((?:(?<=[&;/])|(?<![^=&;/\s])[^=&;/\s?_]*+[?_])"
     r"(?>[^=&;/\s]*?(?:pass|pwd|psw|token|key|auth|secret|sig))[^=&;/\s]*+=)[^&\s]*",
@@ -17,7 +17,7 @@ _SECRET_PARAMETER = re.compile(
 
 
 def redact(text: str) -> str:
-    """Replace user names, passwords and tokens of the URLs in a text by `***`.
+    """Replace user names, passwords and tokens in the URLs of a text by `***`.
 
     >>> redact("rtsp://admin:hunter2@10.0.0.7/live?token=abc")
     'rtsp://***@10.0.0.7/live?token=***'
@@ -31,7 +31,7 @@ def _without_userinfo(word: re.Match[str]) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Spell out characters that would move a terminal's cursor, colour it or turn its text round.
+    r"""Spell out the characters that would move a terminal's cursor, colour it or reverse its text.
 
     >>> printable("one\x1b[2Jtwo")
     'one\\x1b[2Jtwo'
@@ -41,9 +41,10 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Make a text printable and keep it in one line, as for a file's name or for text in a picture.
+    r"""Do the same as `printable`, and spell out line breaks and tabs too.
 
-    The result can be encoded as UTF-8, and OpenCV can draw it, even where a file's name is not valid text.
+    Use it for a text with a file's name in it, or one that is drawn into a picture. The result can always be encoded
+    and drawn by OpenCV, even where the name is not valid UTF-8.
 
     >>> one_line("two\nlines, \udcff")
     'two\\nlines, \\udcff'
@@ -52,7 +53,7 @@ def one_line(text: str) -> str:
 
 
 def redact_uri(uri: str) -> str:
-    """Redact a text that is one URL and nothing else. Its password may hold any character, even spaces.
+    """Do the same as `redact` for a text that is one URL: its password may hold any character.
 
     >>> redact_uri("rtsp://admin:hunt er/2@10.0.0.7/live")
     'rtsp://***@10.0.0.7/live'
@@ -64,11 +65,22 @@ def redact_uri(uri: str) -> str:
     return redact(begin + sign + re.sub(r"\s", "_", query))
 
 
-class StreamcamError(Exception):
-    """An error that the user can mend: the message says what was wrong and what to do.
+def first_line(error: BaseException, *, limit: int | None = 200) -> str:
+    """Return the first line of an exception's text, or the name of its type where it has no text.
 
-    The command line prints it as one line and exits with code 2. The message is redacted, and free of control
-    characters.
+    Args:
+        error: any exception. PyTorch's have many lines.
+        limit: how many characters to return at most; None returns them all.
+    """
+    lines = str(error).strip().splitlines()
+    return lines[0][:limit] if lines else type(error).__name__
+
+
+class StreamcamError(Exception):
+    """An error that the user can mend: its message says what was wrong and what to do.
+
+    The command line prints the message as one line and exits with code 2. The message never holds a password, nor a
+    control character that a terminal would obey.
     """
 
     def __init__(self, message: str) -> None:
@@ -76,8 +88,8 @@ class StreamcamError(Exception):
 
 
 class LostError(StreamcamError):
-    """A device has failed, and this process cannot use it again. The command line exits with code 70: start it anew."""
+    """A device failed, and this process cannot use it again: the command line exits with code 70."""
 
 
 class StuckError(Exception):
-    """A thread hangs and cannot be woken. The command line exits with code 70: start it anew."""
+    """A thread hangs and cannot be woken, so only a new process helps: the command line exits with code 70."""

@@ -9,7 +9,7 @@ the network is as sure as overlays ask before they paint at full strength, and w
 the share of positive heat on moving pixels. `agrees`: of the windows whose largest moving region goes one way along an
 axis, the share in which the strongest of the classes *moving left, right, up, down* says so. `still`: of the windows in
 which nothing moves (and of those in which nothing even changes), the share in which that class is the strongest.
-docs/evaluation.md has the rules in full.
+docs/guides/evaluation.md has the rules in full.
 """
 
 import argparse

@@ -79,7 +79,7 @@ def evaluate(
     """Evaluate a model on a folder of clips with truth. Two runs give the same report.
 
     Args:
-        data: the folder; docs/evaluation.md has the format.
+        data: the folder; docs/guides/evaluation.md has the format.
         model: the network; it is copied, not changed.
         backend: as for `make_engine`.
         device: as for `make_engine`.

@@ -37,6 +37,7 @@ def evaluate_folder(
         data: the folder of clips with truth.
         model: a name of `streamcam models`, or a checkpoint.
         weights: as for `load_model`.
+        backend: as for `make_engine`.
         device: as for `make_engine`.
         precision: as for `make_engine`.
         extra: as for `evaluate`.

@@ -1,4 +1,4 @@
-"""The truth of clips and pictures: which classes are present, when, and where. docs/evaluation.md has the format.
+"""The truth of clips and pictures: what is present, when, and where. docs/guides/evaluation.md has the format.
 
 ```
 DATA/tabby/a.mp4         a folder for each class

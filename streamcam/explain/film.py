@@ -152,7 +152,7 @@ def _opened(
     opened = open_source(uri, paced=False, start_s=start_s, end_s=end_s, video_stream=video_stream, levels=levels)
     with closing(opened) as source:
         # The sound asks the pictures where the file's clock was set, and so stays in step with them.
-        sound = Sound.of(uri, number=sound_stream, video_stream=video_stream, stretches=lambda: source.stretches)
+        sound = Sound.of(uri, number=sound_stream, video_stream=video_stream, stretches=lambda: source.segments)
         try:
             yield source, sound
         finally:
@@ -222,17 +222,15 @@ def _length_s(source: VideoSource, start_s: float, end_s: float | None) -> float
     Raises:
         StreamcamError: there are no frames between start and end.
     """
-    extent = source.extent
-    if extent is None:
+    span = source.time_span
+    if span is None:
         return None if end_s is None else end_s - start_s
-    if start_s >= extent.end_s:
-        raise StreamcamError(
-            f"{source.shown} ends after {extent.end_s:.2f} s: there is nothing from {clock(start_s)} on"
-        )
-    if end_s is not None and end_s <= extent.begin_s:
-        begins = f"{source.shown} has sound first: its pictures begin at {extent.begin_s:.2f} s"
+    if start_s >= span.end_s:
+        raise StreamcamError(f"{source.shown} ends after {span.end_s:.2f} s: there is nothing from {clock(start_s)} on")
+    if end_s is not None and end_s <= span.begin_s:
+        begins = f"{source.shown} has sound first: its pictures begin at {span.begin_s:.2f} s"
         raise StreamcamError(f"{begins}, and there are none before {clock(end_s)}")
-    return min(extent.end_s, math.inf if end_s is None else end_s) - max(start_s, extent.begin_s)
+    return min(span.end_s, math.inf if end_s is None else end_s) - max(start_s, span.begin_s)
 
 
 def _make_engine(

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from streamcam.clips import prepare, transform_of
-from streamcam.errors import StreamcamError
+from streamcam.errors import StreamcamError, first_line
 from streamcam.heat.cam import CamOutput, HeatContext, heat_cube, heat_times, pool, to_heats
 from streamcam.models.head import Head
 from streamcam.models.spec import Int8, ModelSpec, Stored
 from streamcam.models.split import Split, position_weights, split, split_at
 from streamcam.models.user_network import (
-    first_line,
     frames_hint,
     prepare_network,
     require_same_logits,

@@ -15,9 +15,8 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, fx, nn
 
-from streamcam.errors import StreamcamError
+from streamcam.errors import StreamcamError, first_line
 from streamcam.models.head import GATES, Head
-from streamcam.models.user_network import first_line
 
 # Operations that change the shape of pooled features alone, and so need no layer in the head.
 SHAPE_METHODS = {"flatten", "view", "reshape", "squeeze", "permute", "contiguous"}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
-from streamcam.errors import StreamcamError
+from streamcam.errors import StreamcamError, first_line
 
 WRAPPERS = (DataParallel, DistributedDataParallel, AveragedModel)
 """Wrappers that hold the network as `module`."""
@@ -121,12 +121,6 @@ def slice_timing(slices_of: Callable[[Tensor], int], x: Tensor) -> tuple[int, fl
     stride = max(1, round(length / max(1, more)))
     offset = (length - 1 - stride * (slices - 1)) / 2
     return stride, offset, max(0, length - stride * slices)
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, at most 200 characters; PyTorch's messages may have many lines."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
 
 
 def _describe(module: object) -> str:

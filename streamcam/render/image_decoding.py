@@ -9,7 +9,7 @@ import PIL.Image
 
 from streamcam.records import Image
 from streamcam.render.colour_profile import to_srgb
-from streamcam.sources.levels import Grader
+from streamcam.sources.levels import LevelMapper
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def _to_eight_bits(picture: PIL.Image.Image, levels: str | None) -> PIL.Image.Im
         _warn_of_lost_depth(white)
         grey = np.rint(values * (255 / white)).astype(np.uint8)
     else:
-        grey = Grader(levels).image(values.astype(np.uint16), 0.0)[..., 0]
+        grey = LevelMapper(levels).image(values.astype(np.uint16), 0.0)[..., 0]
     if getattr(picture, "tag_v2", {}).get(PHOTOMETRIC) == 0:
         grey = 255 - grey
     plain = PIL.Image.fromarray(grey)

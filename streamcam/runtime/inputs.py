@@ -45,7 +45,7 @@ def _open(config: RunConfig, source: SourceConfig, decoder: GpuDecoder | None) -
         name=source.name,
         paced=not config.as_fast_as_possible,
         loop=config.loop,
-        renewed=None if source.username is None else source.uri_with_login,
+        refresh_uri=None if source.username is None else source.uri_with_login,
         video_stream=config.video_stream if source.video_stream is None else source.video_stream,
         levels=source.levels or config.levels,
         decoder=decoder,

@@ -12,10 +12,10 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 from streamcam.errors import StreamcamError
-from streamcam.sources import stream_choice as choice
 from streamcam.sources.address import parse_address
-from streamcam.sources.clock import MAX_BACK_S, MAX_JUMP_S
-from streamcam.sources.extent import begin_of, may_jump, seconds
+from streamcam.sources.stream_info import may_have_discontinuities, seconds, start_time_s
+from streamcam.sources.stream_selection import select_audio_stream, select_video_stream
+from streamcam.sources.timestamps import MAX_BACK_S, MAX_JUMP_S
 
 COPIED = frozenset({"aac", "alac", "ac3", "eac3", "flac", "mp3", "opus"})
 """Codecs that players accept in an mp4; any other is encoded again, as AAC."""
@@ -29,7 +29,7 @@ AAC_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 11_025, 8_000)
 Stretches = Callable[[], Sequence[tuple[float, float]]]
 """Gives the stretches of a file in which its clock ran without being set, as far as its pictures have been read.
 
-A stretch is (the file's clock, seconds from the file's beginning) at its start: see `VideoSource.stretches`.
+A stretch is (the file's clock, seconds from the file's beginning) at its start: see `VideoSource.segments`.
 """
 
 
@@ -46,7 +46,7 @@ class Sound:
 
     def __init__(self, container: InputContainer, stream: AudioStream, stretches: Stretches | None) -> None:
         self._container, self._stream = container, stream
-        self._stretches = stretches or (lambda: [(begin_of(container), 0.0)])
+        self._stretches = stretches or (lambda: [(start_time_s(container), 0.0)])
         self._stretch = 0
         self._last_clock_s: float | None = None
         self._written_s = 0.0
@@ -80,8 +80,8 @@ class Sound:
         address = parse_address(uri)
         container = av.open(address.url, format=address.format, options={"correct_ts_overflow": "0"})
         try:
-            video = choice.video_stream(container, address.shown, video_stream)
-            stream = choice.sound_stream(container, address.shown, video, number)
+            video = select_video_stream(container, address.shown, video_stream)
+            stream = select_audio_stream(container, address.shown, video, number)
         except StreamcamError:
             container.close()
             raise
@@ -105,7 +105,7 @@ class Sound:
         """Go to the first picture, in seconds from the file's beginning; the target file begins there."""
         self._origin_s = self._written_s = at_s
         # Where a clock may be set on the way, the same time can occur twice in the file: do not seek by it.
-        if at_s > SEEK_FROM_S and not may_jump(self._container):
+        if at_s > SEEK_FROM_S and not may_have_discontinuities(self._container):
             clock_s = at_s + self._stretches()[0][0]
             with suppress(av.error.FFmpegError):
                 self._container.seek(int(clock_s / (self._stream.time_base or 1)), stream=self._stream)

@@ -70,7 +70,7 @@ def _camera_picture(result: Result) -> Picture:
 
 
 def status_of(source: Source, metrics: Metrics) -> dict[str, str | int | float | bool | None]:
-    """Return the `data` of a source's `status` message, as docs/wire.md lists it."""
+    """Return the `data` of a source's `status` message, as docs/reference/message-format.md lists it."""
     status = source.status
     return {
         "state": status.kind,

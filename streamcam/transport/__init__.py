@@ -1,1 +1,4 @@
-"""`streamcam/1` over ZeroMQ: messages, keys, publisher and subscriber. Specified in docs/wire.md."""
+"""`streamcam/1` over ZeroMQ: messages, keys, publisher and subscriber.
+
+Specified in docs/reference/message-format.md.
+"""

@@ -1,4 +1,4 @@
-"""The JSON header of a `streamcam/1` message. Specified in docs/wire.md."""
+"""The JSON header of a `streamcam/1` message. Specified in docs/reference/message-format.md."""
 
 from typing import Annotated, Literal
 
@@ -52,7 +52,7 @@ class HeatHeader(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """The header of every message. Its fields, in JSON, are those of docs/wire.md."""
+    """The header of every message. Its fields, in JSON, are those of docs/reference/message-format.md."""
 
     protocol: str
     kind: Kind

@@ -1,4 +1,6 @@
-"""`streamcam/1`: results ↔ multipart messages, as lists of bytes. No sockets, no pickle. Specified in docs/wire.md.
+"""`streamcam/1`: results ↔ multipart messages, as lists of bytes. No sockets, no pickle.
+
+Specified in docs/reference/message-format.md.
 
 0    topic      sc1/<source>/<kind>/
 1    header     JSON, at most 64 KiB

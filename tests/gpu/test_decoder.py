@@ -1,4 +1,4 @@
-"""Video decoded on a GPU. What needs no card of it runs on the CPU, whose surfaces are seen as tensors just so."""
+"""Video decoded on a GPU. What needs no GPU runs on the CPU, whose surfaces are seen as tensors just so."""
 
 import logging
 from contextlib import ExitStack, closing
@@ -26,7 +26,7 @@ from streamcam.render.overlay import Painter
 from streamcam.runtime.app import Live, assemble
 from streamcam.sinks.base import Sink
 from streamcam.sources.base import open_source
-from streamcam.sources.video import Decoder
+from streamcam.sources.decoder import Decoder
 from streamcam.transport.messages import encode_picture
 from tests.gpu.test_image import OLD_ENCODER, STAMP, a_scene, apart, psnr_db
 from tests.support.cameras import stop_after
@@ -80,7 +80,7 @@ def test_what_a_decoder_gives_in_another_layout_is_refused() -> None:
 
 
 class OnCpu:
-    """A decoder whose surfaces are the CPU's: all but that is as on a card."""
+    """A decoder whose surfaces are the CPU's: all but that is as on a GPU."""
 
     hwaccel = None
 

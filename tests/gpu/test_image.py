@@ -1,6 +1,5 @@
-"""Pictures on a GPU: as those of the host, to rounding. What needs no card of it runs on the CPU, tensors and all."""
+"""GPU images are as the host's pictures, to rounding. What needs no GPU runs on the CPU, tensors and all."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -9,12 +8,12 @@ import pytest
 import torch
 
 from streamcam.clips import prepare
-from streamcam.gpu import image as card
 from streamcam.gpu.image import TorchImage, to_rgb
 from streamcam.heat.localise import Box
 from streamcam.records import Frame, Heat, Image, Picture, Result, Transform, on_host
 from streamcam.render.canvas import Caption
 from streamcam.render.overlay import overlay, paint
+from streamcam.sources import log_once
 from streamcam.transport.messages import Stamp, decode, encode_picture
 from tests.conftest import TINY_FORMAT
 from tests.render.test_overlay import a_heat, with_classes
@@ -136,20 +135,14 @@ def test_a_jpeg_made_there_passes_for_one_of_the_host(device: str) -> None:
     assert psnr_db(got.frame.pixels, on_host(painted)) > psnr_db(host.frame.pixels, on_host(painted)) - 1
 
 
-@pytest.fixture
-def nothing_said() -> Iterator[None]:
-    card._say_once.cache_clear()
-    yield
-    card._say_once.cache_clear()
-
-
 def test_where_no_jpeg_can_be_made_the_host_makes_it_and_says_so_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, nothing_said: None
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("encode_jpegs_cuda: torchvision not compiled with nvJPEG support\nat somewhere")
 
     monkeypatch.setattr("torchvision.io.encode_jpeg", broken)
+    monkeypatch.setattr(log_once, "_logged", set())
     image = a_scene(120, 200)
     result = Result(Frame(on("cpu", image), 0, 0.0, 0, "cam"))
     for _ in range(3):

@@ -55,7 +55,7 @@ def sides(image: Image) -> tuple[int, int]:
     return int(white.any(0).sum()), int(white.any(1).sum())
 
 
-@pytest.mark.parametrize("decoder", [None, OnCpu()], ids=["host", "card"])
+@pytest.mark.parametrize("decoder", [None, OnCpu()], ids=["host", "gpu"])
 @pytest.mark.parametrize(
     ("size", "aspect", "shown"),
     [
@@ -87,7 +87,7 @@ def test_every_container_says_it(tmp_path: Path, kind: str) -> None:
     assert (width, height) == pytest.approx((384, 288), abs=1)
 
 
-@pytest.mark.parametrize("decoder", [None, OnCpu()], ids=["host", "card"])
+@pytest.mark.parametrize("decoder", [None, OnCpu()], ids=["host", "gpu"])
 def test_a_turned_picture_grows_the_other_way(tmp_path: Path, decoder: Any) -> None:
     matrix = (0, ONE, 0, -ONE, 0, 0, 288 * ONE, 0, 1 << 30)
     frames = read(write(tmp_path / "a.mp4", (176, 144), Fraction(2), matrix=matrix), decoder)

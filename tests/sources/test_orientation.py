@@ -1,4 +1,4 @@
-"""The eight ways in which a picture can lie, of files, of Motion JPEG and of H.264's own messages, on host and card."""
+"""The eight ways in which a picture can lie, of files, of Motion JPEG and of H.264's own messages, on host and GPU."""
 
 import io
 import itertools
@@ -75,7 +75,7 @@ def read(path: Path, decoder: Any = None) -> list[Frame]:
 
 
 class OnCpu:
-    """A card's decoder whose surfaces are the CPU's."""
+    """A GPU's decoder whose surfaces are the CPU's."""
 
     hwaccel = None
 
@@ -83,7 +83,7 @@ class OnCpu:
         return gpu_image(decoded.reformat(format="nv12"))
 
 
-@pytest.mark.parametrize("decoder", [None, OnCpu()], ids=["host", "card"])
+@pytest.mark.parametrize("decoder", [None, OnCpu()], ids=["host", "gpu"])
 @pytest.mark.parametrize("kind", ["mp4", "mov"])
 @pytest.mark.parametrize("abcd", EIGHT)
 def test_a_file_is_shown_as_its_matrix_says(

@@ -136,7 +136,9 @@ def image(
 
 
 def evaluate(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="a folder of clips with truth: docs/evaluation.md")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="a folder of clips with truth: docs/guides/evaluation.md")
+    ],
     model: Model = "motion",
     weights: Weights = None,
     method: Annotated[

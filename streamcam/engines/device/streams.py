@@ -20,7 +20,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from streamcam.errors import LostError, StreamcamError
+from streamcam.errors import LostError, StreamcamError, first_line
 
 Work = Callable[[], None]
 """Hands work to the device, or does it."""
@@ -289,7 +289,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 def explained(error: Exception, device: str, work: str) -> Exception:
     """What a person can do about an error of the device, while it did some work; any other error as it is."""
-    told = (str(error).splitlines() or [""])[0]
+    reason = first_line(error, limit=None)
     if isinstance(error, HostMemoryError):
         return StreamcamError(
             f"this machine has no memory left that {device} can copy from or to, for {work}: end other programs, or "
@@ -299,6 +299,6 @@ def explained(error: Exception, device: str, work: str) -> Exception:
         return StreamcamError(
             f"{device} has not enough memory for {work}: free some, or use a smaller model or precision"
         )
-    if not isinstance(error, RuntimeError) or not any(name in told for name in ("CUDA", "cuDNN", "CUBLAS")):
+    if not isinstance(error, RuntimeError) or not any(name in reason for name in ("CUDA", "cuDNN", "CUBLAS")):
         return error
-    return LostError(f"{device} has failed, and computes nothing more for this process ({told}): start again")
+    return LostError(f"{device} has failed, and computes nothing more for this process ({reason}): start again")

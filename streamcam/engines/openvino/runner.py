@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from streamcam.engines.device.hardware import cpu_has_bf16
 from streamcam.engines.device.runner import TorchRunner
-from streamcam.errors import StreamcamError
+from streamcam.errors import StreamcamError, first_line
 from streamcam.models.base import CamModel, ModelSpec, Stored
 
 T = TypeVar("T")
@@ -160,8 +160,9 @@ def converting(spec: ModelSpec) -> Iterator[None]:
     try:
         yield
     except Exception as e:
-        reason = (str(e).splitlines() or [type(e).__name__])[0]
-        raise StreamcamError(f"{spec.name} cannot be converted for OpenVINO ({reason}): use --backend torch") from e
+        raise StreamcamError(
+            f"{spec.name} cannot be converted for OpenVINO ({first_line(e)}): use --backend torch"
+        ) from e
 
 
 def convert(features: nn.Module, spec: ModelSpec) -> Any:
