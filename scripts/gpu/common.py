@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from scripts.benchmarks.common import Plan, spread
 from streamcam.bench.engines import matmul_turn
 from streamcam.bench.measure import Spread, Turn, alternate
-from streamcam.engines.base import Pending
+from streamcam.engines.base import BatchFuture
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.engines.window_engine import WindowEngine
@@ -168,7 +168,7 @@ def cameras_for(engine: Engine, plan: GpuPlan) -> Cameras:
 
 def flow(engine: Engine, batches: Iterable[Sequence[Clip]]) -> Iterator[int]:
     """Batches through an engine, as many at once as it takes; how many heats came of each."""
-    flying: deque[Pending] = deque()
+    flying: deque[BatchFuture] = deque()
     for clips in batches:
         flying.append(engine.submit(clips))
         if len(flying) >= engine.in_flight:

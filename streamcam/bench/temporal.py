@@ -118,7 +118,7 @@ def analyze(model: CamModel) -> Analysis:
 def layers_of(model: CamModel) -> list[Layer]:
     """The convolutions of a network's features; nothing is computed for it."""
     network, clip_format = streaming(model), model.spec.clip_format
-    spans = network.seen if isinstance(network, StreamNetwork) else {}
+    spans = network.layer_spans if isinstance(network, StreamNetwork) else {}
     features = copy.deepcopy(model.features).to("meta")
     found: list[Layer] = []
 

@@ -19,8 +19,14 @@ from torch import Tensor, nn
 from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine, make_runner
 from streamcam.engines.device.runner import fold_batch_norm
-from streamcam.engines.openvino.runner import apart, convert, converting, import_openvino, require_openvino
-from streamcam.engines.openvino.stream import stepwise, warm_inputs
+from streamcam.engines.openvino.runner import (
+    call_without_signals,
+    convert,
+    explain_conversion_errors,
+    import_openvino,
+    require_openvino,
+)
+from streamcam.engines.openvino.stream import convert_step, warm_inputs
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.engines.streaming.converted import StreamNetwork
 from streamcam.errors import StreamcamError
@@ -136,8 +142,8 @@ def quantize(model: CamModel, clips: Sequence[Frames], *, show: Show) -> Int8:
         video = to_and_fro(frames, network.warmup_frames + periods * network.period)
         return warm_inputs(network, _normalised(model, video))
 
-    with converting(model.spec):
-        converted = stepwise(network, model.spec)
+    with explain_conversion_errors(model.spec):
+        converted = convert_step(network, model.spec)
     return Int8(quantized, _quantized(converted, _Inputs(steps, clips, show)))
 
 
@@ -179,7 +185,7 @@ def _quantized(converted: Any, inputs: "_Inputs") -> Stored:
         return nncf.quantize(converted, nncf.Dataset(inputs), subset_size=len(inputs), fast_bias_correction=False)
 
     with redirect_stdout(io.StringIO()), closing(inputs):  # its own bars
-        quantized = apart(learn)
+        quantized = call_without_signals(learn)
     with TemporaryDirectory() as folder:
         graph, weights = Path(folder, "int8.xml"), Path(folder, "int8.bin")
         openvino.serialize(quantized, graph, weights)

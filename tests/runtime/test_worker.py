@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from streamcam.cli.output.live import StatusLine
 from streamcam.clips import SlidingWindow
-from streamcam.engines.base import Pending
+from streamcam.engines.base import BatchFuture
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.metrics import Metrics
@@ -198,7 +198,7 @@ class SlowStream(StreamEngine):
 
     metrics: Metrics
 
-    def submit(self, clips: Sequence[Clip]) -> Pending:
+    def submit(self, clips: Sequence[Clip]) -> BatchFuture:
         ready, end_s = self.metrics.frames["cam"] + 10, time.monotonic() + 1
         while self.metrics.frames["cam"] < ready and time.monotonic() < end_s:
             time.sleep(0.0005)
