@@ -1,7 +1,7 @@
 """A model whose features OpenVINO computes, which on CPUs is faster than PyTorch.
 
-PyTorch still normalises frames, applies the classifier's weights and takes the mean over positions, in float32. So in
-every precision the heat cube pools to the logits: bf16 and int8 change only the features, of which both are made.
+PyTorch normalises frames, applies the classifier's weights and takes the mean over positions, all in float32. So the
+heat cube pools to the logits in every precision. What bf16 and int8 change is the features, of which both are made.
 """
 
 import signal

@@ -95,8 +95,8 @@ class Converter:
             if isinstance(module, nn.AvgPool3d) and dilation > 1 and kernel.size > 1:
                 raise StreamcamError(f"cannot be dense: {name} averages over strided time (leave out --dense)")
             # Without its stride s, a layer gives the outputs of s strided layers, each begun a frame later than the one
-            # before, interleaved. Later layers must see those of one of them only, so they step over the others: their
-            # dilation grows by the product of all strides before them.
+            # before, interleaved. A later layer must see the outputs of one of them only, so it steps over the
+            # others. Its dilation is multiplied by all strides before it.
             kernel, dilation = replace(kernel.dilated(dilation), stride=1), dilation * kernel.stride
         layer = _without_padding_in_time(module, kernel)
         value = Value(before.span.through(kernel), dilation)
