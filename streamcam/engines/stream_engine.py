@@ -117,6 +117,7 @@ class StreamEngine(DeviceEngine):
             self._end(known)
 
     def _end(self, source: SentSource) -> None:
+        # Batches in flight may still use the source's rows, so these are freed behind them in the queue.
         self.runner.streams.enqueue(StreamKind.COMPUTE, lambda: self._source_pool.end(source.state))
 
     def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
@@ -161,6 +162,7 @@ class StreamEngine(DeviceEngine):
         return SentBatch(clips, transfer, lambda arrays: self._read(clips, ready[0], arrays))
 
     def _drop_state(self, clips: Sequence[Clip]) -> None:
+        # What the failed batch has written of their state is not known. Their clips are computed whole instead.
         for clip in clips:
             self._start_after_gap(clip)
 
@@ -227,6 +229,7 @@ class StreamEngine(DeviceEngine):
         slices: list[tuple[int, Tensor, Times]] = []
 
         def logits_and_cubes(frames: Tensor) -> list[Tensor]:
+            # Groups of sources come in any order. Slices are returned in the order of sources.
             slices.extend(sorted(compute(frames), key=itemgetter(0)))
             bias = self.runner.model.head.bias
             return [result for _, cube, _ in slices for result in (cube.mean((2, 3)) + bias, cube)]

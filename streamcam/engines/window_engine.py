@@ -59,6 +59,7 @@ class WindowEngine(DeviceEngine):
             all classes [N,L',h,w].
         """
         output = self.runner.forward(frames)
+        # Classes are chosen on the device, so that the heat of the others need not cross the bus.
         chosen = choose(output.logits, top_k=self._top_k, classes=self._classes)
         rows = torch.arange(len(chosen), device=chosen.device)
         return output.logits, chosen, output.cube[rows[:, None], chosen], output.cube.mean(1)

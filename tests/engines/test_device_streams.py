@@ -310,11 +310,11 @@ def test_two_captures_at_once_restore_the_setting_of_cudnn() -> None:
 
 @pytest.mark.parametrize("count", range(1, 10))
 def test_a_batch_is_put_into_the_next_larger_graph(count: int) -> None:
-    streams, seen = LateStreams(0), []
+    streams, inputs = LateStreams(0), []
     graphs = GraphCache(streams)
 
     def rows(x: Tensor, y: Tensor) -> list[Tensor]:
-        seen.append(x.clone())
+        inputs.append(x.clone())
         return [x + y, x.sum(1)]
 
     full = bucket(count)
@@ -324,8 +324,8 @@ def test_a_batch_is_put_into_the_next_larger_graph(count: int) -> None:
         assert torch.equal(total, x + y)
         assert torch.equal(sums, x.sum(1))
     assert streams.captured == 1
-    assert {len(x) for x in seen} == {full}
-    assert float(seen[-1][count:].abs().sum()) == 0  # zeros, not the batch before
+    assert {len(x) for x in inputs} == {full}
+    assert float(inputs[-1][count:].abs().sum()) == 0  # zeros, not the batch before
     graphs.run("rows", rows, torch.rand(full, 2), torch.rand(full, 2))
     graphs.clear()
     graphs.run("rows", rows, x, y)

@@ -247,14 +247,14 @@ def test_cameras_of_different_phases_give_the_heat_that_each_gives_alone(unpadde
         present = [name for name, joins in (("a", 0), ("b", 3), ("c", 17)) if i >= joins and (name, i) != ("b", 20)]
         session = int(i >= 25)  # a reconnects
         clips = [windows[name].push(make_frame(i, source=name, session=session * (name == "a"))) for name in present]
-        given = [clip for clip in clips if clip is not None]
-        for clip, heat in zip(given, together.infer(given), strict=True):
-            (own,) = alone[clip.last.source].infer([clip])
-            assert (heat is None) == (own is None)
-            if heat is not None and own is not None:
-                np.testing.assert_allclose(heat.cube, own.cube, atol=1e-5)
-                np.testing.assert_allclose(heat.logits, own.logits, atol=1e-5)
-                np.testing.assert_allclose(heat.pts_s, own.pts_s)
+        present_clips = [clip for clip in clips if clip is not None]
+        for clip, heat in zip(present_clips, together.infer(present_clips), strict=True):
+            (alone_heat,) = alone[clip.last.source].infer([clip])
+            assert (heat is None) == (alone_heat is None)
+            if heat is not None and alone_heat is not None:
+                np.testing.assert_allclose(heat.cube, alone_heat.cube, atol=1e-5)
+                np.testing.assert_allclose(heat.logits, alone_heat.logits, atol=1e-5)
+                np.testing.assert_allclose(heat.pts_s, alone_heat.pts_s)
                 compared += 1
     assert compared > 50
 
@@ -326,9 +326,9 @@ def test_after_a_gap_a_stream_gives_heat_at_once_and_later_the_heat_of_one_pass(
     stream, reference = (make_engine(tiny, name="stream", device="cpu", precision="fp32") for _ in range(2))
     window = SlidingWindow(TINY_FORMAT, head_start=True)
     clips = [clip for i in range(60) if (clip := window.push(make_frame(i)))]
-    given = [*clips[:10], clips[20], clips[33], *clips[34:]]
-    heats = [stream.infer([clip])[0] for clip in given]
-    assert all(heat is not None for clip, heat in zip(given[10:], heats[10:], strict=True))
+    computed = [*clips[:10], clips[20], clips[33], *clips[34:]]
+    heats = [stream.infer([clip])[0] for clip in computed]
+    assert all(heat is not None for clip, heat in zip(computed[10:], heats[10:], strict=True))
     expected = [reference.infer([clip])[0] for clip in clips][-15:]
     for a, b in zip(heats[-15:], expected, strict=True):
         assert a is not None

@@ -51,7 +51,7 @@ class Late(BatchFuture):
 
 
 class LateEngine:
-    """An engine that computes one batch after the other, each for `seconds`. Results are there a `lag` after that.
+    """An engine that computes one batch after the other, each for `seconds`. Results are ready a `lag` after that.
 
     The clock may be another than the machine's. One that counts windows makes a device equally slow on any machine.
     """

@@ -30,6 +30,7 @@ class CapturedGraph:
     def __call__(self, *batch: Tensor) -> Sequence[Tensor]:
         """Replay for tensors [n, …], and return the function's, each [n, …]. The next call overwrites these."""
         count = len(batch[0])
+        # A graph reads and writes fixed addresses, so a batch has to be copied to where it was captured.
         for static, new in zip(self._inputs, batch, strict=True):
             static[:count].copy_(new)
             static[count:].zero_()

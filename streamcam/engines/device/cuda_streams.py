@@ -62,6 +62,7 @@ class CudaStreams:
                     assert isinstance(earlier, CudaEvent)
                     stream.wait_event(earlier.cuda_event)
                 event.error = attempt(work, after)
+                # Recorded also behind an error: whoever waits has to wait for kernels that were launched before it.
                 event.cuda_event.record(stream)
         except RuntimeError as e:  # the device is lost
             event.error = event.error or e

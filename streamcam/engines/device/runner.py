@@ -25,7 +25,7 @@ def fold_batch_norm(features: nn.Module) -> nn.Module:
     """
     try:
         traced = fx.GraphModule(features, Tracer().trace(features))
-    except Exception:
+    except Exception:  # tracing runs the network's own code, which may raise anything
         return features
     modules, calls = dict(traced.named_modules()), Counter(node.target for node in traced.graph.nodes)
     for node in list(traced.graph.nodes):

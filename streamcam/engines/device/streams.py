@@ -7,7 +7,7 @@ Each queue does its work in order, and the three run side by side:
     COPY_OUT                      │ result 1   │ result 2   │ …
 
 Events order work of different queues. The host waits for an event only where it needs the result behind it. On a CPU
-there are no queues: work is done when it is handed in.
+there are no queues: work is done when it is enqueued.
 """
 
 import traceback
@@ -104,7 +104,7 @@ def attempt(work: Work, after: Sequence[Event]) -> Exception | None:
     if any(event.error is not None for event in after):
         return SkippedError()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode():  # here, since the mode is the thread's and work may come from any
             work()
     except Exception as e:
         _clear_frames(e)

@@ -49,6 +49,7 @@ def import_openvino() -> Any:
     with them. They do without it where it cannot be imported.
     """
     require_openvino()
+    # None makes every later import of the package fail.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
 
@@ -65,6 +66,7 @@ def call_without_signals(function: Callable[[], T]) -> T:
     done: Future[T] = Future()
 
     def body() -> None:
+        # Each thread has its own mask. The kernel hands a blocked signal to another thread of the process.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             done.set_result(function())
@@ -149,6 +151,7 @@ class OpenVinoFeatures(nn.Module):
         return maps if len(maps) > 1 else maps[0]
 
     def _infer(self, x: Tensor) -> list[Tensor]:
+        # OpenVINO reads PyTorch's memory instead of a copy, which is safe while this waits for the results.
         results = self._request.infer([x.contiguous().numpy()], share_inputs=True)
         return [torch.from_numpy(values) for values in results.values()]
 
@@ -185,7 +188,8 @@ def convert(features: nn.Module, spec: ModelSpec) -> Any:
     varying = ({0: torch.export.Dim("pictures")},) if spec.framewise else None
     with explain_conversion_errors(spec):
         example = torch.zeros(*leading, *spec.clip_format.crop)
-        # Inside of another module, since torch.export changes a traced network that it is given itself.
+        # Inside of another module: torch.export unpacks a traced network that it is given itself, whose arguments are
+        # frozen lists.
         exported = torch.export.export(nn.Sequential(features), (example,), dynamic_shapes=varying)
         return _with_input_shape(openvino.convert_model(exported), spec)
 

@@ -77,7 +77,7 @@ class OpenVinoStream:
 
         Streams are computed one after the other: on a CPU, a batch of them gains little.
         """
-        of_streams = [self._push(stream, own) for stream, own in zip(streams, frames.split(1), strict=True)]
+        of_streams = [self._push(stream, new) for stream, new in zip(streams, frames.split(1), strict=True)]
         slices = [new for new in of_streams if new is not None]
         return torch.cat(slices) if slices else None
 
@@ -116,6 +116,7 @@ class OpenVinoStream:
             first = self._network.push([stream], frames[:, :, :missing])
             if stream.phase < self._network.warmup_frames:
                 return first
+            # OpenVINO goes on with the first frame after the warm-up, where a period begins.
             self._warm[stream] = self._take_over(stream)
             frames = frames[:, :, missing:]
         rest = self._warm[stream].push(frames, self._network.period)

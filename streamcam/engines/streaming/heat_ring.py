@@ -33,7 +33,7 @@ class SliceTimes:
         """Add the times of new frames, and return those of the slices that they complete."""
         self._pts_s.extend(pts_s.tolist())
         self._frames += len(pts_s)
-        # Slice i is complete when frame `last + i * stride` is there.
+        # Slice i is complete with frame `last + i * stride`.
         complete = max(0, (self._frames - 1 - self._span.last) // self._span.stride + 1)
         return self.next_times(complete - self._slices)
 

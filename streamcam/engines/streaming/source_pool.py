@@ -88,6 +88,7 @@ class SourcePool:
             if results:
                 ready.add(group, group_states, results)
         for i, state in enumerate(states):
+            # Once its ring is full, a source after a gap is like any other.
             state.after_gap &= not state.is_full
             if state.after_gap and full[i]:
                 self._add_as_if_ended(i, state, ready)
@@ -192,6 +193,7 @@ class SourcePool:
         streams = _network_states(states)
         ring_rows = [state.ring_state.row for state in states if state.ring_state]
         phase = streams[0].phase
+        # Made before `state.add` below, since the rings need to know how many slices there were before.
         rows = self._runner.streams.index_tensor(
             [[s.row, ring_row, state.added] for s, ring_row, state in zip(streams, ring_rows, states, strict=True)]
         )
