@@ -33,21 +33,21 @@ class Late(BatchFuture):
     """A batch that is done at `ready_s` on the clock of its engine."""
 
     def __init__(self, engine: "LateEngine", clips: Sequence[Clip], ready_s: float) -> None:
-        super().__init__(self._is_ready, self._wait_until_ready)
-        self.engine, self.clips, self.ready_s = engine, clips, ready_s
+        # Functions, not methods: a future that refers to itself would keep its clips until the garbage collector runs.
+        def is_ready() -> bool:
+            now_s = engine.clock()
+            if now_s < ready_s:
+                engine.waited_s = now_s
+            return now_s >= ready_s
 
-    def _is_ready(self) -> bool:
-        now_s = self.engine.clock()
-        if now_s < self.ready_s:
-            self.engine.waited_s = now_s
-        return now_s >= self.ready_s
+        def wait() -> list[Heat | None]:
+            engine.require_own_thread()
+            while not is_ready():
+                time.sleep(0.0005)
+            engine.under_way -= 1
+            return [heat_of(clip) if clip.full else None for clip in clips]
 
-    def _wait_until_ready(self) -> list[Heat | None]:
-        self.engine.require_own_thread()
-        while not self._is_ready():
-            time.sleep(0.0005)
-        self.engine.under_way -= 1
-        return [heat_of(clip) if clip.full else None for clip in self.clips]
+        super().__init__(is_ready, wait)
 
 
 class LateEngine:
