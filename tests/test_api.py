@@ -12,8 +12,8 @@ import torch
 import streamcam
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
-from tests.conftest import TINY_FORMAT
 from tests.support.cameras import rtsp_server
+from tests.support.frames import TINY_FORMAT
 from tests.support.publish_demo import eventually
 
 

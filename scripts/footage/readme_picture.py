@@ -4,18 +4,16 @@ docs/overlay.jpg   what `streamcam run sample` paints, at three moments
 docs/classes.jpg   the five likeliest classes of one picture, and where each is seen
 """
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 
 import scripts.footage.render_sample as render_sample
 import streamcam
+from scripts.paths import DOCS
 from streamcam.records import Image
 from streamcam.render.contact_sheet import Cell, grid
 from streamcam.render.overlay import Painter, paint
 
-DOCS = Path(__file__).parents[2] / "docs"
 MOMENTS_S = (2.0, 4.2, 6.4)
 
 

@@ -17,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import skimage.data
 
+from scripts.paths import PACKAGE
+
 WIDTH, HEIGHT, FPS, SECONDS = 480, 360, 30, 8
-OUT = Path(__file__).parents[2] / "streamcam" / "data" / "sample.mp4"
+OUT = PACKAGE / "data" / "sample.mp4"
 
 Picture = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]

@@ -23,10 +23,10 @@ from typing import Any
 
 from scripts.benchmarks import pages
 from scripts.gpu import targets
+from scripts.paths import DOCS
 from streamcam.files import write_json
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "gpu.md"
+PAGE = DOCS / "gpu.md"
 POINTS = {
     "cuda_tests": 100.0,
     "precision": 15.0,

@@ -24,7 +24,7 @@ from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.models.head import Head
 from streamcam.models.registry import load_model
-from tests.conftest import make_frame
+from tests.support.frames import make_frame
 
 
 @pytest.mark.parametrize("name", ["r3d_18", "mc3_18", "r2plus1d_18", "s3d"])

@@ -23,9 +23,9 @@ from streamcam.engines.streaming.source_state import ReadyWindows
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.records import Clip
-from tests.conftest import make_frame
 from tests.support.crowd import CPU, assert_same, batches, check, engine_of, unpadded_model
-from tests.support.late_lanes import LateStreams
+from tests.support.frames import make_frame
+from tests.support.late_streams import LateStreams
 
 SEEDS = range(8)
 

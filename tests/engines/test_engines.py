@@ -16,7 +16,7 @@ from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.models.registry import load_model
 from streamcam.records import Clip, ClipFormat, Floats, Heat
-from tests.conftest import TINY_FORMAT, make_frame
+from tests.support.frames import TINY_FORMAT, make_frame
 
 
 def clips(

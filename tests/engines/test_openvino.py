@@ -24,8 +24,8 @@ from streamcam.models.head import Head
 from streamcam.models.registry import load_model
 from streamcam.records import Clip, Heat
 from streamcam.sources.base import open_source
-from tests.conftest import TINY_FORMAT, make_frame
 from tests.support.commands import streamcam
+from tests.support.frames import TINY_FORMAT, make_frame
 
 pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="needs the extra openvino")
 

@@ -13,7 +13,7 @@ from streamcam.engines.stream_engine import StreamEngine
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.head import Head
 from streamcam.records import ClipFormat, Frame, HeatSlice
-from tests.conftest import make_frame
+from tests.support.frames import make_frame
 
 CPU = torch.device("cpu")
 

@@ -19,7 +19,7 @@ from streamcam.models.head import Head
 from streamcam.models.motion import Gate
 from streamcam.models.registry import load_model
 from streamcam.records import Heat
-from tests.conftest import TINY_FORMAT, make_frame
+from tests.support.frames import TINY_FORMAT, make_frame
 
 NAMES = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d", "motion", "own")
 FRAMES = 48

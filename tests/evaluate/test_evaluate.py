@@ -17,7 +17,7 @@ from streamcam.evaluate.scores import FIGURES, best_threshold, figures, score
 from streamcam.heat.localise import Box, Tube
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.head import Head
-from tests.conftest import TINY_FORMAT
+from tests.support.frames import TINY_FORMAT
 
 
 def block(x0: int, y0: int, x1: int, y1: int, *, size: int = 10) -> np.ndarray:

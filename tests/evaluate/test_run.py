@@ -1,7 +1,6 @@
 """The whole way: a rendered set, `imagenet`, a report, a table and a sheet."""
 
 import json
-import runpy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from scripts.footage.render_eval_set import render
 from streamcam.evaluate.scores import FIGURES
 from tests.support.commands import streamcam
-from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +22,7 @@ EVAL = ("eval", "--model", "imagenet")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three short clips (a cat, a cup, both in turn) and two pictures."""
     folder = tmp_path_factory.mktemp("set")
-    runpy.run_path(str(ROOT / "scripts" / "render_eval_set.py"))["render"](folder, clips=3, pictures=2, seconds=3.4)
+    render(folder, clips=3, pictures=2, seconds=3.4)
     return folder
 
 

@@ -1,6 +1,5 @@
 """A recorded file explained: averages by hand, then real files: is it right, complete, in sync, always the same?"""
 
-import csv
 import signal
 import subprocess
 import sys
@@ -29,10 +28,11 @@ from streamcam.models.base import CamModel
 from streamcam.records import Heat, Result, Transform
 from streamcam.sinks import heat_zarr as zarr_heat
 from streamcam.sources.base import open_source
-from tests.conftest import make_frame
+from tests.support.frames import make_frame
+from tests.support.heats import make_heat
+from tests.support.media import beeps, rows_of, video_times
 from tests.support.paths import ROOT
 from tests.support.streams import Tone, Video, write_streams
-from tests.test_records import heat as make_heat
 
 SAMPLE = ROOT / "streamcam" / "data" / "sample.mp4"
 RATE = 48_000
@@ -219,30 +219,6 @@ def beeping(path: Path, codec: str = "aac") -> Path:
             out.mux(audio.encode(frame))
         out.mux(audio.encode(None))
     return path
-
-
-def beeps(path: Path) -> list[float]:
-    """When beeps begin, in seconds."""
-    found, was_loud = [], False
-    with av.open(str(path)) as container:
-        for frame in container.decode(audio=0):
-            samples = frame.to_ndarray().astype(np.float32).reshape(-1)[: frame.samples]
-            for i in range(0, len(samples), 48):
-                loud = bool(np.abs(samples[i : i + 48]).max() > 0.2)
-                if loud and not was_loud:
-                    found.append(float(frame.time or 0) + i / frame.sample_rate)
-                was_loud = loud
-    return found
-
-
-def video_times(path: Path) -> list[float]:
-    with av.open(str(path)) as container:
-        return [float(frame.time) for frame in container.decode(video=0) if frame.time is not None]
-
-
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    with (folder / "frames.csv").open() as table:
-        return list(csv.DictReader(table))
 
 
 @pytest.fixture(scope="module")

@@ -28,9 +28,10 @@ from streamcam.sinks.base import Sink
 from streamcam.sources.base import open_source
 from streamcam.sources.video import Decoder
 from streamcam.transport.messages import encode_picture
-from tests.gpu.test_image import OLD_ENCODER, STAMP, a_scene, apart, psnr_db
 from tests.support.cameras import stop_after
 from tests.support.commands import streamcam
+from tests.support.images import OLD_ENCODER, a_scene, apart, psnr_db
+from tests.support.messages import STAMP
 from tests.support.write_clip import turn_clockwise, write_clip
 
 pytestmark = OLD_ENCODER

@@ -8,7 +8,7 @@ from streamcam.clips import transform_of
 from streamcam.errors import StreamcamError
 from streamcam.heat.cam import HeatContext, choose, heat_cube, moments, pool, to_heats
 from streamcam.records import Clip, Heat
-from tests.conftest import TINY_FORMAT, make_frame
+from tests.support.frames import TINY_FORMAT, make_frame
 
 
 def test_a_heat_cube_computed_by_hand() -> None:

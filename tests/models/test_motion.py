@@ -16,7 +16,7 @@ from streamcam.models import motion
 from streamcam.models.base import CamModel
 from streamcam.models.checkpoint import read_card
 from streamcam.models.motion import CONFIG, LABELS, SPEC
-from tests.conftest import make_frame
+from tests.support.frames import make_frame
 
 RANDOM = torch.Generator().manual_seed(0)
 LENGTH, CONTEXT = SPEC.clip_format.length, SPEC.temporal_context

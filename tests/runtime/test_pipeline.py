@@ -14,8 +14,8 @@ from streamcam.models.base import CamModel
 from streamcam.records import Clip, Frame, Result
 from streamcam.runtime.pipeline import READERS_NICE, Pipeline
 from streamcam.sinks.base import Sink
-from tests.conftest import TINY_FORMAT, FakeSource, make_frame
 from tests.support.done import Done
+from tests.support.frames import TINY_FORMAT, FakeSource, make_frame
 from tests.support.late_engine import LateEngine
 
 

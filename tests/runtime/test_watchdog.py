@@ -21,8 +21,8 @@ from streamcam.runtime import pipeline, watchdog
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.runtime.watchdog import FIRST_S, STUCK_S, Pulse, Watchdog
 from streamcam.sinks.base import Sink
-from tests.conftest import TINY_FORMAT, FakeSource, make_frame
 from tests.support.done import Done
+from tests.support.frames import TINY_FORMAT, FakeSource, make_frame
 from tests.support.late_engine import Late, LateEngine
 
 

@@ -27,7 +27,7 @@ from streamcam.runtime.app import _LiveCaption
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.runtime.worker import Worker, WorkerPool
 from streamcam.sinks.base import Sink
-from tests.conftest import TINY_FORMAT, FakeSource, make_frame
+from tests.support.frames import TINY_FORMAT, FakeSource, make_frame
 from tests.support.late_engine import Late, LateEngine
 
 FIRST = TINY_FORMAT.length - 1

@@ -26,10 +26,9 @@ from streamcam.sources.clock import WRAP_S, Course, Order
 from streamcam.sources.extent import Extent
 from streamcam.train.clips import read_frames
 from streamcam.train.dataset import LabelledClip, read_dataset
-from tests.conftest import TINY_FORMAT, make_frame
-from tests.explain.test_explain import beeps, rows_of, video_times
-from tests.sinks.test_recordings import pixels
 from tests.support.commands import streamcam
+from tests.support.frames import TINY_FORMAT, make_frame, pixels
+from tests.support.media import beeps, rows_of, video_times
 from tests.support.numbered import number_of, remuxed, write_numbered
 
 CONTAINERS = {

@@ -17,7 +17,7 @@ from streamcam.engines.window_engine import WindowEngine
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.head import Head
 from streamcam.records import Clip, Heat
-from tests.conftest import TINY_FORMAT, make_frame
+from tests.support.frames import TINY_FORMAT, make_frame
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ import pytest
 from streamcam.errors import StreamcamError
 from streamcam.train.collect import Moment, collect
 from streamcam.train.folders import folder_rows
-from tests.conftest import FakeSource, make_frame
+from tests.support.frames import FakeSource, make_frame
 
 
 def length_s(path: Path) -> float:

@@ -32,7 +32,7 @@ from streamcam.train.quantize import (
     require_quantizing,
     to_and_fro,
 )
-from tests.conftest import FakeSource, make_frame
+from tests.support.frames import FakeSource, make_frame
 
 pytestmark = [
     pytest.mark.slow,

@@ -26,6 +26,7 @@ from streamcam.viewer.display import require_display
 from streamcam.viewer.screen import HELP, Screen, View, on_key
 from streamcam.viewer.terminal import line_of
 from streamcam.viewer.window import show as show_window
+from tests.support.messages import damaged_bytes, replaced_descriptions, replaced_fields
 from tests.support.publish_demo import (
     CLASSES,
     COLOURS,
@@ -39,7 +40,6 @@ from tests.support.publish_demo import (
     result_of,
 )
 from tests.support.xvfb import Display, xvfb
-from tests.transport.test_messages import damaged_bytes, replaced_descriptions, replaced_fields
 
 STAMP = Stamp("p", 0, 0)
 NOTHING: Counter[str] = Counter()
