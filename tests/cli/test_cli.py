@@ -46,7 +46,7 @@ def test_the_version_is_told() -> None:
 def test_a_file_that_is_not_there_is_told_before_torch_is_loaded(command: str) -> None:
     code = f"""
 import sys
-from streamcam.cli import app
+from streamcam.cli.main import app
 from streamcam.errors import StreamcamError
 try:
     app({command}, standalone_mode=False)

@@ -36,7 +36,7 @@ def test_systemd_starts_it_again_after_a_hang_but_not_after_a_mistake_and_not_fo
 
 
 LOSES_ITS_DEVICE = """
-from streamcam.engines.device import Runner
+from streamcam.engines.device.runner import Runner
 
 def lost(self, frames, normalise=Runner.normalise, calls=iter(range(10_000))):
     if next(calls) > 5:

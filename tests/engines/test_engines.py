@@ -214,7 +214,7 @@ def test_a_device_that_is_not_there_is_one_clear_error(name: str) -> None:
 
 def test_auto_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     for has, expected in ((True, "bf16"), (False, "fp32")):
-        monkeypatch.setattr("streamcam.engines.device.runner.cpu_has_bf16", lambda has=has: has)
+        monkeypatch.setattr("streamcam.engines.device.hardware.cpu_has_bf16", lambda has=has: has)
         assert pick_precision("auto", torch.device("cpu")) == expected
     with pytest.raises(StreamcamError, match="no such precision"):
         pick_precision("fp8", torch.device("cpu"))
@@ -282,7 +282,7 @@ def test_cores_are_no_more_than_a_containers_quota(
 
 
 def test_pytorch_leaves_one_of_a_containers_cores_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamcam.engines.device.runner.usable_cores", lambda: 3)
+    monkeypatch.setattr("streamcam.engines.device.hardware.usable_cores", lambda: 3)
     before = torch.get_num_threads()
     torch.set_num_threads(8)
     try:

@@ -254,7 +254,7 @@ def test_without_the_extra_one_line_names_what_to_install(monkeypatch: pytest.Mo
 WITHOUT = """
 import sys
 sys.modules["openvino"] = None
-import streamcam.engines.openvino as ours
+import streamcam.engines.openvino.runner as ours
 ours.find_spec = lambda name: None
 """
 
@@ -282,7 +282,7 @@ def test_every_command_says_so_before_anything_is_loaded(arguments: list[str], t
 @pytest.mark.slow
 def test_nobody_is_told_that_it_is_used(tmp_path: Path) -> None:
     code = (
-        "import sys; from streamcam.engines import make_runner; from streamcam.models import load_model\n"
+        "import sys; from streamcam.engines.backends import make_runner; from streamcam import load_model\n"
         "make_runner(load_model('imagenet'), device='openvino', precision='fp32'); import nncf\n"
         "print([m for m in sys.modules if m.startswith('openvino_telemetry') and sys.modules[m]])"
     )

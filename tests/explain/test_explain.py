@@ -449,7 +449,7 @@ def test_an_error_on_the_way_leaves_nothing(tiny: CamModel, tmp_path: Path, monk
     def fail(*_: object) -> None:
         raise StreamcamError("boom")
 
-    monkeypatch.setattr("streamcam.recorder.HeatRecorder.on_window", fail)
+    monkeypatch.setattr("streamcam.sinks.heat_npz.HeatRecorder.on_window", fail)
     with pytest.raises(StreamcamError, match="boom"):
         explain("sample", tmp_path / "a" / "out", model=tiny)
     assert not list(tmp_path.iterdir())

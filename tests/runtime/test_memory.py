@@ -9,8 +9,8 @@ KEPT = """
 from contextlib import ExitStack
 import psutil
 from streamcam.config import make_config
-from streamcam.live import assemble
-from streamcam.memory import give_back_freed
+from streamcam.runtime.app import assemble
+from streamcam.runtime.memory import give_back_freed
 
 config = make_config({"sources": ["sample"], "model": "r3d_18", "weights": "none", "bind": "none", "device": "cpu"})
 with ExitStack() as stack:

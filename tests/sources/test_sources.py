@@ -436,7 +436,7 @@ def test_a_video_of_a_turned_phone_is_upright(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["mkv", "ts"])
 def test_standard_input_can_be_a_pipe(tmp_path: Path, kind: str) -> None:
     program = (
-        "from threading import Event; from streamcam.sources import open_source; "
+        "from threading import Event; from streamcam.sources.base import open_source; "
         "print(len(list(open_source('-', paced=False).frames(Event()))))"
     )
     data = write_clip(tmp_path / f"clip.{kind}").read_bytes()
@@ -691,7 +691,7 @@ def test_a_wall_clock_that_is_set_neither_drops_nor_holds_up_frames(tmp_path: Pa
 def test_a_source_can_be_closed_while_another_thread_reads_from_a_camera_that_stalls() -> None:
     code = """
 import socket, sys, threading, time
-from streamcam.sources import SourceState, open_source
+from streamcam.sources.base import open_source
 source, stop = open_source(sys.argv[1]), threading.Event()
 frames = source.frames(stop)
 next(frames)

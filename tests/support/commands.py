@@ -14,16 +14,16 @@ from tempfile import TemporaryDirectory
 import pytest
 
 READY = (
-    "streamcam.cli",
+    "streamcam.cli.main",
     "streamcam.cli.output.live",
     "streamcam.runtime.app",
-    "streamcam.explain",
+    "streamcam.explain.film",
     "streamcam.evaluate.run",
 )
 """What a fork need not import any more."""
 
 _context = get_context("forkserver")
-_context.set_forkserver_preload([*READY, "support.commands"])
+_context.set_forkserver_preload([*READY, "tests.support.commands"])
 
 
 class Running:

@@ -5,7 +5,7 @@ import sys
 
 from torch import nn
 
-import streamcam.models
+import streamcam.models.registry
 import streamcam.train.loop
 from streamcam.config import TrainConfig
 from streamcam.models.base import CamModel, ModelSpec
@@ -37,8 +37,8 @@ class Spoken:
 
 
 if __name__ == "__main__":
-    streamcam.models.SPECS["small"] = SMALL
-    streamcam.models.BUILDERS["small"] = build_small
+    streamcam.models.registry.SPECS["small"] = SMALL
+    streamcam.models.registry.BUILDERS["small"] = build_small
     streamcam.train.loop.SAVE_EVERY_S = 0.0
     plain = {"model": "small", "workers": 0, "batch": 4, "epochs": 2, "precision": "fp32", "device": "cpu"}
     train(TrainConfig.model_validate(plain | json.loads(sys.argv[1])), show=Spoken())

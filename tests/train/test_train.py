@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-import streamcam.models
+import streamcam.models.registry
 import streamcam.train.fit
 import streamcam.train.loop
 from streamcam.config import TrainConfig, make_train_config
@@ -37,8 +37,8 @@ COLOURS = {"red": (230, 30, 30), "blue": (30, 30, 230)}
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(streamcam.models.SPECS, "small", SMALL)
-    monkeypatch.setitem(streamcam.models.BUILDERS, "small", build_small)
+    monkeypatch.setitem(streamcam.models.registry.SPECS, "small", SMALL)
+    monkeypatch.setitem(streamcam.models.registry.BUILDERS, "small", build_small)
 
 
 def picture(number: int, i: int, colour: tuple[int, int, int]) -> np.ndarray:
@@ -85,8 +85,8 @@ def config_of(data: Path, out: Path, **options: object) -> TrainConfig:
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Silent]:
     """A run that learns."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(streamcam.models.SPECS, "small", SMALL)
-        patch.setitem(streamcam.models.BUILDERS, "small", build_small)
+        patch.setitem(streamcam.models.registry.SPECS, "small", SMALL)
+        patch.setitem(streamcam.models.registry.BUILDERS, "small", build_small)
         show = Silent()
         out = tmp_path_factory.mktemp("runs") / "colours"
         options = {"epochs": 12, "learning_rate": 0.05, "weights": "none"}

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-import streamcam.models
+import streamcam.models.registry
 import streamcam.train.loop
 from streamcam.config import TrainConfig
 from streamcam.errors import StreamcamError
@@ -30,8 +30,8 @@ from tests.support.write_clip import write_clip
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(streamcam.models.SPECS, "small", SMALL)
-    monkeypatch.setitem(streamcam.models.BUILDERS, "small", build_small)
+    monkeypatch.setitem(streamcam.models.registry.SPECS, "small", SMALL)
+    monkeypatch.setitem(streamcam.models.registry.BUILDERS, "small", build_small)
     monkeypatch.setattr(streamcam.train.loop, "SAVE_EVERY_S", 0.0)
 
 

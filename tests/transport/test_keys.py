@@ -104,7 +104,7 @@ def received(endpoint: str, keys: Path | None, *, seconds: float = 10.0) -> int:
 
 def test_a_private_key_is_for_its_owner_alone_from_its_first_byte(tmp_path: Path) -> None:
     """Whatever files are made with otherwise, and as the system saw it made."""
-    code = "import os, sys; os.umask(0); from streamcam.cli import main; main()"
+    code = "import os, sys; os.umask(0); from streamcam.cli.main import main; main()"
     folder = tmp_path / "a" / "keys"
     command = [sys.executable, "-c", code, "keys", "new", "laptop", "--keys", str(folder)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

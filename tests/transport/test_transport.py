@@ -28,7 +28,7 @@ from tests.support.publish_demo import eventually, heat_of, image_of, publishing
 ANY_PORT = "tcp://127.0.0.1:*"
 READER = """
 import sys
-from streamcam.transport import Subscriber
+from streamcam.transport.subscriber import Subscriber
 
 with Subscriber(sys.argv[1]) as subscriber:
     for result in subscriber:

@@ -348,7 +348,7 @@ def test_printing_stops_in_time_when_nothing_comes(tmp_path: Path) -> None:
 
 
 def test_the_view_command_loads_no_network() -> None:
-    code = "import sys, streamcam.cli, streamcam.viewer.screen; print([m for m in ('torch', 'av') if m in sys.modules])"
+    code = "import sys, streamcam.cli.main, streamcam.viewer.screen; print([m for m in ('torch', 'av') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
