@@ -122,7 +122,10 @@ class RunConfig(_Strict):
     model: str = Field("motion", description="one of `streamcam models`, or a checkpoint (.safetensors)")
     weights: str | None = Field(None, description="DEFAULT (published), none (random, for measuring) or a file")
     engine: Literal["auto", "window", "stream"] = Field("auto", description="how clips are computed")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or openvino; of run, also several: cuda:0,cuda:1")
+    backend: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="what computes the network; auto is openvino for what streamcam quantize made, else torch"
+    )
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N; run also takes several: cuda:0,cuda:1")
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = Field(
         "auto", description="auto is the fastest native one; int8 is for what streamcam quantize made"
     )
@@ -143,10 +146,10 @@ class RunConfig(_Strict):
     )
     window: int | None = Field(None, ge=1, le=1024, description="frames in a clip; by default the model's own")
     hop: int | None = Field(
-        None, ge=1, le=100_000, description="frames between windows; by default a chunk, or a heat slice's worth"
-    )
-    chunk: int | None = Field(
-        None, ge=1, le=1024, description="engine stream: frames of a source that the network takes at a time, at most"
+        None,
+        ge=1,
+        le=100_000,
+        description="frames between windows; by default as many as there are between two heat slices",
     )
     dense: bool = Field(
         False, description="engine stream: a heat slice for every frame, where the network strides over frames"
@@ -160,13 +163,6 @@ class RunConfig(_Strict):
     keys: Path | None = Field(None, description="a folder of keys: encrypt, and let only those in whose keys it holds")
     record: Path | None = Field(None, description="write the overlay to this .mp4")
     save_heat: Path | None = Field(None, description="write the heat of every window to this .npz")
-    max_wait_ms: float | None = Field(
-        None,
-        ge=0,
-        le=1000,
-        description="how long a window may wait for those of other sources, to be computed with them; by default 5, "
-        "or 0 where a device gains nothing by it",
-    )
     max_frames: int | None = Field(None, ge=1, description="stop each source after so many frames")
     seconds: float | None = Field(None, gt=0, description="stop after so long")
     as_fast_as_possible: bool = Field(False, description="files: every window, no drops, the same result every time")
@@ -199,6 +195,8 @@ class RunConfig(_Strict):
     @field_validator("device")
     @classmethod
     def _named(cls, value: str) -> str:
+        if value in ("openvino", "torch"):
+            raise ValueError(f"{value} is a backend: use backend {value}")
         names = [name.strip() for name in value.split(",")]
         if not all(names):
             raise ValueError(f"{value[:80]!r} has a comma too many: give devices as cuda:0,cuda:1")
@@ -214,10 +212,8 @@ class RunConfig(_Strict):
         names = [source.name for source in self.sources if source.name]
         if len(names) != len(set(names)):
             raise ValueError("two sources have the same name")
-        if self.engine == "window" and (self.dense or self.chunk):
-            raise ValueError(f"{'dense' if self.dense else 'chunk'} is for the stream engine: leave out engine window")
-        if self.hop and self.chunk and self.hop % self.chunk:
-            raise ValueError(f"hop {self.hop} is not made of chunks of {self.chunk}: leave one of them out")
+        if self.engine == "window" and self.dense:
+            raise ValueError("dense is for the stream engine: leave out engine window")
         if self.view and self.bind is None:
             raise ValueError("view needs an endpoint to look at: leave bind out, or give one")
         return self

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from streamcam.engines.device.engine import DeviceEngine
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.device.streams import CudaStreams, Function
 from streamcam.engines.window_engine import WindowEngine
 from streamcam.models.base import CamModel
@@ -97,7 +97,7 @@ def test_memory_stays_as_it_is(unpadded: CamModel, name: str) -> None:
 
 def test_a_batch_that_does_not_fit_is_done_again_in_halves(exact: None) -> None:
     model = load_model("r3d_18", weights="none")
-    runner = Runner(model, torch.device("cuda:0"), "fp32")
+    runner = TorchRunner(model, torch.device("cuda:0"), "fp32")
     engine = WindowEngine(runner, top_k=2)
     clip_format = model.spec.clip_format
     rng = np.random.default_rng(0)
@@ -157,7 +157,7 @@ def test_what_cannot_be_captured_is_computed_as_it_is(unpadded: CamModel) -> Non
 
 def test_copies_and_computing_have_streams_of_their_own() -> None:
     streams = CudaStreams(torch.device("cuda:0"))
-    streams = {stream.cuda_stream for stream in streams._streams.values()}
+    streams = {stream.cuda_stream for stream in streams._cuda_streams.values()}
     assert len(streams) == 3
     assert torch.cuda.default_stream().cuda_stream not in streams
     assert streams.host(8).is_pinned()
@@ -165,7 +165,7 @@ def test_copies_and_computing_have_streams_of_their_own() -> None:
 
 LOST = """
 import torch
-from support.crowd import batches, engine_of, unpadded_model
+from tests.support.crowd import batches, engine_of, unpadded_model
 engine = engine_of("window", unpadded_model(), device=torch.device("cuda:0"))
 normalise = engine.runner.normalise
 beyond = torch.tensor([5], device="cuda:0")
@@ -179,6 +179,6 @@ except Exception as e:
 
 
 def test_a_lost_device_is_one_clear_error(pytestconfig: pytest.Config) -> None:
-    tests = pytestconfig.rootpath / "tests"
-    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, cwd=tests, check=False)
+    here = pytestconfig.rootpath
+    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, cwd=here, check=False)
     assert "StreamcamError cuda:0 has failed, and computes nothing more for this process (CUDA error" in done.stdout

@@ -72,7 +72,7 @@ def measured(name: str, *, quick: bool) -> dict[str, Any]:
     """A point's figures; or why there are none."""
     begin_s = time.perf_counter()
     try:
-        point = importlib.import_module(f"benches.{name}")
+        point = importlib.import_module(f"scripts.benchmarks.{name}")
         plan = Plan(point.SECONDS * (QUICK if quick else 1.0), min_rounds=1 if quick else 3, say=say)
         figures = point.measure(plan)
     except Exception as e:  # the other points are measured all the same
@@ -101,7 +101,7 @@ def machine() -> dict[str, Any]:
 def as_markdown(name: str, figures: dict[str, Any]) -> str:
     if "failed" in figures:
         return f"not run: {figures['failed']}"
-    text: str = importlib.import_module(f"benches.{name}").markdown(figures)
+    text: str = importlib.import_module(f"scripts.benchmarks.{name}").markdown(figures)
     return text
 
 

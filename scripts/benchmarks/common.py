@@ -11,7 +11,7 @@ from streamcam.bench.measure import Spread, Turn, alternate
 from streamcam.engines.device.hardware import cpu_has_bf16
 from streamcam.models.base import CamModel
 from streamcam.models.split import split
-from streamcam.models.torchvision import SPECS
+from streamcam.models.torchvision import MODELS
 
 PRECISIONS = ("fp32", "bf16") if cpu_has_bf16() else ("fp32",)
 """What this machine computes natively."""
@@ -62,7 +62,7 @@ def random_r3d() -> VideoResNet:
 
 def r3d_model(network: VideoResNet | None = None, *, length: int = 16, fps: float = 15.0) -> CamModel:
     """It as one of ours, for clips of `length` frames."""
-    spec = SPECS["r3d_18"]
+    spec = MODELS["r3d_18"].spec
     clip_format = replace(spec.clip_format, length=length, fps=fps)
     return CamModel.from_split(replace(spec, clip_format=clip_format), split(network or random_r3d()))
 

@@ -167,7 +167,7 @@ def one_point(send: Connection, name: str, seconds: float, options: dict[str, An
         if device.type == "cuda":
             torch.cuda.set_device(device)
         plan = GpuPlan(seconds, 1 if options["quick"] else 3, say, device=device, **options)
-        for figures in importlib.import_module(f"gpu.{name}").measure(plan):
+        for figures in importlib.import_module(f"scripts.gpu.{name}").measure(plan):
             send.send(figures)
     except ModuleNotFoundError as e:
         send.send(figures | {"absent": f"{e.name} is not installed"})
@@ -179,7 +179,7 @@ def as_markdown(name: str, figures: Mapping[str, Any]) -> str:
     """A point's tables, as far as it came, and why it came no further."""
     parts = [f"{word}: {figures[key]}" for key, word in WHY.items() if key in figures]
     try:
-        parts.insert(0, importlib.import_module(f"gpu.{name}").markdown(figures))
+        parts.insert(0, importlib.import_module(f"scripts.gpu.{name}").markdown(figures))
     except Exception as e:  # mostly, it did not come so far; in any case the other points go on
         parts = parts or [f"no table: {type(e).__name__}: {e}"]
     return "\n\n".join(parts)

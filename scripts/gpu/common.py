@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from scripts.benchmarks.common import Plan, spread
 from streamcam.bench.engines import matmul_turn
 from streamcam.bench.measure import Spread, Turn, alternate
-from streamcam.engines.base import Pending
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.base import BatchFuture
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.engines.window_engine import WindowEngine
 from streamcam.models.base import CamModel
@@ -131,7 +131,7 @@ def gflop_of(model: CamModel) -> float:
     return float(counter.get_total_flops()) / 1e9
 
 
-def windows_on(runner: Runner, count: int) -> Tensor:
+def windows_on(runner: TorchRunner, count: int) -> Tensor:
     """uint8 [N,L,3,h,w] on the device."""
     shape = runner.spec.clip_format
     size = (count, shape.length, 3, *shape.crop)
@@ -168,7 +168,7 @@ def cameras_for(engine: Engine, plan: GpuPlan) -> Cameras:
 
 def flow(engine: Engine, batches: Iterable[Sequence[Clip]]) -> Iterator[int]:
     """Batches through an engine, as many at once as it takes; how many heats came of each."""
-    flying: deque[Pending] = deque()
+    flying: deque[BatchFuture] = deque()
     for clips in batches:
         flying.append(engine.submit(clips))
         if len(flying) >= engine.in_flight:

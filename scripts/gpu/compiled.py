@@ -12,7 +12,7 @@ from torch import Tensor
 from scripts.benchmarks.common import spread, table
 from scripts.gpu.common import DeviceTurn, GpuPlan, model_of, tried, windows_on
 from streamcam.bench.measure import Spread
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.runner import TorchRunner
 
 CASES = (
     ("motion", "bf16", 16),
@@ -41,7 +41,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
 @torch.inference_mode()
 def one(plan: GpuPlan, name: str, precision: str, batch: int) -> dict[str, Any]:
     """Milliseconds a window in all ways, in turns."""
-    runner = Runner(model_of(name, plan), plan.device, precision)
+    runner = TorchRunner(model_of(name, plan), plan.device, precision)
     frames = windows_on(runner, batch)
 
     def see(frames: Tensor) -> Sequence[Tensor]:

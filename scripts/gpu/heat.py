@@ -11,7 +11,7 @@ from torch.nn.functional import linear
 from scripts.benchmarks.common import spread, table
 from scripts.gpu.common import DeviceTurn, GpuPlan, model_of, tried, windows_on
 from streamcam.bench.measure import Spread, ratios
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.runner import TorchRunner
 
 PRECISIONS, BATCHES = ("bf16", "fp32"), (16, 1)
 
@@ -29,7 +29,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
 @torch.inference_mode()
 def one(plan: GpuPlan, precision: str, batch: int, *, seconds: float) -> dict[str, Any]:
     """Milliseconds a window with and without heat, and the first over the second."""
-    runner = Runner(model_of("r3d_18", plan), plan.device, precision)
+    runner = TorchRunner(model_of("r3d_18", plan), plan.device, precision)
     frames, head = windows_on(runner, batch), runner.model.head
 
     def bare(frames: Tensor) -> Sequence[Tensor]:

@@ -23,7 +23,7 @@ from scripts.gpu.common import (
 )
 from streamcam.bench.measure import Spread, Turn, ratios
 from streamcam.engines.backends import make_engine
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.runner import TorchRunner
 
 MODELS = ("r3d_18", "motion", "mc3_18")
 BATCHES = (16, 1, 64, 4, 32, 2, 8)
@@ -63,7 +63,7 @@ class Ready:
     def __init__(self, plan: GpuPlan, name: str, precision: str) -> None:
         model = model_of(name, plan)
         self.plan, self.gflop = plan, gflop_of(model)
-        self.runner = Runner(model, plan.device, precision)
+        self.runner = TorchRunner(model, plan.device, precision)
         self.rate = rate_turn(plan.device, precision)
 
     @torch.inference_mode()

@@ -63,7 +63,15 @@ def write_camera(path: Path, fps: float) -> None:
 
 
 def run_cameras(
-    model: CamModel, camera: Path, count: int, *, fps: float, seconds: float, device: str, precision: str
+    model: CamModel,
+    camera: Path,
+    count: int,
+    *,
+    fps: float,
+    seconds: float,
+    backend: str = "auto",
+    device: str,
+    precision: str,
 ) -> CameraRun:
     """Run so many cameras, published where nobody listens.
 
@@ -73,13 +81,14 @@ def run_cameras(
         count: how many.
         fps: the file's frames a second.
         seconds: how long, from when the first window is full.
+        backend: as for `make_engine`.
         device: as for `make_engine`.
         precision: as for `make_engine`.
     """
     clip_format = model.spec.clip_format
     seconds += clip_format.length / clip_format.fps
     sources = [SourceConfig(uri=str(camera), name=f"cam{i + 1}") for i in range(count)]
-    options = {"device": device, "precision": precision, "bind": f"ipc://{camera.parent}/bench"}
+    options = {"backend": backend, "device": device, "precision": precision, "bind": f"ipc://{camera.parent}/bench"}
     config = RunConfig.model_validate({"sources": sources, "loop": True, "seconds": seconds, **options})
     with ExitStack() as stack:
         live = assemble(config, stack, model=model)
@@ -106,13 +115,20 @@ def missing_of(summary: Summary, *, expected_frames: float) -> float:
 
 
 def find_most(
-    model: CamModel, *, fps: float, seconds: float, device: str, precision: str, enough: Callable[[], bool]
+    model: CamModel,
+    *,
+    fps: float,
+    seconds: float,
+    backend: str,
+    device: str,
+    precision: str,
+    enough: Callable[[], bool],
 ) -> list[CameraRun]:
     """Try numbers of cameras, each for so many seconds, in this process; `enough` is asked after each."""
     with tempfile.TemporaryDirectory(prefix="streamcam-") as folder:
         camera = Path(folder) / "camera.mp4"
         write_camera(camera, fps)
-        options = {"device": device, "precision": precision}
+        options = {"backend": backend, "device": device, "precision": precision}
         return most(lambda count: run_cameras(model, camera, count, fps=fps, seconds=seconds, **options), enough=enough)
 
 

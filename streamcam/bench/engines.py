@@ -10,9 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 from streamcam.bench.measure import timed_ms
 from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine
+from streamcam.engines.base import Engine
 from streamcam.engines.device.hardware import PRECISIONS
 from streamcam.engines.stream_engine import StreamEngine
-from streamcam.engines.window_engine import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.records import Clip, ClipFormat, Frame
@@ -54,7 +54,7 @@ class EngineTurn:
     over a whole stride.
     """
 
-    def __init__(self, engine: WindowEngine | StreamEngine, *, hop: int = 1) -> None:
+    def __init__(self, engine: Engine, *, hop: int = 1) -> None:
         """Bring an engine to where its work repeats.
 
         Args:
@@ -88,12 +88,12 @@ class EngineTurn:
             self._engine.infer([clip])  # heat is on the host: nothing is left to wait for
 
 
-def engine_turns(model: CamModel, *, device: str, precision: str) -> dict[str, EngineTurn]:
+def engine_turns(model: CamModel, *, backend: str = "auto", device: str, precision: str) -> dict[str, EngineTurn]:
     """`window`, and `stream` where the model can be streamed, as contenders."""
     turns = {}
     for name in ("window", "stream"):
         try:
-            turns[name] = EngineTurn(make_engine(model, name=name, device=device, precision=precision))
+            turns[name] = EngineTurn(make_engine(model, name=name, backend=backend, device=device, precision=precision))
         except StreamcamError:
             if name == "window":
                 raise

@@ -57,6 +57,7 @@ def bench(
     name: str,
     *,
     weights: str | None = None,
+    backend: str = "auto",
     device: str = "auto",
     precision: str = "auto",
     seconds: float = 40.0,
@@ -67,6 +68,7 @@ def bench(
     Args:
         name: one of `streamcam models`, or a checkpoint.
         weights: as for `load_model`.
+        backend: as for `make_engine`.
         device: as for `make_engine`.
         precision: as for `make_engine`.
         seconds: about how long to measure.
@@ -85,13 +87,19 @@ def bench(
         return gone_s() >= seconds
 
     model = load_model(name, weights=weights)
-    turns = engine_turns(model, device=device, precision=precision)
+    turns = engine_turns(model, backend=backend, device=device, precision=precision)
     runner = turns["window"].runner
     costs, ratio = engine_costs(
         model, turns, seconds=seconds * SHARE_FOR_ENGINES, show=lambda _done, _total: show(gone_s(), seconds)
     )
     runs = find_most(
-        model, fps=FPS, seconds=seconds * SHARE_FOR_A_RUN, device=device, precision=precision, enough=enough
+        model,
+        fps=FPS,
+        seconds=seconds * SHARE_FOR_A_RUN,
+        backend=backend,
+        device=device,
+        precision=precision,
+        enough=enough,
     )
     return Report(
         model=runner.context.model,
@@ -121,7 +129,10 @@ def engine_costs(
     product = {"matmul": matmul_turn(runner.device, runner.precision)} if can_multiply else {}
     taken = alternate({**turns, **product}, seconds=seconds, min_rounds=min_rounds, show=show)
     # Operations are counted where the counter can see them, and are the same everywhere.
-    gflop = {name: turn.gflop() for name, turn in engine_turns(model, device="cpu", precision="fp32").items()}
+    gflop = {
+        name: turn.gflop()
+        for name, turn in engine_turns(model, backend="torch", device="cpu", precision="fp32").items()
+    }
     costs = {
         name: EngineCost(
             ms=Spread.of(taken[name]),

@@ -18,7 +18,7 @@ from streamcam.bench.engines import engine_turns
 from streamcam.bench.measure import alternate
 from streamcam.clips import SlidingWindow, prepare
 from streamcam.engines.device.hardware import a_core_left_free, pick_device
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.engines.streaming.converted import StreamNetwork
 from streamcam.engines.streaming.network import streaming
@@ -151,16 +151,18 @@ def measure_speed(model: CamModel) -> Speed:
 
 def measure_agreement(model: CamModel, clips: Sequence[Sequence[Frame]]) -> Agreement:
     """Hold the slices of whole videos against windows that are cut out of them, in float32."""
-    runner = Runner(model, pick_device(), "fp32")
+    runner = TorchRunner(model, pick_device(), "fp32")
     compared = [pair for frames in clips for pair in _compare(runner, frames)]
     same, cosines = zip(*compared, strict=True)
     return Agreement(len(compared), statistics.mean(same), statistics.median(cosines))
 
 
-def _compare(runner: Runner, frames: Sequence[Frame]) -> Iterator[tuple[bool, float]]:
+def _compare(runner: TorchRunner, frames: Sequence[Frame]) -> Iterator[tuple[bool, float]]:
     """For some windows of a video, all of whose slices the stream has: the same class? And the heat's cosine."""
-    engine, spec = StreamEngine(runner, chunk=CHUNK), runner.spec
-    slices, pictures = engine.push(frames), _prepared(frames, spec.clip_format)
+    engine, spec = StreamEngine(runner), runner.spec
+    # In pieces, which bounds the memory that the network's layers take for a long video.
+    slices = [part for at in range(0, len(frames), CHUNK) for part in engine.push(frames[at : at + CHUNK])]
+    pictures = _prepared(frames, spec.clip_format)
     stride, length = engine.span.stride, spec.clip_format.length
     first, last = math.ceil(engine.span.lookahead / stride), len(slices) - spec.slices
     for at in np.linspace(first, last, WINDOWS_A_CLIP).astype(int):
@@ -171,7 +173,7 @@ def _compare(runner: Runner, frames: Sequence[Frame]) -> Iterator[tuple[bool, fl
         yield top == int(logits.argmax()), cosine
 
 
-def _window_of(slices: Sequence[HeatSlice], runner: Runner) -> tuple[Tensor, Tensor]:
+def _window_of(slices: Sequence[HeatSlice], runner: TorchRunner) -> tuple[Tensor, Tensor]:
     """Heat cube [C,L',h,w] and logits [C] of the window that some slices make up."""
     cube = torch.stack([torch.from_numpy(part.cube) for part in slices], dim=1)
     weights = position_weights((len(slices),), runner.model.windows[:1] or (1,))

@@ -49,7 +49,7 @@ def _cpu() -> Finding:
 
 
 def _openvino() -> Finding:
-    return _tried("OpenVINO", require_openvino, "--device openvino can be used, and streamcam quantize")
+    return _tried("OpenVINO", require_openvino, "--backend openvino can be used, and streamcam quantize")
 
 
 def _cameras() -> Finding:

@@ -1,64 +1,110 @@
-"""Clips on their way through an engine."""
+"""The protocol of an engine: clips go in, heat comes out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from streamcam.heat.cam import CamOutput, HeatContext
+from streamcam.models.base import ModelSpec
 from streamcam.records import Clip, Heat
 
 
-class Pending(Protocol):
-    """A batch that was handed to an engine."""
+class Runner(Protocol):
+    """A model on one device, in one precision."""
+
+    spec: ModelSpec
+    context: HeatContext
+    precision: str
+    """fp32, fp16, bf16 or int8."""
+    device: torch.device
+    """Where frames and heat lie in memory."""
+    device_name: str
+    """What computes, for people: `cpu`, `cuda:0` or `openvino`."""
+
+    def run(self, clips: Sequence[npt.NDArray[np.uint8]]) -> CamOutput:
+        """Compute logits and heat cubes of N clips, uint8 [L,3,h,w] of one shape, and wait for them."""
+        ...
+
+
+class BatchFuture:
+    """The heat of a batch of clips that an engine is computing."""
+
+    def __init__(self, done: Callable[[], bool], wait: Callable[[], Sequence[Heat | None]]) -> None:
+        """Join two functions: one asks without waiting, one waits and is called once."""
+        self._done, self._wait = done, wait
+        self._heats: Sequence[Heat | None] | None = None
 
     def done(self) -> bool:
-        """Whether `wait` would return at once."""
-        ...
+        """Return whether `wait` would return at once, or would have to compute a part again."""
+        return self._heats is not None or self._done()
 
     def wait(self) -> Sequence[Heat | None]:
-        """The heat of each clip, in order; None for a clip that is not full yet."""
-        ...
+        """Wait for the heat of each clip, in order; None for a clip that is not full yet.
+
+        Raises:
+            LostError: the device has failed.
+            StreamcamError: the device has not enough memory for a single clip.
+            Exception: whatever else the engine raised while it computed.
+        """
+        if self._heats is None:
+            self._heats = self._wait()
+        return self._heats
 
 
 class Engine(Protocol):
-    """Says of clips what is in them and where."""
+    """Computes the heat of clips. One thread calls it."""
 
     @property
     def name(self) -> str:
-        """One of `ENGINES`."""
+        """One of `ENGINES`: window or stream."""
+        ...
+
+    @property
+    def runner(self) -> Runner:
+        """The model, and the device that it runs on."""
         ...
 
     @property
     def max_batch(self) -> int:
-        """How many clips go through it at once; it falls where the device's memory turns out to be too small."""
-        ...
-
-    def weight(self, clip: Clip) -> int:
-        """How many of `max_batch` a clip counts for, from 1 up."""
+        """How many clips it takes at once. It falls where the device's memory turns out to be too small."""
         ...
 
     @property
     def in_flight(self) -> int:
-        """How many batches are worth handing over before the first has come back."""
+        """How many batches are worth submitting before the first has come back."""
         ...
 
     @property
     def head_start(self) -> bool:
-        """Whether it likes to get clips that are not full yet."""
+        """Whether it gains from clips that are not full yet."""
         ...
 
     @property
     def hop(self) -> int:
-        """Frames between two heat slices: a clip that comes sooner has no new one."""
+        """Frames between two heat slices. A clip that comes sooner brings no new slice."""
         ...
 
     @property
     def lookahead_s(self) -> float:
-        """How far the last heat slice of a clip is behind its newest frame, in seconds."""
+        """Seconds from the centre of a clip's last heat slice to its newest frame."""
         ...
 
-    def submit(self, clips: Sequence[Clip]) -> Pending:
-        """Begin with clips, in parts of `max_batch` where they are more; what is asked for first comes first."""
+    @property
+    def needs_every_frame(self) -> bool:
+        """Whether a frame that is left out changes the heat of clips that do not contain it."""
+        ...
+
+    def weight(self, clip: Clip) -> int:
+        """Return how many of `max_batch` a clip counts for, from 1 up."""
+        ...
+
+    def submit(self, clips: Sequence[Clip]) -> BatchFuture:
+        """Begin with clips. Batches are computed in the order in which they are submitted."""
         ...
 
     def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
-        """The heat of each clip, in order; None for a clip that is not full yet."""
+        """Compute the heat of each clip, in order, and wait for it; None for a clip that is not full yet."""
         ...

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from torch import Tensor
 
 from streamcam.clips import prepare
-from streamcam.engines.device.engine import DeviceEngine, Sent
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.engine import DeviceEngine, SentBatch
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.device.streams import Event, StreamKind
 from streamcam.engines.device.transfers import Arrays, Compute, Transfer
+from streamcam.engines.streaming.converted import StreamNetwork
 from streamcam.engines.streaming.network import Network, streaming
 from streamcam.engines.streaming.source_state import RESULTS, ReadyWindows, SourceState, SourceStates, Times
 from streamcam.engines.streaming.temporal_ops import Span
@@ -40,13 +41,12 @@ class StreamEngine(DeviceEngine):
 
     def __init__(
         self,
-        runner: Runner,
+        runner: TorchRunner,
         *,
         network: Network | None = None,
         top_k: int = 5,
         classes: Sequence[int] | None = None,
         dense: bool = False,
-        chunk: int | None = None,
         hop: int | None = None,
     ) -> None:
         """Convert a model.
@@ -57,16 +57,15 @@ class StreamEngine(DeviceEngine):
             top_k: how many classes' heat each clip's carries, where `classes` does not say which.
             classes: indices of the classes whose heat each clip's carries.
             dense: give a slice for every frame where the network strides over frames.
-            chunk: how many frames of a source go through the network at a time, at most; by default all that are new.
-            hop: how many are new as a rule, where neither `chunk` nor the network's stride: worth CUDA graphs.
+            hop: how many new frames a clip brings as a rule, if not as many as the network strides: worth a CUDA graph.
         """
-        self._together = 1 if network is not None or runner.spec.framewise else SOURCES_A_CLIP
-        super().__init__(runner, max_batch=self._together * runner.max_batch)
         self._network, spec = network or streaming(runner.model, dense=dense), runner.spec
+        self._together = SOURCES_A_CLIP if isinstance(self._network, StreamNetwork) else 1
+        super().__init__(runner, max_batch=self._together * runner.max_batch)
         self.lookahead_s, self.hop = self.span.lookahead / spec.clip_format.fps, self.span.stride
         slices = spec.clip_format.length - spec.temporal_context if dense else spec.slices
         self._source_states = SourceStates(
-            runner, self._network, self._graphs, slices=slices, top_k=top_k, classes=classes, chunk=chunk, hop=hop
+            runner, self._network, self._graphs, slices=slices, top_k=top_k, classes=classes, hop=hop
         )
         self._sources: dict[str, _Source] = {}
         warm_up = np.zeros((1, 3, *spec.clip_format.crop), np.uint8)
@@ -136,12 +135,12 @@ class StreamEngine(DeviceEngine):
         new = known.missing(clip) if known and known.session == clip.last.session else len(clip.frames)
         return max(1, ceil(self._together * new / self.runner.spec.clip_format.length))
 
-    def _parted(self, clips: Sequence[Clip]) -> list[Sequence[Clip]]:
+    def _split(self, clips: Sequence[Clip]) -> list[Sequence[Clip]]:
         if len({clip.last.source for clip in clips}) < len(clips):  # each has to know what the one before it brought
             return [[clip] for clip in clips]
-        return super()._parted(clips)
+        return super()._split(clips)
 
-    def _send(self, clips: Sequence[Clip]) -> Sent:
+    def _send(self, clips: Sequence[Clip]) -> SentBatch:
         sources = [self._source_of(clip) for clip in clips]
         fresh = [source.fresh(clip) for source, clip in zip(sources, clips, strict=True)]
         ready: list[ReadyWindows] = []
@@ -153,7 +152,7 @@ class StreamEngine(DeviceEngine):
             return ready[0].results
 
         transfer = self._transfer(sources, fresh, advance)
-        return Sent(clips, transfer, lambda arrays: self._read(clips, ready[0], arrays))
+        return SentBatch(clips, transfer, lambda arrays: self._read(clips, ready[0], arrays))
 
     def _forget(self, clips: Sequence[Clip]) -> None:
         for clip in clips:

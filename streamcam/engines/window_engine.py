@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from streamcam.engines.device.engine import DeviceEngine, Sent
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.engine import DeviceEngine, SentBatch
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.device.transfers import Arrays
 from streamcam.heat.cam import choose, moments, to_heats
 from streamcam.records import Clip, Heat
@@ -17,9 +17,9 @@ class WindowEngine(DeviceEngine):
     """Clips → heat, one forward for each clip; right for every model."""
 
     name = "window"
-    head_start = False
+    head_start = needs_every_frame = False
 
-    def __init__(self, runner: Runner, *, top_k: int = 5, classes: Sequence[int] | None = None) -> None:
+    def __init__(self, runner: TorchRunner, *, top_k: int = 5, classes: Sequence[int] | None = None) -> None:
         super().__init__(runner, max_batch=runner.max_batch)
         self._top_k, self._classes = top_k, runner.class_numbers(classes)
         self.hop, self.lookahead_s = runner.spec.temporal_stride, runner.spec.window_lookahead_s
@@ -31,12 +31,12 @@ class WindowEngine(DeviceEngine):
         """The heat of each clip, in order; the clips, of any sources, are one batch."""
         return [heat for heat in self.submit(clips).wait() if heat is not None]
 
-    def _send(self, clips: Sequence[Clip]) -> Sent:
+    def _send(self, clips: Sequence[Clip]) -> SentBatch:
         shape = (len(clips), *clips[0].frames.shape)
         transfer = self._transfers.send(
             [clip.frames for clip in clips], lambda frames: self._compute(frames.view(shape))
         )
-        return Sent(clips, transfer, lambda arrays: self._read(clips, arrays))
+        return SentBatch(clips, transfer, lambda arrays: self._read(clips, arrays))
 
     def _compute(self, frames: Tensor) -> Sequence[Tensor]:
         return self._graphs.run("window", self._see, frames)

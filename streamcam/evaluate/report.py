@@ -61,6 +61,7 @@ def evaluate(
     data: Path,
     model: CamModel,
     *,
+    backend: str = "auto",
     device: str = "auto",
     precision: str = "auto",
     extra: Sequence[str] = (),
@@ -73,6 +74,7 @@ def evaluate(
     Args:
         data: the folder; docs/evaluation.md has the format.
         model: the network.
+        backend: as for `make_engine`.
         device: as for `make_engine`.
         precision: as for `make_engine`.
         extra: contenders besides those that are in every report.
@@ -89,7 +91,7 @@ def evaluate(
     if not labels:
         raise StreamcamError(f"no truth in {data}: expected a folder for each class, masks, or truth.csv")
     indices = find_indices(labels, read_names(data), model.classes)
-    runner = make_runner(model, device=device, precision=precision)
+    runner = make_runner(model, backend=backend, device=device, precision=precision)
     engine = WindowEngine(runner, classes=sorted({i for known in indices.values() for i in known}))
     model = copy.deepcopy(model).to(runner.device).requires_grad_(False)
     cases: list[Case] = []

@@ -19,6 +19,7 @@ def evaluate_folder(
     *,
     model: str,
     weights: str | None,
+    backend: str,
     device: str,
     precision: str,
     extra: Sequence[str],
@@ -33,13 +34,14 @@ def evaluate_folder(
     Raises:
         StreamcamError: something cannot be had, read or written.
     """
-    require_device(device)
+    require_device(device, backend=backend)
     find_items(data)
     require_writable(json, ".json")
     require_writable(sheet, ".png", ".jpg", ".jpeg")
     report = evaluate(
         data,
         load_model(model, weights=weights),
+        backend=backend,
         device=device,
         precision=precision,
         extra=extra,

@@ -15,8 +15,7 @@ import numpy as np
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine, require_device
-from streamcam.engines.stream_engine import StreamEngine
-from streamcam.engines.window_engine import WindowEngine
+from streamcam.engines.base import Engine
 from streamcam.errors import StreamcamError
 from streamcam.explain.findings import COLUMNS, find, painted
 from streamcam.explain.per_frame import PerFrame
@@ -90,6 +89,7 @@ def explain(
     video_stream: int | None = None,
     sound_stream: int | None = None,
     levels: str | None = None,
+    backend: str = "auto",
     device: str = "auto",
     precision: str = "auto",
     heat: str = "auto",
@@ -114,6 +114,7 @@ def explain(
         video_stream: as for `open_source`.
         sound_stream: which of the file's sounds, from 0; by default the best.
         levels: as for `open_source`.
+        backend: as for `make_engine`.
         device: as for `make_engine`.
         precision: as for `make_engine`.
         heat: `npz`, `zarr`, or `auto`: npz up to 1 GB.
@@ -124,7 +125,7 @@ def explain(
         StreamcamError: something cannot be had or written.
     """
     begin_s = time.monotonic()
-    require_device(device)
+    require_device(device, backend=backend)
     require_fresh(folder, force=force)
     _require_file(uri, folder, start_s, end_s)
     spec = find_spec(model) if isinstance(model, str) else model.spec
@@ -137,7 +138,7 @@ def explain(
         stack.callback(sound.close if sound else lambda: None)
         span_s = _span(source, start_s, end_s)
         loaded = load_model(model, weights=weights) if isinstance(model, str) else model
-        engine = _engine(loaded, source, span_s, device=device, precision=precision)
+        engine = _engine(loaded, source, span_s, backend=backend, device=device, precision=precision)
         per_frame = PerFrame(engine.runner.context, top_k=top_k, always=always)
         heat_name = _heat_name(heat, engine, frames=(span_s or 0.0) * source.fps, classes=max(top_k, len(always)))
         hidden = stack.enter_context(staged(folder, replaces=OUTPUTS))
@@ -279,8 +280,8 @@ def _span(source: VideoSource, start_s: float, end_s: float | None) -> float | N
 
 
 def _engine(
-    model: CamModel, source: VideoSource, span_s: float | None, *, device: str, precision: str
-) -> WindowEngine | StreamEngine:
+    model: CamModel, source: VideoSource, span_s: float | None, *, backend: str, device: str, precision: str
+) -> Engine:
     """An engine that tells of all classes; its window is the model's own, or the whole of a shorter file."""
     own = model.spec.clip_format
     samples = own.length if span_s is None else int(max(0.0, span_s - 1 / source.fps) * own.fps) + 1
@@ -289,6 +290,7 @@ def _engine(
         return make_engine(
             model.with_spec(replace(model.spec, clip_format=fitted)),
             name="auto" if model.spec.framewise else "window",  # the reference: there is no hurry
+            backend=backend,
             device=device,
             precision=precision,
             top_k=len(model.spec.classes),
@@ -308,7 +310,7 @@ def _too_short(source: VideoSource, spec: ModelSpec, frames: int) -> str:
     )
 
 
-def _pipeline(source: VideoSource, engine: WindowEngine | StreamEngine, sink: Sink, every: int) -> Pipeline:
+def _pipeline(source: VideoSource, engine: Engine, sink: Sink, every: int) -> Pipeline:
     """Every frame, and a window every so many samples, through the engine in order."""
     clip_format = engine.runner.spec.clip_format
     hop = min(every, clip_format.length)
@@ -319,7 +321,7 @@ def _pipeline(source: VideoSource, engine: WindowEngine | StreamEngine, sink: Si
     return Pipeline([source], [engine], [sink], window=window, lossless=True)
 
 
-def _heat_name(kind: str, engine: WindowEngine | StreamEngine, *, frames: float, classes: int) -> str:
+def _heat_name(kind: str, engine: Engine, *, frames: float, classes: int) -> str:
     """Which file the heat goes into, by the room that it will take."""
     if kind == "auto":
         kind = "zarr" if frames * _row_bytes(engine, classes) > NPZ_LIMIT_BYTES else "npz"
@@ -328,7 +330,7 @@ def _heat_name(kind: str, engine: WindowEngine | StreamEngine, *, frames: float,
     return ZARR if kind == "zarr" else NPZ
 
 
-def _row_bytes(engine: WindowEngine | StreamEngine, classes: int) -> int:
+def _row_bytes(engine: Engine, classes: int) -> int:
     """What one frame's heat takes, in bytes, found out on a black clip."""
     clip_format = engine.runner.spec.clip_format
     output = engine.runner.run([np.zeros((clip_format.length, 3, *clip_format.crop), np.uint8)])

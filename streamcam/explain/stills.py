@@ -13,7 +13,7 @@ import torch
 
 from streamcam.clips import prepare, transform_of
 from streamcam.engines.backends import make_runner, require_device
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.errors import StreamcamError
 from streamcam.explain.findings import COLUMNS, Finding, find, painted, strongest
 from streamcam.files import require_fresh, staged
@@ -82,6 +82,7 @@ def explain_pictures(
     classes: Sequence[str] | None = None,
     top_k: int = 5,
     levels: str | None = None,
+    backend: str = "auto",
     device: str = "auto",
     precision: str = "auto",
     force: bool = False,
@@ -99,6 +100,7 @@ def explain_pictures(
         classes: paint the strongest of these; by default each picture's strongest of all.
         top_k: how many classes are told of for each picture.
         levels: as for `read_picture`.
+        backend: as for `make_engine`.
         device: as for `make_engine`.
         precision: as for `make_engine`.
         force: write into a folder that is not empty, and replace earlier outputs.
@@ -109,7 +111,7 @@ def explain_pictures(
             cannot be written.
     """
     begin_s = time.monotonic()
-    require_device(device)
+    require_device(device, backend=backend)
     require_fresh(folder, force=force)
     if levels is not None:
         parse_levels(levels)
@@ -119,7 +121,7 @@ def explain_pictures(
     _require_framewise(spec)
     always = find_classes(spec, classes) or []
     loaded = load_model(model, weights=weights) if isinstance(model, str) else model
-    runner = make_runner(loaded, device=device, precision=precision)
+    runner = make_runner(loaded, backend=backend, device=device, precision=precision)
     names = overlay_names(paths)
     skipped: list[str] = []
     with staged(folder) as hidden, closing(_Outputs(hidden, f"As {spec.name} sees them", count=len(paths))) as outputs:
@@ -170,7 +172,7 @@ def overlay_names(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 @torch.inference_mode()
-def _see(runner: Runner, path: Path, image: Image, *, top_k: int, always: Sequence[int]) -> _Seen:
+def _see(runner: TorchRunner, path: Path, image: Image, *, top_k: int, always: Sequence[int]) -> _Seen:
     """A picture is a clip with one frame."""
     clip_format = runner.spec.clip_format
     frames = prepare(image, clip_format)[None]

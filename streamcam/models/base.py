@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -359,3 +359,12 @@ class CamModel(nn.Module):
 
 def _as_tuple(maps: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return maps if isinstance(maps, tuple) else (maps,)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """What the registry knows of a model."""
+
+    spec: ModelSpec
+    build: Callable[[str], CamModel]
+    """Makes the network with the given weights: DEFAULT, none, or the path of a file."""

@@ -1,25 +1,21 @@
-"""Name → network. To add one, write a `ModelSpec` and a function that builds a `CamModel`, and list them here."""
+"""The models by name. To add one, write a `ModelSpec` and a function that builds a `CamModel`, and list them here."""
 
-from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamcam.errors import StreamcamError
 from streamcam.models import checkpoint, imagenet, motion, torchvision
-from streamcam.models.base import CamModel, Int8, ModelSpec
+from streamcam.models.base import CamModel, Int8, ModelEntry, ModelSpec
 
 if TYPE_CHECKING:
     from streamcam.models.model_card import ModelCard
 
-SPECS: dict[str, ModelSpec] = {"imagenet": imagenet.SPEC, "motion": motion.SPEC, **torchvision.SPECS}
-BUILDERS: dict[str, Callable[[str], CamModel]] = {
-    "imagenet": imagenet.build,
-    "motion": motion.build,
-    **torchvision.BUILDERS,
+MODELS: dict[str, ModelEntry] = {
+    "imagenet": ModelEntry(imagenet.SPEC, imagenet.build),
+    "motion": ModelEntry(motion.SPEC, motion.build),
+    **torchvision.MODELS,
 }
-
-__all__ = ["BUILDERS", "SPECS", "CamModel", "ModelSpec", "find_spec", "load_model", "save_checkpoint"]
 
 
 def find_spec(name: str) -> ModelSpec:
@@ -33,13 +29,13 @@ def find_spec(name: str) -> ModelSpec:
         return checkpoint.spec_of(Path(name), card, _architecture(card))
     if name in torchvision.REFUSED:
         raise StreamcamError(torchvision.REFUSED[name])
-    if name not in SPECS:
-        close = get_close_matches(name, SPECS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(SPECS)}"
+    if name not in MODELS:
+        close = get_close_matches(name, MODELS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(MODELS)}"
         if Path(name).exists():
             hint = f"a checkpoint ends in .safetensors: train writes {Path(name) / 'best.safetensors'}"
         raise StreamcamError(f"no such model: {name} ({hint})")
-    return SPECS[name]
+    return MODELS[name].spec
 
 
 def load_model(name: str | Path = "imagenet", *, weights: str | None = None) -> CamModel:
@@ -55,11 +51,11 @@ def load_model(name: str | Path = "imagenet", *, weights: str | None = None) -> 
     name = str(name)
     spec = find_spec(name)
     if not checkpoint.is_checkpoint(name):
-        return BUILDERS[name](weights or spec.weights)
+        return MODELS[name].build(weights or spec.weights)
     if weights is not None:
         raise StreamcamError(f"{name} is a checkpoint with weights of its own: leave out --weights")
     card = checkpoint.read_card(Path(name))
-    model = BUILDERS[card.architecture]("none").with_spec(spec)
+    model = MODELS[card.architecture].build("none").with_spec(spec)
     checkpoint.fill_from(model, Path(name), card)
     return model
 
@@ -77,7 +73,7 @@ def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **
         StreamcamError: it is a network of your own, which could not be built again from a file, or cannot be written.
     """
     name = model.spec.architecture or model.spec.name
-    if name not in SPECS:
+    if name not in MODELS:
         raise StreamcamError(
             f"{model.spec.name} is a network of your own, and load_model could not build it: keep its weights with "
             "torch.save(network.state_dict(), …), and load them before CamModel.from_module"
@@ -86,6 +82,6 @@ def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **
 
 
 def _architecture(card: "ModelCard") -> ModelSpec:
-    if card.architecture not in SPECS:
+    if card.architecture not in MODELS:
         raise StreamcamError(f"{card.name} is a checkpoint of {card.architecture}, which this version does not have")
-    return SPECS[card.architecture]
+    return MODELS[card.architecture].spec

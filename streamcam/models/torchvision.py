@@ -1,6 +1,5 @@
 """torchvision's classifiers, of pictures (ImageNet) and of clips (Kinetics-400), cut at their pooling by `split`."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.error import URLError
@@ -9,7 +8,7 @@ from torch import nn
 from torchvision.models import get_model, get_model_weights
 
 from streamcam.errors import StreamcamError
-from streamcam.models.base import CamModel, ModelSpec
+from streamcam.models.base import CamModel, ModelEntry, ModelSpec
 from streamcam.models.split import split
 from streamcam.models.weights import fill
 from streamcam.records import ClipFormat
@@ -88,12 +87,9 @@ def _specs() -> dict[str, ModelSpec]:
     }
 
 
-SPECS = _specs()
-
-
 def build(name: str, weights: str) -> CamModel:
     """A torchvision network with the given weights: DEFAULT, none or a file."""
-    return CamModel.from_split(SPECS[name], split(_network(name, weights)))
+    return CamModel.from_split(MODELS[name].spec, split(_network(name, weights)))
 
 
 def _network(name: str, weights: str) -> nn.Module:
@@ -114,4 +110,4 @@ def _network(name: str, weights: str) -> nn.Module:
     return network
 
 
-BUILDERS: dict[str, Callable[[str], CamModel]] = {name: partial(build, name) for name in SPECS}
+MODELS = {name: ModelEntry(spec, partial(build, name)) for name, spec in _specs().items()}

@@ -13,9 +13,9 @@ from threading import Event
 from streamcam.clips import SlidingWindow
 from streamcam.config import RunConfig
 from streamcam.engines.backends import make_engine, require_device
+from streamcam.engines.base import Engine
 from streamcam.engines.device.hardware import a_core_left_free
 from streamcam.engines.stream_engine import StreamEngine
-from streamcam.engines.window_engine import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.files import write_json
 from streamcam.gpu.decoder import GpuDecoder, decoders_on
@@ -49,7 +49,7 @@ class Live:
 
     config: RunConfig
     sources: Sequence[VideoSource]
-    engines: Sequence[WindowEngine | StreamEngine]
+    engines: Sequence[Engine]
     """One for each device, otherwise alike."""
     pipeline: Pipeline
     endpoint: str | None
@@ -102,7 +102,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     engines = _make_engines(config, _fitted(model or load_model(config.model, weights=config.weights), config), classes)
     give_back_freed()  # the model as it was loaded: the engines have copies
     engine = engines[0]
-    hop = config.hop or config.chunk or engine.hop
+    hop = config.hop or engine.hop
     _require_every_frame(engine, hop)
     decoders = [] if config.decode == "cpu" else decoders_on([engine.runner.device for engine in engines])
     sources = _open_sources(config, decoders, stack)
@@ -120,7 +120,6 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         [*published, aligned, *heats, *sinks],
         window=lambda: SlidingWindow(clip_format, hop=hop, head_start=engine.head_start),
         lossless=config.as_fast_as_possible,
-        max_wait_s=None if config.max_wait_ms is None else config.max_wait_ms / 1e3,
         max_frames=config.max_frames,
         metrics=metrics,
     )
@@ -131,7 +130,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
 def _require_surroundings(config: RunConfig) -> None:
     """Find out what is not there, as far as that can be told without loading a network."""
     for device in config.device.split(","):
-        require_device(device)
+        require_device(device, backend=config.backend)
     _require_outputs_apart(config)
     if config.bind is not None:
         require_bindable(config.bind, keys=config.keys)
@@ -145,21 +144,19 @@ def _require_surroundings(config: RunConfig) -> None:
         parse_address(source.uri_with_login())
 
 
-def _make_engines(
-    config: RunConfig, model: CamModel, classes: Sequence[int] | None
-) -> list[WindowEngine | StreamEngine]:
+def _make_engines(config: RunConfig, model: CamModel, classes: Sequence[int] | None) -> list[Engine]:
     """One on each device."""
     with _cores(config):  # OpenVINO is told with how many threads when it compiles
         return [
             make_engine(
                 model,
                 name=config.engine,
+                backend=config.backend,
                 device=device,
                 precision=config.precision,
                 top_k=config.top_k,
                 classes=classes,
                 dense=config.dense,
-                chunk=config.chunk,
                 hop=config.hop,
             )
             for device in config.device.split(",")
@@ -236,12 +233,12 @@ def _require_outputs_apart(config: RunConfig) -> None:
             taken[written.resolve()] = key
 
 
-def _require_every_frame(engine: WindowEngine | StreamEngine, hop: int) -> None:
+def _require_every_frame(engine: Engine, hop: int) -> None:
     """A padded network as a stream would begin again after every frame that is in no window: with window's answers."""
     spec = engine.runner.spec
     if isinstance(engine, StreamEngine) and engine.needs_every_frame and hop > spec.clip_format.length:
         raise StreamcamError(
-            f"a hop (or chunk) of {hop} leaves frames out of windows of {spec.clip_format.length}, and {spec.name} as "
+            f"a hop of {hop} leaves frames out of windows of {spec.clip_format.length}, and {spec.name} as "
             "a stream needs every one: give a smaller one, or a longer --window"
         )
 

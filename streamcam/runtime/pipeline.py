@@ -67,7 +67,6 @@ class Pipeline:
         *,
         window: Callable[[], SlidingWindow],
         lossless: bool = False,
-        max_wait_s: float | None = None,
         max_frames: int | None = None,
         metrics: Metrics | None = None,
         clock: Callable[[], int] = time.time_ns,
@@ -80,7 +79,6 @@ class Pipeline:
             sinks: are called from one output thread only, in order.
             window: makes a `SlidingWindow`.
             lossless: whether everybody waits for everybody, instead of dropping what is old.
-            max_wait_s: how long a clip may wait for those of other sources; by default as an engine gains from it.
             max_frames: stop a source after so many frames.
             metrics: where to count; by default a new one.
             clock: Unix time in nanoseconds.
@@ -92,8 +90,7 @@ class Pipeline:
         self._sources, self._sinks, self._window = sources, sinks, window
         self._lossless, self._max_frames, self._clock = lossless, max_frames, clock
         self._crew = [
-            Worker(engine, self._deliver, name=f"worker {i}", lossless=lossless, max_wait_s=max_wait_s)
-            for i, engine in enumerate(engines)
+            Worker(engine, self._deliver, name=f"worker {i}", lossless=lossless) for i, engine in enumerate(engines)
         ]
         self._workers = WorkerPool(self._crew)
         self._outputs: SourceQueue[_Output] = SourceQueue(

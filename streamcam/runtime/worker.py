@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
-from streamcam.engines.base import Engine, Pending
+from streamcam.engines.base import BatchFuture, Engine
 from streamcam.records import Clip, Frame, Heat
 from streamcam.runtime.batching import Load
 from streamcam.runtime.queues import BatchQueue, SourceQueue
@@ -41,7 +41,7 @@ Deliver = Callable[[Work, Heat | None, Mapping[str, float]], None]
 @dataclass(frozen=True, slots=True)
 class _UnderWay:
     work: Sequence[Work]
-    pending: Pending | None
+    future: BatchFuture | None
     start_s: float
 
 
@@ -98,12 +98,12 @@ class Worker:
             self.inbox.remove_source(source)
 
     def _is_full(self) -> bool:
-        batches = sum(under_way.pending is not None for under_way in self._under_way)
+        batches = sum(under_way.future is not None for under_way in self._under_way)
         return batches >= self._engine.in_flight or len(self._under_way) >= LOSSLESS_DEPTH
 
     def _first_is_done(self) -> bool:
-        pending = self._under_way[0].pending
-        return pending is None or pending.done()
+        future = self._under_way[0].future
+        return future is None or future.done()
 
     def _next(self) -> Sequence[Work]:
         timeout_s = POLL_S if self._under_way else None
@@ -128,9 +128,9 @@ class Worker:
     def _collect(self) -> None:
         """Wait for the batch that was handed over first."""
         batch = self._under_way.popleft()
-        heats = iter(batch.pending.wait() if batch.pending else ())
+        heats = iter(batch.future.wait() if batch.future else ())
         end_s = time.perf_counter()
-        if batch.pending:
+        if batch.future:
             self.pulse.end()  # it is not to be blamed for whoever takes the heat
             self.load.took(batch.start_s, end_s)
         for work in batch.work:
@@ -140,7 +140,7 @@ class Worker:
                 "infer": (end_s - batch.start_s) * 1e3,
             }
             self._deliver(work, None if work.clip is None else next(heats), timings_ms)
-        if any(under_way.pending for under_way in self._under_way):
+        if any(under_way.future for under_way in self._under_way):
             self.pulse.begin()
 
 

@@ -210,11 +210,11 @@ class _Inputs:
 
 def compare(model: CamModel, clips: Sequence[Frames]) -> Fidelity:
     """Hold a quantised model against itself in float32, in each engine that it was quantised for."""
-    ours = make_runner(model, device="openvino", precision="int8")
+    ours = make_runner(model, backend="openvino", precision="int8")
     reference = make_runner(model, device="cpu", precision="fp32")
     pairs = [(ours.run([frames]), reference.run([frames])) for frames in clips]
     if model.int8 is not None and model.int8.steps is not None:
-        streams = [_stream(model, "openvino", "int8"), _stream(model, "cpu", "fp32")]
+        streams = [_stream(model, "openvino", "int8"), _stream(model, "torch", "fp32")]
         pairs += [(_warm(streams[0], frames), _warm(streams[1], frames)) for frames in clips]
     return Fidelity(
         clips=len(clips),
@@ -224,11 +224,11 @@ def compare(model: CamModel, clips: Sequence[Frames]) -> Fidelity:
     )
 
 
-def _stream(model: CamModel, device: str, precision: str) -> StreamEngine:
+def _stream(model: CamModel, backend: str, precision: str) -> StreamEngine:
     """A stream of pictures that have been prepared."""
     clip_format = replace(model.spec.clip_format, resize=model.spec.clip_format.crop)
     prepared = model.with_spec(replace(model.spec, clip_format=clip_format))
-    engine = make_engine(prepared, name="stream", device=device, precision=precision)
+    engine = make_engine(prepared, name="stream", backend=backend, device="cpu", precision=precision)
     assert isinstance(engine, StreamEngine)
     return engine
 

@@ -164,10 +164,8 @@ def test_opencv_leaves_the_cores_to_the_network(arguments: tuple[str, ...], tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("options", "slices", "hop"), [(["--chunk", "16"], 2, 16), (["--dense", "--chunk", "4"], 16, 4)]
-)
-def test_dense_and_chunk_reach_the_stream(tmp_path: Path, options: list[str], slices: int, hop: int) -> None:
+@pytest.mark.parametrize(("options", "slices", "hop"), [(["--hop", "16"], 2, 16), (["--dense", "--hop", "4"], 16, 4)])
+def test_dense_and_hop_reach_the_stream(tmp_path: Path, options: list[str], slices: int, hop: int) -> None:
     heat = tmp_path / "h.npz"
     stream = ["--model", "r3d_18", "--weights", "none", "--engine", "stream", *options]
     done = streamcam("run", "sample", *FAST, *stream, "--fps", "30", "--max-frames", "80", "--save-heat", str(heat))
@@ -227,12 +225,12 @@ def test_ctrl_c_ends_a_run_within_a_second_with_the_summary_and_the_recording(
         (["sample", "--engine", "stream", "--model", "swin3d_t", "--weights", "none"], "swin3d_t cannot be streamed"),
         (["sample", "--engine", "window", "--dense"], "dense is for the stream engine: leave out engine window"),
         (
-            ["sample", "--model", "r3d_18", "--weights", "none", "--chunk", "8"],
+            ["sample", "--model", "r3d_18", "--weights", "none", "--dense"],
             "r3d_18 runs in window: use --engine st",
         ),
         (
-            ["sample", "--engine", "stream", "--model", "mc3_18", "--weights", "none", "--chunk", "20"],
-            "a hop (or chunk) of 20 leaves frames out of windows of 16, and mc3_18 as a stream needs every one",
+            ["sample", "--engine", "stream", "--model", "mc3_18", "--weights", "none", "--hop", "20"],
+            "a hop of 20 leaves frames out of windows of 16, and mc3_18 as a stream needs every one",
         ),
         (["sample", "--bind", "tcp://0.0.0.0:5555"], "`streamcam keys new server` and add `--keys "),
         (["sample", "--bind", "5555"], "not an endpoint"),

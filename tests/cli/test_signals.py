@@ -50,9 +50,9 @@ def signals() -> tuple[object, ...]:
 
 def engines(model: CamModel, framewise: CamModel) -> list[object]:
     return [
-        make_engine(model, name="window", device="openvino", precision="fp32"),
-        make_engine(model, name="stream", device="openvino", precision="fp32"),
-        make_engine(framewise, device="openvino", precision="fp32"),
+        make_engine(model, name="window", backend="openvino", precision="fp32"),
+        make_engine(model, name="stream", backend="openvino", precision="fp32"),
+        make_engine(framewise, backend="openvino", precision="fp32"),
     ]
 
 
@@ -105,7 +105,7 @@ def test_quantizing_leaves_the_thread_as_it_was(tiny: CamModel) -> None:
     before = signals()
     tiny.int8 = quantize(tiny, clips, show=lambda *_: None)
     assert signals() == before
-    made = [make_engine(tiny, device="openvino", precision="int8") for _ in range(2)]
+    made = [make_engine(tiny, backend="openvino", precision="int8") for _ in range(2)]
     assert signals() == before
     made.reverse()
     while made:
@@ -141,13 +141,26 @@ OPENVINO = (
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
-@pytest.mark.parametrize(("device", "engine"), [("cpu", "window"), ("cpu", "stream"), *OPENVINO])
+@pytest.mark.parametrize(("backend", "engine"), [("torch", "window"), ("torch", "stream"), *OPENVINO])
 def test_a_signal_ends_a_run_with_its_recording_complete(
-    tmp_path: Path, device: str, engine: str, number: signal.Signals
+    tmp_path: Path, backend: str, engine: str, number: signal.Signals
 ) -> None:
     """On every backend; of OpenVINO, `motion` as a stream is compiled another way than its windows."""
     out, part = tmp_path / "o.mp4", tmp_path / "o.part.mp4"
-    options = ["--model", "motion", "--device", device, "--engine", engine, "--precision", "fp32", "--bind", "none"]
+    options = [
+        "--model",
+        "motion",
+        "--backend",
+        backend,
+        "--device",
+        "cpu",
+        "--engine",
+        engine,
+        "--precision",
+        "fp32",
+        "--bind",
+        "none",
+    ]
     outputs = ["--record", out, "--summary-json", tmp_path / "s.json"]
     with running("run", "lavfi:testsrc2=size=160x120:rate=15", *options, *outputs) as command:
         wait_for(command, lambda: part.exists() and has_pictures(part))

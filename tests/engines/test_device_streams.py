@@ -15,7 +15,7 @@ from torch import Tensor
 from streamcam.clips import SlidingWindow
 from streamcam.engines.device.cuda_graphs import GraphCache, bucket
 from streamcam.engines.device.engine import DeviceEngine
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.device.streams import CpuStreams, StreamKind, _kernels_chosen_by_time
 from streamcam.engines.device.transfers import TransferRing, _Slot
 from streamcam.engines.stream_engine import StreamEngine
@@ -42,9 +42,9 @@ def test_results_are_never_mixed_however_late_the_device_is(unpadded: CamModel, 
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_neither_are_those_of_pictures_or_of_chunks(tiny_framewise: CamModel, unpadded: CamModel, seed: int) -> None:
-    for model, chunk in ((tiny_framewise, None), (tiny_framewise, 3), (unpadded, 2)):
-        check(engine_of("stream", model, LateStreams(seed), chunk=chunk), engine_of("window", model), model, seed)
+def test_neither_are_those_of_pictures_or_of_a_hop(tiny_framewise: CamModel, unpadded: CamModel, seed: int) -> None:
+    for model, hop in ((tiny_framewise, None), (tiny_framewise, 3), (unpadded, 2)):
+        check(engine_of("stream", model, LateStreams(seed), hop=hop), engine_of("window", model), model, seed)
 
 
 def check_crowded(engine: DeviceEngine, reference: DeviceEngine, model: CamModel, seed: int) -> None:
@@ -63,7 +63,9 @@ def test_staging_memory_is_not_used_again_before_it_is_free(
     reference = engine_of("window", unpadded)
     check_crowded(engine_of(name, unpadded, LateStreams(seed)), reference, unpadded, seed)
     engine = engine_of(name, unpadded, LateStreams(seed))
-    monkeypatch.setattr(_Slot, "vacate", lambda _slot: None)  # with the one wait left out, this test has to fail
+    monkeypatch.setattr(
+        _Slot, "wait_until_free", lambda _slot: None
+    )  # with the one wait left out, this test has to fail
     with pytest.raises((AssertionError, RuntimeError, LookupError)):
         check_crowded(engine, reference, unpadded, seed)
 
@@ -215,7 +217,7 @@ def test_neither_does_it_fit_when_an_engine_is_made_or_frames_are_pushed(
 ) -> None:
     pushing = engine_of("stream", unpadded, LateStreams(0))
     assert isinstance(pushing, StreamEngine)
-    monkeypatch.setattr(Runner, "normalise", full)
+    monkeypatch.setattr(TorchRunner, "normalise", full)
     told = r"cpu has not enough memory for frames of unpadded: free some"
     with pytest.raises(StreamcamError, match=told):
         engine_of(name, unpadded, LateStreams(0))
@@ -364,7 +366,7 @@ def test_graphs_are_forgotten_when_one_bank_grows_and_the_other_cannot(
     unpadded: CamModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = seen_for_long(unpadded, LateStreams(0))
-    tracks = engine._tracks
+    tracks = engine._source_states
     monkeypatch.setattr(tracks._rings.state_pool, "_grown", full)
     with pytest.raises(torch.cuda.OutOfMemoryError):
         tracks._begin(tracks.new())
@@ -373,7 +375,7 @@ def test_graphs_are_forgotten_when_one_bank_grows_and_the_other_cannot(
 
 def test_a_look_at_the_end_that_fails_leaves_no_row_behind(unpadded: CamModel, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = seen_for_long(unpadded, LateStreams(0))
-    tracks, track = engine._tracks, engine._sources["cam"].track
+    tracks, track = engine._source_states, engine._sources["cam"].track
     state_pools = tracks._rings.state_pool, engine._network.state_pool  # type: ignore[attr-defined]
     before = [len(state_pool._streams) for state_pool in state_pools]
     monkeypatch.setattr(engine._network, "run", full)
@@ -405,11 +407,11 @@ def test_what_is_skipped_for_another_reason_than_memory_costs_no_graphs(
     assert streams.released == 0
 
 
-@pytest.mark.parametrize("chunk", [None, 2])
-def test_an_overloaded_camera_captures_nothing_new(unpadded: CamModel, chunk: int | None) -> None:
+@pytest.mark.parametrize("hop", [None, 2])
+def test_an_overloaded_camera_captures_nothing_new(unpadded: CamModel, hop: int | None) -> None:
     """It brings any count of new frames: only the usual one is worth a graph."""
     streams = LateStreams(0)
-    engine, reference = engine_of("stream", unpadded, streams, chunk=chunk), engine_of("window", unpadded)
+    engine, reference = engine_of("stream", unpadded, streams, hop=hop), engine_of("window", unpadded)
     window, i = SlidingWindow(unpadded.spec.clip_format), 0
     captured = []
     for count in (8, *(1, 2) * 3, 3, 4, 5, 6, 1):
@@ -418,7 +420,7 @@ def test_an_overloaded_camera_captures_nothing_new(unpadded: CamModel, chunk: in
         assert_same(engine.infer([clip]), reference.infer([clip]))
         i += count
         captured.append(streams.captured)
-    assert captured[-1] == captured[2] == (2 if chunk else 1)  # of one frame, and of a chunk
+    assert captured[-1] == captured[2] == (2 if hop else 1)  # of one frame, and of a hop
 
 
 @pytest.mark.parametrize("hop", [2, 3])

@@ -10,7 +10,7 @@ from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine, make_runner
 from streamcam.engines.base import Engine
 from streamcam.engines.device.hardware import a_core_left_free, cpu_has_bf16, pick_device, pick_precision, usable_cores
-from streamcam.engines.device.runner import Runner, fold_batch_norm
+from streamcam.engines.device.runner import TorchRunner, fold_batch_norm
 from streamcam.engines.streaming.heat_ring import HeatRings
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
@@ -156,7 +156,7 @@ def test_stream_computes_each_frame_once(tiny_framewise: CamModel) -> None:
 @torch.inference_mode()
 def test_a_million_slices_later_a_window_is_still_the_mean_over_its_own() -> None:
     rings, rng = HeatRings(16), torch.Generator().manual_seed(0)
-    row = torch.tensor([rings.state_pool.join().row])
+    row = torch.tensor([rings.state_pool.allocate().row])
     for i in range(1000):  # huge numbers come by: a sum that is kept up to date would not forget them
         rings.add(row, torch.tensor([i * 1000]), torch.randn(1, 1000, 3, 2, 2, generator=rng) * 1e8)
     for i in range(40):
@@ -297,7 +297,7 @@ def test_pytorch_leaves_one_of_a_containers_cores_free(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_the_gpu_says_what_the_cpu_says(tiny: CamModel, precision: str) -> None:
     tolerance = 1e-3 if precision == "fp32" else 5e-2
-    gpu, cpu = Runner(tiny, torch.device("cuda:0"), precision), Runner(tiny, torch.device("cpu"), "fp32")
+    gpu, cpu = TorchRunner(tiny, torch.device("cuda:0"), precision), TorchRunner(tiny, torch.device("cpu"), "fp32")
     rng = np.random.default_rng(0)
     for _ in range(10):  # more often than there are staging buffers
         batch = [rng.integers(0, 255, (4, 3, 16, 16), dtype=np.uint8) for _ in range(3)]

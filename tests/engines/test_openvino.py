@@ -60,7 +60,7 @@ def test_a_model_says_on_openvino_what_it_says_on_pytorch(name: str) -> None:
     torch.manual_seed(0)
     model = load_model(name, weights=None if name in ("imagenet", "motion") else "none")
     frames = noise(model)
-    ours = make_runner(model, device="openvino", precision="fp32").run([frames])
+    ours = make_runner(model, backend="openvino", precision="fp32").run([frames])
     torchs = make_runner(model, device="cpu", precision="fp32").run([frames])
     size = float(torchs.cube.abs().max())
     torch.testing.assert_close(ours.cube, torchs.cube, atol=1e-4 * size, rtol=0)
@@ -69,7 +69,7 @@ def test_a_model_says_on_openvino_what_it_says_on_pytorch(name: str) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=NEEDS_BF16)])
 def test_the_heat_pools_to_the_logits_in_every_precision(tiny: CamModel, precision: str) -> None:
-    engine = make_engine(tiny, device="openvino", precision=precision, top_k=2)
+    engine = make_engine(tiny, backend="openvino", precision=precision, top_k=2)
     for heat in engine.infer(clips(tiny)[:3]):
         assert heat is not None
         pooled = tiny.bias.numpy()[heat.classes] + heat.cube.mean((1, 2, 3))
@@ -84,7 +84,7 @@ def test_bf16_is_off_by_no_more_than_3_percent_of_the_largest_logit(name: str) -
     window = SlidingWindow(model.spec.clip_format)
     with closing(open_source("sample", paced=False)) as source:
         clip = next(clip for frame in source.frames(Event()) if (clip := window.push(frame)) is not None)
-    half, full = (make_runner(model, device="openvino", precision=p).run([clip.frames]) for p in ("bf16", "fp32"))
+    half, full = (make_runner(model, backend="openvino", precision=p).run([clip.frames]) for p in ("bf16", "fp32"))
     assert int(half.logits.argmax()) == int(full.logits.argmax())
     assert float((half.logits - full.logits).abs().max() / full.logits.abs().max()) < 0.03
     a, b = (out.cube - out.cube.mean(1, keepdim=True) for out in (half, full))
@@ -93,7 +93,7 @@ def test_bf16_is_off_by_no_more_than_3_percent_of_the_largest_logit(name: str) -
 
 def test_clips_of_several_cameras_are_as_good_as_each_alone(tiny: CamModel, tiny_framewise: CamModel) -> None:
     for model in (tiny, tiny_framewise):
-        engine = make_engine(model, name="window", device="openvino", precision="fp32")
+        engine = make_engine(model, name="window", backend="openvino", precision="fp32")
         reference = make_engine(model, name="window", device="cpu", precision="fp32")
         several = clips(model)[::4]
         for ours, theirs in zip(engine.infer(several), reference.infer(several), strict=True):
@@ -101,7 +101,7 @@ def test_clips_of_several_cameras_are_as_good_as_each_alone(tiny: CamModel, tiny
 
 
 def test_a_network_of_frames_is_streamed_and_answers_as_window_does(tiny_framewise: CamModel) -> None:
-    stream = make_engine(tiny_framewise, device="openvino", precision="fp32")
+    stream = make_engine(tiny_framewise, backend="openvino", precision="fp32")
     window = make_engine(tiny_framewise, name="window", device="cpu", precision="fp32")
     assert stream.name == "stream"
     for clip in clips(tiny_framewise, head_start=True):
@@ -134,8 +134,8 @@ def test_a_stream_says_on_openvino_what_it_says_on_pytorch(name: str, dense: boo
     """Of two cameras, one of which comes later; in any pieces, also of the others' time, and after a new beginning."""
     model = small(name)
     ours, torchs = (
-        make_engine(model, name="stream", device=device, precision="fp32", dense=dense)
-        for device in ("openvino", "cpu")
+        make_engine(model, name="stream", backend=backend, device="cpu", precision="fp32", dense=dense)
+        for backend in ("openvino", "torch")
     )
     rng, came, got, expected = np.random.default_rng(0), {"a": 0, "b": 0}, [], []
     while min(came.values()) < frames:
@@ -164,7 +164,7 @@ def test_a_stream_says_on_openvino_what_it_says_on_pytorch(name: str, dense: boo
 @pytest.mark.parametrize("hop", [1, 3])
 def test_what_auto_streams_on_openvino_is_window(hop: int) -> None:
     model = small("motion")
-    stream = make_engine(model, device="openvino", precision="fp32")
+    stream = make_engine(model, backend="openvino", precision="fp32")
     window = make_engine(model, name="window", device="cpu", precision="fp32")
     assert stream.name == "stream"
     for clip in clips(model, count=48, head_start=True)[::hop]:
@@ -179,15 +179,15 @@ def test_what_auto_streams_on_openvino_is_window(hop: int) -> None:
 @pytest.mark.parametrize("name", ["motion", "strided"])
 def test_in_bf16_a_streams_heat_pools_to_its_logits_and_is_not_far_off(name: str) -> None:
     model, slices = small(name), {}
-    for device, precision in (("openvino", "bf16"), ("cpu", "fp32")):
-        engine = make_engine(model, name="stream", device=device, precision=precision)
-        slices[device] = [s for i in range(0, 63, 7) for s in engine.push([make_frame(j) for j in range(i, i + 7)])]
-        slices[device] += engine.flush("cam")
-    size = max(float(np.abs(s.logits).max()) for s in slices["cpu"])
-    for ours, torchs in zip(slices["openvino"], slices["cpu"], strict=True):
+    for backend, precision in (("openvino", "bf16"), ("torch", "fp32")):
+        engine = make_engine(model, name="stream", backend=backend, device="cpu", precision=precision)
+        slices[backend] = [s for i in range(0, 63, 7) for s in engine.push([make_frame(j) for j in range(i, i + 7)])]
+        slices[backend] += engine.flush("cam")
+    size = max(float(np.abs(s.logits).max()) for s in slices["torch"])
+    for ours, torchs in zip(slices["openvino"], slices["torch"], strict=True):
         np.testing.assert_allclose(ours.logits, model.bias.numpy() + ours.cube.mean((1, 2)), atol=1e-4)
         assert np.abs(ours.logits - torchs.logits).max() < 0.03 * size
-    assert not np.array_equal(slices["openvino"][-1].cube, slices["cpu"][-1].cube)
+    assert not np.array_equal(slices["openvino"][-1].cube, slices["torch"][-1].cube)
 
 
 class TwoMaps(nn.Module):
@@ -202,7 +202,9 @@ class TwoMaps(nn.Module):
 def test_a_network_that_pools_several_maps_keeps_them_apart(tiny_framewise: CamModel) -> None:
     features, head = TwoMaps(), tiny_framewise.head
     model = CamModel(tiny_framewise.spec, features, type(head)([nn.Linear(6, 3)]))
-    ours, torchs = (make_runner(model, device=d, precision="fp32").run([noise(model)]) for d in ("openvino", "cpu"))
+    ours, torchs = (
+        make_runner(model, backend=b, device="cpu", precision="fp32").run([noise(model)]) for b in ("openvino", "torch")
+    )
     for a, b in zip(ours.cubes, torchs.cubes, strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=0)
 
@@ -215,12 +217,12 @@ def test_auto_precision_follows_the_processor(
     tiny: CamModel, monkeypatch: pytest.MonkeyPatch, precision: str, has_bf16: bool, expected: str
 ) -> None:
     monkeypatch.setattr("streamcam.engines.openvino.runner.cpu_has_bf16", lambda: has_bf16)
-    assert make_runner(tiny, device="openvino", precision=precision).precision == expected
+    assert make_runner(tiny, backend="openvino", precision=precision).precision == expected
 
 
 def test_a_precision_that_it_has_not_is_one_clear_error(tiny: CamModel) -> None:
     with pytest.raises(StreamcamError, match="no such precision on openvino: fp16"):
-        make_runner(tiny, device="openvino", precision="fp16")
+        make_runner(tiny, backend="openvino", precision="fp16")
 
 
 def test_what_cannot_be_converted_is_one_clear_error(tiny_framewise: CamModel) -> None:
@@ -229,8 +231,8 @@ def test_what_cannot_be_converted_is_one_clear_error(tiny_framewise: CamModel) -
             return x if float(x.sum()) > 0 else x + 1
 
     model = CamModel(tiny_framewise.spec, Stubborn(), type(tiny_framewise.head)([nn.Linear(3, 3)]))
-    with pytest.raises(StreamcamError, match=r"tiny2d cannot be converted for OpenVINO .*: use --device cpu"):
-        make_runner(model, device="openvino", precision="fp32")
+    with pytest.raises(StreamcamError, match=r"tiny2d cannot be converted for OpenVINO .*: use --backend torch"):
+        make_runner(model, backend="openvino", precision="fp32")
 
 
 def test_it_takes_as_many_threads_as_pytorch_has(tiny: CamModel) -> None:
@@ -238,7 +240,7 @@ def test_it_takes_as_many_threads_as_pytorch_has(tiny: CamModel) -> None:
     try:
         for count in range(1, min(2, usable_cores()) + 1):
             torch.set_num_threads(count)
-            features = make_runner(tiny, device="openvino", precision="fp32").model.features
+            features = make_runner(tiny, backend="openvino", precision="fp32").model.features
             assert isinstance(features, OpenVinoFeatures)
             assert features.threads == count
     finally:
@@ -248,13 +250,13 @@ def test_it_takes_as_many_threads_as_pytorch_has(tiny: CamModel) -> None:
 def test_without_the_extra_one_line_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamcam.engines.openvino.runner.find_spec", lambda name: None)
     with pytest.raises(StreamcamError, match=r"pip install 'streamcam\[openvino\]'"):
-        require_device("openvino")
+        require_device("auto", backend="openvino")
 
 
 WITHOUT = """
 import sys
 sys.modules["openvino"] = None
-import streamcam.engines.openvino.runner as ours
+import streamcam.engines.openvino as ours
 ours.find_spec = lambda name: None
 """
 
@@ -271,10 +273,11 @@ ours.find_spec = lambda name: None
 )
 def test_every_command_says_so_before_anything_is_loaded(arguments: list[str], tmp_path: Path) -> None:
     (tmp_path / "picture.png").write_bytes(b"")
-    done = streamcam(*arguments, "--device", "openvino", "--model", "r3d_18", cwd=tmp_path, first=WITHOUT)
+    done = streamcam(*arguments, "--backend", "openvino", "--model", "r3d_18", cwd=tmp_path, first=WITHOUT)
     assert (done.returncode, done.stdout) == (2, "")
     assert (
-        done.stderr == "streamcam: OpenVINO is not installed: pip install 'streamcam[openvino]', or use --device cpu\n"
+        done.stderr
+        == "streamcam: OpenVINO is not installed: pip install 'streamcam[openvino]', or use --backend torch\n"
     )
     assert [p.name for p in tmp_path.iterdir()] == ["picture.png"]
 
@@ -282,8 +285,9 @@ def test_every_command_says_so_before_anything_is_loaded(arguments: list[str], t
 @pytest.mark.slow
 def test_nobody_is_told_that_it_is_used(tmp_path: Path) -> None:
     code = (
-        "import sys; from streamcam.engines.backends import make_runner; from streamcam import load_model\n"
-        "make_runner(load_model('imagenet'), device='openvino', precision='fp32'); import nncf\n"
+        "import sys; from streamcam.engines.backends import make_runner\n"
+        "from streamcam.models.registry import load_model\n"
+        "make_runner(load_model('imagenet'), backend='openvino', precision='fp32'); import nncf\n"
         "print([m for m in sys.modules if m.startswith('openvino_telemetry') and sys.modules[m]])"
     )
     done = subprocess.run(

@@ -9,7 +9,7 @@ from torch import nn
 from scripts.gpu.precision import clips, distance, heats, one, trained
 from streamcam.engines.backends import make_runner
 from streamcam.engines.device.hardware import pick_precision
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.window_engine import WindowEngine
 from streamcam.heat.cam import heat_cube
 from streamcam.models.base import CamModel
@@ -26,7 +26,7 @@ def model_of(name: str) -> CamModel:
     return trained(name)
 
 
-def in_windows(runner: Runner) -> list[Heat]:
+def in_windows(runner: TorchRunner) -> list[Heat]:
     """Heat of all classes."""
     engine = WindowEngine(runner, classes=range(len(runner.spec.classes)))
     return heats(engine, clips(runner.model, count=COUNTS[runner.spec.name]))
@@ -37,7 +37,7 @@ def in_float32(name: str) -> list[Heat]:
     return in_windows(make_runner(model_of(name), device="cpu", precision="fp32"))
 
 
-def rounded_to_fp16(runner: Runner) -> Runner:
+def rounded_to_fp16(runner: TorchRunner) -> TorchRunner:
     """Weights, and what comes out of each layer, as fp16 holds them; sums are float32's, as on a GPU.
 
     PyTorch computes fp16 on most processors, too, but a hundred times slower.

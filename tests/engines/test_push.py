@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from streamcam.clips import SlidingWindow, prepare
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.head import Head
@@ -28,8 +28,8 @@ def strided() -> CamModel:
     return CamModel(spec, features, Head([nn.Linear(5, 2)]))
 
 
-def engine_of(model: CamModel, *, dense: bool = False, chunk: int | None = None) -> StreamEngine:
-    return StreamEngine(Runner(model, CPU, "fp32"), dense=dense, chunk=chunk)
+def engine_of(model: CamModel, *, dense: bool = False) -> StreamEngine:
+    return StreamEngine(TorchRunner(model, CPU, "fp32"), dense=dense)
 
 
 def frames_of(source: str, numbers: Iterable[int], *, session: int = 0) -> list[Frame]:
@@ -116,18 +116,6 @@ def test_a_window_is_the_mean_over_the_slices_that_were_pushed(strided: CamModel
     assert compared > 15
 
 
-def test_at_most_a_chunk_goes_through_the_network_at_a_time(strided: CamModel) -> None:
-    engine, plain, frames = engine_of(strided, chunk=3), engine_of(strided), frames_of("a", range(20))
-    seen: list[int] = []
-    normalise = engine.runner.normalise
-    engine.runner.normalise = lambda frames: (seen.append(frames.shape[1]), normalise(frames))[1]  # type: ignore[method-assign]
-    got, expected = engine.push(frames), plain.push(frames)
-    assert seen == [3] * 6 + [2]
-    for a, b in zip(got, expected, strict=True):
-        np.testing.assert_allclose(a.cube, b.cube, atol=1e-5)
-        assert (a.pts_s, a.seen_pts_s) == (b.pts_s, b.seen_pts_s)
-
-
 def test_a_camera_that_joins_leaves_or_reconnects_resets_only_its_own_state(strided: CamModel) -> None:
     engine = engine_of(strided)
     slices: dict[tuple[str, int], list[HeatSlice]] = {}
@@ -182,7 +170,7 @@ def test_after_a_failure_a_source_begins_anew_and_its_rows_are_free(
     strided: CamModel, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames, engine = frames_of("a", range(21)), engine_of(strided)
-    state_pools = engine._tracks._rings.state_pool, engine._network.state_pool  # type: ignore[attr-defined]
+    state_pools = engine._source_states._rings.state_pool, engine._network.state_pool  # type: ignore[attr-defined]
     engine.push(frames[:9])
 
     def broken(*_arguments: object) -> None:

@@ -11,14 +11,18 @@ from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.models.registry import find_spec, load_model
 from streamcam.models.split import position_weights, split
-from streamcam.models.torchvision import SPECS
+from streamcam.models.torchvision import MODELS
 from tests.support.frames import TINY_FORMAT
 
 # Two sizes (and lengths) for each: the smallest that goes through, and one that is larger and not square.
 SIZES = {
     "s3d": ((1, 3, 16, 224, 224), (1, 3, 24, 224, 256)),
-    **{name: ((1, 3, 8, 64, 64), (2, 3, 6, 64, 96)) for name in SPECS if not SPECS[name].framewise and name != "s3d"},
-    **{name: ((1, 3, 1, 64, 64), (2, 3, 1, 96, 64)) for name in SPECS if SPECS[name].framewise},
+    **{
+        name: ((1, 3, 8, 64, 64), (2, 3, 6, 64, 96))
+        for name in MODELS
+        if not MODELS[name].spec.framewise and name != "s3d"
+    },
+    **{name: ((1, 3, 1, 64, 64), (2, 3, 1, 96, 64)) for name in MODELS if MODELS[name].spec.framewise},
 }
 
 
@@ -40,11 +44,11 @@ def reference(name: str) -> nn.Module:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(SIZES))
 def test_the_heat_pools_to_the_logits_of_the_unmodified_network(name: str) -> None:
-    framewise = SPECS[name].framewise
+    framewise = MODELS[name].spec.framewise
     for shape in SIZES[name]:
         x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         network = lively(reference(name), x[:, :, 0] if framewise else x)
-        model = CamModel.from_split(SPECS[name], split(network))
+        model = CamModel.from_split(MODELS[name].spec, split(network))
         with torch.no_grad():
             expected = network(x[:, :, 0] if framewise else x)
             output = model(x)
@@ -67,7 +71,7 @@ def test_the_heat_pools_to_the_logits_of_the_unmodified_network(name: str) -> No
 def test_it_is_what_grad_cam_finds_up_to_its_scale(name: str, layer: str) -> None:
     from pytorch_grad_cam import GradCAM  # it brings scikit-learn: 100 MB that nothing else needs
 
-    framewise = SPECS[name].framewise
+    framewise = MODELS[name].spec.framewise
     x = torch.randn((1, 3, 96, 64) if framewise else (1, 3, 8, 64, 96))
     network = lively(reference(name), x)
     target = network.get_submodule(layer)
@@ -80,7 +84,7 @@ def test_it_is_what_grad_cam_finds_up_to_its_scale(name: str, layer: str) -> Non
             grad_cam.activations_and_grads.gradients[0],
         )
         theirs = grad_cam.get_cam_image(x, target, None, activations.numpy(), gradients.numpy(), False)[0]
-    model = CamModel.from_split(SPECS[name], split(network))
+    model = CamModel.from_split(MODELS[name].spec, split(network))
     with torch.no_grad():
         ours = model(x[:, :, None] if framewise else x).cube[0, best].numpy()
     ours = ours[0] if framewise else ours
@@ -90,7 +94,7 @@ def test_it_is_what_grad_cam_finds_up_to_its_scale(name: str, layer: str) -> Non
 
 
 def test_every_model_has_weights_with_as_many_labels_as_logits() -> None:
-    for name, spec in SPECS.items():
+    for name, spec in ((name, entry.spec) for name, entry in MODELS.items()):
         assert len(spec.classes) == (400 if not spec.framewise else 1000), name
         assert len(set(spec.classes)) > 390
 
@@ -102,7 +106,7 @@ def test_a_class_token_is_refused_with_the_reason_and_a_way_out(name: str) -> No
 
 
 def test_swin3d_slices_lie_between_the_two_frames_of_a_patch() -> None:
-    assert SPECS["swin3d_t"].slice_frames(3).tolist() == [0.5, 2.5, 4.5]
+    assert MODELS["swin3d_t"].spec.slice_frames(3).tolist() == [0.5, 2.5, 4.5]
     assert load_model("swin3d_t", weights="none").spec.slices == 16
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.models.head import Head
-from streamcam.models.registry import SPECS, find_spec, load_model
+from streamcam.models.registry import MODELS, find_spec, load_model
 from streamcam.models.weights import load_state
 from streamcam.records import Heat
 
@@ -44,7 +44,7 @@ def test_the_heat_pools_to_the_logits_of_the_unmodified_torchvision_network(name
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*VIDEO, "imagenet"])
 def test_a_models_spec_says_how_many_slices_come_out(name: str) -> None:
-    spec = SPECS[name]
+    spec = MODELS[name].spec
     model = load_model(name, weights="none")
     assert len(model.classes) == len(model.bias)
     shape = (1, 3, spec.clip_format.length, *spec.clip_format.crop)

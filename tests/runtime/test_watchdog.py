@@ -212,13 +212,12 @@ def test_in_python_it_is_raised(let_go: threading.Event, tiny: CamModel, monkeyp
 
 SCRIPT = """
 import sys, threading, time
-from streamcam.cli import exit_process
-from streamcam.cli.main import main
-from streamcam.engines.stream_engine import StreamEngine
 from streamcam.runtime import pipeline, watchdog
+from streamcam.cli import leave, main
+from streamcam.engines.stream import StreamEngine
 from streamcam.sinks.video_file import VideoRecorder
 
-watchdog.STUCK_S = exit_process.CLOSE_S = watchdog.SLOWER = pipeline.JOIN_S = 1.0
+watchdog.STUCK_S = leave.CLOSE_S = watchdog.SLOWER = pipeline.JOIN_S = 1.0
 submit, calls = StreamEngine.submit, iter(range(10_000))
 
 def hang(self, clips):

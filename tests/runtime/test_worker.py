@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from streamcam.cli.output.live import StatusLine
 from streamcam.clips import SlidingWindow
-from streamcam.engines.base import Pending
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.base import BatchFuture
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.metrics import Metrics
 from streamcam.models.base import CamModel
@@ -198,7 +198,7 @@ class SlowStream(StreamEngine):
 
     metrics: Metrics
 
-    def submit(self, clips: Sequence[Clip]) -> Pending:
+    def submit(self, clips: Sequence[Clip]) -> BatchFuture:
         ready, end_s = self.metrics.frames["cam"] + 10, time.monotonic() + 1
         while self.metrics.frames["cam"] < ready and time.monotonic() < end_s:
             time.sleep(0.0005)
@@ -206,7 +206,7 @@ class SlowStream(StreamEngine):
 
 
 def test_an_overloaded_stream_that_needs_every_frame_goes_on_answering(tiny: CamModel) -> None:
-    engine = SlowStream(Runner(tiny, torch.device("cpu"), "fp32"))
+    engine = SlowStream(TorchRunner(tiny, torch.device("cpu"), "fp32"))
     assert engine.needs_every_frame
     log = Log()
     frames = [source("cam", 300, pause_s=0.003)]

@@ -28,7 +28,7 @@ def test_tables_take_the_place_of_those_before_them_and_nothing_else_changes() -
 
 
 def test_a_point_that_fails_is_said_to_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benches.cam.measure", lambda _plan: 1 / 0)
+    monkeypatch.setattr("scripts.benchmarks.cam.measure", lambda _plan: 1 / 0)
     assert bench.measured("cam", quick=True)["failed"] == "ZeroDivisionError: division by zero"
 
 

@@ -216,7 +216,7 @@ def test_a_point_that_fails_keeps_what_it_had(monkeypatch: pytest.MonkeyPatch) -
         yield {"rows": [1]}
         raise RuntimeError("CUDA error\nand much more")
 
-    monkeypatch.setattr("gpu.heat.measure", measure)
+    monkeypatch.setattr("scripts.gpu.heat.measure", measure)
     pipe = Pipe()
     gpu_check.one_point(pipe, "heat", 1.0, {"device": "cpu", "quick": True, "trace": None})  # type: ignore[arg-type]
     assert pipe.sent[-1] == {"rows": [1], "failed": "RuntimeError: CUDA error"}

@@ -10,7 +10,7 @@ from torch import nn
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines.device.engine import DeviceEngine
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.device.streams import DeviceStreams
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.engines.window_engine import WindowEngine
@@ -35,7 +35,7 @@ def unpadded_model() -> CamModel:
 def engine_of(
     name: str, model: CamModel, streams: DeviceStreams | None = None, *, device: torch.device = CPU, **options: object
 ) -> DeviceEngine:
-    runner = Runner(model, device, "fp32", streams=streams)
+    runner = TorchRunner(model, device, "fp32", streams=streams)
     runner.max_batch = 4
     engine = (WindowEngine if name == "window" else StreamEngine)(runner, top_k=2, **options)  # type: ignore[arg-type]
     engine.max_batch = 4

@@ -5,11 +5,11 @@ import sys
 
 from torch import nn
 
-import streamcam.models.registry
 import streamcam.train.loop
 from streamcam.config import TrainConfig
-from streamcam.models.base import CamModel, ModelSpec
+from streamcam.models.base import CamModel, ModelEntry, ModelSpec
 from streamcam.models.head import Head
+from streamcam.models.registry import MODELS
 from streamcam.records import ClipFormat
 from streamcam.train.fit import train
 from streamcam.train.loop import Epoch
@@ -37,8 +37,7 @@ class Spoken:
 
 
 if __name__ == "__main__":
-    streamcam.models.registry.SPECS["small"] = SMALL
-    streamcam.models.registry.BUILDERS["small"] = build_small
+    MODELS["small"] = ModelEntry(SMALL, build_small)
     streamcam.train.loop.SAVE_EVERY_S = 0.0
     plain = {"model": "small", "workers": 0, "batch": 4, "epochs": 2, "precision": "fp32", "device": "cpu"}
     train(TrainConfig.model_validate(plain | json.loads(sys.argv[1])), show=Spoken())

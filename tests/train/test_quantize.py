@@ -80,7 +80,7 @@ def test_the_result_is_a_checkpoint_that_runs_in_int8_where_nothing_else_is_aske
 
 def test_the_heat_pools_to_the_logits_in_int8(made: tuple[Path, Fidelity]) -> None:
     model = load_model(str(made[0]))
-    output = make_runner(model, precision="int8", device="openvino").run([noise(model)])
+    output = make_runner(model, precision="int8", backend="openvino").run([noise(model)])
     torch.testing.assert_close(output.cube.mean((2, 3, 4)) + model.bias, output.logits, atol=1e-4, rtol=1e-5)
 
 
@@ -157,8 +157,8 @@ def footage(model: CamModel, *, count: int, source: str = "cam") -> list[Frame]:
 
 def streams_of(model: CamModel) -> dict[str, StreamEngine]:
     found = {}
-    for device, precision in (("openvino", "int8"), ("cpu", "fp32")):
-        engine = make_engine(model, name="stream", device=device, precision=precision)
+    for backend, precision in (("openvino", "int8"), ("torch", "fp32")):
+        engine = make_engine(model, name="stream", backend=backend, device="cpu", precision=precision)
         assert isinstance(engine, StreamEngine)
         found[precision] = engine
     return found
@@ -262,7 +262,7 @@ def test_what_was_quantised_for_whole_clips_alone_says_so(made: tuple[Path, Fide
     ):
         make_engine(model, name="stream")
     assert make_engine(model).name == "window"
-    assert make_engine(model, name="stream", device="openvino", precision="fp32").name == "stream"
+    assert make_engine(model, name="stream", backend="openvino", precision="fp32").name == "stream"
 
 
 def test_what_was_quantised_of_another_network_is_one_clear_error(
@@ -288,8 +288,8 @@ def test_a_clip_goes_to_and_fro_until_it_is_long_enough(length: int, expected: l
 
 def test_int8_without_quantising_says_how_to(tiny: CamModel) -> None:
     with pytest.raises(StreamcamError, match="streamcam quantize SOURCE --model tiny"):
-        make_runner(tiny, device="openvino", precision="int8")
-    with pytest.raises(StreamcamError, match="int8 needs --device openvino"):
+        make_runner(tiny, backend="openvino", precision="int8")
+    with pytest.raises(StreamcamError, match="int8 needs --backend openvino"):
         make_runner(tiny, device="cpu", precision="int8")
 
 

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 
-import streamcam.models.registry
 import streamcam.train.fit
 import streamcam.train.loop
 from streamcam.config import TrainConfig, make_train_config
 from streamcam.errors import StreamcamError
-from streamcam.models.registry import load_model
+from streamcam.models.base import ModelEntry
+from streamcam.models.registry import MODELS, load_model
 from streamcam.render.contact_sheet import Cell
 from streamcam.train.clips import Clips, InOrder, Order, read_frames
 from streamcam.train.dataset import read_dataset
@@ -37,8 +37,7 @@ COLOURS = {"red": (230, 30, 30), "blue": (30, 30, 230)}
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(streamcam.models.registry.SPECS, "small", SMALL)
-    monkeypatch.setitem(streamcam.models.registry.BUILDERS, "small", build_small)
+    monkeypatch.setitem(MODELS, "small", ModelEntry(SMALL, build_small))
 
 
 def picture(number: int, i: int, colour: tuple[int, int, int]) -> np.ndarray:
@@ -85,8 +84,7 @@ def config_of(data: Path, out: Path, **options: object) -> TrainConfig:
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Silent]:
     """A run that learns."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(streamcam.models.registry.SPECS, "small", SMALL)
-        patch.setitem(streamcam.models.registry.BUILDERS, "small", build_small)
+        patch.setitem(MODELS, "small", ModelEntry(SMALL, build_small))
         show = Silent()
         out = tmp_path_factory.mktemp("runs") / "colours"
         options = {"epochs": 12, "learning_rate": 0.05, "weights": "none"}

@@ -17,10 +17,11 @@ import numpy as np
 import psutil
 import pytest
 
-import streamcam.models.registry
 import streamcam.train.loop
 from streamcam.config import TrainConfig
 from streamcam.errors import StreamcamError
+from streamcam.models.base import ModelEntry
+from streamcam.models.registry import MODELS
 from streamcam.train.clips import Clips
 from streamcam.train.fit import BEST, STATE, train
 from streamcam.train.workers import ending_with_workers
@@ -30,8 +31,7 @@ from tests.support.write_clip import write_clip
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(streamcam.models.registry.SPECS, "small", SMALL)
-    monkeypatch.setitem(streamcam.models.registry.BUILDERS, "small", build_small)
+    monkeypatch.setitem(MODELS, "small", ModelEntry(SMALL, build_small))
     monkeypatch.setattr(streamcam.train.loop, "SAVE_EVERY_S", 0.0)
 
 

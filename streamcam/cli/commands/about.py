@@ -23,9 +23,9 @@ def models(
     if weights is not None:
         raise StreamcamError("--weights is for --analyze NAME")
     from streamcam.cli.output.about import print_models
-    from streamcam.models.registry import SPECS
+    from streamcam.models.registry import MODELS
 
-    print_models(SPECS)
+    print_models({name: entry.spec for name, entry in MODELS.items()})
 
 
 def doctor() -> None:

@@ -12,6 +12,7 @@ from streamcam.cli.options import option
 def bench(
     model: Annotated[str, typer.Option(help="one of `streamcam models`, or a checkpoint (.safetensors)")] = "motion",
     weights: Annotated[str | None, option("weights")] = None,
+    backend: Annotated[str, option("backend")] = "auto",
     device: Annotated[str, option("device")] = "auto",
     precision: Annotated[str, option("precision")] = "auto",
     seconds: Annotated[float, typer.Option(min=0.1, help="about how long to measure")] = 40.0,
@@ -31,7 +32,13 @@ def bench(
         require_folder(json)
     with Progress("bench", unit="s") as progress:
         report = measure(
-            model, weights=weights, device=device, precision=precision, seconds=seconds, show=progress.show
+            model,
+            weights=weights,
+            backend=backend,
+            device=device,
+            precision=precision,
+            seconds=seconds,
+            show=progress.show,
         )
     if json is not None:
         write_json(json, asdict(report))

@@ -2,17 +2,18 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from streamcam.cli.exit_process import NO_WINDOW_CODE, exit_if_stuck
-from streamcam.cli.options import names_given, one_thread_for_pictures, option
-from streamcam.config import DEFAULT_ENDPOINT, make_config
+from streamcam.cli.options import names_given, one_thread_for_pictures, options_of
+from streamcam.config import DEFAULT_ENDPOINT, RunConfig, make_config
 
 _DEMO = typer.Option("--demo", help="fill in what is not given: the webcam or the sample; a window or demo.mp4")
 
 
+@options_of(RunConfig)
 def run(
     sources: Annotated[
         list[str] | None,
@@ -23,43 +24,17 @@ def run(
             show_default=False,
         ),
     ] = None,
-    model: Annotated[str | None, option("model")] = None,
-    weights: Annotated[str | None, option("weights")] = None,
-    engine: Annotated[str | None, option("engine")] = None,
-    device: Annotated[str | None, option("device")] = None,
-    precision: Annotated[str | None, option("precision")] = None,
-    decode: Annotated[str | None, option("decode")] = None,
-    rtsp_transport: Annotated[str | None, option("rtsp_transport")] = None,
-    video_stream: Annotated[int | None, option("video_stream")] = None,
-    levels: Annotated[str | None, option("levels")] = None,
-    window: Annotated[int | None, option("window")] = None,
-    hop: Annotated[int | None, option("hop")] = None,
-    chunk: Annotated[int | None, option("chunk")] = None,
-    dense: Annotated[bool | None, option("dense", "--dense")] = None,
-    fps: Annotated[float | None, option("fps")] = None,
-    classes: Annotated[list[str] | None, option("classes")] = None,
-    top_k: Annotated[int | None, option("top_k")] = None,
-    bind: Annotated[str | None, option("bind")] = None,
-    max_wait_ms: Annotated[float | None, option("max_wait_ms")] = None,
-    keys: Annotated[Path | None, option("keys")] = None,
-    record: Annotated[Path | None, option("record")] = None,
-    save_heat: Annotated[Path | None, option("save_heat")] = None,
-    max_frames: Annotated[int | None, option("max_frames")] = None,
-    seconds: Annotated[float | None, option("seconds")] = None,
-    as_fast_as_possible: Annotated[bool | None, option("as_fast_as_possible", "--as-fast-as-possible")] = None,
-    loop: Annotated[bool | None, option("loop", "--loop")] = None,
-    view: Annotated[bool | None, option("view", "--view")] = None,
-    summary_json: Annotated[Path | None, option("summary_json")] = None,
+    *,
     config: Annotated[Path | None, typer.Option(help="a YAML file with these options as keys; see configs/")] = None,
     demo: Annotated[bool, _DEMO] = False,
     headless: Annotated[bool, typer.Option("--headless", help="with --demo: no window")] = False,
+    **options: Any,
 ) -> None:
     """Watch cameras, streams or files, and publish what the network sees and where.
 
     Exit code 3: a source gave frames and not a single window, for the reason that is told.
     """
-    options = {key: value for key, value in locals().items() if key not in ("config", "demo", "headless")}
-    options |= {"sources": sources or None, "classes": names_given(classes)}
+    options |= {"sources": sources or None, "classes": names_given(options["classes"])}
     if demo:
         from streamcam.cli.demo import demo_options
 

@@ -36,6 +36,7 @@ def explain(
     video_stream: Annotated[int | None, option("video_stream")] = None,
     sound_stream: Annotated[int | None, _SOUND] = None,
     levels: Annotated[str | None, option("levels")] = None,
+    backend: Annotated[str, option("backend")] = "auto",
     device: Annotated[str, option("device")] = "auto",
     precision: Annotated[str, option("precision")] = "auto",
     force: Annotated[bool, _FORCE] = False,
@@ -70,6 +71,7 @@ def explain(
             video_stream=video_stream,
             sound_stream=sound_stream,
             levels=levels,
+            backend=backend,
             device=device,
             precision=precision,
             force=force,
@@ -88,6 +90,7 @@ def image(
     classes: Annotated[list[str] | None, _CLASSES] = None,
     top_k: Annotated[int, _TOP_K] = 5,
     levels: Annotated[str | None, option("levels")] = None,
+    backend: Annotated[str, option("backend")] = "auto",
     device: Annotated[str, option("device")] = "auto",
     precision: Annotated[str, option("precision")] = "auto",
     force: Annotated[bool, _FORCE] = False,
@@ -113,6 +116,7 @@ def image(
             classes=names_given(classes),
             top_k=top_k,
             levels=levels,
+            backend=backend,
             device=device,
             precision=precision,
             force=force,
@@ -136,6 +140,7 @@ def evaluate(
     sheet: Annotated[
         Path | None, typer.Option(help="write the best and worst cases to this .png or .jpg", show_default=False)
     ] = None,
+    backend: Annotated[str, option("backend")] = "auto",
     device: Annotated[str, option("device")] = "auto",
     precision: Annotated[str, option("precision")] = "auto",
 ) -> None:
@@ -150,6 +155,7 @@ def evaluate(
             data,
             model=model,
             weights=weights,
+            backend=backend,
             device=device,
             precision=precision,
             extra=method or (),

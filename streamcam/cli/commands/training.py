@@ -6,13 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from streamcam.cli.options import one_thread_for_pictures, option
+from streamcam.cli.options import one_thread_for_pictures, option, options_of
 from streamcam.config import RunConfig, TrainConfig, make_train_config
 from streamcam.errors import one_line
-
-
-def _train_option(key: str, *names: str) -> Any:
-    return option(key, *names, of=TrainConfig)
 
 
 def record(
@@ -41,34 +37,17 @@ def record(
     )
 
 
+@options_of(TrainConfig, out=("-o", "--out"))
 def train(
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help=TrainConfig.model_fields["data"].description, show_default=False)
     ],
-    out: Annotated[Path, _train_option("out", "-o", "--out")],
-    model: Annotated[str | None, _train_option("model")] = None,
-    weights: Annotated[str | None, _train_option("weights")] = None,
-    freeze: Annotated[bool | None, _train_option("freeze", "--freeze")] = None,
-    multi_label: Annotated[bool | None, _train_option("multi_label", "--multi-label")] = None,
-    epochs: Annotated[int | None, _train_option("epochs")] = None,
-    batch: Annotated[int | None, _train_option("batch")] = None,
-    learning_rate: Annotated[float | None, _train_option("learning_rate")] = None,
-    val_share: Annotated[float | None, _train_option("val_share")] = None,
-    window: Annotated[int | None, _train_option("window")] = None,
-    fps: Annotated[float | None, _train_option("fps")] = None,
-    device: Annotated[str | None, _train_option("device")] = None,
-    devices: Annotated[int | None, _train_option("devices")] = None,
-    nodes: Annotated[int | None, _train_option("nodes")] = None,
-    precision: Annotated[str | None, _train_option("precision")] = None,
-    workers: Annotated[int | None, _train_option("workers")] = None,
-    seed: Annotated[int | None, _train_option("seed")] = None,
-    resume: Annotated[bool | None, _train_option("resume", "--resume")] = None,
-    force: Annotated[bool | None, _train_option("force", "--force")] = None,
+    *,
     config: Annotated[Path | None, typer.Option(help="a YAML file with these options as keys")] = None,
+    **options: Any,
 ) -> None:
     """Train a network on labelled clips; `streamcam run --model OUT/best.safetensors` streams it at once."""
-    options = {key: value for key, value in locals().items() if key != "config"}
-    checked = make_train_config(options, file=config)
+    checked = make_train_config({"data": data, **options}, file=config)
     from streamcam.cli.output.training import Training, print_trained
     from streamcam.train import require_training
 

@@ -54,7 +54,7 @@ def pick_precision(name: str, device: torch.device, *, half: str = "bf16") -> st
                 return half if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
         return "bf16" if cpu_has_bf16() else "fp32"
     if name == "int8":
-        raise StreamcamError("int8 needs --device openvino, and a model that streamcam quantize has made")
+        raise StreamcamError("int8 needs --backend openvino, and a model that streamcam quantize has made")
     if name not in PRECISIONS:
         raise StreamcamError(f"no such precision: {name} (use auto, {', '.join(PRECISIONS)})")
     return name

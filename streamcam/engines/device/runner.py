@@ -41,7 +41,7 @@ def fold_batch_norm(features: nn.Module) -> nn.Module:
     return traced
 
 
-class Runner:
+class TorchRunner:
     """A model's own copy on one device, in one precision: uint8 frames in, heat cubes out."""
 
     def __init__(

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from streamcam.engines.device.hardware import cpu_has_bf16
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel, ModelSpec, Stored
 
@@ -39,7 +39,7 @@ def require_openvino() -> None:
         StreamcamError: it is not.
     """
     if find_spec("openvino") is None:
-        raise StreamcamError("OpenVINO is not installed: pip install 'streamcam[openvino]', or use --device cpu")
+        raise StreamcamError("OpenVINO is not installed: pip install 'streamcam[openvino]', or use --backend torch")
 
 
 def import_openvino() -> Any:
@@ -101,7 +101,7 @@ def pick_openvino_precision(name: str, model: CamModel) -> str:
     return name
 
 
-class OpenVinoRunner(Runner):
+class OpenVinoRunner(TorchRunner):
     """A model whose features OpenVINO computes, with as many threads as PyTorch has when it is made."""
 
     def __init__(self, model: CamModel, precision: str) -> None:
@@ -161,7 +161,7 @@ def converting(spec: ModelSpec) -> Iterator[None]:
         yield
     except Exception as e:
         reason = (str(e).splitlines() or [type(e).__name__])[0]
-        raise StreamcamError(f"{spec.name} cannot be converted for OpenVINO ({reason}): use --device cpu") from e
+        raise StreamcamError(f"{spec.name} cannot be converted for OpenVINO ({reason}): use --backend torch") from e
 
 
 def convert(features: nn.Module, spec: ModelSpec) -> Any:

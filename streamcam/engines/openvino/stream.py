@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.openvino.runner import NAME, compiled, converting, import_openvino, read, using_int8
 from streamcam.engines.streaming.converted import StreamNetwork
 from streamcam.engines.streaming.state_pool import StreamState
@@ -20,7 +20,7 @@ from streamcam.engines.streaming.temporal_ops import Slot
 from streamcam.models.base import CamModel, ModelSpec, Stored
 
 
-class OpenVinoStreamRunner(Runner):
+class OpenVinoStreamRunner(TorchRunner):
     """A model for `OpenVinoStream`: its features are PyTorch's still, in float32."""
 
     def __init__(self, model: CamModel, precision: str) -> None:

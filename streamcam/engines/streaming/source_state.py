@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from streamcam.engines.device.cuda_graphs import GraphCache
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.streaming.converted import StreamNetwork
 from streamcam.engines.streaming.heat_ring import HeatRings, SliceTimes
 from streamcam.engines.streaming.network import FramewiseNetwork, Network, PooledNetwork
@@ -93,18 +93,17 @@ class SourceStates:
 
     def __init__(
         self,
-        runner: Runner,
+        runner: TorchRunner,
         network: Network,
         graphs: GraphCache,
         *,
         slices: int,
         top_k: int,
         classes: Sequence[int] | None,
-        chunk: int | None,
         hop: int | None,
     ) -> None:
-        self._runner, self._network, self._graphs, self._chunk = runner, network, graphs, chunk
-        self._usual = {network.span.stride, chunk, hop}
+        self._runner, self._network, self._graphs = runner, network, graphs
+        self._usual = {network.span.stride, hop}
         self._top_k, self._classes = top_k, runner.class_numbers(classes)
         self._rings = HeatRings(slices)
         self._in_place: PooledNetwork | None = None
@@ -134,11 +133,11 @@ class SourceStates:
         """
         self._begin(*states)
         ready = ReadyWindows()
-        for group, part, more in self._rounds(states, pieces):
+        for group in self._groups(states, pieces):
             own = [states[i] for i in group]
-            times_s = [states[i].slice_times.take(pts_s[i][part]) for i in group]
-            results = self._windows(own, torch.stack([pieces[i][part] for i in group]), times_s)
-            if results and not more:
+            times_s = [states[i].slice_times.take(pts_s[i]) for i in group]
+            results = self._windows(own, torch.stack([pieces[i] for i in group]), times_s)
+            if results:
                 ready.add(group, own, results)
         for i, state in enumerate(states):
             state.cut &= not state.is_full
@@ -171,10 +170,10 @@ class SourceStates:
         """New frames of sources → new slices: whose, float32 [t',C,h,w], and when they are; rings are left alone."""
         self._begin(*states)
         new = []
-        for group, part, _ in self._rounds(states, pieces):
-            frames = torch.stack([pieces[i][part] for i in group])
+        for group in self._groups(states, pieces):
+            frames = torch.stack([pieces[i] for i in group])
             features = self._network.push(_streams(states[i] for i in group), self._runner.normalise(frames))
-            times_s = [states[i].slice_times.take(pts_s[i][part]) for i in group]
+            times_s = [states[i].slice_times.take(pts_s[i]) for i in group]
             if features is not None:
                 new += list(zip(group, self._cubes(features), times_s, strict=True))
         return new
@@ -209,23 +208,15 @@ class SourceStates:
     def _capacity(self) -> tuple[int, int]:
         return self._rings.state_pool.capacity, self._in_place.state_pool.capacity if self._in_place else 0
 
-    def _rounds(
-        self, states: Sequence[SourceState], pieces: Sequence[Tensor]
-    ) -> Iterator[tuple[list[int], slice, bool]]:
-        """Sources that can be one batch, which of their frames, and whether more of these follow.
+    def _groups(self, states: Sequence[SourceState], pieces: Sequence[Tensor]) -> list[list[int]]:
+        """Group sources that can be one batch: those with as many new frames, and of the same phase.
 
-        Those that have as many frames and are all as far, by their rows, so that what lies together stays together.
+        A group is in the order of its rows, so that rows that lie together are read as one slice.
         """
-        longest = max(len(piece) for piece in pieces)
-        step = self._chunk or max(1, longest)
-        for at in range(0, max(1, longest), step):
-            groups = defaultdict(list)
-            for i, (stream, piece) in enumerate(zip(_streams(states), pieces, strict=True)):
-                count = len(piece[at : at + step])
-                if count or at == 0:
-                    groups[count, stream.phase, len(piece) > at + step].append((stream.row, i))
-            for (_, _, more), group in groups.items():
-                yield [i for _, i in sorted(group)], slice(at, at + step), more
+        groups = defaultdict(list)
+        for i, (stream, piece) in enumerate(zip(_streams(states), pieces, strict=True)):
+            groups[len(piece), stream.phase].append((stream.row, i))
+        return [[i for _, i in sorted(group)] for group in groups.values()]
 
     def _windows(self, states: Sequence[SourceState], frames: Tensor, times_s: Sequence[Times]) -> list[Tensor]:
         """Push new frames, uint8 [N,t,3,h,w], of sources of one phase → results as in `ReadyWindows`.
