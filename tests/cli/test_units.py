@@ -36,14 +36,14 @@ def test_systemd_starts_it_again_after_a_hang_but_not_after_a_mistake_and_not_fo
 
 
 LOSES_ITS_DEVICE = """
-from streamcam.engines.device.runner import Runner
+from streamcam.engines.device.runner import TorchRunner
 
-def lost(self, frames, normalise=Runner.normalise, calls=iter(range(10_000))):
+def lost(self, frames, normalise=TorchRunner.normalise, calls=iter(range(10_000))):
     if next(calls) > 5:
         raise RuntimeError({error!r})
     return normalise(self, frames)
 
-Runner.normalise = lost
+TorchRunner.normalise = lost
 """
 
 

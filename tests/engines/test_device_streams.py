@@ -375,7 +375,7 @@ def test_graphs_are_forgotten_when_one_bank_grows_and_the_other_cannot(
 
 def test_a_look_at_the_end_that_fails_leaves_no_row_behind(unpadded: CamModel, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = seen_for_long(unpadded, LateStreams(0))
-    tracks, track = engine._source_states, engine._sources["cam"].track
+    tracks, track = engine._source_states, engine._sources["cam"].state
     state_pools = tracks._rings.state_pool, engine._network.state_pool  # type: ignore[attr-defined]
     before = [len(state_pool._streams) for state_pool in state_pools]
     monkeypatch.setattr(engine._network, "run", full)

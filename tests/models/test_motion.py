@@ -229,7 +229,7 @@ def test_a_shade_does_what_the_thing_would_have_done_but_is_faint_and_soft(studi
     for scene in (thing, shade):
         scene.noise = scene.blur = scene.quality = scene.stale = 0
         scene.gain[:] = 1
-        scene.layers[0].centred = scene.layers[-1].centred = 0  # one colour before another
+        scene.layers[0].contrast = scene.layers[-1].contrast = 0  # one colour before another
         frame = studio.render([scene]).frames[0, :, LENGTH // 2].float()
         apart = (frame - torch.from_numpy(scene.layers[0].colour).float().view(3, 1, 1)).abs().mean(0)
         steepness.append(float(apart.diff(dim=1).abs().max() / apart.max()))

@@ -7,6 +7,7 @@ from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.streaming.network import Network, streaming
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
+from streamcam.models.registry import MODELS
 
 
 class TorchBackend:
@@ -54,7 +55,7 @@ def _require_bf16(runner: TorchRunner, model: CamModel, *, may_change: bool) -> 
     Raises:
         StreamcamError: an operation is missing, and bfloat16 was asked for.
     """
-    if model.spec.architecture is None:  # one of `streamcam models`, all of which run in bfloat16
+    if model.spec.name in MODELS:  # all of these run in bfloat16
         return runner
     clip_format = model.spec.clip_format
     try:
