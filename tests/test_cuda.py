@@ -5,15 +5,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from streamcam.engines.device.engine import DeviceEngine
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.device.streams import CudaStreams, Function
+from streamcam.engines.stream_engine import StreamEngine
 from streamcam.engines.window_engine import WindowEngine
 from streamcam.models.base import CamModel
 from streamcam.models.registry import load_model
@@ -38,7 +39,7 @@ def unpadded(exact: None) -> CamModel:
     return unpadded_model()
 
 
-def on_gpu(name: str, model: CamModel, **options: object) -> DeviceEngine:
+def on_gpu(name: str, model: CamModel, **options: Any) -> WindowEngine | StreamEngine:
     return engine_of(name, model, device=torch.device("cuda:0"), **options)
 
 
@@ -62,7 +63,7 @@ def test_a_gpu_answers_as_a_processor_does(unpadded: CamModel, name: str, seed: 
 def test_a_graph_gives_what_its_kernels_give_one_by_one(unpadded: CamModel, name: str) -> None:
     given = list(batches(unpadded, 0))
     captured, eager = on_gpu(name, unpadded), on_gpu(name, unpadded)
-    eager.runner.streams.captures = False  # type: ignore[misc]
+    eager.runner.streams.captures = False
     for clips in given:
         assert_same(captured.infer(clips), eager.infer(clips))
 
@@ -147,7 +148,7 @@ def test_what_cannot_be_captured_is_computed_as_it_is(unpadded: CamModel) -> Non
     engine, reference = on_gpu("window", unpadded), engine_of("window", unpadded)
     engine._graphs.clear()
     normalise = engine.runner.normalise
-    engine.runner.normalise = lambda x: (float(x.sum()), normalise(x))[1]  # type: ignore[method-assign]
+    engine.runner.normalise = lambda frames: (float(frames.sum()), normalise(frames))[1]  # type: ignore[method-assign]
     given = list(batches(unpadded, 0))[:4]
     with pytest.warns(RuntimeWarning, match="no CUDA graph"):  # a number that is read cannot be part of one
         heats = [engine.infer(clips) for clips in given]
@@ -157,9 +158,9 @@ def test_what_cannot_be_captured_is_computed_as_it_is(unpadded: CamModel) -> Non
 
 def test_copies_and_computing_have_streams_of_their_own() -> None:
     streams = CudaStreams(torch.device("cuda:0"))
-    streams = {stream.cuda_stream for stream in streams._cuda_streams.values()}
-    assert len(streams) == 3
-    assert torch.cuda.default_stream().cuda_stream not in streams
+    handles = {stream.cuda_stream for stream in streams._cuda_streams.values()}
+    assert len(handles) == 3
+    assert torch.cuda.default_stream().cuda_stream not in handles
     assert streams.host(8).is_pinned()
 
 

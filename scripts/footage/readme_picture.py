@@ -10,7 +10,7 @@ import numpy as np
 import scripts.footage.render_sample as render_sample
 import streamcam
 from scripts.paths import DOCS
-from streamcam.records import Image
+from streamcam.records import Image, on_host
 from streamcam.render.contact_sheet import Cell, grid
 from streamcam.render.overlay import Painter, paint
 
@@ -25,10 +25,10 @@ def main() -> None:
 
 def moments() -> Image:
     """The windows that end at those moments, side by side."""
-    painter, pictures = Painter(), []
+    painter, pictures = Painter(), list[Image]()
     for result in streamcam.stream("sample", model="imagenet", as_fast_as_possible=True):
         if len(pictures) < len(MOMENTS_S) and result.frame.pts_s >= MOMENTS_S[len(pictures)]:
-            pictures.append(painter.overlay(result))
+            pictures.append(on_host(painter.overlay(result)))
     return np.concatenate(pictures, axis=1)
 
 

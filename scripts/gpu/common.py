@@ -15,16 +15,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from scripts.benchmarks.common import Plan, spread
 from streamcam.bench.engines import matmul_turn
 from streamcam.bench.measure import Spread, Turn, alternate
-from streamcam.engines.base import BatchFuture
+from streamcam.engines.base import BatchFuture, Engine
 from streamcam.engines.device.runner import TorchRunner
-from streamcam.engines.stream_engine import StreamEngine
-from streamcam.engines.window_engine import WindowEngine
 from streamcam.models.base import CamModel
 from streamcam.models.motion import WEIGHTS as MOTION_WEIGHTS
 from streamcam.models.registry import load_model
 from streamcam.records import Clip, ClipFormat, Frame, Transform
-
-Engine = WindowEngine | StreamEngine
 
 PRECISIONS = ("bf16", "fp16", "fp32")
 """The one that matters most comes first: time may run out."""

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -31,7 +32,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     cases = [(size, work) for size in plan.sized(SIZES, QUICK_SIZES) for work in (prepared, watched, decoded)]
     for left, (size, work) in zip(range(len(cases), 0, -1), cases, strict=True):
-        row = tried(lambda s=size, w=work, n=left: w(plan, s, 0.7 * plan.left_s / n))
+        row = tried(partial(work, plan, size, 0.7 * plan.left_s / left))
         rows.append({"size": size, "work": work.__name__, **row})
         yield {"rows": rows}
 

@@ -126,7 +126,7 @@ class _Logits(nn.Module):
 
 def _package() -> Any:
     try:
-        from pytorch_grad_cam import GradCAM  # type: ignore[import-untyped]
+        from pytorch_grad_cam import GradCAM
     except ImportError as e:
         raise StreamcamError("contender grad-cam needs the package of that name: scripts/install test brings it") from e
     return GradCAM

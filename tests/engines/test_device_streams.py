@@ -14,12 +14,12 @@ from torch import Tensor
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines.device.cuda_graphs import GraphCache, bucket
-from streamcam.engines.device.engine import DeviceEngine
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.device.streams import CpuStreams, StreamKind, _kernels_chosen_by_time
 from streamcam.engines.device.transfers import TransferRing, _Slot
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.engines.streaming.source_state import ReadyWindows
+from streamcam.engines.window_engine import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.records import Clip
@@ -47,7 +47,9 @@ def test_neither_are_those_of_pictures_or_of_a_hop(tiny_framewise: CamModel, unp
         check(engine_of("stream", model, LateStreams(seed), hop=hop), engine_of("window", model), model, seed)
 
 
-def check_crowded(engine: DeviceEngine, reference: DeviceEngine, model: CamModel, seed: int) -> None:
+def check_crowded(
+    engine: WindowEngine | StreamEngine, reference: WindowEngine | StreamEngine, model: CamModel, seed: int
+) -> None:
     """Hand over far more batches than there are slots before any is read."""
     given = list(batches(model, seed))
     pending = [engine.submit(clips) for clips in given]
@@ -168,7 +170,7 @@ def test_an_error_that_is_kept_holds_no_tensors() -> None:
     assert [ref() for ref in held] == [None, None]
 
 
-def out_of_memory(engine: DeviceEngine, fits: Callable[[int], bool]) -> list[int]:
+def out_of_memory(engine: WindowEngine | StreamEngine, fits: Callable[[int], bool]) -> list[int]:
     """Let a device run out of memory wherever a batch does not fit; the sizes that were tried."""
     normalise, tried = engine.runner.normalise, []
 
@@ -275,7 +277,7 @@ def test_neither_has_it_when_an_engine_is_made(unpadded: CamModel) -> None:
 def test_a_lost_device_is_one_clear_error(unpadded: CamModel, name: str) -> None:
     engine = engine_of(name, unpadded, LateStreams(0))
 
-    def lost(_frames: Tensor) -> Tensor:
+    def lost(frames: Tensor) -> Tensor:
         raise RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be late")
 
     engine.runner.normalise = lost  # type: ignore[method-assign]

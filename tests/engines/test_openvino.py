@@ -18,11 +18,12 @@ from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine, make_runner, require_device
 from streamcam.engines.device.hardware import cpu_has_bf16, usable_cores
 from streamcam.engines.openvino.runner import OpenVinoFeatures
+from streamcam.engines.stream_engine import StreamEngine
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.head import Head
 from streamcam.models.registry import load_model
-from streamcam.records import Clip, Heat
+from streamcam.records import Clip, Heat, HeatSlice
 from streamcam.sources.base import open_source
 from tests.support.commands import streamcam
 from tests.support.frames import TINY_FORMAT, make_frame
@@ -137,7 +138,11 @@ def test_a_stream_says_on_openvino_what_it_says_on_pytorch(name: str, dense: boo
         make_engine(model, name="stream", backend=backend, device="cpu", precision="fp32", dense=dense)
         for backend in ("openvino", "torch")
     )
-    rng, came, got, expected = np.random.default_rng(0), {"a": 0, "b": 0}, [], []
+    assert isinstance(ours, StreamEngine)
+    assert isinstance(torchs, StreamEngine)
+    rng, came = np.random.default_rng(0), {"a": 0, "b": 0}
+    got: list[HeatSlice] = []
+    expected: list[HeatSlice] = []
     while min(came.values()) < frames:
         new = [
             make_frame(came[c] + i, source=c) for c in came for i in range(int(rng.integers(0, 10)) // (1 + (c == "b")))
@@ -181,6 +186,7 @@ def test_in_bf16_a_streams_heat_pools_to_its_logits_and_is_not_far_off(name: str
     model, slices = small(name), {}
     for backend, precision in (("openvino", "bf16"), ("torch", "fp32")):
         engine = make_engine(model, name="stream", backend=backend, device="cpu", precision=precision)
+        assert isinstance(engine, StreamEngine)
         slices[backend] = [s for i in range(0, 63, 7) for s in engine.push([make_frame(j) for j in range(i, i + 7)])]
         slices[backend] += engine.flush("cam")
     size = max(float(np.abs(s.logits).max()) for s in slices["torch"])

@@ -40,7 +40,7 @@ def frames_of(source: str, numbers: Iterable[int], *, session: int = 0) -> list[
 def whole(model: CamModel, frames: Sequence[Frame]) -> np.ndarray:
     """The heat of one pass over a whole video, [C,T',h,w]."""
     video = np.stack([prepare(frame.pixels, model.spec.clip_format) for frame in frames])
-    return model(model.normalise(torch.from_numpy(video)[None])).cube[0].numpy()
+    return np.asarray(model(model.normalise(torch.from_numpy(video)[None])).cube[0].numpy())
 
 
 def assert_slices(slices: Sequence[HeatSlice], cube: np.ndarray) -> None:

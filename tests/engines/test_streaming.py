@@ -63,7 +63,8 @@ def model(request: pytest.FixtureRequest) -> CamModel:
 def whole(features: nn.Module, video: Tensor) -> Tensor:
     """One pass over all of a video."""
     out = features(video)
-    return out[0] if isinstance(out, tuple) else out
+    result: Tensor = out[0] if isinstance(out, tuple) else out
+    return result
 
 
 def pushed(network: StreamNetwork, video: Tensor, chunks: Sequence[int]) -> Tensor:
@@ -279,7 +280,7 @@ def clip_of(model: CamModel, i: int) -> np.ndarray:
     window = SlidingWindow(replace(model.spec.clip_format, length=1))
     clip = window.push(make_frame(i))
     assert clip is not None
-    return clip.frames[0]
+    return np.asarray(clip.frames[0])
 
 
 def test_positions_count_as_they_do_behind_s3ds_sliding_average(unpadded: CamModel) -> None:
@@ -364,7 +365,8 @@ class Attending(nn.Module):
         self.attention = nn.MultiheadAttention(3, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.attention(x, x, x)[0]
+        result: Tensor = self.attention(x, x, x)[0]
+        return result
 
 
 class JoinedOverTime(nn.Module):

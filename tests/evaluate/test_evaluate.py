@@ -134,7 +134,8 @@ def test_accuracy_over_windows_in_which_something_is_there() -> None:
 
     verdicts = [verdict(0, 0.9, "cat"), verdict(3, 0.3, "cat"), verdict(7, 0.4, "cup"), verdict(None, 0.1)]
     found = accuracy(verdicts)
-    assert (found["windows"], found["top1"], found["top5"]) == (3, pytest.approx(1 / 3, abs=1e-4), 0.6667)
+    assert (found["windows"], found["top5"]) == (3, 0.6667)
+    assert found["top1"] == pytest.approx(1 / 3, abs=1e-4)
     assert found["mean_average_precision"] == pytest.approx(((1 + 2 / 3) / 2 + 0.25) / 2, abs=1e-4)
     assert accuracy([])["top1"] is None
 

@@ -430,7 +430,7 @@ def test_a_disk_that_fills_up_keeps_what_was_recorded_until_then(tmp_path: Path)
     assert words in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["o.part.mp4"]
-    played_s = []
+    played_s: list[float] = []
     with suppress(av.error.InvalidDataError), av.open(str(tmp_path / "o.part.mp4")) as container:  # its end is cut
         played_s.extend(frame.time for frame in container.decode(video=0))
     assert played_s[-1] > 3

@@ -124,6 +124,7 @@ def test_a_recording_of_it_is_not_squeezed(tmp_path: Path) -> None:
             recorder.on_frame(Result(frame))
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        assert Fraction(stream.width, stream.height) * Fraction(stream.sample_aspect_ratio) == Fraction(16, 9)
-        width, height = sides(next(container.decode(video=0)).to_ndarray(format="rgb24"))
+        assert stream.sample_aspect_ratio is not None
+        assert Fraction(stream.width, stream.height) * stream.sample_aspect_ratio == Fraction(16, 9)
+        width, height = sides(np.asarray(next(container.decode(video=0)).to_ndarray(format="rgb24"), np.uint8))
     assert width == pytest.approx(height, abs=4)

@@ -120,7 +120,13 @@ def test_a_picture_of_a_frame_without_heat_can_be_sent() -> None:
 
 
 def test_status_comes_back() -> None:
-    data = {"state": "läuft", "fps": 24.5, "frames": 3, "live": True, "note": None}
+    data: dict[str, str | int | float | bool | None] = {
+        "state": "läuft",
+        "fps": 24.5,
+        "frames": 3,
+        "live": True,
+        "note": None,
+    }
     message = decode(encode_status("cam1", data, STAMP))
     assert (message.header.kind, message.header.source, message.header.data) == ("status", "cam1", data)
     assert message.result is None

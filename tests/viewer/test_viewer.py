@@ -76,7 +76,8 @@ def pressed(keys: str, view: View | None = None, **known: Any) -> list[View]:
     """The views after each key."""
     views = [view or View()]
     for key in keys:
-        views.append(on_key(views[-1], key, **{"classes": [2, 0, 3], "sources": ["a", "b"]} | known))
+        options: dict[str, Any] = {"classes": [2, 0, 3], "sources": ["a", "b"]} | known
+        views.append(on_key(views[-1], key, **options))
     return views[1:]
 
 
@@ -127,7 +128,9 @@ class Sent:
 
 def at(picture: Image, place: tuple[float, float]) -> Floats:
     """The colour at a place."""
-    return picture[int(place[1] * picture.shape[0]), int(place[0] * picture.shape[1])].astype(np.float32)
+    return np.asarray(
+        picture[int(place[1] * picture.shape[0]), int(place[0] * picture.shape[1])].astype(np.float32), np.float32
+    )
 
 
 def hotness(picture: Image, place: tuple[float, float] = HOT) -> int:
@@ -348,7 +351,8 @@ def test_printing_stops_in_time_when_nothing_comes(tmp_path: Path) -> None:
 
 
 def test_the_view_command_loads_no_network() -> None:
-    code = "import sys, streamcam.cli.main, streamcam.viewer.screen; print([m for m in ('torch', 'av') if m in sys.modules])"
+    heavy = "print([m for m in ('torch', 'av') if m in sys.modules])"
+    code = f"import sys, streamcam.cli.main, streamcam.viewer.screen; {heavy}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
