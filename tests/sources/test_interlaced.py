@@ -207,7 +207,7 @@ def test_a_picture_that_is_held_was_here_when_it_came(tmp_path: Path) -> None:
     with av.open(str(path)) as container:
 
         class Noted:
-            def demux(self) -> Iterator[av.Packet[av.VideoStream]]:
+            def demux(self) -> "Iterator[av.Packet[av.VideoStream]]":
                 for packet in container.demux(video=0):
                     fed_ns.append(time.monotonic_ns())
                     yield packet

@@ -576,7 +576,7 @@ def test_a_webcam_that_has_nothing_yet_is_asked_again() -> None:
         def demux(self) -> "Waiting":
             return self
 
-        def __next__(self) -> av.Packet[Stream]:
+        def __next__(self) -> "av.Packet[Stream]":
             self._asked += 1
             if self._asked % 2:
                 raise BlockingIOError

@@ -106,11 +106,11 @@ def test_explain_takes_every_picture_at_its_time(tiny: CamModel, tmp_path: Path,
     assert list(seen) == pytest.approx([i / 25 for i in range(40)], abs=2e-3)
 
 
-def is_dts(_number: int, packet: av.Packet[av.VideoStream]) -> None:
+def is_dts(_number: int, packet: "av.Packet[av.VideoStream]") -> None:
     packet.pts = packet.dts
 
 
-def in_pairs(_number: int, packet: av.Packet[av.VideoStream]) -> None:
+def in_pairs(_number: int, packet: "av.Packet[av.VideoStream]") -> None:
     step = packet.duration
     assert step is not None
     assert packet.pts is not None
@@ -124,7 +124,7 @@ MUXED = [(codec, kind) for codec in ("h264", "h264-deep") for kind in ("mkv", "t
 @pytest.mark.parametrize("edit", [is_dts, in_pairs])
 @pytest.mark.parametrize(("codec", "kind"), [*MUXED, ("xvid", "mkv"), ("xvid", "mov")])
 def test_a_muxer_that_writes_wrong_times_does_not_split_a_clip(
-    tmp_path: Path, codec: str, kind: str, edit: Callable[[int, av.Packet[av.VideoStream]], None]
+    tmp_path: Path, codec: str, kind: str, edit: "Callable[[int, av.Packet[av.VideoStream]], None]"
 ) -> None:
     path = remuxed(write_numbered(tmp_path / "right.mp4", codec), tmp_path / f"wrong.{kind}", edit)
     frames = frames_of(path)

@@ -94,7 +94,7 @@ def write_numbered(
 
 def _sound(
     stream: av.AudioStream, sound_s: tuple[float, float], beeps_s: Sequence[float]
-) -> list[av.Packet[av.AudioStream]]:
+) -> "list[av.Packet[av.AudioStream]]":
     begin_s, end_s = sound_s
     t = np.arange(round(begin_s * RATE), round(end_s * RATE)) / RATE
     loud = np.zeros(len(t), bool)
@@ -109,7 +109,7 @@ def _sound(
     return packets + stream.encode(None)
 
 
-def remuxed(source: Path, target: Path, edit: Callable[[int, av.Packet[av.VideoStream]], None]) -> Path:
+def remuxed(source: Path, target: Path, edit: "Callable[[int, av.Packet[av.VideoStream]], None]") -> Path:
     """The same packets in another file, each first changed by `edit(number, packet)`."""
     with av.open(str(source)) as container, av.open(str(target), "w") as out:
         video = container.streams.video[0]
