@@ -47,7 +47,7 @@ def test_heat_refuses_parts_that_do_not_fit_together(changes: dict[str, object])
         make_heat(**changes)
 
 
-def test_contrast_is_the_heat_beyond_what_all_classes_share() -> None:
+def test_centred_heat_is_the_heat_beyond_what_all_classes_share() -> None:
     assert np.all(make_heat(common=np.full((3, 4, 5), 0.25, np.float32)).centred == 0.75)
 
 

@@ -3,7 +3,7 @@
     scripts/install bench
     scripts/bench --json docs/benchmarks.json --chart docs/benchmarks.png --markdown docs/benchmarks.md
 
-Contenders take turns, so that a noisy machine favours none. What cannot be run is said in its row. Close everything
+Methods take turns, so that a noisy machine favours none. The row of a method that cannot run says why. Close everything
 else first: the whole machine is measured. r3d_18 has random weights, which change no speed.
 """
 

@@ -25,7 +25,7 @@ SECONDS = 80.0
 LENGTH, FPS = 16, 30.0
 BASE = "by hand: OpenCV, deque, grad-cam, fp32"
 STRIDE = 8
-"""Frames until r3d_18's work repeats: a streaming contender's turn."""
+"""Frames until r3d_18's work repeats: a streaming method's turn."""
 
 
 def measure(plan: Plan) -> dict[str, Any]:

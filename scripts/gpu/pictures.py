@@ -82,7 +82,7 @@ def decoded(plan: GpuPlan, size: tuple[int, int], seconds: float) -> dict[str, A
 
 
 def of_both(plan: GpuPlan, size: tuple[int, int], work: Callable[[Picture], object], seconds: float) -> dict[str, Any]:
-    """Some work on a picture of the host, and on one of the card."""
+    """Measure some work on a picture of the host, and on a GPU image."""
     image = a_scene(size)
     there = TorchImage(torch.from_numpy(image).permute(2, 0, 1).contiguous().to(plan.device))
     return spreads(plan, {"host": (lambda: work(image), 1), "card": (lambda: work(there), 1)}, seconds)

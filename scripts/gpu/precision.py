@@ -69,7 +69,7 @@ def one(device: torch.device, name: str, precision: str, *, count: int) -> dict[
 
 def trained(name: str) -> CamModel:
     """A network with its weights; one that looks at each frame alone has clips of single frames."""
-    # Not by its card, which takes another package to be read.
+    # Not by its model card, which takes another package to be read.
     model = load_model(name, weights=str(MOTION_WEIGHTS) if name == "motion" else None)
     length = 1 if model.spec.framewise else model.spec.clip_format.length
     return model.with_spec(replace(model.spec, clip_format=replace(model.spec.clip_format, length=length)))

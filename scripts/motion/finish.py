@@ -2,7 +2,7 @@
 
 How strongly each class speaks is fitted on rendered clips that were not trained on: a factor on its weights, so on its
 heat, and its bias; logits still are bias plus pooled heat. The heat that is painted at full strength, also measured
-there, goes into the card beside the weights.
+there, goes into the model card beside the weights.
 """
 
 import argparse

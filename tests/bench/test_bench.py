@@ -27,7 +27,7 @@ class FakeClock:
         return self.now_s
 
     def taking(self, *seconds: float) -> Callable[[], float]:
-        """A contender whose turns take so long, one after the other."""
+        """A method whose turns take so long, one after the other."""
         left = iter(seconds)
 
         def turn() -> float:

@@ -1,4 +1,4 @@
-"""Engines on a device whose lanes are late and out of step: only events keep what they compute in order."""
+"""Engines on a device whose CUDA streams are late and out of step: only events keep the work in order."""
 
 import random
 import threading
@@ -77,7 +77,7 @@ def test_staging_memory_is_not_used_again_before_it_is_free(
 def test_work_waits_for_its_events(unpadded: CamModel, name: str, seed: int) -> None:
     streams, reference = LateStreams(seed), engine_of("window", unpadded)
     engine = engine_of(name, unpadded, streams)
-    streams.ordered = False  # as if no lane waited for another: this is found out
+    streams.ordered = False  # no stream waits for another: the test notices
     with pytest.raises((AssertionError, RuntimeError, LookupError, ValueError)):
         check_crowded(engine, reference, unpadded, seed)
 
@@ -364,7 +364,7 @@ def seen_for_long(model: CamModel, streams: LateStreams) -> StreamEngine:
     return engine
 
 
-def test_graphs_are_forgotten_when_one_bank_grows_and_the_other_cannot(
+def test_graphs_are_forgotten_when_one_state_pool_grows_and_the_other_cannot(
     unpadded: CamModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = seen_for_long(unpadded, LateStreams(0))
@@ -438,7 +438,7 @@ def test_a_hop_that_was_asked_for_is_worth_graphs(unpadded: CamModel, hop: int) 
     assert captured[0] == 0  # the first clip of all is seen whole
 
 
-def test_the_ferry_brings_back_what_was_computed_in_its_own_type_and_shape() -> None:
+def test_a_transfer_brings_back_what_was_computed_in_its_own_type_and_shape() -> None:
     transfers, rng = TransferRing(LateStreams(0)), np.random.default_rng(0)
     pieces = [rng.integers(0, 255, (n, 3), dtype=np.uint8) for n in (2, 1, 4)]
 

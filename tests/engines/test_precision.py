@@ -100,12 +100,12 @@ def test_bf16_is_too_coarse_for_the_thin_layers_of_imagenet_which_a_gpu_takes_in
     ("half", "native", "expected"),
     [("bf16", True, "bf16"), ("bf16", False, "fp16"), ("fp16", True, "fp16"), ("fp16", False, "fp16")],
 )
-def test_auto_precision_follows_the_card_and_the_model(
+def test_auto_precision_follows_the_gpu_and_the_model(
     half: str, native: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Selected:
         def __init__(self, device: torch.device) -> None:
-            assert str(device) == "cuda:1"  # the card that is asked about is the one that is used
+            assert str(device) == "cuda:1"  # the GPU that is asked about is the one that is used
 
         __enter__ = __exit__ = lambda *_: None
 

@@ -1,4 +1,4 @@
-"""Many videos in one bank of rows: each gets what it would get alone, whatever the others do, and nothing moves."""
+"""Many videos in one state pool: each gets the result that it would get alone, and no row moves."""
 
 from collections import defaultdict
 from functools import cache

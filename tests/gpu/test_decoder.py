@@ -1,4 +1,4 @@
-"""Video decoded on a GPU. What needs no card of it runs on the CPU, whose surfaces are seen as tensors just so."""
+"""Video decoded on a GPU. Tests that need no GPU run on the CPU, with its surfaces as tensors."""
 
 import logging
 from contextlib import ExitStack, closing
@@ -85,7 +85,7 @@ def test_what_a_decoder_gives_in_another_layout_is_refused() -> None:
 
 
 class OnCpu:
-    """A decoder whose surfaces are the CPU's: all but that is as on a card."""
+    """A decoder whose surfaces are the CPU's; all else is as on a GPU."""
 
     hwaccel = None
 
@@ -240,7 +240,7 @@ def test_what_is_watched_but_not_recorded_is_never_fetched(
 
 
 @pytest.mark.needs_cuda
-def test_a_card_decodes_what_the_cpu_does() -> None:
+def test_a_gpu_decodes_what_the_cpu_does() -> None:
     """Also while all of it is held: the decoder takes its surfaces back, and the pictures stay."""
     decoder = GpuDecoder(torch.device("cuda:0"))
     host, there = read("sample", None), read("sample", decoder)
@@ -251,7 +251,7 @@ def test_a_card_decodes_what_the_cpu_does() -> None:
 
 
 @pytest.mark.needs_cuda
-def test_a_camera_is_decoded_by_a_card(server_port: int) -> None:
+def test_a_camera_is_decoded_by_a_gpu(server_port: int) -> None:
     decoder = GpuDecoder(torch.device("cuda:0"))
     uri = f"rtsp://127.0.0.1:{server_port}/live"
     with stop_after(30) as stop, closing(open_source(uri, decoder=decoder)) as source:
@@ -259,14 +259,14 @@ def test_a_camera_is_decoded_by_a_card(server_port: int) -> None:
 
 
 @pytest.mark.needs_cuda
-def test_what_a_card_cannot_decode_the_cpu_does(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_gpu_cannot_decode_the_cpu_does(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     frames = read("lavfi:testsrc2=size=320x240:rate=10:duration=1", GpuDecoder(torch.device("cuda:0")))
     assert [type(frame.image) for frame in frames] == [np.ndarray] * 10
     assert len(caplog.records) == 1
 
 
 @pytest.mark.needs_cuda
-def test_a_run_on_a_card_is_that_of_the_host_and_no_memory_is_lost(tmp_path: Path, tiny: CamModel) -> None:
+def test_a_run_on_a_gpu_is_that_of_the_host_and_no_memory_is_lost(tmp_path: Path, tiny: CamModel) -> None:
     _, host = run(tiny, tmp_path, "host", device="cuda", decode="cpu")
     _, there = run(tiny, tmp_path, "there", device="cuda", decode="cuda")
     assert all(isinstance(painted, TorchImage) for painted in there.overlays)
@@ -306,7 +306,7 @@ def test_a_layout_that_cannot_be_seen_as_tensors_is_left_to_the_cpu(monkeypatch:
     assert a_decoder().picture(a_decoded(64, 48, matrix=1, full=False, pixels="nv12")) is None  # decoded by the CPU
 
 
-def test_a_card_that_is_full_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_is_full_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: VideoFrame) -> TorchImage:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 6.00 MiB.")
 

@@ -1,4 +1,4 @@
-"""Pictures on a GPU: as those of the host, to rounding. What needs no card of it runs on the CPU, tensors and all."""
+"""GPU images equal those of the host, to rounding. Tests that need no GPU run on tensors of the CPU."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from streamcam.clips import prepare
-from streamcam.gpu import image as card
+from streamcam.gpu import image as gpu_images
 from streamcam.gpu.image import TorchImage, to_rgb
 from streamcam.heat.localise import Box
 from streamcam.records import Frame, Heat, Image, Result, Transform, on_host
@@ -121,9 +121,9 @@ def test_a_jpeg_made_there_passes_for_one_of_the_host(device: str) -> None:
 
 @pytest.fixture
 def nothing_said() -> Iterator[None]:
-    card._say_once.cache_clear()
+    gpu_images._say_once.cache_clear()
     yield
-    card._say_once.cache_clear()
+    gpu_images._say_once.cache_clear()
 
 
 def test_where_no_jpeg_can_be_made_the_host_makes_it_and_says_so_once(

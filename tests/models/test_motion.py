@@ -105,7 +105,7 @@ def test_the_format_gives_the_slices_that_the_spec_says(model: CamModel) -> None
     assert SPEC.multi_label
 
 
-def test_the_card_says_how_it_was_made_and_what_it_is_painted_by(model: CamModel) -> None:
+def test_the_model_card_says_how_it_was_made_and_what_it_is_painted_by(model: CamModel) -> None:
     card = read_card(motion.WEIGHTS)
     assert tuple(card.classes) == LABELS
     assert "auxiliary loss" in card.about

@@ -46,7 +46,7 @@ def a_result(heat: Heat | None, image: Image | None = None, *, index: int = 0) -
 @pytest.mark.parametrize(
     ("pts_s", "expected"), [(0.0, 10.0), (0.25, 12.5), (1.0, 20.0), (1.5, 10.0), (2.0, 0.0), (-9.0, 10.0), (99.0, 0.0)]
 )
-def test_contrast_is_interpolated_in_time_and_held_at_the_ends(pts_s: float, expected: float) -> None:
+def test_centred_heat_is_interpolated_in_time_and_held_at_the_ends(pts_s: float, expected: float) -> None:
     values = np.array([10.0, 20.0, 0.0], np.float32)
     contrast = centred_at(one_class_heat(np.ones((3, 2, 2), np.float32) * values[:, None, None]), 0, pts_s)
     np.testing.assert_allclose(contrast, np.full((2, 2), expected), atol=1e-5)
@@ -59,7 +59,7 @@ def test_a_single_slice_holds_for_all_times() -> None:
         np.testing.assert_allclose(centred_at(heat, 0, pts_s), one_hot_cell(1, 2)[0], atol=1e-5)
 
 
-def test_contrast_is_that_of_the_class_asked_for() -> None:
+def test_centred_heat_is_that_of_the_class_asked_for() -> None:
     heat = with_classes(one_class_heat(one_hot_cell(0, 0)), 3)
     heat.cube[2] += 5
     np.testing.assert_allclose(centred_at(heat, 2, 0.0), one_hot_cell(0, 0)[0] + 5, atol=1e-5)
@@ -92,7 +92,7 @@ def test_a_hot_cell_lies_within_the_rectangle_that_the_network_saw() -> None:
     assert middle(brightness(heat, scale=6.0)) == pytest.approx((30, 150), abs=1)
 
 
-def test_contrast_below_the_mean_of_all_classes_paints_nothing() -> None:
+def test_heat_below_the_mean_of_all_classes_paints_nothing() -> None:
     heat = one_class_heat(np.full((1, 4, 5), -5.0, np.float32))
     assert change(paint(a_picture(), heat, k=0, pts_s=0.0, scale=1.0)).max() == 0
 

@@ -34,7 +34,7 @@ def test_a_point_that_fails_is_said_to_have_failed(monkeypatch: pytest.MonkeyPat
     assert bench.measured("cam", quick=True)["failed"] == "ZeroDivisionError: division by zero"
 
 
-def test_contenders_that_cannot_run_have_a_row_that_says_why() -> None:
+def test_methods_that_cannot_run_have_a_row_that_says_why() -> None:
     def build() -> Callable[[], float]:
         raise ImportError("no such package")
 

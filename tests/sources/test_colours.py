@@ -228,7 +228,7 @@ def test_hdr_has_the_colours_of_sdr(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("transfer", [16, 18])
-def test_a_card_tone_maps_as_the_host_does(transfer: int) -> None:
+def test_a_gpu_tone_maps_as_the_host_does(transfer: int) -> None:
     frame = av.VideoFrame(64, 48, "p010le")
     for plane, (low, high) in zip(frame.planes, ((64, 940), (480, 540)), strict=True):
         values = np.linspace(low, high, plane.buffer_size // 2).round().astype("<u2") << 6

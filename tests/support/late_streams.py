@@ -1,4 +1,7 @@
-"""A device whose lanes are late: each does its work in order, but when it likes, and only as far as somebody waits."""
+"""A device whose CUDA streams are late.
+
+Each stream does its work in order, at a time drawn by chance, and only when somebody waits for it.
+"""
 
 import random
 from collections import deque
@@ -34,23 +37,23 @@ class Queued:
 
 @dataclass
 class LateStreams:
-    """In what order lanes take turns is drawn by chance, and nothing is done before it has to be.
+    """Streams that take turns in an order drawn by chance, and do nothing before it has to be done.
 
-    A host that reads before it waits reads what was there before; one that writes too early writes over what has not
-    been read. What is "on the device" is memory of its own, poisoned where nothing has been copied to it.
+    A host that reads before it waits gets old data. A host that writes too early overwrites data that has not been
+    read. Memory "on the device" is separate from the host's, and poisoned where nothing has been copied to it.
     """
 
     seed: int
     ordered: bool = True
-    """Whether events hold work back. Without, the order between lanes is anybody's: for tests of tests."""
+    """Whether work waits for the events it was given. False is for tests of tests: streams then run in any order."""
     slots: int = CUDA_SLOTS
     captures: bool = True
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     did: list[StreamKind] = field(default_factory=list)
-    """Whose turn it was."""
+    """The stream of each piece of work that was done, in order."""
     captured: int = 0
     uploaded: int = 0
-    """Bytes that crossed the bus on the way in."""
+    """Bytes copied from the host to the device."""
     released: int = 0
 
     def __post_init__(self) -> None:
@@ -63,7 +66,7 @@ class LateStreams:
         return event
 
     def step(self) -> None:
-        """Do one piece of work, of any lane that has some and may go on."""
+        """Do one piece of work, of any stream that has work and need not wait."""
         ready = [kind for kind, queue in self._queues.items() if queue and self._may_go(queue[0])]
         assert ready, "everybody waits for everybody"
         kind = self._random.choice(ready)
@@ -73,7 +76,7 @@ class LateStreams:
         self.did.append(kind)
 
     def some(self) -> None:
-        """Time goes by."""
+        """Do up to two pieces of work, as a device does while time goes by."""
         for _ in range(self._random.randrange(3)):
             if any(self._queues.values()):
                 self.step()
@@ -92,7 +95,7 @@ class LateStreams:
         return torch.tensor(values)
 
     def capture(self, function: Function, inputs: Sequence[Tensor]) -> Callable[[], Sequence[Tensor]]:
-        """As a graph does, results come to where they came the first time."""
+        """Capture a function. As with a CUDA graph, every replay writes its results into the same tensors."""
         self.captured += 1
         for _ in range(WARM_UPS):
             outputs = [result.clone() for result in function(*inputs)]

@@ -106,7 +106,7 @@ def test_it_learns_and_the_heat_lies_on_what_it_has_learnt(data: Path, trained: 
         assert -4 <= 2 * x <= 20
 
 
-def test_a_run_leaves_its_card_figures_and_pictures(trained: tuple[Trained, Silent]) -> None:
+def test_a_run_leaves_its_model_card_figures_and_pictures(trained: tuple[Trained, Silent]) -> None:
     out = trained[0].checkpoint.parent
     card = json.loads((out / "best.json").read_text())
     assert card["name"] == "colours"

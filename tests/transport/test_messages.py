@@ -76,7 +76,7 @@ def test_what_heat_speaks_of_comes_back() -> None:
     assert (got.model, got.model_hash, got.lookahead_s) == (sent.model, sent.model_hash, sent.lookahead_s)
 
 
-def test_the_contrast_scale_comes_back_or_stays_unknown() -> None:
+def test_the_heat_scale_comes_back_or_stays_unknown() -> None:
     known, unknown = a_heat(), a_heat(scaled=False)
     scale = heat_in(decode(encode_result(a_result(known), STAMP))).scale
     assert scale is not None
