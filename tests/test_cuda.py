@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ import torch
 from torch import Tensor
 
 from streamcam.engines.device.cuda_streams import CudaStreams
-from streamcam.engines.device.engine import DeviceEngine
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.device.streams import Function
+from streamcam.engines.stream_engine import StreamEngine
 from streamcam.engines.window_engine import WindowEngine
 from streamcam.models.base import CamModel
 from streamcam.models.registry import load_model
@@ -39,7 +40,7 @@ def unpadded(exact: None) -> CamModel:
     return unpadded_model()
 
 
-def on_gpu(name: str, model: CamModel, **options: object) -> DeviceEngine:
+def on_gpu(name: str, model: CamModel, **options: Any) -> WindowEngine | StreamEngine:
     return engine_of(name, model, device=torch.device("cuda:0"), **options)
 
 
@@ -63,7 +64,7 @@ def test_a_gpu_gives_the_heat_that_a_cpu_gives(unpadded: CamModel, name: str, se
 def test_a_graph_gives_the_heat_that_its_kernels_give_one_by_one(unpadded: CamModel, name: str) -> None:
     all_clips = list(batches(unpadded, 0))
     captured, eager = on_gpu(name, unpadded), on_gpu(name, unpadded)
-    eager.runner.streams.captures = False  # type: ignore[misc]
+    eager.runner.streams.captures = False
     for clips in all_clips:
         assert_same(captured.infer(clips), eager.infer(clips))
 
@@ -148,7 +149,7 @@ def test_what_cannot_be_captured_is_computed_without_a_graph(unpadded: CamModel)
     engine, reference = on_gpu("window", unpadded), engine_of("window", unpadded)
     engine._graphs.clear()
     normalise = engine.runner.normalise
-    engine.runner.normalise = lambda x: (float(x.sum()), normalise(x))[1]  # type: ignore[method-assign]
+    engine.runner.normalise = lambda frames: (float(frames.sum()), normalise(frames))[1]  # type: ignore[method-assign]
     all_clips = list(batches(unpadded, 0))[:4]
     with pytest.warns(RuntimeWarning, match="no CUDA graph"):  # a number that the host reads cannot be part of one
         heats = [engine.infer(clips) for clips in all_clips]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     cases = [(p, b) for b in plan.sized(BATCHES, (1,)) for p in plan.sized(PRECISIONS, ("fp32",))]
     for left, (precision, batch) in zip(range(len(cases), 0, -1), cases, strict=True):
-        row = tried(lambda p=precision, b=batch, n=left: one(plan, p, b, seconds=plan.left_s / n))
+        row = tried(partial(one, plan, precision, batch, seconds=plan.left_s / left))
         rows.append({"precision": precision, "batch": batch, **row})
         yield {"rows": rows}
 

@@ -24,8 +24,8 @@ from streamcam.engines.streaming.source_state import ReadyWindows
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.records import Clip
-from tests.conftest import make_frame
 from tests.support.crowd import CPU, assert_same, batches, check, engine_of, unpadded_model
+from tests.support.frames import make_frame
 from tests.support.late_streams import LateStreams
 
 SEEDS = range(8)
@@ -277,7 +277,7 @@ def test_a_host_without_memory_for_a_new_engine_is_one_clear_error(unpadded: Cam
 def test_a_lost_device_is_one_clear_error(unpadded: CamModel, name: str) -> None:
     engine = engine_of(name, unpadded, LateStreams(0))
 
-    def lost(_frames: Tensor) -> Tensor:
+    def lost(frames: Tensor) -> Tensor:
         raise RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be late")
 
     engine.runner.normalise = lost  # type: ignore[method-assign]

@@ -16,7 +16,7 @@ from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.models.registry import load_model
 from streamcam.records import Clip, ClipFormat, Floats, Heat
-from tests.conftest import TINY_FORMAT, make_frame
+from tests.support.frames import TINY_FORMAT, make_frame
 
 
 def clips(
@@ -57,6 +57,7 @@ def test_the_window_engine_gives_the_heat_of_explain(tiny: CamModel) -> None:
     frames = np.stack([make_frame(i).pixels for i in range(5, 9)])
     expected = tiny.explain(frames, pts_s=clip.pts_s)
     (heat,) = make_engine(tiny, device="cpu", precision="fp32", classes=[0, 1, 2]).infer([clip])
+    assert heat is not None
     order = heat.classes  # the strongest first
     np.testing.assert_allclose(heat.cube, expected.cube[order], atol=1e-5)
     np.testing.assert_allclose(heat.logits, expected.logits, atol=1e-5)
@@ -146,6 +147,7 @@ def test_stream_drops_its_state_when_the_window_starts_anew(tiny_framewise: CamM
 def test_stream_computes_each_frame_once(tiny_framewise: CamModel) -> None:
     engine = make_engine(tiny_framewise, device="cpu", precision="fp32")
     computed: list[int] = []
+    assert isinstance(engine.runner, TorchRunner)
     normalise = engine.runner.normalise
     engine.runner.normalise = lambda frames: (computed.append(frames.shape[1]), normalise(frames))[1]  # type: ignore[method-assign]
     for clip in clips(head_start=True):
@@ -188,6 +190,8 @@ def test_folding_batch_norms_does_not_change_logits(name: str) -> None:
     model = load_model(name, weights="none")
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
             nn.init.uniform_(module.running_mean, -0.1, 0.1)
             nn.init.uniform_(module.running_var, 0.5, 2)
             nn.init.uniform_(module.weight, 0.5, 2)

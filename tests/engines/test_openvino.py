@@ -18,14 +18,15 @@ from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine, make_runner, require_device
 from streamcam.engines.device.hardware import cpu_has_bf16, usable_cores
 from streamcam.engines.openvino.runner import OpenVinoFeatures
+from streamcam.engines.stream_engine import StreamEngine
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.head import Head
 from streamcam.models.registry import load_model
-from streamcam.records import Clip, Heat
+from streamcam.records import Clip, Heat, HeatSlice
 from streamcam.sources.base import open_source
-from tests.conftest import TINY_FORMAT, make_frame
 from tests.support.commands import streamcam
+from tests.support.frames import TINY_FORMAT, make_frame
 
 pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="needs the extra openvino")
 
@@ -137,7 +138,11 @@ def test_a_stream_gives_the_slices_on_openvino_that_it_gives_on_pytorch(name: st
         make_engine(model, name="stream", backend=backend, device="cpu", precision="fp32", dense=dense)
         for backend in ("openvino", "torch")
     )
-    rng, pushed, got, expected = np.random.default_rng(0), {"a": 0, "b": 0}, [], []
+    assert isinstance(ours, StreamEngine)
+    assert isinstance(torchs, StreamEngine)
+    rng, pushed = np.random.default_rng(0), {"a": 0, "b": 0}
+    got: list[HeatSlice] = []
+    expected: list[HeatSlice] = []
     while min(pushed.values()) < frames:
         new = [
             make_frame(pushed[c] + i, source=c)
@@ -183,6 +188,7 @@ def test_in_bf16_the_heat_of_a_stream_pools_to_its_logits_and_is_close_to_fp32(n
     model, slices = small(name), {}
     for backend, precision in (("openvino", "bf16"), ("torch", "fp32")):
         engine = make_engine(model, name="stream", backend=backend, device="cpu", precision=precision)
+        assert isinstance(engine, StreamEngine)
         slices[backend] = [s for i in range(0, 63, 7) for s in engine.push([make_frame(j) for j in range(i, i + 7)])]
         slices[backend] += engine.flush("cam")
     size = max(float(np.abs(s.logits).max()) for s in slices["torch"])

@@ -13,7 +13,7 @@ from streamcam.engines.stream_engine import StreamEngine
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.head import Head
 from streamcam.records import ClipFormat, Frame, HeatSlice
-from tests.conftest import make_frame
+from tests.support.frames import make_frame
 
 CPU = torch.device("cpu")
 
@@ -40,7 +40,7 @@ def frames_of(source: str, numbers: Iterable[int], *, session: int = 0) -> list[
 def whole(model: CamModel, frames: Sequence[Frame]) -> np.ndarray:
     """Compute the heat of one pass over a whole video, [C,T',h,w]."""
     video = np.stack([prepare(frame.pixels, model.spec.clip_format) for frame in frames])
-    return model(model.normalise(torch.from_numpy(video)[None])).cube[0].numpy()
+    return np.asarray(model(model.normalise(torch.from_numpy(video)[None])).cube[0].numpy())
 
 
 def assert_slices(slices: Sequence[HeatSlice], cube: np.ndarray) -> None:

@@ -28,7 +28,8 @@ class Residual(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.b(self.relu(self.norm(self.a(x)))) + self.shortcut(x))
+        result: Tensor = self.relu(self.b(self.relu(self.norm(self.a(x)))) + self.shortcut(x))
+        return result
 
 
 @cache

@@ -19,7 +19,7 @@ from streamcam.models.head import Head
 from streamcam.models.motion import Gate
 from streamcam.models.registry import load_model
 from streamcam.records import Heat
-from tests.conftest import TINY_FORMAT, make_frame
+from tests.support.frames import TINY_FORMAT, make_frame
 
 NAMES = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d", "motion", "own")
 FRAMES = 48
@@ -63,7 +63,8 @@ def model(request: pytest.FixtureRequest) -> CamModel:
 def whole(features: nn.Module, video: Tensor) -> Tensor:
     """Compute all slices of a video in one pass."""
     out = features(video)
-    return out[0] if isinstance(out, tuple) else out
+    result: Tensor = out[0] if isinstance(out, tuple) else out
+    return result
 
 
 def pushed(network: StreamNetwork, video: Tensor, chunks: Sequence[int]) -> Tensor:
@@ -278,7 +279,7 @@ def clip_of(model: CamModel, i: int) -> np.ndarray:
     window = SlidingWindow(replace(model.spec.clip_format, length=1))
     clip = window.push(make_frame(i))
     assert clip is not None
-    return clip.frames[0]
+    return np.asarray(clip.frames[0])
 
 
 def test_positions_are_weighted_as_behind_the_sliding_average_of_s3d(unpadded: CamModel) -> None:
@@ -363,7 +364,8 @@ class Attending(nn.Module):
         self.attention = nn.MultiheadAttention(3, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.attention(x, x, x)[0]
+        result: Tensor = self.attention(x, x, x)[0]
+        return result
 
 
 class JoinedOverTime(nn.Module):

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from streamcam.clips import SlidingWindow
-from streamcam.engines.device.engine import DeviceEngine
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.device.streams import DeviceStreams
 from streamcam.engines.stream_engine import StreamEngine
@@ -17,7 +16,7 @@ from streamcam.engines.window_engine import WindowEngine
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.head import Head
 from streamcam.records import Clip, Heat
-from tests.conftest import TINY_FORMAT, make_frame
+from tests.support.frames import TINY_FORMAT, make_frame
 
 CPU = torch.device("cpu")
 
@@ -34,7 +33,7 @@ def unpadded_model() -> CamModel:
 
 def engine_of(
     name: str, model: CamModel, streams: DeviceStreams | None = None, *, device: torch.device = CPU, **options: object
-) -> DeviceEngine:
+) -> WindowEngine | StreamEngine:
     runner = TorchRunner(model, device, "fp32", streams=streams)
     runner.max_batch = 4
     engine = (WindowEngine if name == "window" else StreamEngine)(runner, top_k=2, **options)  # type: ignore[arg-type]
@@ -49,7 +48,7 @@ def batches(model: CamModel, seed: int, *, count: int = 12) -> Iterator[list[Cli
     windows = {name: SlidingWindow(model.spec.clip_format) for name in names}
     next_frame = dict.fromkeys(names, 0)
     for _ in range(count):
-        clips = {}
+        clips: dict[str, Clip] = {}
         for name in chance.sample(names, chance.randint(1, 4)):
             next_frame[name] += 100 if chance.random() < 0.05 else 0
             for _ in range(chance.choice([1, 1, 1, 2, 7])):
@@ -72,7 +71,9 @@ def assert_same(got: Sequence[Heat | None], expected: Sequence[Heat | None]) -> 
         np.testing.assert_allclose(a.pts_s, b.pts_s)
 
 
-def check(engine: DeviceEngine, reference: DeviceEngine, model: CamModel, seed: int) -> None:
+def check(
+    engine: WindowEngine | StreamEngine, reference: WindowEngine | StreamEngine, model: CamModel, seed: int
+) -> None:
     """Compare two engines. Submit several batches before the first is read, and read them late or out of order."""
     chance, submitted = random.Random(seed), []
     for clips in batches(model, seed):

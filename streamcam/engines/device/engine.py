@@ -84,6 +84,10 @@ class DeviceEngine(ABC):
         return [clips[i : i + self.max_batch] for i in range(0, len(clips), self.max_batch)]
 
     @abstractmethod
+    def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
+        """Compute the heat of each clip, in order, and wait for it; None for a clip that is not full yet."""
+
+    @abstractmethod
     def _send(self, clips: Sequence[Clip]) -> SentBatch:
         """Send a batch to the device."""
 
