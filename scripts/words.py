@@ -8,6 +8,7 @@ Code blocks, tables, headings and doctests do not count. Words are runs of lette
 
 import argparse
 import ast
+import inspect
 import io
 import re
 import statistics
@@ -25,6 +26,8 @@ WORD = re.compile(r"[^\W_][\w'’.-]*")
 END = re.compile(r"(?<=[.!?])[)\"'`*”]*\s+(?=[A-Z`\"'(*_0-9–‘“])")
 NO_END = re.compile(r"\b(e\.g|i\.e|etc|vs|cf|et al|Fig|Eq|approx)\.")
 ITEM = re.compile(r"\s*([-*+]|\d+\.)\s+")
+SECTION = re.compile(r"(Args|Raises|Returns|Yields):$")
+NOT_PROSE = re.compile(r"#!|# (noqa|type:|fmt:)|#\s*$")
 ENTRY = re.compile(r"\s+[\w*]+(\.\w+)*:\s")
 
 
@@ -67,25 +70,20 @@ def paragraphs(text: str) -> Iterator[str]:
             lines.append(ITEM.sub("", ENTRY.sub("", line) if ENTRY.match(line) else line, count=1))
 
 
-def prose_of(text: str) -> Iterator[str]:
-    """Yield the sentences of a docstring or a page, without its indented blocks, which are code and drawings."""
-    margin = min((len(line) - len(line.lstrip()) for line in text.splitlines()[1:] if line.strip()), default=0)
-    outside = "\n".join(
-        ""
-        if line[margin:].startswith("    ") and not ENTRY.match(line) and not under_entry(text, line)
-        else line[margin:]
-        if i
-        else line
-        for i, line in enumerate(text.splitlines())
-    )
-    for paragraph in paragraphs(outside):
+def prose_of(docstring: str) -> Iterator[str]:
+    """Yield the sentences of a docstring.
+
+    Indented blocks are code and drawings, but for the entries of `Args`, `Raises` and the like.
+    """
+    lines = []
+    in_section = False
+    for line in inspect.cleandoc(docstring).splitlines():
+        indented = line.startswith("    ")
+        if line and not indented:
+            in_section = SECTION.match(line) is not None
+        lines.append("" if indented and not in_section else line)
+    for paragraph in paragraphs("\n".join(lines)):
         yield from split_sentences(paragraph)
-
-
-def under_entry(text: str, line: str) -> bool:
-    """Whether an indented line belongs to `Args`, `Raises` or the like."""
-    before = text.partition(line)[0]
-    return bool(re.search(r"^\s*(Args|Raises|Returns|Yields):\s*$", before, re.MULTILINE))
 
 
 def docstrings(source: str) -> Iterator[tuple[int, str]]:
@@ -96,22 +94,21 @@ def docstrings(source: str) -> Iterator[tuple[int, str]]:
 
 
 def comments(source: str) -> Iterator[tuple[int, str]]:
-    """Yield comments, those on consecutive lines as one."""
-    block: list[tuple[int, str]] = []
+    """Yield every comment with its line; comments alone on consecutive lines are one."""
+    blocks: list[tuple[int, list[str]]] = []
+    last_alone = 0  # the line of the comment before, where that is alone on its line
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT and not re.match(r"#!|# (noqa|type:|fmt:)|#\s*$", token.string):
-            text = token.string.partition("  #")[0].lstrip("# ")
-            alone = token.line.lstrip().startswith("#")
-            if alone and block and block[-1][0] == token.start[0] - 1:
-                block.append((token.start[0], text))
-                continue
-            if block:
-                yield block[0][0], " ".join(part for _, part in block)
-            block = [(token.start[0], text)] if alone else []
-            if not alone:
-                yield token.start[0], text
-    if block:
-        yield block[0][0], " ".join(part for _, part in block)
+        if token.type != tokenize.COMMENT or NOT_PROSE.match(token.string):
+            continue
+        line, text = token.start[0], token.string.partition("  #")[0].lstrip("# ")
+        alone = token.line.lstrip().startswith("#")
+        if alone and blocks and last_alone == line - 1:
+            blocks[-1][1].append(text)
+        else:
+            blocks.append((line, [text]))
+        last_alone = line if alone else 0
+    for line, texts in blocks:
+        yield line, " ".join(texts)
 
 
 def sentences_in(path: Path) -> Iterator[Sentence]:

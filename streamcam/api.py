@@ -20,7 +20,7 @@ from streamcam.sources.status import SourceStatus
 log = logging.getLogger(__name__)
 
 
-def stream(*sources: str | int | Path, model: str | CamModel = "motion", **options: Any) -> "Stream":
+def stream(*sources: str | int | Path | dict[str, Any], model: str | CamModel = "motion", **options: Any) -> "Stream":
     """Watch sources, and give a result with frame and heat for each window.
 
         for result in streamcam.stream("rtsp://camera/live"):

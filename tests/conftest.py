@@ -1,16 +1,13 @@
 import os
 import signal
-from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from threading import Event
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
-from streamcam.records import ClipFormat, Frame
+from tests.support.frames import TINY_FORMAT
 from tests.support.memory import Keeper
 from tests.support.paths import SHARED
 from tests.support.ports import unused_port
@@ -76,9 +73,6 @@ def server_port() -> Iterator[int]:
         yield port
 
 
-TINY_FORMAT = ClipFormat(length=4, fps=10, resize=(18, 24), crop=(16, 16), mean=(127.0,) * 3, std=(128.0,) * 3)
-
-
 @pytest.fixture
 def tiny() -> "CamModel":
     """A 3D network with 3 classes that takes milliseconds: heat slices [4,8,8] for 4 frames of 16×16 pixels."""
@@ -109,31 +103,3 @@ def tiny_framewise() -> "CamModel":
     features = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU())
     spec = ModelSpec("tiny2d", "a test", ("red", "green", "blue"), TINY_FORMAT, framewise=True, heat_scale=2.0)
     return CamModel(spec, features, Head([nn.Linear(8, 3)]))
-
-
-def make_frame(index: int, *, fps: float = 10.0, source: str = "cam", session: int = 0, captured_ns: int = 0) -> Frame:
-    """A small picture whose content is its index."""
-    image = np.random.default_rng(index).integers(0, 255, (36, 48, 3), dtype=np.uint8)
-    return Frame(image, index, index / fps, captured_ns, source, session=session)
-
-
-class FakeSource:
-    """A source of given frames."""
-
-    def __init__(self, frames: list[Frame], *, name: str = "cam", live: bool = False, pause_s: float = 0.0) -> None:
-        from streamcam.sources.status import SourceStatus  # it imports PyAV, which not every test needs
-
-        self.name, self.live, self.state = name, live, "live"
-        self.status = SourceStatus("live")
-        self.drops: Counter[str] = Counter()
-        self.closed = False
-        self._frames, self._pause_s = frames, pause_s
-
-    def frames(self, stop: Event) -> Iterator[Frame]:
-        for frame in self._frames:
-            if stop.wait(self._pause_s):
-                return
-            yield frame
-
-    def close(self) -> None:
-        self.closed = True

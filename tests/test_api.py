@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ import torch
 import streamcam
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
-from tests.conftest import TINY_FORMAT
+from streamcam.records import Result
 from tests.support.cameras import rtsp_server
+from tests.support.frames import TINY_FORMAT
 from tests.support.publish_demo import eventually
 
 
@@ -57,7 +59,7 @@ def test_errors_reach_the_loop(tmp_path: Path, tiny: CamModel) -> None:
 
 
 def test_two_sources_with_one_name_are_told_apart(tiny: CamModel) -> None:
-    options = {"model": tiny, "as_fast_as_possible": True, "max_frames": 15}
+    options: dict[str, Any] = {"model": tiny, "as_fast_as_possible": True, "max_frames": 15}
     assert {r.frame.source for r in streamcam.stream("sample", "sample", **options)} == {"sample", "sample-2"}
 
 
@@ -75,7 +77,7 @@ def test_explain_and_stream_agree(tiny: CamModel) -> None:
 
 
 def test_two_devices_share_the_sources_and_answer_as_one_does(tiny: CamModel) -> None:
-    options = {"model": tiny, "as_fast_as_possible": True, "max_frames": 30, "precision": "fp32"}
+    options: dict[str, Any] = {"model": tiny, "as_fast_as_possible": True, "max_frames": 30, "precision": "fp32"}
     heats: dict[str, dict[tuple[str, int], bytes]] = {}
     for device in ("cpu", "cpu,cpu"):
         results = streamcam.stream("sample", "sample", "sample", device=device, **options)
@@ -133,7 +135,7 @@ def test_a_stream_that_nobody_reads_lets_go_of_everything(tiny: CamModel) -> Non
 
 
 def test_a_loop_is_ended_from_another_thread(free_port: int, tiny: CamModel) -> None:
-    before, taken = threading.active_count(), []
+    before, taken = threading.active_count(), list[Result]()
     results = streamcam.stream(f"rtsp://127.0.0.1:{free_port}/live", model=tiny)
     loop = threading.Thread(target=lambda: taken.extend(results))
     loop.start()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from streamcam.clips import SlidingWindow, prepare, transform_of
 from streamcam.records import Clip, ClipFormat, Frame
-from tests.conftest import TINY_FORMAT, make_frame
+from tests.support.frames import TINY_FORMAT, make_frame
 
 FORMAT = ClipFormat(length=8, fps=15, resize=(18, 24), crop=(16, 16), mean=(0.0,) * 3, std=(1.0,) * 3)
 

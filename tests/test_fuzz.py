@@ -21,8 +21,8 @@ import scripts.endurance.fuzz as fuzz
 from streamcam.errors import redact
 from streamcam.transport.messages import decode
 from streamcam.transport.payloads import MessageError
+from tests.support.messages import MESSAGES
 from tests.support.mutations import mutate
-from tests.transport.test_messages import MESSAGES
 
 BATCH, BATCHES = 200, 600
 SEEDS = st.integers(0, 2**64 - 1)

@@ -36,7 +36,7 @@ NAMES = {
 RAW = os.fsdecode(NAMES["not text"])
 
 
-@pytest.fixture(params=NAMES.values(), ids=NAMES)
+@pytest.fixture(params=list(NAMES.values()), ids=list(NAMES))
 def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """A folder with an odd name, and in it a picture and a clip with that name."""
     name = os.fsdecode(request.param)

@@ -2,26 +2,9 @@ import numpy as np
 import pytest
 
 from streamcam.errors import StreamcamError
-from streamcam.records import Clip, ClipFormat, Frame, Heat, Transform
-from tests.conftest import make_frame
-
-
-def heat(**changes: object) -> Heat:
-    values: dict[str, object] = {
-        "cube": np.ones((2, 3, 4, 5), np.float32),
-        "common": np.zeros((3, 4, 5), np.float32),
-        "classes": np.array([4, 1]),
-        "labels": ("a", "b"),
-        "scores": np.array([0.6, 0.2], np.float32),
-        "logits": np.zeros(6, np.float32),
-        "scale": None,
-        "pts_s": np.array([0.0, 0.1, 0.2]),
-        "clip_pts_s": (0.0, 0.2),
-        "transform": Transform(),
-        "model": "m",
-        "model_hash": "h",
-    }
-    return Heat(**(values | changes))  # type: ignore[arg-type]
+from streamcam.records import Clip, ClipFormat, Frame, Transform
+from tests.support.frames import make_frame
+from tests.support.heats import make_heat
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4), (0, 4, 3)])
@@ -38,7 +21,7 @@ def test_a_frame_without_pixels_says_how_to_get_them() -> None:
 
 def test_records_show_shapes_and_not_data() -> None:
     assert repr(make_frame(3)).startswith("Frame(image=uint8[36, 48, 3], index=3,")
-    assert "cube=float32[2, 3, 4, 5]" in repr(heat())
+    assert "cube=float32[2, 3, 4, 5]" in repr(make_heat())
 
 
 def test_records_cannot_be_changed() -> None:
@@ -61,11 +44,11 @@ def test_records_cannot_be_changed() -> None:
 )
 def test_heat_refuses_parts_that_do_not_fit_together(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="expected"):
-        heat(**changes)
+        make_heat(**changes)
 
 
-def test_contrast_is_the_heat_beyond_what_all_classes_share() -> None:
-    assert np.all(heat(common=np.full((3, 4, 5), 0.25, np.float32)).centred == 0.75)
+def test_centred_heat_is_the_heat_beyond_what_all_classes_share() -> None:
+    assert np.all(make_heat(common=np.full((3, 4, 5), 0.25, np.float32)).centred == 0.75)
 
 
 @pytest.mark.parametrize("box", [(0.5, 0, 0.5, 1), (-0.1, 0, 1, 1), (0, 0.2, 1, 1.1), (0, float("nan"), 1, 1)])

@@ -3,7 +3,7 @@
     scripts/install bench
     scripts/bench --json docs/benchmarks.json --chart docs/benchmarks.png --markdown docs/benchmarks.md
 
-Contenders take turns, so that a noisy machine favours none. What cannot be run is said in its row. Close everything
+Methods take turns, so that a noisy machine favours none. The row of a method that cannot run says why. Close everything
 else first: the whole machine is measured. r3d_18 has random weights, which change no speed.
 """
 
@@ -74,7 +74,7 @@ def measured(name: str, *, quick: bool) -> dict[str, Any]:
     try:
         point = importlib.import_module(f"scripts.benchmarks.{name}")
         plan = Plan(point.SECONDS * (QUICK if quick else 1.0), min_rounds=1 if quick else 3, say=say)
-        figures = point.measure(plan)
+        figures: dict[str, Any] = point.measure(plan)
     except Exception as e:  # the other points are measured all the same
         figures = {"failed": f"{type(e).__name__}: {e}"}
     figures["seconds"] = round(time.perf_counter() - begin_s, 1)
@@ -88,7 +88,7 @@ def say(line: str) -> None:
 
 def machine() -> dict[str, Any]:
     """What it is measured on, and with."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
             versions[name] = version(name)

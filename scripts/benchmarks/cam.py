@@ -29,7 +29,9 @@ def measure(plan: Plan) -> dict[str, Any]:
         "grad-cam Grad-CAM, 1 class": lambda: gradcam(CLASSES[:1]),
         "grad-cam Grad-CAM, 5 classes": lambda: gradcam(CLASSES),
     }
-    ms, forwards, absent = {}, {}, {}
+    ms: dict[str, Any] = {}
+    forwards: dict[str, Any] = {}
+    absent: dict[str, Any] = {}
     for builders, share in ((quick, 0.4), (slow, 1.0)):
         turns, missing = those_that_work({FORWARD: bare, **builders}, plan.say)
         taken = plan.alternate(turns, share=share)

@@ -3,6 +3,7 @@
 import multiprocessing
 import tempfile
 from dataclasses import asdict
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,20 @@ def measure(plan: Plan) -> dict[str, Any]:
             seconds = max(SHORTEST_S, plan.left_s / (len(RATES_FPS) - number) / USUAL_RUNS - START_S)
             end_s = plan.seconds * (len(RATES_FPS) - 1 - number) / len(RATES_FPS)
             runs = search_max_cameras(
-                lambda count, c=camera, f=fps, s=seconds: in_a_process(c, count, f, s),
+                partial(_run, camera, fps, seconds),
                 between=1,
-                enough=lambda e=end_s: plan.left_s <= e,
+                enough=partial(_less_left, plan, end_s),
             )
             rates.append(_summed_up(fps, runs))
     return {"model": MODEL, "rates": rates}
+
+
+def _run(camera: Path, fps: float, seconds: float, count: int) -> CameraRun:
+    return in_a_process(camera, count, fps, seconds)
+
+
+def _less_left(plan: Plan, end_s: float) -> bool:
+    return plan.left_s <= end_s
 
 
 def _summed_up(fps: float, runs: list[CameraRun]) -> dict[str, Any]:

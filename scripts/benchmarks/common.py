@@ -34,12 +34,12 @@ class Plan:
         return max(0.0, self.seconds - (time.perf_counter() - self._begin_s))
 
     def alternate(self, turns: Mapping[str, Turn], *, share: float = 1.0) -> dict[str, list[float]]:
-        """Let contenders take turns for so much of the time that is left."""
+        """Let methods take turns for a share of the time that is left."""
         return alternate(turns, seconds=share * self.left_s, min_rounds=self.min_rounds)
 
 
 def those_that_work(builders: Mapping[str, Callable[[], Turn]], say: Say) -> tuple[dict[str, Turn], dict[str, str]]:
-    """Build contenders and let each take a turn: those that can, and why the others cannot."""
+    """Build methods and let each take a turn. Return those that can, and why the others cannot."""
     turns: dict[str, Turn] = {}
     absent: dict[str, str] = {}
     for name, build in builders.items():

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import islice
 from threading import Event
 from typing import Any
@@ -15,7 +16,7 @@ from scripts.benchmarks.common import PRECISIONS, Plan, not_run, r3d_model, rand
 from streamcam.bench.measure import Spread, ratios, timed_ms
 from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine
-from streamcam.records import Frame, Image, Result
+from streamcam.records import Frame, Image, Result, on_host
 from streamcam.render.overlay import Painter
 from streamcam.sources.address import parse_address
 from streamcam.sources.base import open_source
@@ -24,7 +25,7 @@ SECONDS = 80.0
 LENGTH, FPS = 16, 30.0
 BASE = "by hand: OpenCV, deque, grad-cam, fp32"
 STRIDE = 8
-"""Frames until r3d_18's work repeats: a streaming contender's turn."""
+"""Frames until r3d_18's work repeats: a streaming method's turn."""
 
 
 def measure(plan: Plan) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def measure(plan: Plan) -> dict[str, Any]:
     for engine, count in (("window", 1), ("stream", STRIDE)):
         for precision in PRECISIONS:
             name = f"streamcam, {engine}, hop 1, {precision}"
-            builders[name] = lambda e=engine, p=precision, n=count: Frames(by_streamcam(e, p), n)
+            builders[name] = partial(_streamcam_frames, engine, precision, count)
     turns, absent = those_that_work(builders, plan.say)
     taken = plan.alternate(turns)
     return {
@@ -86,13 +87,17 @@ def by_hand() -> Iterator[Image]:
         yield show_cam_on_image(frame.astype(np.float32) / 255, heat)
 
 
+def _streamcam_frames(engine: str, precision: str, count: int) -> Frames:
+    return Frames(by_streamcam(engine, precision), count)
+
+
 def captured() -> Iterator[Image]:
     """The sample, over and over, by OpenCV."""
     path = parse_address("sample").url
     while True:
         capture = cv2.VideoCapture(path)
         while (read := capture.read())[0]:
-            yield read[1]
+            yield np.asarray(read[1], np.uint8)
 
 
 def by_streamcam(engine_name: str, precision: str) -> Iterator[Image]:
@@ -104,7 +109,7 @@ def by_streamcam(engine_name: str, precision: str) -> Iterator[Image]:
         clip = window.push(frame)
         heat = engine.infer([clip])[0] if clip is not None else None
         if heat is not None:
-            yield painter.overlay(Result(frame, heat))
+            yield on_host(painter.overlay(Result(frame, heat)))
 
 
 def one_session() -> Iterator[Frame]:

@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 
 def some_of(points: Sequence[str]) -> Callable[[str], list[str]]:
@@ -22,5 +23,10 @@ def filled(page: str, parts: Mapping[str, str]) -> str:
     """A page with these texts: what is between `<!-- NAME -->` and `<!-- /NAME -->` is replaced."""
     for name, text in parts.items():
         marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        page = marks.sub(lambda m, t=text: f"{m[1]}\n{t}\n\n{m[2]}", page)
+        # The text goes in as it is: in a replacement string, its backslashes would be references to groups.
+        page = marks.sub(partial(_between, text), page)
     return page
+
+
+def _between(text: str, marks: re.Match[str]) -> str:
+    return f"{marks[1]}\n{text}\n\n{marks[2]}"

@@ -10,6 +10,7 @@ from scripts.benchmarks.common import Plan, r3d_model, random_r3d, spread, table
 from streamcam.bench.engines import EngineTurn
 from streamcam.bench.measure import Spread, Turn, ratios, timed_ms
 from streamcam.engines.backends import make_engine
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.streaming.converted import StreamNetwork
 
 SECONDS = 135.0
@@ -85,6 +86,7 @@ def video(frames: int) -> torch.Tensor:
 def our_features() -> Turn:
     """A stride's worth of frames, pushed one by one, with batch norm folded as the engine does it."""
     runner = make_engine(r3d_model(), name="window", device="cpu", precision="fp32").runner
+    assert isinstance(runner, TorchRunner)
     network = StreamNetwork(runner.model.features)
     stream = network.start()
     network.push([stream], video(network.span.last + STRIDE))

@@ -74,8 +74,8 @@ def markdown(figures: dict[str, Any]) -> str:
         ]
         for row in figures["stopped"]
     ]
-    columns = ("tool, picture", "p99, both well", "p99, the other one stopped")
-    return f"{flows}\n\n{table(columns, rows)}"
+    stopped = table(("tool, picture", "p99, both well", "p99, the other one stopped"), rows)
+    return f"{flows}\n\n{stopped}"
 
 
 def _flows(running: "dict[str, Group]", count: int, plan: Plan, *, seconds: float) -> list[dict[str, Any]]:

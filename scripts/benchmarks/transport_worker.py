@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.resources import files
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -109,19 +109,34 @@ class NetGearTool:
     def _gear(self, port: int | list[int], receives: bool, options: dict[str, Any]) -> Any:
         from vidgear.gears import NetGear
 
-        shown = [str(p) for p in port] if isinstance(port, list) else str(port)
+        # Its annotations know neither a list of ports nor that options of its own are plain numbers.
+        more: dict[str, Any] = {
+            "port": [str(p) for p in port] if isinstance(port, list) else str(port),
+            "jpeg_compression_quality": QUALITY,
+        }
         return NetGear(
             address="127.0.0.1",
-            port=shown,
             protocol="tcp",
             pattern=2,
             receive_mode=receives,
-            jpeg_compression_quality=QUALITY,
+            **more,
             **options,
         )
 
 
-TOOLS = {"streamcam": Streamcam, "imagezmq": ImageZmq, "vidgear NetGear": NetGearTool}
+class Tool(Protocol):
+    """A library that sends pictures."""
+
+    def publisher(self, ports: list[int]) -> Callable[[Picture], None]:
+        """Return a function that sends a BGR picture."""
+        ...
+
+    def pictures(self, ports: list[int], number: int, /) -> Iterator[Picture]:
+        """Yield pictures as they come."""
+        ...
+
+
+TOOLS: dict[str, Callable[[], Tool]] = {"streamcam": Streamcam, "imagezmq": ImageZmq, "vidgear NetGear": NetGearTool}
 
 
 def publish(tool: str, ports: list[int]) -> None:
@@ -131,7 +146,8 @@ def publish(tool: str, ports: list[int]) -> None:
     print("{}", flush=True)
     for line in sys.stdin:
         order = json.loads(line)
-        print(json.dumps(flow(send, cv2.resize(picture, order["size"]), order["seconds"], order["fps"])), flush=True)
+        resized = np.asarray(cv2.resize(picture, order["size"]), np.uint8)
+        print(json.dumps(flow(send, resized, order["seconds"], order["fps"])), flush=True)
 
 
 def flow(send: Callable[[Picture], None], picture: Picture, seconds: float, fps: float | None) -> dict[str, float]:

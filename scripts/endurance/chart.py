@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from scripts.endurance.overload_verdict import KINDS, curves_ms, first_and_last
 from scripts.endurance.sample import Sample, Second
-from scripts.endurance.verdict import Check, latencies, lines, settled
+from scripts.endurance.verdict import Check, Kept, latencies, lines, settled
 from streamcam.render.contact_sheet import PALETTE
 
 COLOURS = [tuple(c / 255 for c in colour) for colour in PALETTE]
@@ -93,7 +93,7 @@ def _latency(axis: Any, minutes: npt.NDArray[np.float64], curves: npt.NDArray[np
     axis.legend(loc="lower right", bbox_to_anchor=(1, 0.93), frameon=False, ncols=2, borderpad=0)
 
 
-def _memory(axis: Any, samples: Sequence[Sample] | Sequence[Second]) -> None:
+def _memory(axis: Any, samples: Sequence[Kept]) -> None:
     """Where it begins to count is dotted."""
     axis.plot([s.at_s / 60 for s in samples], [s.rss_mb for s in samples], color=INK, linewidth=1)
     axis.axvline(settled(samples)[0].at_s / 60, color=GREY, linewidth=0.8, linestyle=":")

@@ -72,7 +72,7 @@ def how_many_fit(model: str, folder: Path) -> int:
     done = subprocess.run([*command, "--json", str(report)], stdout=subprocess.DEVNULL, check=False)
     if done.returncode:
         sys.exit("cannot find out how many cameras fit")
-    return max(1, json.loads(report.read_text())["cameras"])
+    return max(1, int(json.loads(report.read_text())["cameras"]))
 
 
 def overload(

@@ -14,6 +14,7 @@ import tempfile
 import time
 from contextlib import ExitStack, closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -82,7 +83,7 @@ def soak(
     stack.callback(stop.set)  # before anything is closed that waits for it
     began_s = time.monotonic()
     for camera in cameras:
-        camera.start(began_s, lambda name=camera.name: seen.sessions[name])
+        camera.start(began_s, partial(seen.sessions.__getitem__, camera.name))
     samples, back = watch(run, seen, cameras, stop, until_s=began_s + seconds, began_s=began_s)
     if not samples:
         sys.exit("the run ended at once")
@@ -131,9 +132,10 @@ def watch(
                 for fault in camera.faults[known[camera.name] :]:
                     waiting[camera.name] = fault
                     known[camera.name] += 1
-                if (fault := waiting.get(camera.name)) is None:
+                awaited = waiting.get(camera.name)
+                if awaited is None:
                     continue
-                back_s = back_after_s(fault, seen.last_result_s[camera.name], seen.sessions[camera.name])
+                back_s = back_after_s(awaited, seen.last_result_s[camera.name], seen.sessions[camera.name])
                 if back_s is not None:
                     back.append(back_from(waiting.pop(camera.name), back_s))
                     camera.returned.set()

@@ -28,8 +28,7 @@ from rich.table import Table
 
 from streamcam.clips import SlidingWindow, transform_of
 from streamcam.engines.backends import make_engine, require_device
-from streamcam.engines.stream_engine import StreamEngine
-from streamcam.engines.window_engine import WindowEngine
+from streamcam.engines.base import Engine
 from streamcam.errors import StreamcamError
 from streamcam.evaluate.flow import AVERAGED_S, SIDE, FlowHistory, Motion
 from streamcam.evaluate.moving import MotionClasses, MotionScore, heat_maps, score_motion, summary
@@ -98,9 +97,7 @@ def find_videos(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def windows(
-    path: Path, engine: WindowEngine | StreamEngine, hop: int
-) -> Iterator[tuple[Clip, Heat, list[Motion | None]]]:
+def windows(path: Path, engine: Engine, hop: int) -> Iterator[tuple[Clip, Heat, list[Motion | None]]]:
     """The windows of a video, each with its heat and what moves at each of its slices' times.
 
     A window is looked at a little later than it is seen, so that flow is known on both sides of its last slice.
@@ -126,9 +123,7 @@ def _with_motion(clip: Clip, heat: Heat, flow: FlowHistory) -> tuple[Clip, Heat,
     return clip, heat, [flow.at(float(t)) for t in heat.pts_s]
 
 
-def check(
-    path: Path, engine: WindowEngine | StreamEngine, classes: MotionClasses, hop: int
-) -> tuple[list[MotionScore], list[Cell]]:
+def check(path: Path, engine: Engine, classes: MotionClasses, hop: int) -> tuple[list[MotionScore], list[Cell]]:
     """Judge all windows of a video; some of those with motion as pictures."""
     scores, thinned = [], Thinned(CELLS)
     for clip, heat, motions in windows(path, engine, hop):

@@ -17,15 +17,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import cv2
+import numpy as np
 from PIL import Image as PillowImage
 
 import scripts.footage.render_sample as render_sample
 import streamcam
+from scripts.paths import DOCS
 from streamcam.records import Image
 from streamcam.render.contact_sheet import Cell, grid
 from streamcam.render.overlay import paint
 
-DOCS = Path(__file__).parents[2] / "docs"
 FOOTAGE = "one-by-one-person-detection.mp4"
 FPS = 10
 START_S, END_S = 115.6, 121.6
@@ -58,7 +59,8 @@ def frames_between(video: Path, start: int, end: int) -> Iterator[Image]:
         if not found:
             raise SystemExit(f"{video} ends at frame {index}: expected {end}")
         if index >= start:
-            yield cv2.cvtColor(cv2.resize(frame, SIZE, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
+            small = cv2.resize(frame, SIZE, interpolation=cv2.INTER_AREA)
+            yield np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def write_moving(frames: list[Image], file: Path) -> None:

@@ -19,8 +19,8 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
-import skimage.data
 
+from scripts.footage.photographs import photograph
 from streamcam.evaluate.truth import write_truth
 
 WIDTH, HEIGHT, FPS, SECONDS = 320, 240, 30, 6.0
@@ -62,11 +62,13 @@ class Actor:
 
 def background(i: int) -> Picture:
     """One of several scenes without anything that ImageNet would name with certainty, out of focus."""
-    data = skimage.data
-    makers = (data.gravel, data.grass, data.brick, lambda: data.coffee()[40:400, 512:600], lambda: data.rocket()[:200])
-    image = makers[i % len(makers)]()
+    image = photograph(("gravel", "grass", "brick", "coffee", "rocket")[i % 5])
+    if i % 5 == 3:
+        image = image[40:400, 512:600]  # the table beside the cup
+    elif i % 5 == 4:
+        image = image[:200]  # the sky above the rocket
     image = np.stack([image] * 3, axis=-1) if image.ndim == 2 else image[..., :3]
-    image = cv2.resize(np.asarray(image, np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    image = np.asarray(cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
     tint = np.array([(1.0, 0.95, 0.85), (0.75, 1.0, 0.7), (1.0, 0.85, 0.75), (1, 1, 1), (1, 1, 1)][i % 5])
     return np.asarray(cv2.GaussianBlur(np.clip(image * tint, 0, 255).astype(np.uint8), (0, 0), 1.5), np.uint8)
 
@@ -74,12 +76,12 @@ def background(i: int) -> Picture:
 def cut_out(name: str, height: float) -> tuple[Picture, Cover]:
     """A thing, and how much of each pixel it covers: a shape between ellipse and rectangle, with a soft edge."""
     x0, y0, x1, y1 = PARTS[name]
-    photograph = {"cat": skimage.data.chelsea, "cup": skimage.data.coffee}[name]()
+    image = photograph({"cat": "chelsea", "cup": "coffee"}[name])
     size = round(height * (x1 - x0) / (y1 - y0)), round(height)
-    picture = cv2.resize(photograph[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(image[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA)
     x, y = np.linspace(-1.04, 1.04, size[0]), np.linspace(-1.04, 1.04, size[1])[:, None]
     cover = (x**4 + y**4 < 1).astype(np.float32)
-    return np.asarray(picture, np.uint8), cv2.GaussianBlur(cover, (0, 0), 1.5)
+    return np.asarray(picture, np.uint8), np.asarray(cv2.GaussianBlur(cover, (0, 0), 1.5), np.float32)
 
 
 def compose(scene: Picture, actors: Sequence[Actor], t: float) -> tuple[Picture, npt.NDArray[np.bool_]]:

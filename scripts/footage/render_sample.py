@@ -15,10 +15,12 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
-import skimage.data
+
+from scripts.footage.photographs import photograph
+from scripts.paths import PACKAGE
 
 WIDTH, HEIGHT, FPS, SECONDS = 480, 360, 30, 8
-OUT = Path(__file__).parents[2] / "streamcam" / "data" / "sample.mp4"
+OUT = PACKAGE / "data" / "sample.mp4"
 
 Picture = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]
@@ -54,7 +56,7 @@ def boxes(t: float) -> dict[str, Box]:
 
 def table() -> Picture:
     """The background: a strip of the wood beside the cup, mirrored again and again."""
-    strip = skimage.data.coffee()[40:400, 512:600]
+    strip = photograph("coffee")[40:400, 512:600]
     tiles = [strip if i % 2 == 0 else strip[:, ::-1] for i in range(-(-WIDTH // strip.shape[1]))]
     return np.asarray(cv2.GaussianBlur(np.concatenate(tiles, axis=1)[:, :WIDTH], (0, 0), 1.0), np.uint8)
 
@@ -62,11 +64,12 @@ def table() -> Picture:
 def cut_out(name: str) -> tuple[Picture, npt.NDArray[np.float32]]:
     """A thing, and how much of each pixel it covers: an ellipse with a soft edge."""
     (x0, y0, x1, y1), size = THINGS[name]
-    photograph = {"cat": skimage.data.chelsea, "cup": skimage.data.coffee}[name]()
-    picture = cv2.resize(photograph[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA)
+    image = photograph({"cat": "chelsea", "cup": "coffee"}[name])
+    picture = cv2.resize(image[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA)
     mask = np.zeros(size[::-1], np.float32)
     cv2.ellipse(mask, (size[0] // 2, size[1] // 2), (size[0] // 2 - 4, size[1] // 2 - 4), 0, 0, 360, 1.0, cv2.FILLED)
-    return picture, cv2.GaussianBlur(mask, (0, 0), 2.0)[..., None]
+    soft = np.asarray(cv2.GaussianBlur(mask, (0, 0), 2.0), np.float32)
+    return np.asarray(picture, np.uint8), soft[..., None]
 
 
 def render(t: float, background: Picture, things: dict[str, tuple[Picture, npt.NDArray[np.float32]]]) -> Picture:

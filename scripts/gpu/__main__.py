@@ -23,10 +23,10 @@ from typing import Any
 
 from scripts.benchmarks import pages
 from scripts.gpu import targets
+from scripts.paths import DOCS
 from streamcam.files import write_json
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "gpu.md"
+PAGE = DOCS / "gpu.md"
 POINTS = {
     "cuda_tests": 100.0,
     "precision": 15.0,
@@ -90,7 +90,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--only", type=pages.some_of(POINTS), default=list(POINTS), metavar="NAME[,NAME…]", help=", ".join(POINTS)
+        "--only", type=pages.some_of(list(POINTS)), default=list(POINTS), metavar="NAME[,NAME…]", help=", ".join(POINTS)
     )
     parser.add_argument("--device", default="cuda:0", help="cuda:N; or cpu, to see that all works")
     parser.add_argument("--quick", action="store_true", help="a round of each, as small as can be: does it work?")

@@ -139,7 +139,7 @@ class Fleet:
         """Milliseconds for a frame to be put where the device copies from."""
         size = max(1, round(run.batch))
         pieces = [torch.from_numpy(clip.frames[-1:]).reshape(-1) for clip in self._cameras.clips(size, self._next)]
-        staging = self.engine.runner.streams.host(sum(len(piece) for piece in pieces))
+        staging = self.engine.runner.streams.host_buffer(sum(len(piece) for piece in pieces))
         return DeviceTurn(torch.device("cpu"), lambda: torch.cat(pieces, out=staging), per=size)()
 
 

@@ -15,16 +15,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from scripts.benchmarks.common import Plan, spread
 from streamcam.bench.engines import matmul_turn
 from streamcam.bench.measure import Spread, Turn, alternate
-from streamcam.engines.base import BatchFuture
+from streamcam.engines.base import BatchFuture, Engine
 from streamcam.engines.device.runner import TorchRunner
-from streamcam.engines.stream_engine import StreamEngine
-from streamcam.engines.window_engine import WindowEngine
 from streamcam.models.base import CamModel
 from streamcam.models.motion import WEIGHTS as MOTION_WEIGHTS
 from streamcam.models.registry import load_model
 from streamcam.records import Clip, ClipFormat, Frame, Transform
-
-Engine = WindowEngine | StreamEngine
 
 PRECISIONS = ("bf16", "fp16", "fp32")
 """The one that matters most comes first: time may run out."""
@@ -54,7 +50,7 @@ class GpuPlan(Plan):
         return self.device.type == "cuda"
 
     def alternate_for(self, turns: Mapping[str, Turn], seconds: float) -> dict[str, list[float]]:
-        """Let contenders take turns for so long."""
+        """Let methods take turns for so long."""
         return alternate(turns, seconds=min(seconds, self.left_s), min_rounds=self.min_rounds)
 
     def spread_of(self, turn: Turn, seconds: float) -> dict[str, float]:
@@ -112,7 +108,7 @@ def rate_turn(device: torch.device, precision: str) -> Turn:
 def model_of(name: str, plan: GpuPlan) -> CamModel:
     """A model without network access: random weights, but for `motion`. What it costs does not depend on them."""
     torch.manual_seed(0)
-    # Not by its card, which takes another package to be read.
+    # Not by its model card, which takes another package to be read.
     model = load_model(name, weights=str(MOTION_WEIGHTS) if name == "motion" else "none")
     if not plan.quick:
         return model
@@ -180,7 +176,7 @@ def tried(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """A row's figures; or why there are none, which costs nothing but the row."""
     try:
         return work()
-    except Exception as e:  # whatever a card or a library says
+    except Exception as e:  # whatever a GPU or a library raises
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
         return {"failed": told(e)}

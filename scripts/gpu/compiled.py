@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
     for name, precision, batch in plan.sized(CASES, (("motion", "fp32", 1),)):
         if plan.left_s == 0:
             return
-        row = tried(lambda n=name, p=precision, b=batch: one(plan, n, p, b))
+        row = tried(partial(one, plan, name, precision, batch))
         figures["rows"].append({"model": name, "precision": precision, "batch": batch, **row})
         yield figures
 
@@ -45,7 +46,7 @@ def one(plan: GpuPlan, name: str, precision: str, batch: int) -> dict[str, Any]:
     frames = windows_on(runner, batch)
 
     def see(frames: Tensor) -> Sequence[Tensor]:
-        output = runner.see(frames)
+        output = runner.forward(frames)
         return [output.logits, output.cube]
 
     compiled = torch.compile(see, dynamic=False, backend="eager" if plan.quick else "inductor")

@@ -12,8 +12,8 @@ from typing import Any
 
 from scripts.benchmarks.common import table
 from scripts.gpu.common import GpuPlan
+from scripts.paths import ROOT, TESTS
 
-ROOT = Path(__file__).parents[2]
 MARK = "needs_cuda"
 GONE = "ModuleNotFoundError: No module named "
 SHOWN = 300
@@ -29,7 +29,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
         environment = os.environ | ({"FAIL_WITHOUT_CUDA": "1"} if plan.on_gpu else {})
         try:
             done = subprocess.run(
-                command(test_files(ROOT / "tests"), report),
+                command(test_files(TESTS), report),
                 cwd=ROOT,
                 env=environment,
                 capture_output=True,

@@ -1,4 +1,4 @@
-"""Grad-CAM for each frame on the same card, and what streamcam takes for one: r3d_18, windows of 16 frames, hop 1.
+"""Grad-CAM for each frame on the same GPU, and what streamcam takes for one: r3d_18, windows of 16 frames, hop 1.
 
 The package `grad-cam` is held against where it is installed; the same loop is written out here with hooks in any case.
 """

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     cases = [(p, b) for b in plan.sized(BATCHES, (1,)) for p in plan.sized(PRECISIONS, ("fp32",))]
     for left, (precision, batch) in zip(range(len(cases), 0, -1), cases, strict=True):
-        row = tried(lambda p=precision, b=batch, n=left: one(plan, p, b, seconds=plan.left_s / n))
+        row = tried(partial(one, plan, precision, batch, seconds=plan.left_s / left))
         rows.append({"precision": precision, "batch": batch, **row})
         yield {"rows": rows}
 
@@ -38,7 +39,7 @@ def one(plan: GpuPlan, precision: str, batch: int, *, seconds: float) -> dict[st
         return [linear(pooled, head.classifier.weight.to(pooled), head.bias.to(pooled))]
 
     def with_heat(frames: Tensor) -> Sequence[Tensor]:
-        output = runner.see(frames)
+        output = runner.forward(frames)
         return [output.logits, output.cube]
 
     turns = {

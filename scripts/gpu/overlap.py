@@ -6,9 +6,10 @@ from itertools import islice
 from typing import Any
 
 from scripts.benchmarks.common import table
-from scripts.gpu.common import Engine, GpuPlan, cameras_for, flow, model_of, tried
+from scripts.gpu.common import GpuPlan, cameras_for, flow, model_of, tried
 from scripts.gpu.profiled import figures_of, profiled
 from streamcam.engines.backends import make_engine
+from streamcam.engines.base import Engine
 from streamcam.records import Clip
 
 CASES = (("r3d_18", "window", 16), ("motion", "window", 16), ("motion", "stream", 256))

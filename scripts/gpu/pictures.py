@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -32,7 +33,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     cases = [(size, work) for size in plan.sized(SIZES, QUICK_SIZES) for work in (prepared, watched, decoded)]
     for left, (size, work) in zip(range(len(cases), 0, -1), cases, strict=True):
-        row = tried(lambda s=size, w=work, n=left: w(plan, s, 0.7 * plan.left_s / n))
+        row = tried(partial(work, plan, size, 0.7 * plan.left_s / left))
         rows.append({"size": size, "work": work.__name__, **row})
         yield {"rows": rows}
 
@@ -82,7 +83,7 @@ def decoded(plan: GpuPlan, size: tuple[int, int], seconds: float) -> dict[str, A
 
 
 def of_both(plan: GpuPlan, size: tuple[int, int], work: Callable[[Picture], object], seconds: float) -> dict[str, Any]:
-    """Some work on a picture of the host, and on one of the card."""
+    """Measure some work on a picture of the host, and on a GPU image."""
     image = a_scene(size)
     there = TorchImage(torch.from_numpy(image).permute(2, 0, 1).contiguous().to(plan.device))
     return spreads(plan, {"host": (lambda: work(image), 1), "card": (lambda: work(there), 1)}, seconds)

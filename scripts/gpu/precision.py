@@ -6,6 +6,7 @@ Both networks that bring their weights along; against a processor's float32. Whe
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -15,10 +16,11 @@ import numpy.typing as npt
 import torch
 
 from scripts.benchmarks.common import table
-from scripts.gpu.common import Engine, GpuPlan, tried
+from scripts.gpu.common import GpuPlan, tried
 from streamcam.bench.temporal import drifting_frames
 from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine
+from streamcam.engines.base import Engine
 from streamcam.engines.device.hardware import pick_precision
 from streamcam.models.base import CamModel
 from streamcam.models.motion import WEIGHTS as MOTION_WEIGHTS
@@ -51,7 +53,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
         for precision in plan.sized(HALVES, HALVES[:1]):
             if rows and plan.left_s == 0:
                 return
-            row = tried(lambda n=name, p=precision: one(plan.device, n, p, count=count))
+            row = tried(partial(one, plan.device, name, precision, count=count))
             rows.append({"model": name, "precision": precision, **row})
             yield {"rows": rows}
 
@@ -67,7 +69,7 @@ def one(device: torch.device, name: str, precision: str, *, count: int) -> dict[
 
 def trained(name: str) -> CamModel:
     """A network with its weights; one that looks at each frame alone has clips of single frames."""
-    # Not by its card, which takes another package to be read.
+    # Not by its model card, which takes another package to be read.
     model = load_model(name, weights=str(MOTION_WEIGHTS) if name == "motion" else None)
     length = 1 if model.spec.framewise else model.spec.clip_format.length
     return model.with_clip_format(length=length)
@@ -118,7 +120,7 @@ def distance(ours: Sequence[Heat], reference: Sequence[Heat]) -> Distance:
 def _contrast(heat: Heat) -> npt.NDArray[np.float64]:
     """The heat that is drawn: the mean over classes would hide a difference."""
     cube = heat.cube[heat.classes.argsort()].astype(np.float64)
-    return (cube - cube.mean(0)).ravel()
+    return np.asarray((cube - cube.mean(0)).ravel(), np.float64)
 
 
 def _cosine(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:

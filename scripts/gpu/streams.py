@@ -3,14 +3,16 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import count
 from typing import Any
 
 from scripts.benchmarks.common import spread, table
-from scripts.gpu.common import Cameras, DeviceTurn, Engine, GpuPlan, cameras_for, cell, flow, model_of, tried
+from scripts.gpu.common import Cameras, DeviceTurn, GpuPlan, cameras_for, cell, flow, model_of, tried
 from streamcam.bench.engines import EngineTurn
 from streamcam.bench.measure import Spread, Turn, ratios
 from streamcam.engines.backends import make_engine
+from streamcam.engines.base import Engine
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.records import Clip
 
@@ -37,7 +39,7 @@ def against(plan: GpuPlan, precisions: Sequence[str]) -> Iterator[tuple[str, dic
     """Both engines, for one camera and for many."""
     for precision in precisions:
         for cameras in plan.sized((MANY, 1), (2,)):
-            row = tried(lambda p=precision, n=cameras: against_window(plan, p, n))
+            row = tried(partial(against_window, plan, precision, cameras))
             yield "against", {"precision": precision, "cameras": cameras, **row}
 
 
@@ -48,7 +50,7 @@ def rows(plan: GpuPlan) -> Iterator[tuple[str, dict[str, Any]]]:
         assert isinstance(engine, StreamEngine)
         pushes = Pushes(engine, cameras_for(engine, plan), plan)
         for number in plan.sized(COUNTS, (1, 2)):
-            row = tried(lambda n=number, p=pushes: p.row(n))
+            row = tried(partial(pushes.row, number))
             yield "rows", {"model": name, "precision": engine.runner.precision, "cameras": number, **row}
 
 

@@ -1,4 +1,4 @@
-"""What was asked for on an H200-class card, beside what was reached. It needs nothing but Python."""
+"""What was asked for on an H200-class GPU, beside what was reached. It needs nothing but Python."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

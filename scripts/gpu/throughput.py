@@ -1,8 +1,8 @@
 """Windows a second: networks, batches, precisions, launched one by one and as a graph; and how late one window is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -37,24 +37,32 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
     figures: dict[str, Any] = {"rows": [], "latency": [], "layouts": []}
     for name in plan.sized(MODELS, ("motion",)):
         for precision in plan.sized(PRECISIONS, ("fp32",)):
-            row = tried(lambda n=name, p=precision: latency(plan, n, p))
+            row = tried(partial(latency, plan, name, precision))
             figures["latency"].append({"model": name, "precision": precision, **row})
             yield figures
-    ready = cache(lambda name, precision: Ready(plan, name, precision))
+    ready = cache(partial(Ready, plan))
     for batch in plan.sized(BATCHES, (2, 1)):
         for precision in plan.sized(PRECISIONS, ("fp32", "bf16")):
             for name in plan.sized(MODELS, MODELS[:2]):
                 if plan.left_s == 0 and figures["rows"]:
                     continue
-                row = tried(lambda n=name, p=precision, b=batch: ready(n, p).row(b))
+                row = tried(partial(_throughput, ready, name, precision, batch))
                 figures["rows"].append({"model": name, "precision": precision, "batch": batch, **row})
                 yield figures
         if not figures["layouts"]:
             figures["layouts"] = [
-                {"precision": p, "batch": batch, **tried(lambda p=p, b=batch: layouts(ready("r3d_18", p), b))}
+                {"precision": p, "batch": batch, **tried(partial(_compared_layouts, ready, p, batch))}
                 for p in plan.sized(PRECISIONS, ("fp32",))
             ]
             yield figures
+
+
+def _throughput(ready: Callable[[str, str], "Ready"], name: str, precision: str, batch: int) -> dict[str, Any]:
+    return ready(name, precision).row(batch)
+
+
+def _compared_layouts(ready: Callable[[str, str], "Ready"], precision: str, batch: int) -> dict[str, Any]:
+    return layouts(ready("r3d_18", precision), batch)
 
 
 class Ready:
@@ -89,7 +97,7 @@ class Ready:
         }
 
     def _see(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        output = self.runner.see(frames)
+        output = self.runner.forward(frames)
         return output.logits, output.cube
 
 

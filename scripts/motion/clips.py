@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scripts.motion.render import Rendered, Studio
+from scripts.motion.render import Rendered, SceneRenderer
 from streamcam.models.motion import LABELS
 
 NO_PLACE = ("still", "flickering light", "camera moving")
@@ -34,15 +34,15 @@ def swap(pairs: dict[str, str]) -> list[int]:
 class Pool:
     """The newest clips, as they are at a given step: a function of the seed and the step alone."""
 
-    def __init__(self, studio: Studio, *, seed: int, batch: int, fresh: int, size: int, step: int) -> None:
-        self.studio, self.seed, self.size, self.fresh = studio, seed, batch, fresh
+    def __init__(self, renderer: SceneRenderer, *, seed: int, batch: int, fresh: int, size: int, step: int) -> None:
+        self.renderer, self.seed, self.size, self.fresh = renderer, seed, batch, fresh
         self.clips: list[list[dict[str, Tensor]]] = []
         for first in range(step, step + size // fresh):
             self._render(first)
 
     def _render(self, number: int) -> None:
         first = self.seed * 10**8 + number * self.fresh
-        rendered = self.studio.render([self.studio.compose(first + i) for i in range(self.fresh)])
+        rendered = self.renderer.render([self.renderer.compose(first + i) for i in range(self.fresh)])
         self.clips.append([one(rendered, i) for i in range(self.fresh)])
 
     def advance(self, step: int) -> None:
@@ -83,7 +83,7 @@ def told(drift: Tensor) -> Tensor:
 
 def turned(clip: dict[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
     """Mirrored, upside down, backwards and in other colours, each by chance, with what is true of it then."""
-    order, axes, signs = list(range(len(LABELS))), [], np.ones(4)
+    order, axes, signs = list(range(len(LABELS))), list[int](), np.ones(4)
     for pairs, axis, turn_signs in TURNS:
         if rng.random() < 0.5:
             order, axes, signs = [order[i] for i in swap(pairs)], [*axes, axis], signs * turn_signs

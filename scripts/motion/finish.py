@@ -2,7 +2,7 @@
 
 How strongly each class speaks is fitted on rendered clips that were not trained on: a factor on its weights, so on its
 heat, and its bias; logits still are bias plus pooled heat. The heat that is painted at full strength, also measured
-there, goes into the card beside the weights.
+there, goes into the model card beside the weights.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from torch import Tensor
 from scripts.motion.clips import NO_PLACE, one
 from scripts.motion.layers import Format
 from scripts.motion.pretrain import HEAT_UNIT, Network
-from scripts.motion.render import Studio
+from scripts.motion.render import SceneRenderer
 from streamcam.models import motion
 from streamcam.models.motion import LABELS
 from streamcam.models.registry import save_checkpoint
@@ -43,28 +43,32 @@ the camera moves it does not say which way things go. What it reaches, and what 
 
 
 @torch.no_grad()
-def answers(network: Network, studio: Studio, first: int, count: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+def answers(
+    network: Network, renderer: SceneRenderer, first: int, count: int
+) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
     """Rendered clips with their heat in logits [C,L,h,w]."""
     for seed in track(range(first, first + count, AT_ONCE), description="clips"):
-        rendered = studio.render([studio.compose(seed + i) for i in range(AT_ONCE)])
+        rendered = renderer.render([renderer.compose(seed + i) for i in range(AT_ONCE)])
         heat = HEAT_UNIT * network(rendered.frames.float())[1]
         yield from ((heat[i], one(rendered, i)) for i in range(AT_ONCE))
 
 
-def pooled_answers(network: Network, studio: Studio, count: int) -> tuple[Tensor, Tensor, Tensor]:
+def pooled_answers(network: Network, renderer: SceneRenderer, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """Pooled heat, labels and what of them is sure, each [N,C]."""
-    rows = [(h.mean((1, 2, 3)), clip["label"], clip["sure"]) for h, clip in answers(network, studio, FIRST_SEED, count)]
+    rows = [
+        (h.mean((1, 2, 3)), clip["label"], clip["sure"]) for h, clip in answers(network, renderer, FIRST_SEED, count)
+    ]
     pooled, label, sure = (torch.stack(z).cpu() for z in zip(*rows, strict=True))
     return pooled, label, sure
 
 
-def heat_scale(network: Network, studio: Studio, first: int, count: int) -> tuple[float, ...]:
+def heat_scale(network: Network, renderer: SceneRenderer, first: int, count: int) -> tuple[float, ...]:
     """Of positive heat where a thing does what the class says, the third quartile; [C].
 
     Small things are far louder than large ones, whose heat is spread over more cells: these have to be seen, too.
     """
     found: list[list[Tensor]] = [[] for _ in LABELS]
-    for heat, clip in answers(network, studio, first, count):
+    for heat, clip in answers(network, renderer, first, count):
         for c in np.flatnonzero(clip["label"].numpy()):
             found[c].append(heat[c][(clip["cover"][c] > 0.5) & (heat[c] > 0)])
     return tuple(
@@ -117,15 +121,15 @@ def main() -> None:
     network = Network()
     network.load_state_dict(torch.load(args.folder / "checkpoint.pt", map_location="cpu", weights_only=True)["mean"])
     network.to(memory_format=torch.channels_last_3d).eval()
-    studio = Studio("train", fmt=Format())
-    pooled, label, sure = pooled_answers(network, studio, args.clips)
+    renderer = SceneRenderer("train", fmt=Format())
+    pooled, label, sure = pooled_answers(network, renderer, args.clips)
     print("before:", report(pooled + network.classifier.bias.detach(), label, sure))
     factor, bias = fitted(pooled, label, sure)
     print("after: ", report(pooled * factor + bias, label, sure))
     with torch.no_grad():
         network.classifier.weight *= factor[:, None]
         network.classifier.bias.copy_(bias)
-    scale = heat_scale(network, studio, FIRST_SEED + args.clips, args.clips // 2)
+    scale = heat_scale(network, renderer, FIRST_SEED + args.clips, args.clips // 2)
     model = motion.build("none")
     model.load_state_dict(network.exported())
     save_checkpoint(

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from scripts.motion.paths import Array, Path2D, Rng, Stage, log_uniform, rest, truth
-from scripts.motion.things import PHASES
+from scripts.motion.appearance import PHASES
+from scripts.motion.paths import Array, ClipExtent, Path2D, Rng, log_uniform, rest, truth
 from streamcam.models.motion import LABELS
 
 WHOLE = (112, 144)
@@ -92,8 +92,8 @@ def colour_by_chance(rng: Rng) -> Array:
 
 
 @dataclass(frozen=True)
-class Wardrobe:
-    """What makes things visible: shapes, textures and colours, as the camera sees them on each frame."""
+class AppearanceSampler:
+    """A sampler of appearances: the shape, texture and colour of what moves, as the camera sees it on each frame."""
 
     fmt: Format
     frames: Array
@@ -109,16 +109,16 @@ class Wardrobe:
     shade_rng: Rng
     """Chance of their own, so that a scene without them stays what it was."""
 
-    def background(self, stage: Stage, rng: Rng) -> Layer:
+    def background(self, extent: ClipExtent, rng: Rng) -> Layer:
         """A texture beyond the edges of the picture, often of little contrast: a wall."""
-        path = rest(stage, rng, area=1)
+        path = rest(extent, rng, area=1)
         h, w = self.fmt.size
         still = np.zeros_like(path.t)
         path.x, path.y, path.angle, path.half = still + w / 2, still + h / 2, still, (max(h, w), max(h, w))
         return self._layer(path, rng, colour=self.back, contrast=float(rng.choice([0.15, 0.4, 0.8, 1.0])))
 
-    def dress(self, path: Path2D, rng: Rng, *, moving: bool) -> list[Layer]:
-        """A thing, and behind it, at times, its shadow."""
+    def layers_of(self, path: Path2D, rng: Rng, *, moving: bool) -> list[Layer]:
+        """Draw the layers of something that follows a path: itself, and behind it, at times, its shadow."""
         layers = []
         if moving and rng.random() < 0.3:
             layers.append(self._shadow(path, rng))

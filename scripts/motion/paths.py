@@ -37,8 +37,8 @@ class Path2D:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Where and when paths are made."""
+class ClipExtent:
+    """The extent in space and time of a clip that paths are made for."""
 
     size: tuple[int, int]
     """(height, width) in pixels."""
@@ -52,35 +52,35 @@ class Stage:
         return np.arange(-4, self.frames + 4, DT)
 
 
-def rest(stage: Stage, rng: Rng, *, area: float) -> Path2D:
+def rest(extent: ClipExtent, rng: Rng, *, area: float) -> Path2D:
     """A thing that stands somewhere and covers a share `area` of the picture's area."""
-    h, w = stage.size
+    h, w = extent.size
     aspect = np.exp(rng.uniform(-0.7, 0.7))
     r = np.sqrt(area * h * w * 1.4) / 2
     half = (float(np.clip(r / aspect, 2.5, 0.45 * w)), float(np.clip(r * aspect, 2.5, 0.48 * h)))
-    zero = np.zeros_like(stage.t)
-    return Path2D(stage.t, zero + rng.uniform(0.08, 0.92) * w, zero + rng.uniform(0.08, 0.92) * h,
+    zero = np.zeros_like(extent.t)
+    return Path2D(extent.t, zero + rng.uniform(0.08, 0.92) * w, zero + rng.uniform(0.08, 0.92) * h,
                   zero + rng.choice([0.0, rng.uniform(-3.1, 3.1)]), zero.copy(), zero + 1, half)  # fmt: skip
 
 
-def activity(stage: Stage, rng: Rng, *, whole: float = 0.55) -> Array:
+def activity(extent: ClipExtent, rng: Rng, *, whole: float = 0.55) -> Array:
     """0 to 1: when it moves. All the time with a chance of `whole`, else it starts or stops within the clip."""
-    t, ramp = stage.t, rng.uniform(0.5, 3)
+    t, ramp = extent.t, rng.uniform(0.5, 3)
     on = np.ones_like(t)
     if rng.random() < whole:
         return on
     kind = rng.integers(3)
     if kind != 1:
-        on *= np.clip((t - rng.uniform(4, stage.frames * 0.6)) / ramp, 0, 1)
+        on *= np.clip((t - rng.uniform(4, extent.frames * 0.6)) / ramp, 0, 1)
     if kind != 0:
-        on *= np.clip((rng.uniform(stage.frames * 0.4, stage.frames - 4) - t) / ramp, 0, 1)
+        on *= np.clip((rng.uniform(extent.frames * 0.4, extent.frames - 4) - t) / ramp, 0, 1)
     return on
 
 
-def integral(rate: Array, stage: Stage) -> Array:
+def integral(rate: Array, extent: ClipExtent) -> Array:
     """The path of a rate per frame, 0 at the middle of the clip."""
     z = np.cumsum(rate) * DT
-    return z - np.interp(stage.frames / 2, stage.t, z)
+    return z - np.interp(extent.frames / 2, extent.t, z)
 
 
 def log_uniform(rng: Rng, low: float, high: float) -> float:
@@ -88,62 +88,62 @@ def log_uniform(rng: Rng, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _unsteady(stage: Stage, rng: Rng) -> Array:
+def _unsteady(extent: ClipExtent, rng: Rng) -> Array:
     """About 1, as a gait goes."""
-    return 1 + rng.uniform(0, 0.4) * np.sin(2 * np.pi * stage.t / rng.uniform(5, 16) + rng.uniform(0, 6.3))
+    return 1 + rng.uniform(0, 0.4) * np.sin(2 * np.pi * extent.t / rng.uniform(5, 16) + rng.uniform(0, 6.3))
 
 
-def move(path: Path2D, stage: Stage, rng: Rng, heading: float) -> None:
+def move(path: Path2D, extent: ClipExtent, rng: Rng, heading: float) -> None:
     """In a straight or slightly bent line; some bob, roll or grow a little meanwhile."""
-    on = activity(stage, rng)
+    on = activity(extent, rng)
     spread = 0.3 if rng.random() < 0.6 else 0.9
-    angle = heading + rng.uniform(-spread, spread) + rng.normal(0, 0.01) * (stage.t - stage.frames / 2)
-    speed = log_uniform(rng, 0.25, 6) * on * _unsteady(stage, rng)
-    path.x += integral(speed * np.cos(angle), stage)
-    path.y += integral(speed * np.sin(angle), stage)
+    angle = heading + rng.uniform(-spread, spread) + rng.normal(0, 0.01) * (extent.t - extent.frames / 2)
+    speed = log_uniform(rng, 0.25, 6) * on * _unsteady(extent, rng)
+    path.x += integral(speed * np.cos(angle), extent)
+    path.y += integral(speed * np.sin(angle), extent)
     if rng.random() < 0.15:
-        path.angle += integral(on * rng.normal(0, 0.15), stage)
+        path.angle += integral(on * rng.normal(0, 0.15), extent)
     if rng.random() < 0.2:
-        path.log_scale += integral(on * rng.normal(0, 0.01), stage)
+        path.log_scale += integral(on * rng.normal(0, 0.01), extent)
     if rng.random() < 0.25:
-        path.y += rng.uniform(0, 0.06) * path.half[1] * np.sin(2 * np.pi * stage.t / rng.uniform(4, 9)) * on
+        path.y += rng.uniform(0, 0.06) * path.half[1] * np.sin(2 * np.pi * extent.t / rng.uniform(4, 9)) * on
 
 
-def come(path: Path2D, stage: Stage, rng: Rng, sign: int) -> None:
+def come(path: Path2D, extent: ClipExtent, rng: Rng, sign: int) -> None:
     """Towards the camera or away from it; often off the centre of the picture too, as on a floor."""
-    on = activity(stage, rng, whole=0.5)
+    on = activity(extent, rng, whole=0.5)
     duration = max(on.sum() * DT, 4)
-    h = stage.size[0]
+    h = extent.size[0]
     room = np.log(np.clip(0.7 * h / max(path.half), 1.6, 5))
     rate = max(rng.uniform(0.4, 1) * room / duration, 0.35 / max(path.half))
-    path.log_scale += sign * integral(on * rate, stage)
+    path.log_scale += sign * integral(on * rate, extent)
     path.log_scale -= path.log_scale.max() - min(path.log_scale.max(), room)
     if rng.random() < 0.5:
         angle = sign * rng.choice([np.pi / 2, rng.uniform(-3.1, 3.1)])
         speed = rng.uniform(0.1, 1.2) * rate * np.mean(path.half) * on
-        path.x += integral(speed * np.cos(angle), stage)
-        path.y += integral(speed * np.sin(angle), stage)
+        path.x += integral(speed * np.cos(angle), extent)
+        path.y += integral(speed * np.sin(angle), extent)
 
 
-def turn(path: Path2D, stage: Stage, rng: Rng, sign: int) -> None:
+def turn(path: Path2D, extent: ClipExtent, rng: Rng, sign: int) -> None:
     """About its centre or another point of it; clockwise as seen where sign is 1 (y points down)."""
-    on = activity(stage, rng) * _unsteady(stage, rng)
-    r = np.mean(path.half)
+    on = activity(extent, rng) * _unsteady(extent, rng)
+    r = float(np.mean(path.half))
     rate = min(log_uniform(rng, 0.5, 6) / r, 0.45)
-    path.angle += sign * integral(on * rate, stage)
+    path.angle += sign * integral(on * rate, extent)
     if rng.random() < 0.2:
         path.pivot = tuple(rng.uniform(-0.6, 0.6, 2))
     if rng.random() < 0.2:
         speed, angle = rng.uniform(0, 0.3) * rate * r * on, rng.uniform(0, 6.3)
-        path.x += integral(speed * np.cos(angle), stage)
-        path.y += integral(speed * np.sin(angle), stage)
+        path.x += integral(speed * np.cos(angle), extent)
+        path.y += integral(speed * np.sin(angle), extent)
 
 
-def sway(path: Path2D, stage: Stage, rng: Rng, axis: float) -> None:
+def sway(path: Path2D, extent: ClipExtent, rng: Rng, axis: float) -> None:
     """To and fro along an axis (0 sideways, π/2 up and down): shifted, or swung about one end as an arm is."""
-    on = activity(stage, rng, whole=0.7)
-    period = max(log_uniform(rng, 5, 15), stage.slowest_period)
-    turns = 2 * np.pi * integral(_unsteady(stage, rng) / period, stage) + rng.uniform(0, 6.3)
+    on = activity(extent, rng, whole=0.7)
+    period = max(log_uniform(rng, 5, 15), extent.slowest_period)
+    turns = 2 * np.pi * integral(_unsteady(extent, rng) / period, extent) + rng.uniform(0, 6.3)
     wave = np.sin(turns)
     if rng.random() < 0.25:
         wave = np.abs(np.sin(turns / 2)) * 2 - 1
@@ -168,18 +168,18 @@ def _swing(path: Path2D, rng: Rng, axis: float, wave: Array) -> None:
     path.angle = path.angle * 0 + rng.uniform(-0.3, 0.3) + swing * wave
 
 
-def come_to_be(path: Path2D, stage: Stage, rng: Rng, sign: int) -> None:
+def come_to_be(path: Path2D, extent: ClipExtent, rng: Rng, sign: int) -> None:
     """Appear (sign 1) or disappear, at once or over some frames; some pop up in size."""
-    at, over = stage.frames / 2 + rng.uniform(-7, 7), rng.choice([0.5, rng.uniform(1, 7)])
-    there = np.clip(sign * (stage.t - at) / over + 0.5, 0, 1)
+    at, over = extent.frames / 2 + rng.uniform(-7, 7), rng.choice([0.5, rng.uniform(1, 7)])
+    there = np.clip(sign * (extent.t - at) / over + 0.5, 0, 1)
     if rng.random() < 0.25:
         path.log_scale += np.log(np.maximum(there, 0.02))
     path.alpha = np.minimum(path.alpha, there if rng.random() < 0.8 else (there > 0.02).astype(float))
-    near = np.clip((5 + over / 2 - np.abs(stage.t - at)) / 1.5, 0, 1)
+    near = np.clip((5 + over / 2 - np.abs(extent.t - at)) / 1.5, 0, 1)
     path.events["appearing" if sign > 0 else "disappearing"] = near
 
 
-Program = Callable[[Path2D, Stage, Rng], None]
+Program = Callable[[Path2D, ClipExtent, Rng], None]
 PROGRAMS: dict[str, Program] = {
     "moving left": lambda p, s, r: move(p, s, r, np.pi),
     "moving right": lambda p, s, r: move(p, s, r, 0.0),
@@ -218,9 +218,9 @@ def truth(path: Path2D, frames: Array) -> tuple[Array, Array]:
 
 def _event(path: Path2D, frames: Array, *labels: str) -> Array:
     """How much of one or another event there is at some frames, 0 to 1."""
-    return np.max(
-        [np.interp(frames, path.t, path.events.get(label, np.zeros_like(path.t))) for label in labels], axis=0
-    )
+    nothing = np.zeros_like(path.t)
+    strengths = [np.interp(frames, path.t, path.events.get(label, nothing)) for label in labels]
+    return np.asarray(np.max(strengths, axis=0), np.float64)
 
 
 def _strengths(path: Path2D, frames: Array) -> dict[str, Array]:
@@ -242,7 +242,7 @@ def _strengths(path: Path2D, frames: Array) -> dict[str, Array]:
 
 
 def _radius(path: Path2D, frames: Array) -> Array:
-    return np.exp(np.interp(frames, path.t, path.log_scale)) * np.mean(path.half)
+    return np.asarray(np.exp(np.interp(frames, path.t, path.log_scale)) * np.mean(path.half), np.float64)
 
 
 def _rate(path: Path2D, z: Array, frames: Array) -> Array:
@@ -254,6 +254,5 @@ def moves(path: Path2D, frames: Array) -> npt.NDArray[np.bool_]:
     """Whether it does more at these frames than somebody does who stands, bool [N]."""
     r = _radius(path, frames).max()
     along = (path.x, path.y, path.angle * r, path.log_scale * r, path.alpha * 9)
-    return (np.max([np.abs(_rate(path, z, frames)) for z in along], axis=0) > 0.15) | (
-        _event(path, frames, *path.events, "waving") > 0.05
-    )
+    fast = np.max([np.abs(_rate(path, z, frames)) for z in along], axis=0) > 0.15
+    return np.asarray(fast | (_event(path, frames, *path.events, "waving") > 0.05), np.bool_)

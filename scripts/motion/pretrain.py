@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from scripts.motion.clips import NO_PLACE, PLACES, Pool
 from scripts.motion.layers import WHOLE, Format
-from scripts.motion.render import CELL, Studio
+from scripts.motion.render import CELL, SceneRenderer
 from streamcam.engines.device.hardware import cpu_has_bf16
 from streamcam.models import motion
 from streamcam.models.motion import LABELS
@@ -82,6 +82,7 @@ class Network(nn.Module):
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """0–255 [N,3,T,H,W] → logits [N,C], heat / HEAT_UNIT [N,C,L,h,w] and drift [N,4,L,h,w] as `told` tells it."""
+        assert isinstance(self.features, nn.Sequential)
         changes, *layers, gate = self.features
         # In half precision a picture is rounded more coarsely than it changes: only what comes after is.
         x = changes((frames - self.mean) / self.std).contiguous(memory_format=torch.channels_last_3d)
@@ -209,8 +210,8 @@ def train(folder: Path, settings: Settings, *, device: str, start: Path | None, 
 
 def new_pool(settings: Settings, fmt: Format, device: str, step: int) -> Pool:
     """Clips to learn from, from a step on."""
-    studio = Studio("train", fmt=fmt, shades=settings.shades, seed=settings.seed, device=device)
-    return Pool(studio, seed=settings.seed, batch=settings.batch, fresh=settings.fresh, size=settings.pool, step=step)
+    renderer = SceneRenderer("train", fmt=fmt, shades=settings.shades, seed=settings.seed, device=device)
+    return Pool(renderer, seed=settings.seed, batch=settings.batch, fresh=settings.fresh, size=settings.pool, step=step)
 
 
 def groups(network: Network) -> list[dict[str, object]]:

@@ -1,34 +1,38 @@
 """Scenes → clips with their masks, on a GPU or a CPU: drawn in batches, and filmed as a camera would."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from scripts.motion.appearance import PHASES, SHAPE_PX, shapes, softened, textures
 from scripts.motion.layers import Format, Layer, Scene
 from scripts.motion.paths import Array
 from scripts.motion.scenes import compose
-from scripts.motion.things import PHASES, SHAPE_PX, shapes, softened, textures
 from streamcam.models.motion import LABELS
 
 CELL = 4
 
 
-class Studio:
-    """Shapes and textures on a device, and what draws with them."""
+class SceneRenderer:
+    """A renderer of scenes, which keeps shapes and textures on a device."""
 
     def __init__(self, part: str, *, fmt: Format, shades: float = 0.0, seed: int = 0, device: str = "cpu") -> None:
-        """Of the things that move, a share `shades` is but shades."""
+        """Draw the shapes and textures of a part of the data, "train" or "held-out".
+
+        Of what moves, a share `shades` is but a shade on what is behind it.
+        """
         rng = np.random.default_rng([seed, part == "train"])
         self.fmt, self.shades, self.device = fmt, shades, device
         self.textures = torch.from_numpy(textures(part, rng)).to(device)
         hard = shapes(rng)
         self.shapes = torch.from_numpy(np.concatenate([hard, softened(hard)])).to(device)
 
-    def compose(self, seed: int, **wishes: object) -> Scene:
-        """A scene made of this studio's things."""
+    def compose(self, seed: int, **wishes: Any) -> Scene:
+        """Compose a scene from a seed, with shapes and textures of this renderer; `wishes` are options of `compose`."""
         shapes, textures = len(self.shapes) // 2, len(self.textures)
         return compose(seed, fmt=self.fmt, shapes=shapes, textures=textures, shades=self.shades, **wishes)
 
@@ -61,9 +65,9 @@ class Rendered:
 
 
 @torch.no_grad()
-def render(scenes: list[Scene], studio: Studio, *, masks: bool = False) -> Rendered:
+def render(scenes: list[Scene], renderer: SceneRenderer, *, masks: bool = False) -> Rendered:
     """Draw a batch of scenes; random only by their seeds."""
-    fmt, device = scenes[0].fmt, studio.device
+    fmt, device = scenes[0].fmt, renderer.device
     (h, w), n, t = fmt.size, len(scenes), fmt.frames
     picture = torch.zeros(n, 3, t, h, w, device=device)
     most = max(len(s.layers) for s in scenes) - 1
@@ -72,7 +76,7 @@ def render(scenes: list[Scene], studio: Studio, *, masks: bool = False) -> Rende
     for depth in range(most + 1):
         which = [i for i, s in enumerate(scenes) if len(s.layers) > depth]
         layers = [scenes[i].layers[depth] for i in which]
-        alpha, colour = draw(layers, studio)
+        alpha, colour = draw(layers, renderer)
         index = torch.tensor(which, device=device)
         if depth == 0:
             picture, drift = colour, drift_of(layers, fmt, device)
@@ -110,16 +114,16 @@ def _stack(covers: Tensor, index: Tensor, depth: int, new: Tensor) -> None:
     covers[index, depth] = new
 
 
-def draw(layers: list[Layer], studio: Studio) -> tuple[Tensor, Tensor]:
+def draw(layers: list[Layer], renderer: SceneRenderer) -> tuple[Tensor, Tensor]:
     """One layer of each clip: alpha [N,1,T,H,W] and colour [N,3,T,H,W]."""
-    device, fmt = studio.device, studio.fmt
+    device, fmt = renderer.device, renderer.fmt
     (h, w), n, t = fmt.size, len(layers), fmt.frames
     u, v = _local(torch.tensor(np.stack([a.pose for a in layers]), dtype=torch.float32, device=device),
                   torch.tensor([a.pivot for a in layers], dtype=torch.float32, device=device), fmt)  # fmt: skip
     crop = torch.tensor([a.crop for a in layers], dtype=torch.float32, device=device).view(n, 4, 1, 1, 1)
     cos, sin = crop[:, 3].cos() * crop[:, 2], crop[:, 3].sin() * crop[:, 2]
     at = torch.stack([crop[:, 0] + u * cos - v * sin, crop[:, 1] + u * sin + v * cos], -1)
-    texture = studio.textures[[a.texture for a in layers]].float()
+    texture = renderer.textures[[a.texture for a in layers]].float()
     means = texture.mean((2, 3), keepdim=True)
     colour = torch.tensor(np.stack([a.colour for a in layers]), dtype=torch.float32, device=device)
     contrast = torch.tensor([a.contrast for a in layers], device=device, dtype=torch.float32)
@@ -128,7 +132,7 @@ def draw(layers: list[Layer], studio: Studio) -> tuple[Tensor, Tensor]:
     phase = torch.tensor(np.stack([a.phase for a in layers]), dtype=torch.float32, device=device).view(n, t, 1, 1)
     inner = (SHAPE_PX - 6) / SHAPE_PX
     inside = ((u * inner).clamp(-1, 1) + 1 + 2 * phase) / PHASES - 1
-    atlas = studio.shapes[[a.shape for a in layers]].float().permute(0, 2, 1, 3).reshape(n, 1, SHAPE_PX, -1) / 255
+    atlas = renderer.shapes[[a.shape for a in layers]].float().permute(0, 2, 1, 3).reshape(n, 1, SHAPE_PX, -1) / 255
     alpha = F.grid_sample(atlas, torch.stack([inside, v * inner], -1).view(n, t * h, w, 2), align_corners=False)
     fade = torch.tensor(np.stack([a.alpha for a in layers]), dtype=torch.float32, device=device)
     return alpha.view(n, 1, t, h, w) * fade.view(n, 1, t, 1, 1), drawn.view(n, 3, t, h, w).clamp_(0, 255)

@@ -22,7 +22,7 @@ from rich.progress import track
 from scripts.motion.clips import NO_PLACE
 from scripts.motion.layers import Format, Scene
 from scripts.motion.paths import PROGRAMS
-from scripts.motion.render import Rendered, Studio
+from scripts.motion.render import Rendered, SceneRenderer
 from streamcam.evaluate.truth import write_truth
 from streamcam.models.motion import LABELS
 
@@ -54,28 +54,30 @@ def things(rendered: Rendered, scene: Scene, labels: Sequence[str]) -> list[tupl
 def large_enough(mask: Masks) -> bool:
     """Whether a thing can be seen well while it does what it does."""
     there = mask.any((1, 2))
-    return LEAST <= mask[there].mean() <= MOST
+    return bool(LEAST <= mask[there].mean() <= MOST)
 
 
-def clips(studio: Studio, labels: Sequence[str], first_seed: int) -> Iterator[tuple[Rendered, list[tuple[str, Masks]]]]:
+def clips(
+    renderer: SceneRenderer, labels: Sequence[str], first_seed: int
+) -> Iterator[tuple[Rendered, list[tuple[str, Masks]]]]:
     """Clips of which just these labels are true, beyond doubt, each of a thing that can be seen."""
     placed = [label for label in labels if label not in NO_PLACE]
     for seed in range(first_seed, first_seed + SEEDS_EACH):
-        scene = studio.compose(seed, wanted=list(labels))
+        scene = renderer.compose(seed, wanted=list(labels))
         if [LABELS[c] for c in np.flatnonzero(scene.label)] != sorted(labels, key=LABELS.index):
             continue
-        rendered = studio.render([scene], masks=True)
+        rendered = renderer.render([scene], masks=True)
         found = things(rendered, scene, placed)
         if [label for label, _ in found] in (placed, placed[::-1]) and all(large_enough(mask) for _, mask in found):
             yield rendered, found
 
 
 def write(
-    path: Path, studio: Studio, rendered: Rendered, found: list[tuple[str, Masks]], labels: Sequence[str]
+    path: Path, renderer: SceneRenderer, rendered: Rendered, found: list[tuple[str, Masks]], labels: Sequence[str]
 ) -> None:
     """A clip, hardly compressed (the scene's camera has done that), and its truth; the labels hold of all of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    height, width = studio.fmt.size
+    height, width = renderer.fmt.size
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"crf": "8", "preset": "fast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -85,7 +87,7 @@ def write(
             frame.pts, frame.time_base = i, Fraction(1, FPS)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    times = np.arange(studio.fmt.frames)[studio.fmt.middle] / FPS
+    times = np.arange(renderer.fmt.frames)[renderer.fmt.middle] / FPS
     masks = np.stack([m for _, m in found]) if found else np.zeros((0, len(times), height, width), np.bool_)
     write_truth(path, masks, [label for label, _ in found], pts_s=times, scene=labels)
 
@@ -106,15 +108,15 @@ def main() -> None:
     )
     parser.add_argument("--part", choices=BEFORE, default="held-out", help="whose textures")
     args = parser.parse_args()
-    studio = Studio(args.part, fmt=Format())
+    renderer = SceneRenderer(args.part, fmt=Format())
     for label in track(args.labels, description="single"):
         first_seed = SINGLE_SEED - BEFORE[args.part] + LABELS.index(label) * SEEDS_EACH
-        source = clips(studio, [label], first_seed)
+        source = clips(renderer, [label], first_seed)
         for i in range(args.clips):
-            write(args.folder / "single" / label / f"{i:03d}.mp4", studio, *next(source), [label])
+            write(args.folder / "single" / label / f"{i:03d}.mp4", renderer, *next(source), [label])
     for i, both in enumerate(track(pairs(args.pairs), description="pairs")):
-        source = clips(studio, both, PAIR_SEED - BEFORE[args.part] + i * SEEDS_EACH)
-        write(args.folder / "pairs" / f"{i:03d} {both[0]} + {both[1]}.mp4", studio, *next(source), both)
+        source = clips(renderer, both, PAIR_SEED - BEFORE[args.part] + i * SEEDS_EACH)
+        write(args.folder / "pairs" / f"{i:03d} {both[0]} + {both[1]}.mp4", renderer, *next(source), both)
 
 
 if __name__ == "__main__":

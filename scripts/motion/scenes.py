@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scripts.motion.layers import WHOLE, Format, Layer, Scene, Wardrobe, colour_by_chance
+from scripts.motion.layers import WHOLE, AppearanceSampler, Format, Layer, Scene, colour_by_chance
 from scripts.motion.paths import (
     CLASS,
     DIRECTIONS,
@@ -16,9 +16,9 @@ from scripts.motion.paths import (
     PROGRAMS,
     TOWARDS,
     Array,
+    ClipExtent,
     Path2D,
     Rng,
-    Stage,
     integral,
     log_uniform,
     moves,
@@ -65,24 +65,24 @@ def compose(
     """
     rng = np.random.default_rng(seed)
     frames, interval = sample_times(rng, fmt.frames)
-    stage = Stage(fmt.size, fmt.frames, 3.2 * interval)
+    extent = ClipExtent(fmt.size, fmt.frames, 3.2 * interval)
     wanted = _choose(rng) if wanted is None else wanted
     pans, flickers = "camera moving" in wanted, "flickering light" in wanted
-    camera = _camera(stage, rng, moving=pans)
+    camera = _camera(extent, rng, moving=pans)
     shade_rng = np.random.default_rng([seed, 1])
-    wardrobe = Wardrobe(fmt, frames, camera, shapes, textures, colour_by_chance(rng), shades, shade_rng)
+    appearance = AppearanceSampler(fmt, frames, camera, shapes, textures, colour_by_chance(rng), shades, shade_rng)
     paths = [
-        _prop(stage, rng) for _ in range(int(rng.choice(4, p=[0.25, 0.35, 0.25, 0.15])) if props is None else props)
+        _prop(extent, rng) for _ in range(int(rng.choice(4, p=[0.25, 0.35, 0.25, 0.15])) if props is None else props)
     ]
-    actors = [_actor(stage, rng, label, alone=len(wanted) == 1) for label in wanted if label in PROGRAMS]
+    actors = [_actor(extent, rng, label, alone=len(wanted) == 1) for label in wanted if label in PROGRAMS]
     for path in actors:
         paths.insert(rng.integers(len(paths) + 1), path)
     for path in paths:
-        _fidget(path, stage, rng)
-    layers = [wardrobe.background(stage, rng)]
+        _fidget(path, extent, rng)
+    layers = [appearance.background(extent, rng)]
     for path in paths:
-        layers += wardrobe.dress(path, rng, moving=path in actors)
-    scene = Scene(fmt, frames, layers, *_light(stage, rng, frames, flickering=flickers), **_sensor(rng), seed=seed)
+        layers += appearance.layers_of(path, rng, moving=path in actors)
+    scene = Scene(fmt, frames, layers, *_light(extent, rng, frames, flickering=flickers), **_sensor(rng), seed=seed)
     scene.wanted = " + ".join(wanted)
     _label(scene, _stirs(actors, fmt), flickers=flickers, pans=pans)
     return scene
@@ -106,36 +106,35 @@ def _choose(rng: Rng) -> list[str]:
             return ["camera moving", *([str(some[0])] if rng.random() < 0.35 else [])]
 
 
-def _prop(stage: Stage, rng: Rng) -> Path2D:
-    return rest(stage, rng, area=min(0.5, _part(stage) * log_uniform(rng, 0.01, 0.35)))
+def _prop(extent: ClipExtent, rng: Rng) -> Path2D:
+    return rest(extent, rng, area=min(0.5, _part(extent) * log_uniform(rng, 0.01, 0.35)))
 
 
-def _actor(stage: Stage, rng: Rng, label: str, *, alone: bool) -> Path2D:
-    path = rest(stage, rng, area=min(0.5, _part(stage) * log_uniform(rng, 0.01, 0.4 if alone else 0.15)))
-    PROGRAMS[label](path, stage, rng)
+def _actor(extent: ClipExtent, rng: Rng, label: str, *, alone: bool) -> Path2D:
+    path = rest(extent, rng, area=min(0.5, _part(extent) * log_uniform(rng, 0.01, 0.4 if alone else 0.15)))
+    PROGRAMS[label](path, extent, rng)
     return path
 
 
-def _fidget(path: Path2D, stage: Stage, rng: Rng) -> None:
+def _fidget(path: Path2D, extent: ClipExtent, rng: Rng) -> None:
     """What stands may sway a little, as people do: too slowly to be said to move."""
     if rng.random() < 0.4:
         amount = rng.uniform(0.1, 0.5)
-        path.x += _wander(stage.t, rng, 8) * amount
-        path.y += _wander(stage.t, rng, 8) * amount * rng.uniform(0, 1)
-        path.angle += _wander(stage.t, rng, 8) * amount / np.mean(path.half) * rng.uniform(0, 1)
+        path.x += _wander(extent.t, rng, 8) * amount
+        path.y += _wander(extent.t, rng, 8) * amount * rng.uniform(0, 1)
+        path.angle += _wander(extent.t, rng, 8) * amount / np.mean(path.half) * rng.uniform(0, 1)
 
 
-def _part(stage: Stage) -> float:
+def _part(extent: ClipExtent) -> float:
     """How much larger a thing's share is of this picture than of the whole one."""
-    return WHOLE[0] * WHOLE[1] / (stage.size[0] * stage.size[1])
+    return WHOLE[0] * WHOLE[1] / (extent.size[0] * extent.size[1])
 
 
 def _stirs(actors: list[Path2D], fmt: Format) -> npt.NDArray[np.bool_]:
     """Whether anything moves within the picture at each slice, bool [L]."""
     at = np.arange(fmt.frames)[fmt.middle].astype(float)
-    return np.any(
-        [np.zeros(fmt.slices, bool)] + [moves(path, at) & _in_picture(path, at, fmt) for path in actors], axis=0
-    )
+    stirring = [moves(path, at) & _in_picture(path, at, fmt) for path in actors]
+    return np.asarray(np.any([np.zeros(fmt.slices, bool), *stirring], axis=0), np.bool_)
 
 
 def _in_picture(path: Path2D, at: Array, fmt: Format) -> npt.NDArray[np.bool_]:
@@ -156,18 +155,18 @@ def _sensor(rng: Rng) -> dict[str, Any]:
     }
 
 
-def _camera(stage: Stage, rng: Rng, *, moving: bool) -> Array:
+def _camera(extent: ClipExtent, rng: Rng, *, moving: bool) -> Array:
     """Its path [3, points]: x, y in pixels and the logarithm of its zoom. A little unrest even where it stands."""
-    t = stage.t
+    t = extent.t
     if not moving:
         amount = rng.choice([0.0, rng.uniform(0, 0.12)], p=[0.6, 0.4])
         return np.stack([_wander(t, rng, 6) * amount, _wander(t, rng, 6) * amount, t * 0])
     kind, zoom = rng.integers(4), t * 0
     if kind == 3:
-        zoom = integral(t * 0 + rng.choice([-1, 1]) * log_uniform(rng, 0.006, 0.03), stage)
+        zoom = integral(t * 0 + rng.choice([-1, 1]) * log_uniform(rng, 0.006, 0.03), extent)
     if kind in (0, 1):
         speed, angle = log_uniform(rng, 0.4, 5), rng.uniform(0, 6.3)
-        x, y = (integral(t * 0 + speed * f(angle), stage) for f in (np.cos, np.sin))
+        x, y = (integral(t * 0 + speed * f(angle), extent) for f in (np.cos, np.sin))
     else:
         x = y = t * 0
     if kind != 0:
@@ -180,23 +179,23 @@ def _wander(t: Array, rng: Rng, smooth: float) -> Array:
     """A smooth random path of unit deviation."""
     n = int(smooth / DT)
     z = np.convolve(rng.normal(size=len(t) + 2 * n), np.hanning(n), mode="same")[n:-n]
-    return (z - z.mean()) / (z.std() + 1e-6)
+    return np.asarray((z - z.mean()) / (z.std() + 1e-6), np.float64)
 
 
 def _light(
-    stage: Stage, rng: Rng, frames: Array, *, flickering: bool
+    extent: ClipExtent, rng: Rng, frames: Array, *, flickering: bool
 ) -> tuple[Array, tuple[float, float, float] | None]:
     """Gain [T] of the light, and the region it acts on."""
-    h, w = stage.size
-    gain = 1 + rng.choice([0.0, rng.normal(0, 0.06)]) * _wander(stage.t, rng, 24)
+    h, w = extent.size
+    gain = 1 + rng.choice([0.0, rng.normal(0, 0.06)]) * _wander(extent.t, rng, 24)
     if not flickering:
-        return np.interp(frames, stage.t, gain), None
-    turns = 2 * np.pi * stage.t / log_uniform(rng, 2.2, 9) + rng.uniform(0, 6.3)
+        return np.interp(frames, extent.t, gain), None
+    turns = 2 * np.pi * extent.t / log_uniform(rng, 2.2, 9) + rng.uniform(0, 6.3)
     by_chance = np.repeat(rng.uniform(-1, 1, len(turns) // 4 + 1), 4)[: len(turns)]
     wave = (np.sin(turns), np.sign(np.sin(turns)), by_chance)[rng.integers(3)]
     gain = gain * (1 + rng.uniform(0.08, 0.42) * (wave - rng.uniform(0, 1)))
     lamp = (rng.uniform(0, w), rng.uniform(0, h), rng.uniform(0.3, 0.7) * w) if rng.random() < 0.3 else None
-    return np.clip(np.interp(frames, stage.t, gain), 0.1, 2), lamp
+    return np.clip(np.interp(frames, extent.t, gain), 0.1, 2), lamp
 
 
 def _label(scene: Scene, stirs: npt.NDArray[np.bool_], *, flickers: bool, pans: bool) -> None:
@@ -224,4 +223,5 @@ def _shows(layer: Layer, fmt: Format) -> npt.NDArray[np.bool_]:
     """Whether a good part of a thing is inside the picture at each slice, after the camera's motion; bool [L]."""
     x, y, _, a, b = layer.pose[fmt.middle].T
     h, w = fmt.size
-    return (np.abs(x - w / 2) < w / 2 + 0.2 * a) & (np.abs(y - h / 2) < h / 2 + 0.2 * b)
+    inside = (np.abs(x - w / 2) < w / 2 + 0.2 * a) & (np.abs(y - h / 2) < h / 2 + 0.2 * b)
+    return np.asarray(inside, np.bool_)

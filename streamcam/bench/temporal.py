@@ -126,7 +126,7 @@ def list_convolutions(model: CamModel) -> list[Convolution]:
     The network runs on PyTorch's meta device, which computes shapes and nothing else.
     """
     network, clip_format = streaming(model), model.spec.clip_format
-    spans = network.seen if isinstance(network, StreamNetwork) else {}  # of 3D convolutions, by name
+    spans = network.layer_spans if isinstance(network, StreamNetwork) else {}  # of 3D convolutions, by name
     features = copy.deepcopy(model.features).to("meta")
     convolutions: list[Convolution] = []
 

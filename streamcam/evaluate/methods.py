@@ -141,7 +141,7 @@ class _Logits(nn.Module):
 def _import_grad_cam() -> Any:
     """Import the class `GradCAM`; the package is large, and only one method needs it."""
     try:
-        from pytorch_grad_cam import GradCAM  # type: ignore[import-untyped]
+        from pytorch_grad_cam import GradCAM
     except ImportError as e:
         raise StreamcamError("method grad-cam needs the package of that name: scripts/install test brings it") from e
     return GradCAM

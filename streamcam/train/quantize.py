@@ -19,8 +19,14 @@ from torch import Tensor, nn
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines.device.runner import fold_batch_norm
-from streamcam.engines.openvino.runner import apart, convert, converting, import_openvino, require_openvino
-from streamcam.engines.openvino.stream import stepwise, warm_inputs
+from streamcam.engines.openvino.runner import (
+    call_without_signals,
+    convert,
+    explain_conversion_errors,
+    import_openvino,
+    require_openvino,
+)
+from streamcam.engines.openvino.stream import convert_step, warm_inputs
 from streamcam.engines.streaming.converted import StreamNetwork
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel, Int8, Stored
@@ -140,8 +146,8 @@ def quantize(model: CamModel, clips: Sequence[Frames], *, show: Show) -> Int8:
         video = to_and_fro(frames, network.warmup_frames + periods * network.period)
         return warm_inputs(network, _normalise(model, video))
 
-    with converting(model.spec):
-        converted = stepwise(network, model.spec)
+    with explain_conversion_errors(model.spec):
+        converted = convert_step(network, model.spec)
     return Int8(quantized, _quantize_graph(converted, _CalibrationInputs(stream_inputs, clips, show)))
 
 
@@ -176,7 +182,7 @@ def _quantize_graph(converted: Any, inputs: "_CalibrationInputs") -> Stored:
         return nncf.quantize(converted, nncf.Dataset(inputs), subset_size=len(inputs), fast_bias_correction=False)
 
     with redirect_stdout(io.StringIO()), closing(inputs):  # NNCF prints progress bars
-        quantized = apart(calibrate)
+        quantized = call_without_signals(calibrate)
     with TemporaryDirectory() as folder:
         graph, weights = Path(folder, "int8.xml"), Path(folder, "int8.bin")
         openvino.serialize(quantized, graph, weights)

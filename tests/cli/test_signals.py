@@ -161,7 +161,7 @@ def test_a_signal_ends_a_run_with_its_recording_complete(
         "--bind",
         "none",
     ]
-    outputs = ["--record", out, "--summary-json", tmp_path / "s.json"]
+    outputs: list[str | Path] = ["--record", out, "--summary-json", tmp_path / "s.json"]
     with running("run", "lavfi:testsrc2=size=160x120:rate=15", *options, *outputs) as command:
         wait_for(command, lambda: part.exists() and has_pictures(part))
         command.signal(number)

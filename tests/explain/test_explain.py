@@ -1,6 +1,5 @@
 """A recorded file explained: averages by hand, then real files: is it right, complete, in sync, always the same?"""
 
-import csv
 import signal
 import subprocess
 import sys
@@ -29,10 +28,12 @@ from streamcam.models.base import CamModel
 from streamcam.records import Heat, Result, Transform
 from streamcam.sinks import heat_zarr as zarr_heat
 from streamcam.sources.base import open_source
-from tests.conftest import make_frame
+from tests.support.containers import add_audio
+from tests.support.frames import make_frame
+from tests.support.heats import make_heat
+from tests.support.media import beeps, rows_of, video_times
 from tests.support.paths import ROOT
 from tests.support.streams import Tone, Video, write_streams
-from tests.test_records import heat as make_heat
 
 SAMPLE = ROOT / "streamcam" / "data" / "sample.mp4"
 RATE = 48_000
@@ -207,7 +208,7 @@ def beeping(path: Path, codec: str = "aac") -> Path:
     with av.open(str(SAMPLE)) as sample, av.open(str(path), "w") as out:
         video, audio = (
             out.add_stream_from_template(sample.streams.video[0]),
-            out.add_stream(codec, rate=RATE, layout="mono"),
+            add_audio(out, codec, rate=RATE),
         )
         for packet in sample.demux(video=0):
             if packet.dts is not None:
@@ -219,30 +220,6 @@ def beeping(path: Path, codec: str = "aac") -> Path:
             out.mux(audio.encode(frame))
         out.mux(audio.encode(None))
     return path
-
-
-def beeps(path: Path) -> list[float]:
-    """When beeps begin, in seconds."""
-    found, was_loud = [], False
-    with av.open(str(path)) as container:
-        for frame in container.decode(audio=0):
-            samples = frame.to_ndarray().astype(np.float32).reshape(-1)[: frame.samples]
-            for i in range(0, len(samples), 48):
-                loud = bool(np.abs(samples[i : i + 48]).max() > 0.2)
-                if loud and not was_loud:
-                    found.append(float(frame.time or 0) + i / frame.sample_rate)
-                was_loud = loud
-    return found
-
-
-def video_times(path: Path) -> list[float]:
-    with av.open(str(path)) as container:
-        return [float(frame.time) for frame in container.decode(video=0) if frame.time is not None]
-
-
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    with (folder / "frames.csv").open() as table:
-        return list(csv.DictReader(table))
 
 
 @pytest.fixture(scope="module")
@@ -312,6 +289,7 @@ def test_a_frame_has_the_mean_of_the_models_own_windows(clip: Path, tiny: CamMod
 
 def test_the_sheet_is_a_picture_with_something_on_it(explained: Path) -> None:
     sheet = cv2.imread(str(explained / "sheet.png"))
+    assert sheet is not None
     assert 900 < sheet.shape[1] < 2000
     assert 900 < sheet.shape[0] < 2000
     assert sheet.std() > 40
@@ -336,8 +314,8 @@ def test_the_sound_is_kept_and_in_sync(tiny: CamModel, tmp_path: Path, name: str
     overlay = tmp_path / "out" / "overlay.mp4"
     with av.open(str(overlay)) as container:
         assert container.streams.audio[0].codec_context.codec.canonical_name == becomes
-        packets = [packet for packet in container.demux(audio=0) if packet.pts is not None]
-        assert max(float(packet.pts * packet.time_base) for packet in packets) < 2.72
+        packets = list(container.demux(audio=0))
+        assert max(float(p.pts * p.time_base) for p in packets if p.pts is not None) < 2.72
     assert beeps(overlay) == pytest.approx([0.5, 1.5, 2.5], abs=0.03)
     assert video_times(overlay)[-1] == pytest.approx(2.7 - 1 / 30, abs=0.07)
 

@@ -96,7 +96,8 @@ def test_the_table_says_what_the_model_says(explained: Path, imagenet: CamModel)
 def test_the_overlay_is_hot_where_the_table_says_and_has_the_box(explained: Path, pictures: Path) -> None:
     first = rows_of(explained)["cat.png"][0]
     box, at = box_of(first), (int(first["peak_y"]), int(first["peak_x"]))
-    before, after = (cv2.imread(str(path)).astype(int) for path in (pictures / "cat.png", explained / first["overlay"]))
+    paths = (pictures / "cat.png", explained / first["overlay"])
+    before, after = (np.asarray(cv2.imread(str(path)), int) for path in paths)
     assert before.shape == after.shape
     change = np.abs(after - before).sum(-1)
     assert change[at] > 60
@@ -166,6 +167,7 @@ def test_odd_pictures_are_explained(tiny_framewise: CamModel, tmp_path: Path, sh
     cv2.imwrite(str(tmp_path / "odd.png"), np.full((*shape, 3), 90, np.uint8))
     explain_pictures([tmp_path / "odd.png"], tmp_path / "out", model=tiny_framewise)
     overlay = cv2.imread(str(tmp_path / "out" / "odd-heat.jpg"))
+    assert overlay is not None
     assert max(overlay.shape) <= stills.LONGEST
 
 

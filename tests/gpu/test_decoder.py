@@ -28,9 +28,10 @@ from streamcam.sinks.base import Sink
 from streamcam.sources.base import open_source
 from streamcam.sources.decoder import Decoder
 from streamcam.transport.messages import encode_picture
-from tests.gpu.test_image import OLD_ENCODER, STAMP, a_scene, apart, psnr_db
 from tests.support.cameras import stop_after
 from tests.support.commands import streamcam
+from tests.support.images import OLD_ENCODER, a_scene, apart, psnr_db
+from tests.support.messages import STAMP
 from tests.support.write_clip import turn_clockwise, write_clip
 
 pytestmark = OLD_ENCODER
@@ -38,9 +39,13 @@ FFMPEG_ROUNDS = 3
 """Grey levels by which FFmpeg's tables are off."""
 
 
+def smooth(image: Image, sigma: float) -> Image:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
+
+
 def a_decoded(width: int, height: int, *, matrix: int, full: bool, pixels: str) -> VideoFrame:
     """A smooth picture, as a decoder gives it."""
-    picture = VideoFrame.from_ndarray(cv2.GaussianBlur(a_scene(height, width), (0, 0), 5), format="rgb24")
+    picture = VideoFrame.from_ndarray(smooth(a_scene(height, width), 5), format="rgb24")
     decoded = picture.reformat(format=pixels, dst_colorspace=matrix, dst_color_range=2 if full else 1)
     decoded.colorspace, decoded.color_range = matrix, 2 if full else 1
     return decoded
@@ -117,7 +122,7 @@ def test_a_file_is_the_same_but_for_rounding() -> None:
 
 
 def test_a_video_of_a_turned_phone_is_upright(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "clip.mp4", [cv2.GaussianBlur(a_scene(64, 96), (0, 0), 2)] * 2)
+    path = write_clip(tmp_path / "clip.mp4", [smooth(a_scene(64, 96), 2)] * 2)
     (upright, *_) = read(str(path), OnCpu())
     turn_clockwise(path)
     (host, *_), (there, *_) = read(str(path), None), read(str(path), OnCpu())
@@ -139,7 +144,10 @@ def test_what_the_decoder_does_not_take_the_cpu_decodes_and_says_so_once(caplog:
     host, there = read("sample", None), read("sample", decoder)
     assert decoder.count == 1
     assert len(there) == len(host)
-    assert all(np.array_equal(a.pixels, b.image) for a, b in islice(zip(host, there, strict=True), 0, None, 20))
+    assert all(
+        isinstance(b.image, np.ndarray) and np.array_equal(a.pixels, b.image)
+        for a, b in islice(zip(host, there, strict=True), 0, None, 20)
+    )
     assert [r.message for r in caplog.records] == ["sample is decoded on the CPU: the other decoder does not take it"]
 
 
@@ -199,8 +207,8 @@ def alike(a: Seen, b: Seen) -> None:
     for one, other in zip(a.windows, b.windows, strict=True):
         assert np.abs(one.logits - other.logits).max() < 0.05 * np.abs(one.logits).max()
         assert one.scores.max() == pytest.approx(other.scores.max(), abs=0.05)
-    for one, other in islice(zip(a.overlays, b.overlays, strict=True), 5, None, 10):
-        assert psnr_db(on_host(one), on_host(other)) > 38
+    for painted, expected in islice(zip(a.overlays, b.overlays, strict=True), 5, None, 10):
+        assert psnr_db(on_host(painted), on_host(expected)) > 38
     assert len(a.frames) == len(b.frames) == 40
 
 
@@ -232,7 +240,7 @@ def test_what_is_watched_but_not_recorded_is_never_fetched(
 
 
 @pytest.mark.needs_cuda
-def test_a_card_decodes_what_the_cpu_does() -> None:
+def test_a_gpu_decodes_what_the_cpu_does() -> None:
     """Also while all of it is held: the decoder takes its surfaces back, and the pictures stay."""
     decoder = GpuDecoder(torch.device("cuda:0"))
     host, there = read("sample", None), read("sample", decoder)
@@ -243,7 +251,7 @@ def test_a_card_decodes_what_the_cpu_does() -> None:
 
 
 @pytest.mark.needs_cuda
-def test_a_camera_is_decoded_by_a_card(server_port: int) -> None:
+def test_a_camera_is_decoded_by_a_gpu(server_port: int) -> None:
     decoder = GpuDecoder(torch.device("cuda:0"))
     uri = f"rtsp://127.0.0.1:{server_port}/live"
     with stop_after(30) as stop, closing(open_source(uri, decoder=decoder)) as source:
@@ -251,14 +259,14 @@ def test_a_camera_is_decoded_by_a_card(server_port: int) -> None:
 
 
 @pytest.mark.needs_cuda
-def test_what_a_card_cannot_decode_the_cpu_does(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_gpu_cannot_decode_the_cpu_does(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     frames = read("lavfi:testsrc2=size=320x240:rate=10:duration=1", GpuDecoder(torch.device("cuda:0")))
     assert [type(frame.image) for frame in frames] == [np.ndarray] * 10
     assert len(caplog.records) == 1
 
 
 @pytest.mark.needs_cuda
-def test_a_run_on_a_card_is_that_of_the_host_and_no_memory_is_lost(tmp_path: Path, tiny: CamModel) -> None:
+def test_a_run_on_a_gpu_is_that_of_the_host_and_no_memory_is_lost(tmp_path: Path, tiny: CamModel) -> None:
     _, host = run(tiny, tmp_path, "host", device="cuda", decode="cpu")
     _, there = run(tiny, tmp_path, "there", device="cuda", decode="cuda")
     assert all(isinstance(painted, TorchImage) for painted in there.overlays)
@@ -298,7 +306,7 @@ def test_a_layout_that_cannot_be_seen_as_tensors_is_left_to_the_cpu(monkeypatch:
     assert a_decoder().picture(a_decoded(64, 48, matrix=1, full=False, pixels="nv12")) is None  # decoded by the CPU
 
 
-def test_a_card_that_is_full_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_is_full_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: VideoFrame) -> TorchImage:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 6.00 MiB.")
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,48 +9,33 @@ import torch
 from streamcam.clips import prepare
 from streamcam.gpu.image import TorchImage, to_rgb
 from streamcam.heat.localise import Box
-from streamcam.records import Frame, Heat, Image, Picture, Result, Transform, on_host
+from streamcam.records import Frame, Heat, Image, Result, Transform, on_host
 from streamcam.render.canvas import Caption
 from streamcam.render.overlay import overlay, paint
 from streamcam.sources import log_once
-from streamcam.transport.messages import Stamp, decode, encode_picture
-from tests.conftest import TINY_FORMAT
-from tests.render.test_overlay import a_heat, with_classes
+from streamcam.transport.messages import decode, encode_picture
+from tests.support.frames import TINY_FORMAT
+from tests.support.heats import one_class_heat, with_classes
+from tests.support.images import OLD_ENCODER, a_scene, apart, psnr_db
+from tests.support.messages import STAMP
 
-# torchvision's JPEG encoder will be gone one day; the CPU encodes from then on.
-OLD_ENCODER = pytest.mark.filterwarnings("ignore:The image decoding and encoding:DeprecationWarning")
 pytestmark = OLD_ENCODER
 DEVICES = ["cpu", pytest.param("cuda:0", marks=pytest.mark.needs_cuda)]
 INK_ROUNDS = 2
 """Grey levels: text is rounded twice, on the host each stroke is."""
-STAMP = Stamp("p", 0, 0)
 LONG = Caption(
     "camera-1  25 fps", ("heat 33 ms old", "latency 41 ms, 3 dropped", "cannot keep up: a window every 0.53 s")
 )
 BUSY = Transform(0.1, 0.05, 0.93, 1.0)
 
 
-def a_scene(height: int, width: int, *, seed: int = 0) -> Image:
-    coarse = np.random.default_rng(seed).integers(0, 255, (9, 16, 3), dtype=np.uint8)
-    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
 def some_heat(*, classes: int = 7) -> Heat:
     contrast = np.random.default_rng(1).normal(0, 4, (2, 7, 9)).astype(np.float32)
-    return with_classes(a_heat(contrast, transform=BUSY), classes)
+    return with_classes(one_class_heat(contrast, transform=BUSY), classes)
 
 
 def on(device: str, image: Image) -> TorchImage:
     return TorchImage(torch.from_numpy(image).permute(2, 0, 1).contiguous().to(device))
-
-
-def apart(a: Picture, b: Picture) -> int:
-    """Grey levels, where two pictures differ most."""
-    return int(np.abs(on_host(a).astype(int) - on_host(b)).max())
-
-
-def psnr_db(a: Image, b: Image) -> float:
-    return float(10 * np.log10(255**2 / np.square(a.astype(float) - b).mean()))
 
 
 @pytest.mark.parametrize("device", DEVICES)

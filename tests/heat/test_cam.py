@@ -8,7 +8,7 @@ from streamcam.clips import transform_of
 from streamcam.errors import StreamcamError
 from streamcam.heat.cam import HeatContext, choose_classes, heat_cube, heat_times, pool, to_heats
 from streamcam.records import Clip, Heat
-from tests.conftest import TINY_FORMAT, make_frame
+from tests.support.frames import TINY_FORMAT, make_frame
 
 
 def test_a_heat_cube_computed_by_hand() -> None:
@@ -85,11 +85,12 @@ def test_heat_of_many_clips_is_that_of_each_alone() -> None:
     classes, common = np.stack([rng.permutation(3)[:2] for _ in range(7)]), rng.random((7, 2, 3, 4), np.float32)
     times = [heat_times(clip(), rng.uniform(0, 3, 2)) for _ in range(7)]
     for multi_label in (False, True):
-        told = {"context": replace(context(), multi_label=multi_label)}
-        for i, heat in enumerate(to_heats(logits, classes, cubes, common, clips=[clip()] * 7, times=times, **told)):
+        told = replace(context(), multi_label=multi_label)
+        heats = to_heats(logits, classes, cubes, common, clips=[clip()] * 7, times=times, context=told)
+        for i, heat in enumerate(heats):
             one = slice(i, i + 1)
             given = logits[one], classes[one], cubes[one], common[one]
-            (alone,) = to_heats(*given, clips=[clip()], times=times[one], **told)
+            (alone,) = to_heats(*given, clips=[clip()], times=times[one], context=told)
             for name in ("cube", "common", "classes", "logits", "scale", "pts_s"):
                 np.testing.assert_array_equal(getattr(heat, name), getattr(alone, name))
             np.testing.assert_allclose(heat.scores, alone.scores, rtol=1e-6)
@@ -99,6 +100,8 @@ def test_heat_of_many_clips_is_that_of_each_alone() -> None:
 
 def test_no_clips_have_no_heat() -> None:
     for multi_label in (False, True):
-        given = np.zeros((0, 3), np.float32), np.zeros((0, 2), np.int64), [], []
         told = replace(context(), multi_label=multi_label)
-        assert to_heats(*given, clips=[], times=[], context=told) == []
+        assert (
+            to_heats(np.zeros((0, 3), np.float32), np.zeros((0, 2), np.int64), [], [], clips=[], times=[], context=told)
+            == []
+        )

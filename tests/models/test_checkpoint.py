@@ -78,7 +78,7 @@ def test_a_loaded_checkpoint_can_be_saved_again(saved: Path, tmp_path: Path) -> 
     assert again.read_bytes() == saved.read_bytes()
 
 
-def test_a_card_says_what_a_person_wants_to_know(saved: Path) -> None:
+def test_a_model_card_says_what_a_person_wants_to_know(saved: Path) -> None:
     card = read_card(saved)
     assert (card.name, card.architecture, card.classes) == ("gestures", "resnet18", list(CLASSES))
     assert (card.metrics, card.licence, card.data_hash) == ({"accuracy": 0.9}, "CC0-1.0", "0123")
@@ -103,13 +103,13 @@ def test_no_such_checkpoint(tmp_path: Path) -> None:
         load_model(str(tmp_path / "none.safetensors"))
 
 
-def test_weights_without_their_card(copy: Path) -> None:
+def test_weights_without_their_model_card(copy: Path) -> None:
     card_path(copy).unlink()
     with pytest.raises(StreamcamError, match=r"best\.json belongs beside it"):
         load_model(str(copy))
 
 
-def test_a_card_beside_other_weights(copy: Path) -> None:
+def test_a_model_card_beside_other_weights(copy: Path) -> None:
     copy.write_bytes(copy.read_bytes()[:-1] + b"\x00")
     with pytest.raises(StreamcamError, match=r"is not the file that best\.json speaks of"):
         load_model(str(copy))
@@ -131,7 +131,7 @@ def test_a_card_beside_other_weights(copy: Path) -> None:
         ({"weights_sha256": "0"}, "weights_sha256"),
     ],
 )
-def test_a_card_that_is_wrong_says_where(copy: Path, keys: dict[str, object], message: str) -> None:
+def test_a_model_card_that_is_wrong_says_where(copy: Path, keys: dict[str, object], message: str) -> None:
     spoil(copy, **keys)
     with pytest.raises(StreamcamError, match=message) as caught:
         load_model(str(copy))
@@ -153,7 +153,7 @@ def test_a_card_that_is_wrong_says_where(copy: Path, keys: dict[str, object], me
         {"heat_scale": [1e999, 1.0, 1.0]},
     ],
 )
-def test_a_card_with_hostile_text_is_refused_and_none_of_it_reaches_a_terminal(
+def test_a_model_card_with_hostile_text_is_refused_and_none_of_it_reaches_a_terminal(
     copy: Path, keys: dict[str, object]
 ) -> None:
     spoil(copy, **keys)
@@ -207,7 +207,7 @@ def test_weights_that_lie_about_themselves_are_refused_and_take_nothing(content:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 100_000
 
 
-def test_a_checkpoint_that_is_cut_off_is_refused_also_where_its_card_agrees(copy: Path) -> None:
+def test_a_checkpoint_that_is_cut_off_is_refused_also_where_its_model_card_agrees(copy: Path) -> None:
     copy.write_bytes(copy.read_bytes()[:-1000])
     spoil(copy, weights_sha256=hashlib.sha256(copy.read_bytes()).hexdigest())
     with pytest.raises(StreamcamError, match="cannot read weights"):
@@ -231,7 +231,7 @@ def test_a_clip_that_cannot_be_cropped(copy: Path) -> None:
 
 
 @given(content=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_whatever_is_in_a_card_ends_in_one_line(saved: Path, content: bytes) -> None:
+def test_whatever_is_in_a_model_card_ends_in_one_line(saved: Path, content: bytes) -> None:
     path = saved.with_name("other.safetensors")
     path.write_bytes(b"")
     card_path(path).write_bytes(content)
@@ -239,7 +239,7 @@ def test_whatever_is_in_a_card_ends_in_one_line(saved: Path, content: bytes) -> 
         read_card(path)
 
 
-def test_an_enormous_card_is_not_read(copy: Path) -> None:
+def test_an_enormous_model_card_is_not_read(copy: Path) -> None:
     card_path(copy).write_bytes(b" " * (9 << 20))
     with pytest.raises(StreamcamError, match="at most 8 MiB"):
         read_card(copy)

@@ -12,7 +12,7 @@ from streamcam.models.base import CamModel
 from streamcam.models.registry import find_spec, load_model
 from streamcam.models.split import position_weights, split
 from streamcam.models.torchvision import MODELS
-from tests.conftest import TINY_FORMAT
+from tests.support.frames import TINY_FORMAT
 
 # Two sizes (and lengths) for each: the smallest that goes through, and one that is larger and not square.
 SIZES = {

@@ -23,7 +23,7 @@ def imagenet() -> CamModel:
 
 
 def pooled(model: CamModel, heat: Heat) -> np.ndarray:
-    return model.bias.numpy()[heat.classes] + heat.cube.mean((1, 2, 3))
+    return np.asarray(model.bias.numpy()[heat.classes] + heat.cube.mean((1, 2, 3)))
 
 
 @pytest.mark.slow

@@ -9,14 +9,17 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from scripts.motion.layers import Format, Scene
+from scripts.motion.render import SceneRenderer
 from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.heat.cam import pool
 from streamcam.models import motion
 from streamcam.models.base import CamModel
 from streamcam.models.checkpoint import read_card
 from streamcam.models.motion import CONFIG, LABELS, SPEC
-from tests.conftest import make_frame
+from tests.support.frames import make_frame
 
 RANDOM = torch.Generator().manual_seed(0)
 LENGTH, CONTEXT = SPEC.clip_format.length, SPEC.temporal_context
@@ -70,6 +73,7 @@ def test_both_engines_say_the_same(model: CamModel) -> None:
         (got,) = stream.infer([clip])
         if clip.full and got is not None:
             (expected,) = whole.infer([clip])
+            assert expected is not None
             np.testing.assert_allclose(got.logits, expected.logits, atol=1e-3, rtol=1e-4)
             np.testing.assert_allclose(got.pts_s, expected.pts_s)
             compared += 1
@@ -84,6 +88,7 @@ def test_one_frame_more_than_the_context_gives_one_slice(model: CamModel) -> Non
 def test_it_sees_31_pixels_and_as_many_frames_as_declared(rough: CamModel) -> None:
     x = noise(frames=CONTEXT + 3).requires_grad_()
     rough(x).cube[0, :, 1, 14, 18].sum().backward()
+    assert x.grad is not None
     _, frames, rows, columns = (z.unique() for z in x.grad[0].nonzero(as_tuple=True))
     assert frames.tolist() == list(range(1, CONTEXT + 2))
     assert frames.double().mean() == SPEC.temporal_offset + 1
@@ -100,7 +105,7 @@ def test_the_format_gives_the_slices_that_the_spec_says(model: CamModel) -> None
     assert SPEC.multi_label
 
 
-def test_the_card_says_how_it_was_made_and_what_it_is_painted_by(model: CamModel) -> None:
+def test_the_model_card_says_how_it_was_made_and_what_it_is_painted_by(model: CamModel) -> None:
     card = read_card(motion.WEIGHTS)
     assert tuple(card.classes) == LABELS
     assert "auxiliary loss" in card.about
@@ -155,17 +160,15 @@ def test_heat_lies_on_a_square_that_moves(model: CamModel, label: str, step: tup
 
 
 @pytest.fixture(scope="module")
-def studio():
-    from scripts.motion.layers import Format
-    from scripts.motion.render import Studio
+def scene_renderer() -> SceneRenderer:
 
-    return Studio("held-out", fmt=Format())
+    return SceneRenderer("held-out", fmt=Format())
 
 
-def scene_of(studio, label: str, *, start: int = 0):
+def scene_of(scene_renderer: SceneRenderer, label: str, *, start: int = 0) -> Scene:
     """Find the first scene, from a seed on, with one thing that is wholly in the picture and only makes this motion."""
     for seed in range(start, start + 400):
-        scene = studio.compose(seed, wanted=[label], props=0)
+        scene = scene_renderer.compose(seed, wanted=[label], props=0)
         inside = all(
             ((a.pose[:, :2] > 12) & (a.pose[:, :2] < (132, 100))).all() and a.target[:, LABELS.index(label)].all()
             for a in scene.layers[-1:]
@@ -175,18 +178,18 @@ def scene_of(studio, label: str, *, start: int = 0):
     raise AssertionError(f"no scene of {label}")
 
 
-def covered(studio, label: str) -> np.ndarray:
+def covered(scene_renderer: SceneRenderer, label: str) -> np.ndarray:
     """Give float [L,3]: centre x, centre y and area of the thing in each frame, in cells."""
-    cells = studio.render([scene_of(studio, label)]).cells[0, -1].float()
+    cells = scene_renderer.render([scene_of(scene_renderer, label)]).cells[0, -1].float()
     y, x = torch.meshgrid(torch.arange(cells.shape[1]), torch.arange(cells.shape[2]), indexing="ij")
     area = cells.sum((1, 2))
     return torch.stack([(cells * x).sum((1, 2)) / area, (cells * y).sum((1, 2)) / area, area], 1).numpy()
 
 
 @pytest.mark.parametrize("label", LABELS)
-def test_a_scene_is_the_same_from_the_same_seed(studio, label: str) -> None:
-    scenes = [studio.compose(5, wanted=[label]) for _ in range(2)]
-    a, b = (studio.render([scene]) for scene in scenes)
+def test_a_scene_is_the_same_from_the_same_seed(scene_renderer: SceneRenderer, label: str) -> None:
+    scenes = [scene_renderer.compose(5, wanted=[label]) for _ in range(2)]
+    a, b = (scene_renderer.render([scene]) for scene in scenes)
     assert torch.equal(a.frames, b.frames)
     assert torch.equal(a.cells, b.cells)
     assert a.frames.dtype == torch.uint8
@@ -204,24 +207,24 @@ def test_a_scene_is_the_same_from_the_same_seed(studio, label: str) -> None:
         ("receding", 2, -1),
     ],
 )
-def test_what_is_labelled_is_what_is_drawn(studio, label: str, column: int, sign: int) -> None:
-    path = covered(studio, label)[:, column]
+def test_what_is_labelled_is_what_is_drawn(scene_renderer: SceneRenderer, label: str, column: int, sign: int) -> None:
+    path = covered(scene_renderer, label)[:, column]
     assert sign * (path[-1] - path[0]) > 0.3
 
 
-def test_what_appears_was_not_there_and_what_disappears_is_gone(studio) -> None:
-    frames = studio.fmt.middle
+def test_what_appears_was_not_there_and_what_disappears_is_gone(scene_renderer: SceneRenderer) -> None:
+    frames = scene_renderer.fmt.middle
     for label, first, last in (("appearing", 0, 1), ("disappearing", 1, 0)):
         for seed in range(20):
-            alpha = studio.compose(seed, wanted=[label], props=0).layers[-1].alpha
+            alpha = scene_renderer.compose(seed, wanted=[label], props=0).layers[-1].alpha
             assert alpha[frames.start - 8] == first
             assert alpha[-1] == last
 
 
-def test_a_shade_does_what_the_thing_would_have_done_but_is_faint_and_soft(studio) -> None:
-    shady = copy.copy(studio)
+def test_a_shade_does_what_the_thing_would_have_done_but_is_faint_and_soft(scene_renderer: SceneRenderer) -> None:
+    shady = copy.copy(scene_renderer)
     shady.shades = 1.0
-    thing = scene_of(studio, "moving left")
+    thing = scene_of(scene_renderer, "moving left")
     shade = shady.compose(thing.seed, wanted=["moving left"], props=0)
     assert np.array_equal(shade.label, thing.label)
     assert np.array_equal(shade.layers[-1].target, thing.layers[-1].target)
@@ -230,7 +233,7 @@ def test_a_shade_does_what_the_thing_would_have_done_but_is_faint_and_soft(studi
         scene.noise = scene.blur = scene.quality = scene.stale = 0
         scene.gain[:] = 1
         scene.layers[0].contrast = scene.layers[-1].contrast = 0  # one colour before another
-        frame = studio.render([scene]).frames[0, :, LENGTH // 2].float()
+        frame = scene_renderer.render([scene]).frames[0, :, LENGTH // 2].float()
         apart = (frame - torch.from_numpy(scene.layers[0].colour).float().view(3, 1, 1)).abs().mean(0)
         steepness.append(float(apart.diff(dim=1).abs().max() / apart.max()))
         assert apart.max() > 10
@@ -238,10 +241,10 @@ def test_a_shade_does_what_the_thing_would_have_done_but_is_faint_and_soft(studi
     assert steepness[1] < 0.4 < steepness[0]
 
 
-def test_a_frame_that_a_slow_camera_repeats_is_the_same_with_its_noise(studio) -> None:
-    scenes = (studio.compose(seed, wanted=["waving"]) for seed in range(100))
+def test_a_frame_that_a_slow_camera_repeats_is_the_same_with_its_noise(scene_renderer: SceneRenderer) -> None:
+    scenes = (scene_renderer.compose(seed, wanted=["waving"]) for seed in range(100))
     scene = next(s for s in scenes if len(np.unique(s.frames)) < 24 and s.noise > 2)
-    frames = studio.render([scene]).frames[0]
+    frames = scene_renderer.render([scene]).frames[0]
     for i in range(1, LENGTH):
         same = scene.frames[i] == scene.frames[i - 1]
         assert torch.equal(frames[:, i], frames[:, i - 1]) == same
@@ -259,18 +262,19 @@ def test_turning_a_clip_around_turns_its_labels() -> None:
         assert [order[i] for i in order] == list(range(len(LABELS)))
 
 
-def test_the_held_out_set_says_what_is_in_it(studio, tmp_path: Path) -> None:
+def test_the_held_out_set_says_what_is_in_it(scene_renderer: SceneRenderer, tmp_path: Path) -> None:
     from scripts.motion.render_set import LEAST, SINGLE_SEED, clips, write
     from streamcam.evaluate.dataset import find_items
 
     for label in ("still", "moving left"):
-        rendered, found = next(clips(studio, [label], SINGLE_SEED))
-        write(tmp_path / label / "000.mp4", studio, rendered, found, [label])
+        rendered, found = next(clips(scene_renderer, [label], SINGLE_SEED))
+        write(tmp_path / label / "000.mp4", scene_renderer, rendered, found, [label])
     moving, still = (item.truth() for item in find_items(tmp_path))
     assert (still.labels, still.objects) == (("still",), ())
     assert moving.labels == ("moving left",)
     (thing,) = moving.objects
     assert thing.times.tolist() == pytest.approx([(8 + i) / 15 for i in range(16)])
+    assert thing.masks is not None
     columns = [np.flatnonzero(mask.any(0)).mean() for mask in thing.masks if mask.any()]
     assert columns[-1] < columns[0]
     assert thing.masks[thing.masks.any((1, 2))].mean() >= LEAST
@@ -318,6 +322,7 @@ def test_a_camera_that_begins_again_takes_as_much_of_a_batch_as_it_has_frames(mo
     engine = make_engine(model, name="stream", device="cpu", precision="fp32")
     window = SlidingWindow(SPEC.clip_format)
     clips = [c for i in range(3 * LENGTH) if (c := window.push(make_frame(i, fps=SPEC.clip_format.fps))) and c.full]
+    assert isinstance(engine.runner, TorchRunner)
     together = engine.max_batch // engine.runner.max_batch
     assert together > 1
     weights = []

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -30,7 +31,8 @@ class Pictures(nn.Module):
         self.pool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(8, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.pool(self.body(x)).flatten(1))
+        result: Tensor = self.fc(self.pool(self.body(x)).flatten(1))
+        return result
 
 
 class Clips(nn.Module):
@@ -43,7 +45,8 @@ class Clips(nn.Module):
         self.fc = nn.Linear(8, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.body(x).mean((2, 3, 4)))
+        result: Tensor = self.fc(self.body(x).mean((2, 3, 4)))
+        return result
 
 
 class Several(Pictures):
@@ -57,7 +60,8 @@ class Lazy(nn.Module):
         self.body, self.fc = nn.Conv2d(3, 8, 3), nn.LazyLinear(3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.body(x).mean((2, 3)))
+        result: Tensor = self.fc(self.body(x).mean((2, 3)))
+        return result
 
 
 class Normed(Pictures):
@@ -85,10 +89,11 @@ class Inside(nn.Module):
         self.body, self.fc = nn.DataParallel(Pictures().body), nn.Linear(8, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.body(x).mean((2, 3)))
+        result: Tensor = self.fc(self.body(x).mean((2, 3)))
+        return result
 
 
-def made(module: nn.Module, **options: object) -> CamModel:
+def made(module: nn.Module, **options: Any) -> CamModel:
     return CamModel.from_module(module, clip_format=FORMAT, **options)
 
 
@@ -135,7 +140,7 @@ def test_mixed_precision_is_made_one() -> None:
         nn.DataParallel,
         torch.compile,
         AveragedModel,
-        lambda m: nn.DataParallel(torch.compile(m)),
+        lambda m: nn.DataParallel(cast(nn.Module, torch.compile(m))),
         lambda m: torch.compile(nn.DataParallel(m.half())),
     ],
     ids=["DataParallel", "compile", "averaged", "both", "both in half"],

@@ -96,7 +96,7 @@ def test_times_are_shown_as_players_do(time_s: float, shown: str) -> None:
 def test_a_curve_goes_through_its_values() -> None:
     values = np.where(np.arange(100) < 50, 0.0, 1.0).astype(np.float32)
     sheet = chart(np.linspace(0, 9.9, 100), [Curve("cat", values)], width=700, height=200)
-    blue = (np.abs(sheet.astype(int) - PALETTE[0]) < 8).all(-1)[:, :450]
+    blue = np.all(np.abs(sheet.astype(int) - PALETTE[0]) < 8, axis=-1)[:, :450]
     ys, xs = np.nonzero(blue)
     assert ys[xs < 200].min() > ys[xs > 300].max() + 100  # low at first, high then
 
@@ -110,6 +110,7 @@ def test_a_chart_of_a_moment_can_be_drawn(count: int) -> None:
 def test_weak_classes_fill_the_chart_too() -> None:
     weak, strong = (chart(np.arange(9.0), [Curve("cat", np.full(9, top, np.float32))], width=600) for top in (0.1, 1.0))
     blue = [
-        (np.abs(sheet.astype(int) - PALETTE[0]) < 8).all(-1)[:, :350].nonzero()[0].max() for sheet in (weak, strong)
+        np.all(np.abs(sheet.astype(int) - PALETTE[0]) < 8, axis=-1)[:, :350].nonzero()[0].max()
+        for sheet in (weak, strong)
     ]
     assert blue[0] == blue[1]

@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -51,11 +52,11 @@ def assert_reads(path: Path, expected: np.ndarray, *, within: float = 1) -> None
     """Within so many of 255, as rounding and lossy coding may differ."""
     expected = np.dstack([expected] * 3) if expected.ndim == 2 else expected
     read = read_picture(path)
-    assert (read.shape, read.dtype) == (expected.shape, np.uint8)
+    assert (read.shape, read.dtype) == (expected.shape, np.dtype(np.uint8))
     assert np.abs(read.astype(float) - expected).max() <= within
 
 
-def saved(path: Path, image: np.ndarray, **options: object) -> Path:
+def saved(path: Path, image: np.ndarray, **options: Any) -> Path:
     PIL.Image.fromarray(image).save(path, **options)
     return path
 
@@ -102,7 +103,7 @@ def packed(values: np.ndarray, depth: int) -> bytes:
 )
 @pytest.mark.parametrize("image", [IMAGE, GREY], ids=["colour", "grey"])
 def test_an_ordinary_file_is_what_opencv_sees(
-    tmp_path: Path, name: str, options: dict[str, object], within: float, image: np.ndarray
+    tmp_path: Path, name: str, options: dict[str, Any], within: float, image: np.ndarray
 ) -> None:
     path = saved(tmp_path / name, image, **options)
     second = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
@@ -130,7 +131,7 @@ def test_cmyk_as_photoshop_stores_it_is_what_opencv_sees(tmp_path: Path) -> None
         ("x.tif", {}),
     ],
 )
-def test_every_orientation_is_upright(tmp_path: Path, name: str, options: dict[str, object], turn: int) -> None:
+def test_every_orientation_is_upright(tmp_path: Path, name: str, options: dict[str, Any], turn: int) -> None:
     """AVIF has it as irot and imir, which MIAF makes binding, the others as EXIF."""
     exif = PIL.Image.Exif()
     exif[0x0112] = turn
@@ -164,7 +165,7 @@ def test_a_broken_exif_leaves_the_picture_as_it_is_stored(tmp_path: Path, exif: 
     ],
 )
 def test_what_is_transparent_lies_on_white_in_the_right_colours(
-    tmp_path: Path, name: str, options: dict[str, object]
+    tmp_path: Path, name: str, options: dict[str, Any]
 ) -> None:
     assert_reads(saved(tmp_path / name, CLEAR, **options), ON_WHITE, within=5)
 
@@ -186,7 +187,8 @@ def logo(value: int) -> np.ndarray:
 @pytest.mark.parametrize("name", ["x.png", "x.webp", "x.tif", "x.gif", "x.ico", "x.jp2", "x.avif"])
 @pytest.mark.parametrize(("ink", "paper"), [(0, 255), (255, 0)], ids=["black", "white"])
 def test_a_logo_on_nothing_is_seen(tmp_path: Path, name: str, ink: int, paper: int) -> None:
-    options: dict[str, object] = {".ico": {"sizes": [(20, 20)]}, ".webp": {"lossless": True}}.get(name[1:], {})
+    by_kind: dict[str, dict[str, Any]] = {".ico": {"sizes": [(20, 20)]}, ".webp": {"lossless": True}}
+    options = by_kind.get(name[1:], {})
     expected = np.full((20, 20), paper, np.uint8)
     expected[5:15, 5:15] = ink
     assert_reads(saved(tmp_path / name, logo(ink), **options), expected, within=3)
@@ -278,7 +280,7 @@ def test_in_a_bitmap_one_is_black(tmp_path: Path, content: bytes) -> None:
     ],
 )
 def test_a_scientists_tiff_is_what_was_put_into_it(
-    tmp_path: Path, stored: np.ndarray, options: dict[str, object], expected: np.ndarray
+    tmp_path: Path, stored: np.ndarray, options: dict[str, Any], expected: np.ndarray
 ) -> None:
     """By tifffile, another writer. CIELAB (54.3, 80.8, 69.9) is the red of sRGB, adapted to D50; stored in whole."""
     tifffile.imwrite(tmp_path / "x.tif", np.ascontiguousarray(stored), **options)
@@ -302,7 +304,7 @@ def test_deep_jpeg_2000_is_scaled(tmp_path: Path) -> None:
     ],
 )
 def test_values_that_could_only_be_guessed_at_are_refused(
-    tmp_path: Path, stored: np.ndarray, options: dict[str, object], words: str
+    tmp_path: Path, stored: np.ndarray, options: dict[str, Any], words: str
 ) -> None:
     tifffile.imwrite(tmp_path / "x.tif", np.ascontiguousarray(stored), **options)
     with pytest.raises(StreamcamError, match=rf"cannot read .*x\.tif: .*{words}"):
@@ -320,9 +322,8 @@ def profile_with_red_and_blue_swapped() -> bytes:
 @pytest.mark.parametrize("name", ["x.png", "x.tif", "x.webp", "x.jpg"])
 def test_a_colour_profile_is_applied(tmp_path: Path, name: str) -> None:
     """A profile whose red primary is sRGB's blue says which colours these are: sRGB's with red and blue swapped."""
-    options: dict[str, object] = {".webp": {"lossless": True}, ".jpg": {"quality": 100, "subsampling": 0}}.get(
-        name[1:], {}
-    )
+    by_kind: dict[str, dict[str, Any]] = {".webp": {"lossless": True}, ".jpg": {"quality": 100, "subsampling": 0}}
+    options = by_kind.get(name[1:], {})
     profile = profile_with_red_and_blue_swapped()
     path = saved(tmp_path / name, IMAGE, icc_profile=profile, **options)
     assert_reads(path, IMAGE[..., ::-1], within=6 if name == "x.jpg" else 1)
@@ -362,7 +363,7 @@ def test_a_profile_that_says_nothing_changes_nothing(tmp_path: Path, profile: by
         ("x.gif", {}),
     ],
 )
-def test_the_first_of_several_pictures(tmp_path: Path, name: str, options: dict[str, object]) -> None:
+def test_the_first_of_several_pictures(tmp_path: Path, name: str, options: dict[str, Any]) -> None:
     flat = [np.full((16, 16, 3), colour, np.uint8) for colour in ((200, 40, 40), (40, 200, 40))]
     others = [PIL.Image.fromarray(flat[1])]
     path = saved(tmp_path / name, flat[0], save_all=True, append_images=others, **options)
@@ -405,7 +406,7 @@ def test_around_a_gifs_first_picture_is_nothing(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
 def test_a_file_that_is_cut_off_is_refused_and_not_half_grey(
-    tmp_path: Path, name: str, options: dict[str, object], share: float
+    tmp_path: Path, name: str, options: dict[str, Any], share: float
 ) -> None:
     path = saved(tmp_path / name, IMAGE, **options)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])

@@ -5,32 +5,12 @@ import numpy as np
 import pytest
 
 from streamcam.heat.localise import Box, centred_at
-from streamcam.records import Floats, Frame, Heat, Image, Result, Transform
+from streamcam.records import Floats, Frame, Heat, Image, Result, Transform, on_host
 from streamcam.render.canvas import Caption
 from streamcam.render.overlay import Painter, RunningScale, cells_alone, overlay, paint, panel
+from tests.support.heats import one_class_heat, with_classes
 
 GREY = 128
-WHOLE = Transform()
-
-
-def a_heat(contrast: Floats, *, score: float = 1.0, scale: float | None = None, transform: Transform = WHOLE) -> Heat:
-    """One class with a contrast of [L',h,w] over a common map that is not nothing; slice i speaks of second i."""
-    slices = len(contrast)
-    common = np.linspace(-3, 3, contrast.size, dtype=np.float32).reshape(contrast.shape)
-    return Heat(
-        cube=(contrast + common)[None].astype(np.float32),
-        common=common,
-        classes=np.array([0]),
-        labels=("cat",),
-        scores=np.array([score], np.float32),
-        logits=np.array([2.0], np.float32),
-        scale=None if scale is None else np.array([scale], np.float32),
-        pts_s=np.arange(slices, dtype=np.float64),
-        clip_pts_s=(0.0, float(slices - 1)),
-        transform=transform,
-        model="m",
-        model_hash="0",
-    )
 
 
 def one_hot_cell(row: int, column: int, *, height: int = 4, width: int = 5, peak: float = 6.0) -> Floats:
@@ -39,30 +19,19 @@ def one_hot_cell(row: int, column: int, *, height: int = 4, width: int = 5, peak
     return contrast
 
 
-def with_classes(heat: Heat, count: int, *, label: str = "class") -> Heat:
-    return replace(
-        heat,
-        cube=np.repeat(heat.cube, count, axis=0),
-        classes=np.arange(count),
-        labels=tuple(f"{label} {i}" for i in range(count)),
-        scores=np.linspace(0.9, 0.0, count, dtype=np.float32),
-        logits=np.zeros(count, np.float32),
-    )
-
-
 def a_picture(height: int = 120, width: int = 200) -> Image:
     return np.full((height, width, 3), GREY, np.uint8)
 
 
 def change(painted: Image) -> Floats:
     """How much each pixel differs from grey, [H,W]."""
-    return np.abs(painted.astype(np.float32) - GREY).sum(axis=-1)
+    return np.asarray(np.abs(painted.astype(np.float32) - GREY).sum(axis=-1), np.float32)
 
 
 def brightness(heat: Heat, *, scale: float) -> Floats:
     """What is painted on black, [H,W]: it grows with the heat."""
     black = np.zeros((120, 200, 3), np.uint8)
-    return paint(black, heat, k=0, pts_s=0.0, scale=scale).astype(np.float32).sum(axis=-1)
+    return np.asarray(paint(black, heat, k=0, pts_s=0.0, scale=scale).astype(np.float32).sum(axis=-1), np.float32)
 
 
 def middle(bright: Floats) -> tuple[float, float]:
@@ -78,21 +47,21 @@ def a_result(heat: Heat | None, image: Image | None = None, *, index: int = 0) -
 @pytest.mark.parametrize(
     ("pts_s", "expected"), [(0.0, 10.0), (0.25, 12.5), (1.0, 20.0), (1.5, 10.0), (2.0, 0.0), (-9.0, 10.0), (99.0, 0.0)]
 )
-def test_contrast_is_interpolated_in_time_and_held_at_the_ends(pts_s: float, expected: float) -> None:
+def test_centred_heat_is_interpolated_in_time_and_held_at_the_ends(pts_s: float, expected: float) -> None:
     values = np.array([10.0, 20.0, 0.0], np.float32)
-    contrast = centred_at(a_heat(np.ones((3, 2, 2), np.float32) * values[:, None, None]), 0, pts_s)
+    contrast = centred_at(one_class_heat(np.ones((3, 2, 2), np.float32) * values[:, None, None]), 0, pts_s)
     np.testing.assert_allclose(contrast, np.full((2, 2), expected), atol=1e-5)
     assert contrast.dtype == np.float32
 
 
 def test_a_single_slice_holds_for_all_times() -> None:
-    heat = a_heat(one_hot_cell(1, 2))
+    heat = one_class_heat(one_hot_cell(1, 2))
     for pts_s in (-5.0, 0.0, 5.0):
         np.testing.assert_allclose(centred_at(heat, 0, pts_s), one_hot_cell(1, 2)[0], atol=1e-5)
 
 
-def test_contrast_is_that_of_the_class_asked_for() -> None:
-    heat = with_classes(a_heat(one_hot_cell(0, 0)), 3)
+def test_centred_heat_is_that_of_the_class_asked_for() -> None:
+    heat = with_classes(one_class_heat(one_hot_cell(0, 0)), 3)
     heat.cube[2] += 5
     np.testing.assert_allclose(centred_at(heat, 2, 0.0), one_hot_cell(0, 0)[0] + 5, atol=1e-5)
 
@@ -100,18 +69,18 @@ def test_contrast_is_that_of_the_class_asked_for() -> None:
 @pytest.mark.parametrize(("row", "column"), [(1, 1), (1, 3), (2, 2)])
 def test_a_hot_cell_is_painted_centred_on_that_cell(row: int, column: int) -> None:
     """As with align_corners=False: the cells of 4×5 are 30×40 pixels large, the first one's centre is at (15, 20)."""
-    bright = brightness(a_heat(one_hot_cell(row, column)), scale=6.0)
+    bright = brightness(one_class_heat(one_hot_cell(row, column)), scale=6.0)
     assert middle(bright) == pytest.approx((30 * row + 15, 40 * column + 20), abs=1)
 
 
 def test_a_hot_cell_in_the_corner_is_hot_from_its_centre_to_the_corner() -> None:
-    bright = brightness(a_heat(one_hot_cell(0, 0)), scale=6.0)
+    bright = brightness(one_class_heat(one_hot_cell(0, 0)), scale=6.0)
     assert bright[0, 0] == bright[:15, :20].min() == bright.max()
     assert bright[16:, 21:].max() < bright.max()
 
 
 def test_nothing_changes_where_the_network_saw_nothing() -> None:
-    heat = a_heat(np.full((1, 4, 5), 9.0, np.float32), transform=Transform(0.25, 0.1, 0.75, 0.6))
+    heat = one_class_heat(np.full((1, 4, 5), 9.0, np.float32), transform=Transform(0.25, 0.1, 0.75, 0.6))
     changed = change(paint(a_picture(), heat, k=0, pts_s=0.0, scale=9.0))
     inside = np.zeros_like(changed, bool)
     inside[12:72, 50:150] = True
@@ -120,19 +89,19 @@ def test_nothing_changes_where_the_network_saw_nothing() -> None:
 
 
 def test_a_hot_cell_lies_within_the_rectangle_that_the_network_saw() -> None:
-    heat = a_heat(one_hot_cell(1, 1, height=3, width=3), transform=Transform(0.5, 0.0, 1.0, 0.5))
+    heat = one_class_heat(one_hot_cell(1, 1, height=3, width=3), transform=Transform(0.5, 0.0, 1.0, 0.5))
     assert middle(brightness(heat, scale=6.0)) == pytest.approx((30, 150), abs=1)
 
 
-def test_contrast_below_the_mean_of_all_classes_paints_nothing() -> None:
-    heat = a_heat(np.full((1, 4, 5), -5.0, np.float32))
+def test_heat_below_the_mean_of_all_classes_paints_nothing() -> None:
+    heat = one_class_heat(np.full((1, 4, 5), -5.0, np.float32))
     assert change(paint(a_picture(), heat, k=0, pts_s=0.0, scale=1.0)).max() == 0
 
 
 def test_a_class_that_is_improbable_is_hardly_painted() -> None:
     contrast = np.full((1, 4, 5), 6.0, np.float32)
     faint, clear = (
-        change(paint(a_picture(), a_heat(contrast, score=score), k=0, pts_s=0.0, scale=6.0)).mean()
+        change(paint(a_picture(), one_class_heat(contrast, score=score), k=0, pts_s=0.0, scale=6.0)).mean()
         for score in (0.005, 0.9)
     )
     assert faint < 5
@@ -144,14 +113,23 @@ def test_heat_is_painted_by_an_absolute_scale_whatever_else_is_in_the_window() -
     alone = one_hot_cell(1, 1, peak=4.0)
     beside_hotter = alone + one_hot_cell(3, 4, peak=16.0)
     first, second = (
-        paint(a_picture(), a_heat(contrast), k=0, pts_s=0.0, scale=16.0) for contrast in (alone, beside_hotter)
+        paint(a_picture(), one_class_heat(contrast), k=0, pts_s=0.0, scale=16.0) for contrast in (alone, beside_hotter)
     )
     np.testing.assert_array_equal(first[:80, :100], second[:80, :100])
 
 
 def test_more_heat_is_painted_more_strongly_up_to_full_strength() -> None:
     strengths = [
-        change(paint(a_picture(), a_heat(np.full((1, 2, 2), heat, np.float32)), k=0, pts_s=0.0, scale=8.0, opacity=1.0))
+        change(
+            paint(
+                a_picture(),
+                one_class_heat(np.full((1, 2, 2), heat, np.float32)),
+                k=0,
+                pts_s=0.0,
+                scale=8.0,
+                opacity=1.0,
+            )
+        )
         for heat in (0.0, 8.0, 800.0)
     ]
     assert strengths[0].max() == 0
@@ -160,14 +138,14 @@ def test_more_heat_is_painted_more_strongly_up_to_full_strength() -> None:
 
 
 def test_without_opacity_the_picture_stays_as_it_is() -> None:
-    heat = a_heat(np.full((1, 4, 5), 6.0, np.float32))
+    heat = one_class_heat(np.full((1, 4, 5), 6.0, np.float32))
     assert change(paint(a_picture(), heat, k=0, pts_s=0.0, scale=6.0, opacity=0.0)).max() == 0
 
 
 def test_painting_leaves_the_frames_own_pixels_alone() -> None:
     image = a_picture()
     image.setflags(write=False)
-    overlay(a_result(a_heat(one_hot_cell(1, 1)), image), scale=1.0)
+    overlay(a_result(one_class_heat(one_hot_cell(1, 1)), image), scale=1.0)
     overlay(a_result(None, image), scale=1.0)
     panel(image, ["a", "b"])
     assert (image == GREY).all()
@@ -175,7 +153,7 @@ def test_painting_leaves_the_frames_own_pixels_alone() -> None:
 
 def test_the_running_scale_rises_at_once_and_falls_slowly() -> None:
     running = RunningScale(half_life=10)
-    weak, strong = (a_heat(np.full((1, 4, 5), value, np.float32)) for value in (2.0, 8.0))
+    weak, strong = (one_class_heat(np.full((1, 4, 5), value, np.float32)) for value in (2.0, 8.0))
     assert running.update("cam", weak) == pytest.approx(2, rel=1e-3)
     assert running.update("cam", strong) == pytest.approx(8, rel=1e-3)
     falling = [running.update("cam", weak) for _ in range(10)]
@@ -187,35 +165,35 @@ def test_the_running_scale_rises_at_once_and_falls_slowly() -> None:
 
 def test_the_running_scale_of_one_source_knows_nothing_of_anothers() -> None:
     running = RunningScale()
-    running.update("a", a_heat(np.full((1, 4, 5), 50.0, np.float32)))
-    assert running.update("b", a_heat(np.full((1, 4, 5), 2.0, np.float32))) == pytest.approx(2, rel=1e-3)
+    running.update("a", one_class_heat(np.full((1, 4, 5), 50.0, np.float32)))
+    assert running.update("b", one_class_heat(np.full((1, 4, 5), 2.0, np.float32))) == pytest.approx(2, rel=1e-3)
 
 
 def test_the_running_scale_is_never_zero() -> None:
-    assert RunningScale().update("cam", a_heat(np.zeros((1, 4, 5), np.float32))) > 0
+    assert RunningScale().update("cam", one_class_heat(np.zeros((1, 4, 5), np.float32))) > 0
 
 
 def test_the_painter_takes_a_models_scale_before_the_running_one() -> None:
     contrast = np.full((1, 4, 5), 5.0, np.float32)
-    assert Painter().scale("cam", a_heat(contrast, scale=20.0)) == 20
-    assert Painter().scale("cam", a_heat(contrast)) == pytest.approx(5, rel=1e-3)
+    assert Painter().scale("cam", one_class_heat(contrast, scale=20.0)) == 20
+    assert Painter().scale("cam", one_class_heat(contrast)) == pytest.approx(5, rel=1e-3)
 
 
 def test_the_painter_counts_a_window_once_however_often_it_is_painted() -> None:
     painter = Painter()
-    painter.scale("cam", a_heat(np.full((1, 4, 5), 100.0, np.float32)))
-    weak = a_heat(np.full((1, 4, 5), 1.0, np.float32))
+    painter.scale("cam", one_class_heat(np.full((1, 4, 5), 100.0, np.float32)))
+    weak = one_class_heat(np.full((1, 4, 5), 1.0, np.float32))
     assert len({painter.scale("cam", weak) for _ in range(20)}) == 1
 
 
 def test_the_painter_paints_a_result_only_once() -> None:
-    painter, result = Painter(), a_result(a_heat(one_hot_cell(1, 1)))
+    painter, result = Painter(), a_result(one_class_heat(one_hot_cell(1, 1)))
     painted = painter.overlay(result)
     assert painter.overlay(result) is painted
     assert painter.overlay(replace(result)) is not painted
 
 
-@pytest.mark.parametrize("heat", [None, a_heat(one_hot_cell(1, 1))])
+@pytest.mark.parametrize("heat", [None, one_class_heat(one_hot_cell(1, 1))])
 def test_the_painter_gives_another_array_than_the_frames_own(heat: Heat | None) -> None:
     result = a_result(heat)
     assert not np.shares_memory(Painter().overlay(result), result.frame.pixels)
@@ -224,7 +202,12 @@ def test_the_painter_gives_another_array_than_the_frames_own(heat: Heat | None) 
 
 def test_the_painters_caption_is_that_of_the_result() -> None:
     asked: list[Result] = []
-    painter = Painter(lambda result: (asked.append(result), Caption("a title"))[1])
+
+    def caption(result: Result) -> Caption:
+        asked.append(result)
+        return Caption("a title")
+
+    painter = Painter(caption)
     result = a_result(None)
     painter.overlay(result)
     assert asked == [result]
@@ -237,42 +220,44 @@ LONG = "a class with a name that is far too long for any picture " * 4
 @pytest.mark.parametrize(("height", "width"), SIZES)
 @pytest.mark.parametrize(("count", "label"), [(1, "cat"), (8, "kitchen stove"), (8, LONG), (8, "Häuschen 猫")])
 def test_an_overlay_can_be_made_of_any_size_and_any_classes(height: int, width: int, count: int, label: str) -> None:
-    heat = with_classes(a_heat(one_hot_cell(1, 1)), count, label=label)
+    heat = with_classes(one_class_heat(one_hot_cell(1, 1)), count, label=label)
     image = a_picture(height, width)
     for k in {0, count - 1}:
         painted = overlay(a_result(heat, image), scale=6.0, k=k, caption=Caption(LONG, ["heat 3 ms old", LONG]))
-        assert (painted.shape, painted.dtype) == (image.shape, np.uint8)
+        assert isinstance(painted, np.ndarray)
+        assert (painted.shape, painted.dtype) == (image.shape, np.dtype(np.uint8))
     assert panel(image, [LONG, "", "q   quit"]).shape == image.shape
 
 
 def test_the_middle_of_a_picture_is_left_to_the_heat() -> None:
     """Caption, bars and legend stay in their corners."""
-    heat = with_classes(a_heat(np.zeros((1, 4, 5), np.float32)), 8, label="kitchen stove")
-    changed = change(overlay(a_result(heat, a_picture(480, 640)), scale=6.0, caption=Caption("cam  24 fps", ["live"])))
+    heat = with_classes(one_class_heat(np.zeros((1, 4, 5), np.float32)), 8, label="kitchen stove")
+    painted = overlay(a_result(heat, a_picture(480, 640)), scale=6.0, caption=Caption("cam  24 fps", ["live"]))
+    changed = change(on_host(painted))
     assert changed[150:330].max() == 0
     for corner in (changed[:100, :200], changed[380:, :200], changed[380:, 440:]):
         assert corner.max() > 100
 
 
 def test_a_class_that_is_painted_is_listed_although_others_are_stronger() -> None:
-    heat = with_classes(a_heat(np.zeros((1, 4, 5), np.float32)), 8)
+    heat = with_classes(one_class_heat(np.zeros((1, 4, 5), np.float32)), 8)
     result = a_result(heat, a_picture(480, 640))
-    first, last, next_to_last = (overlay(result, scale=6.0, k=k) for k in (0, 7, 6))
-    assert (first != last).any()
-    assert (last != next_to_last).any()
+    first, last, next_to_last = (on_host(overlay(result, scale=6.0, k=k)) for k in (0, 7, 6))
+    assert np.any(first != last)
+    assert np.any(last != next_to_last)
 
 
 def test_the_legend_says_what_full_strength_stands_for() -> None:
-    result = a_result(a_heat(np.zeros((1, 4, 5), np.float32)), a_picture(480, 640))
-    small, large = (overlay(result, scale=scale)[-100:, -200:] for scale in (3.0, 250.0))
+    result = a_result(one_class_heat(np.zeros((1, 4, 5), np.float32)), a_picture(480, 640))
+    small, large = (on_host(overlay(result, scale=scale))[-100:, -200:] for scale in (3.0, 250.0))
     assert (small != large).any()
 
 
 def test_a_box_is_drawn_around_its_pixels_and_nowhere_else() -> None:
     picture = a_picture(120, 200)
     result = a_result(None, picture)
-    without, boxed = (overlay(result, scale=1.0, box=box) for box in (None, Box(60, 40, 150, 100)))
-    changed = (boxed != without).any(-1)
+    without, boxed = (on_host(overlay(result, scale=1.0, box=box)) for box in (None, Box(60, 40, 150, 100)))
+    changed = np.any(boxed != without, axis=-1)
     assert (boxed[40, 60:150] == 255).all()
     assert (boxed[99, 60:150] == 255).all()
     assert changed[38:102, 58:152].sum() == changed.sum()
@@ -303,7 +288,7 @@ def test_long_names_leave_the_probabilities_and_the_legend_alone(
         written.append((text, at[0], at[0] + wide))
 
     monkeypatch.setattr(cv2, "putText", note)
-    heat = with_classes(a_heat(one_hot_cell(1, 2)), 5, label=name)
+    heat = with_classes(one_class_heat(one_hot_cell(1, 2)), 5, label=name)
     caption = Caption(f"{name}  25 fps", [name])
     panel(a_picture(height, width), [name, "help"])
     overlay(a_result(heat, a_picture(height, width)), scale=6.0, caption=caption)

@@ -15,8 +15,8 @@ from streamcam.models.base import CamModel
 from streamcam.records import Result
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.sinks.base import Sink
-from tests.conftest import TINY_FORMAT
 from tests.support.cameras import camera, playing, rtsp_server
+from tests.support.frames import TINY_FORMAT
 from tests.support.proxy import Proxy, proxy
 
 pytestmark = pytest.mark.slow

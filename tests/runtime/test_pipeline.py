@@ -5,17 +5,19 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from threading import Event
+from typing import cast
 
 import pytest
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine
+from streamcam.engines.base import Engine
 from streamcam.models.base import CamModel
 from streamcam.records import Clip, Frame, Result
 from streamcam.runtime.pipeline import READERS_NICE, Pipeline
 from streamcam.sinks.base import Sink
-from tests.conftest import TINY_FORMAT, FakeSource, make_frame
 from tests.support.done import Done
+from tests.support.frames import TINY_FORMAT, FakeSource, make_frame
 from tests.support.late_engine import LateEngine
 
 
@@ -58,7 +60,7 @@ class SlowEngine:
 
 
 def pipeline(sources: Sequence[FakeSource], engine: object, *sinks: Sink, **options: object) -> Pipeline:
-    return Pipeline(sources, [engine], sinks, window=lambda: SlidingWindow(TINY_FORMAT), **options)  # type: ignore[arg-type]
+    return Pipeline(sources, [cast(Engine, engine)], sinks, window=lambda: SlidingWindow(TINY_FORMAT), **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +120,7 @@ def test_live_a_clip_that_is_not_full_yet_is_no_window_that_is_dropped() -> None
     """Each clip replaces the one before it, also the first full one the last that is not full."""
     source = FakeSource([make_frame(i) for i in range(60)], live=True, pause_s=0.005)
     window = partial(SlidingWindow, TINY_FORMAT, head_start=True)
-    run = Pipeline([source], [LateEngine(0.05, in_flight=1)], [], window=window)
+    run = Pipeline([source], [cast(Engine, LateEngine(0.05, in_flight=1))], [], window=window)
     run.run()
     assert run.metrics.windows["cam"] == 57
     assert run.metrics.results["cam"] + run.metrics.drops("cam")["window"] == 57

@@ -7,22 +7,23 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import av
 import pytest
 
 import streamcam
 from streamcam.clips import SlidingWindow
+from streamcam.engines.base import BatchFuture, Engine
 from streamcam.engines.window_engine import WindowEngine
 from streamcam.errors import StuckError
 from streamcam.models.base import CamModel
-from streamcam.records import Clip, Result
+from streamcam.records import Clip, Frame, Result
 from streamcam.runtime import pipeline, watchdog
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.runtime.watchdog import FIRST_S, STUCK_S, Heartbeat, Watchdog
 from streamcam.sinks.base import Sink
-from tests.conftest import TINY_FORMAT, FakeSource, make_frame
-from tests.support.done import Done
+from tests.support.frames import TINY_FORMAT, FakeSource, make_frame
 from tests.support.late_engine import Late, LateEngine
 
 
@@ -151,14 +152,18 @@ def run_of(engine: LateEngine, *sinks: Sink, lossless: bool = False, count: int 
     frames = [make_frame(i) for i in range(min(count, 100))]
 
     class Endless(FakeSource):
-        def frames(self, stop: threading.Event) -> Iterator[object]:  # type: ignore[override]
+        def frames(self, stop: threading.Event) -> Iterator[Frame]:
             for i in range(count):
                 if stop.wait(0.005):
                     return
                 yield make_frame(i)
 
     return Pipeline(
-        [Endless(frames)], [engine], list(sinks), window=lambda: SlidingWindow(TINY_FORMAT), lossless=lossless
+        [Endless(frames)],
+        [cast(Engine, engine)],
+        list(sinks),
+        window=lambda: SlidingWindow(TINY_FORMAT),
+        lossless=lossless,
     )
 
 
@@ -198,7 +203,7 @@ def test_whoever_takes_every_result_of_a_file_may_take_long(let_go: threading.Ev
 def test_in_python_it_is_raised(let_go: threading.Event, tiny: CamModel, monkeypatch: pytest.MonkeyPatch) -> None:
     submit, calls = WindowEngine.submit, iter(range(10_000))
 
-    def hang(self: WindowEngine, clips: Sequence[Clip]) -> Done:
+    def hang(self: WindowEngine, clips: Sequence[Clip]) -> BatchFuture:
         if next(calls) > 4:
             let_go.wait()
         return submit(self, clips)

@@ -8,6 +8,7 @@ from itertools import pairwise
 from random import Random
 from threading import Event
 from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from streamcam.cli.output.live import StatusLine
 from streamcam.clips import SlidingWindow
-from streamcam.engines.base import BatchFuture
+from streamcam.engines.base import BatchFuture, Engine
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.metrics import Metrics
@@ -27,7 +28,7 @@ from streamcam.runtime.caption import LiveCaption
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.runtime.worker import Worker, WorkerPool
 from streamcam.sinks.base import Sink
-from tests.conftest import TINY_FORMAT, FakeSource, make_frame
+from tests.support.frames import TINY_FORMAT, FakeSource, make_frame
 from tests.support.late_engine import Late, LateEngine
 
 FIRST = TINY_FORMAT.length - 1
@@ -150,7 +151,8 @@ def test_twice_the_work_that_fits_widens_the_hop_and_latency_does_not_creep() ->
         return windows if windows < all_windows else float("inf")
 
     engine = LateEngine(2, in_flight=2, max_batch=1, clock=clock)
-    turns, held = deque("ab"), []
+    turns = deque("ab")
+    held: list[Any] = []
 
     def settled() -> bool:
         busy = engine.under_way == min(clock(), engine.in_flight)
@@ -250,7 +252,7 @@ def test_lossless_on_two_devices_gives_every_window_of_every_file_in_order() -> 
 def test_lossless_a_file_that_begins_again_stays_on_its_device() -> None:
     late, prompt = LateEngine(lag=lambda: 0.1), LateEngine()
     run, log = pipeline([FakeSource([make_frame(i, session=i // 10) for i in range(20)])], late, prompt, lossless=True)
-    run._pool.worker_for = lambda _, session: run._workers[session]  # type: ignore[method-assign]
+    run._pool.worker_for = lambda source, session: run._workers[session]  # type: ignore[method-assign]
     run.run()
     assert [result.frame.index for result in log.windows] == [i for i in range(20) if i % 10 >= FIRST]
 
@@ -267,7 +269,7 @@ def test_a_device_that_fails_ends_the_others_too() -> None:
 
 
 def workers(count: int) -> tuple[list[Worker], WorkerPool]:
-    members = [Worker(LateEngine(), lambda *_: None, name=f"worker {i}") for i in range(count)]
+    members = [Worker(cast(Engine, LateEngine()), lambda *_: None, name=f"worker {i}") for i in range(count)]
     return members, WorkerPool(members)
 
 
@@ -305,7 +307,7 @@ def test_heat_of_a_session_before_that_comes_late_from_another_device_is_dropped
     late, prompt = LateEngine(lag=lambda: 0.3, in_flight=20), LateEngine()
     frames = [make_frame(i, session=i // 10) for i in range(20)]
     run, log = pipeline([FakeSource(frames, pause_s=0.005)], late, prompt)
-    run._pool.worker_for = lambda _, session: run._workers[session]  # type: ignore[method-assign]
+    run._pool.worker_for = lambda source, session: run._workers[session]  # type: ignore[method-assign]
     run.run()
     assert {result.frame.session for result in log.windows} == {1}
     assert run.metrics.drops("cam")["window"] >= len(late.batches) > 0

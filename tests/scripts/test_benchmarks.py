@@ -1,5 +1,7 @@
 """`scripts/bench`, but for what it measures."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
@@ -32,8 +34,8 @@ def test_a_point_that_fails_is_said_to_have_failed(monkeypatch: pytest.MonkeyPat
     assert bench.measured("cam", quick=True)["failed"] == "ZeroDivisionError: division by zero"
 
 
-def test_contenders_that_cannot_run_have_a_row_that_says_why() -> None:
-    def build() -> None:
+def test_methods_that_cannot_run_have_a_row_that_says_why() -> None:
+    def build() -> Callable[[], float]:
         raise ImportError("no such package")
 
     said: list[str] = []

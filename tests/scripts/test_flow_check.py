@@ -5,9 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import skimage.data
 
 from scripts.footage.flow_check import main
+from scripts.footage.photographs import photograph
 from streamcam.evaluate.flow import SIDE, FlowHistory, Motion, camera_flow, changed, dilate, region_direction
 from streamcam.evaluate.moving import MotionClasses, MotionScore, score_motion, summary, window_direction
 from streamcam.records import Heat, Image, Transform
@@ -18,12 +18,12 @@ WORDS = ("still", "moving left", "moving right", "moving up", "moving down", "ca
 
 def scene(t: float, *, actor: tuple[float, float] = (0, 0), camera: tuple[float, float] = (0, 0)) -> Image:
     """Gravel under a camera with a coin that is 70 pixels wide; both move by so many of 224 pixels a second."""
-    ground = np.asarray(skimage.data.gravel()[:400, :400], np.uint8)
+    ground = photograph("gravel")[:400, :400]
     left, top = 80 - camera[0] * t, 80 - camera[1] * t
     shift = np.array([[1.0, 0, -left], [0, 1, -top]])
     picture = cv2.warpAffine(ground, shift, (SIDE, SIDE))
     x, y = 90 + actor[0] * t, 90 + actor[1] * t
-    coin = cv2.resize(skimage.data.brick()[100:300, 100:300], (70, 70), interpolation=cv2.INTER_AREA)
+    coin = cv2.resize(photograph("brick")[100:300, 100:300], (70, 70), interpolation=cv2.INTER_AREA)
     canvas = cv2.warpAffine(coin, np.array([[1.0, 0, x - 35], [0, 1, y - 35]]), (SIDE, SIDE))
     cover = cv2.warpAffine(np.ones((70, 70), np.float32), np.array([[1.0, 0, x - 35], [0, 1, y - 35]]), (SIDE, SIDE))
     mixed = (picture + cover * (canvas.astype(np.float32) - picture)).round().astype(np.uint8)

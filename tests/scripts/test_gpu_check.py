@@ -21,7 +21,7 @@ from scripts.gpu.pace import Arrivals, run_at_pace
 from scripts.gpu.timeline import Timeline, intersection, total, union
 from streamcam.engines.backends import make_engine
 from streamcam.models.base import CamModel
-from tests.conftest import TINY_FORMAT
+from tests.support.frames import TINY_FORMAT
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "gpu.md").read_text()

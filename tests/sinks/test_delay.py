@@ -5,7 +5,7 @@ import pytest
 from streamcam.records import Heat, Result
 from streamcam.sinks.base import Sink
 from streamcam.sinks.delay import DelaySink
-from tests.conftest import make_frame
+from tests.support.frames import make_frame
 from tests.support.publish_demo import heat_of
 
 

@@ -14,19 +14,15 @@ import pytest
 
 from streamcam.errors import StreamcamError
 from streamcam.files import unfinished_name
-from streamcam.records import Frame, Image, Result
+from streamcam.records import Frame, Result
 from streamcam.sinks.faststart import index_first
 from streamcam.sinks.file import path_for, require_folder
 from streamcam.sinks.heat_npz import HeatRecorder
 from streamcam.sinks.unfinished import has_pictures
 from streamcam.sinks.video_file import VideoRecorder
-from tests.conftest import make_frame
 from tests.support.commands import running, streamcam
-from tests.test_records import heat
-
-
-def pixels(result: Result) -> Image:
-    return result.frame.pixels
+from tests.support.frames import make_frame, pixels
+from tests.support.heats import make_heat
 
 
 def read(path: Path) -> list[tuple[float, tuple[int, int]]]:
@@ -137,7 +133,7 @@ def test_only_its_own_source_is_recorded(tmp_path: Path) -> None:
 def test_heat_is_saved_with_a_row_for_each_window(tmp_path: Path) -> None:
     with HeatRecorder(tmp_path / "h.npz", "cam", ("x",) * 6) as recorder:
         for i in range(3):
-            recorder.on_window(Result(make_frame(i), heat(cube=np.full((2, 3, 4, 5), i, np.float32))))
+            recorder.on_window(Result(make_frame(i), make_heat(cube=np.full((2, 3, 4, 5), i, np.float32))))
     with np.load(tmp_path / "h.npz", allow_pickle=False) as saved:
         assert saved["cube"].shape == (3, 2, 3, 4, 5)
         assert saved["cube"][:, 0, 0, 0, 0].tolist() == [0, 1, 2]
@@ -153,7 +149,7 @@ def test_a_recording_appears_when_it_is_complete_and_not_before(tmp_path: Path, 
     path = tmp_path / ("o.mp4" if kind == "video" else "h.npz")
     with VideoRecorder(path, "cam", pixels) if kind == "video" else HeatRecorder(path, "cam", ()) as recorder:
         recorder.on_frame(Result(make_frame(0)))
-        recorder.on_window(Result(make_frame(0), heat()))
+        recorder.on_window(Result(make_frame(0), make_heat()))
         assert not path.exists()
     assert path.exists()
     recorder.close()
@@ -168,7 +164,7 @@ def test_an_error_elsewhere_keeps_what_was_recorded(tmp_path: Path, kind: str) -
         VideoRecorder(path, "cam", pixels) if kind == "video" else HeatRecorder(path, "cam", ()) as recorder,
     ):
         recorder.on_frame(Result(make_frame(0)))
-        recorder.on_window(Result(make_frame(0), heat()))
+        recorder.on_window(Result(make_frame(0), make_heat()))
         raise StreamcamError("boom")
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
@@ -365,7 +361,7 @@ def test_what_is_recorded_is_brought_to_the_disk_on_the_way(tmp_path: Path, monk
 def test_heat_can_be_read_while_it_is_being_saved(tmp_path: Path) -> None:
     with HeatRecorder(tmp_path / "h.npz", "cam", ("x", "y")) as recorder:
         for i in range(3):
-            recorder.on_window(Result(make_frame(i), heat(cube=np.full((2, 3, 4, 5), i, np.float32))))
+            recorder.on_window(Result(make_frame(i), make_heat(cube=np.full((2, 3, 4, 5), i, np.float32))))
             cube = np.load(tmp_path / "h.part" / "cube.npy")
             assert cube[:, 0, 0, 0, 0].tolist() == list(range(i + 1))
         names = {p.stem for p in (tmp_path / "h.part").iterdir()}
@@ -381,7 +377,7 @@ def test_heat_that_a_killed_run_left_gets_another_name(tmp_path: Path) -> None:
         np.save(tmp_path / "h.part" / "cube.npy", np.full(3, n))
         recorder = HeatRecorder(tmp_path / "h.npz", "cam", ("x",) * 6)
         assert recorder.rescued == tmp_path / f"h-{n}.part" != tmp_path / "h.part"
-        recorder.on_window(Result(make_frame(0), heat()))
+        recorder.on_window(Result(make_frame(0), make_heat()))
         recorder.close()
         assert np.load(recorder.rescued / "cube.npy").tolist() == [n] * 3
     assert sorted(p.name for p in tmp_path.iterdir()) == ["h-1.part", "h-2.part", "h.npz"]
@@ -435,7 +431,7 @@ def test_a_disk_that_fills_up_keeps_what_was_recorded_until_then(tmp_path: Path)
     assert words in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["o.part.mp4"]
-    played_s = []
+    played_s: list[float] = []
     with suppress(av.error.InvalidDataError), av.open(str(tmp_path / "o.part.mp4")) as container:  # its end is cut
         played_s.extend(frame.time for frame in container.decode(video=0))
     assert played_s[-1] > 3

@@ -61,7 +61,9 @@ def test_colours_are_those_of_the_standard(tmp_path: Path, layout: str, matrix: 
     bits = int(layout.partition("p")[2].removesuffix("le") or 8)
     values = [v << (bits - 8) for v in (100, 118, 150)]
     path = write_planes(tmp_path / "a.mkv", values, layout=layout, colorspace=matrix, color_range=2 if full else 1)
-    assert colour_of(path) == pytest.approx(by_h273(*values, matrix, full=full, bits=bits), abs=ROUNDS)
+    assert colour_of(path) == pytest.approx(
+        by_h273(values[0], values[1], values[2], matrix, full=full, bits=bits), abs=ROUNDS
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_grey_of_limited_range_is_expanded(tmp_path: Path, layout: str, white: i
     ("layout", "white"), [("gray", 255), ("gray10le", 1023), ("gray12le", 4095), ("gray16le", 65535)]
 )
 @pytest.mark.parametrize("said", [{}, {"color_range": 2}], ids=["untold", "full"])
-def test_grey_of_full_range_is_linear(tmp_path: Path, layout: str, white: int, said: dict[str, int]) -> None:
+def test_grey_of_full_range_is_linear(tmp_path: Path, layout: str, white: int, said: dict[str, Any]) -> None:
     for share in (0, 0.25, 0.5, 1):
         path = write_planes(tmp_path / "a.mkv", [round(white * share)], layout=layout, **said)
         assert colour_of(path) == pytest.approx([255 * share] * 3, abs=1)
@@ -124,7 +126,7 @@ def test_ycgco_is_undone_exactly(tmp_path: Path, layout: str, codec: str, full: 
     unit = 4 if "10" in layout else 1
     planes = [round(v * unit) for v in values]
     options = {"qp": "0"} if codec == "libx264" else {}
-    said = {"colorspace": 8, "color_range": 2 if full else 1}
+    said: dict[str, Any] = {"colorspace": 8, "color_range": 2 if full else 1}
     path = write_planes(tmp_path / "a.mkv", planes, layout=layout, codec=codec, options=options, **said)
     assert colour_of(path) == pytest.approx([red, green, blue], abs=2)
     assert not caplog.records
@@ -143,7 +145,8 @@ def test_planes_that_are_green_blue_and_red_are_told_by_the_matrix(tmp_path: Pat
 def test_rgb_of_limited_range_is_expanded(tmp_path: Path, codec: str) -> None:
     """As H.264 and capture cards have it: 16 is black and 235 is white, in each of G, B and R."""
     options = {"qp": "0"} if codec == "libx264" else {}
-    layout, said = ("yuv444p", {"colorspace": 0}) if codec == "libx264" else ("gbrp10le", {})
+    layout = "yuv444p" if codec == "libx264" else "gbrp10le"
+    said: dict[str, Any] = {"colorspace": 0} if codec == "libx264" else {}
     values = [v if codec == "libx264" else 4 * v for v in (16, 126, 235)]
     path = write_planes(tmp_path / "a.mkv", values, layout=layout, codec=codec, options=options, color_range=1, **said)
     assert colour_of(path) == pytest.approx([255, 0, 128], abs=1)
@@ -156,7 +159,7 @@ def test_rgb_of_limited_range_is_expanded(tmp_path: Path, codec: str) -> None:
 def test_a_matrix_that_is_not_known_is_taken_for_the_nearest(
     tmp_path: Path, matrix: int, primaries: int, nearest: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    said = {"colorspace": matrix, "color_range": 1, "color_primaries": primaries, "color_trc": 1}
+    said: dict[str, Any] = {"colorspace": matrix, "color_range": 1, "color_primaries": primaries, "color_trc": 1}
     path = write_planes(tmp_path / "a.mkv", (100, 90, 190), **said)
     assert colour_of(path) == pytest.approx(by_h273(100, 90, 190, nearest, full=False), abs=ROUNDS)
     told = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
@@ -168,7 +171,7 @@ def test_a_matrix_that_is_not_known_is_taken_for_the_nearest(
 def test_transfers_and_primaries_that_are_not_known_lose_no_picture(
     tmp_path: Path, transfer: int, primaries: int
 ) -> None:
-    said = {"colorspace": 1, "color_trc": transfer, "color_primaries": primaries}
+    said: dict[str, Any] = {"colorspace": 1, "color_trc": transfer, "color_primaries": primaries}
     path = write_planes(tmp_path / "a.mp4", (100, 90, 190), codec="libx264", options={"qp": "0"}, **said)
     assert colour_of(path) == pytest.approx(by_h273(100, 90, 190, 1, full=False), abs=ROUNDS)
 
@@ -195,7 +198,7 @@ def hdr(path: Path, rgb: Any, transfer: int) -> Path:
     r, g, b = rgb
     y = 0.2627 * r + 0.6780 * g + 0.0593 * b
     values = [64 + 876 * y, 512 + 896 * (b - y) / 1.8814, 512 + 896 * (r - y) / 1.4746]
-    said = {"colorspace": 9, "color_range": 1, "color_trc": transfer, "color_primaries": 9}
+    said: dict[str, Any] = {"colorspace": 9, "color_range": 1, "color_trc": transfer, "color_primaries": 9}
     return write_planes(path, [round(v) for v in values], layout="yuv420p10le", **said)
 
 
@@ -225,7 +228,7 @@ def test_hdr_has_the_colours_of_sdr(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("transfer", [16, 18])
-def test_a_card_tone_maps_as_the_host_does(transfer: int) -> None:
+def test_a_gpu_tone_maps_as_the_host_does(transfer: int) -> None:
     frame = av.VideoFrame(64, 48, "p010le")
     for plane, (low, high) in zip(frame.planes, ((64, 940), (480, 540)), strict=True):
         values = np.linspace(low, high, plane.buffer_size // 2).round().astype("<u2") << 6
@@ -246,7 +249,7 @@ def test_no_number_that_a_picture_carries_loses_it(layout: str, said: int) -> No
 def test_every_pixel_format_that_swscale_reads_gives_a_picture() -> None:
     """What it does not read is told once, in a line that names the format; none ends the process."""
     fails = set()
-    for layout in sorted(av.video.format.names):
+    for layout in sorted(vars(av.video.format)["names"]):
         try:
             picture = RgbConverter("a").image(av.VideoFrame(64, 48, layout))
         except FAILURES:  # surfaces of GPUs cannot even be made

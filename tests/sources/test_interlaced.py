@@ -22,6 +22,7 @@ from streamcam.sources import log_once
 from streamcam.sources.base import open_source
 from streamcam.sources.interlaced import Deinterlacer
 from streamcam.sources.reading import Reader
+from tests.support.containers import add_video
 from tests.support.streams import turn_round
 
 WIDTH, HEIGHT, COUNT, FPS = 160, 96, 10, 25
@@ -57,9 +58,8 @@ def write(
 ) -> Path:
     """A file; `order` is what the encoder is told of the fields: tff, bff or prog."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=FPS, options=options)
-        stream.height, stream.width = pictures[0].shape[:2]
-        stream.pix_fmt = layout
+        height, width = pictures[0].shape[:2]
+        stream = add_video(container, codec, rate=FPS, size=(width, height), layout=layout, options=options)
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=layout)
             container.mux(stream.encode(marked(frame, order)))
@@ -121,7 +121,10 @@ def test_interlaced_pictures_come_out_whole_at_their_own_times(kind: str, tmp_pa
     order = "prog" if "container" in kind else "bff" if "bottom" in kind else "tff"
     path = write(tmp_path / f"clip.{suffix}", pictures, order=order, codec=codec, options=options, layout=layout)
     with av.open(str(path)) as container:
-        plain = [(frame.time, combs(frame.to_ndarray(format="rgb24"))) for frame in container.decode(video=0)]
+        plain = [
+            (frame.time, combs(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)))
+            for frame in container.decode(video=0)
+        ]
     assert min(comb for _, comb in plain) > 10  # the case is there
     frames = read(path)
     first_s = plain[0][0] or 0.0
@@ -204,7 +207,7 @@ def test_a_picture_that_is_held_was_here_when_it_came(tmp_path: Path) -> None:
     with av.open(str(path)) as container:
 
         class Noted:
-            def demux(self) -> Iterator[av.Packet]:
+            def demux(self) -> "Iterator[av.Packet[av.VideoStream]]":
                 for packet in container.demux(video=0):
                     fed_ns.append(time.monotonic_ns())
                     yield packet

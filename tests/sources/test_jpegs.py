@@ -22,6 +22,7 @@ from streamcam.sources.jpegs import POLL_S
 from streamcam.sources.status import SourceStatus
 from tests.support.cameras import camera, in_order, stop_after
 from tests.support.mjpeg_server import HEIGHT, WIDTH, Form, mjpeg_server, picture
+from tests.support.publish_demo import eventually
 from tests.support.serving import Quiet, serving
 from tests.support.snapshot_server import snapshot_server
 
@@ -66,7 +67,7 @@ def coloured(index: int) -> bytes:
 
 def decoded(jpeg: bytes) -> np.ndarray:
     """By libjpeg, which is not what decodes them in a source."""
-    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def read(uri: str, count: int) -> list[Frame]:
@@ -158,7 +159,7 @@ PICTURES = [picture(1), with_thumbnail(), progressive(), with_restarts(), pictur
 @settings(deadline=None, max_examples=50)
 def test_pictures_are_whole_however_their_bytes_come(sizes: list[int]) -> None:
     between = [b"--b\r\nContent-Type: image/jpeg\r\n\r\n", b"\r\n--b\r\n\r\n", b"", b"\r\n\0\xff\xd8\r\n", b"\r\n"]
-    sent, found, splitter, at = b"".join(map(bytes.__add__, between, PICTURES)), [], Splitter(), 0
+    sent, found, splitter, at = b"".join(map(bytes.__add__, between, PICTURES)), list[bytes](), Splitter(), 0
     for size in itertools.cycle(sizes):
         found += splitter.push(sent[at : at + size])
         at += size
@@ -170,7 +171,7 @@ def test_pictures_are_whole_however_their_bytes_come(sizes: list[int]) -> None:
 @given(st.binary(max_size=3000), st.integers(1, 700))
 @settings(deadline=None, max_examples=50)
 def test_noise_between_pictures_costs_one_of_them_at_most(noise: bytes, size: int) -> None:
-    sent, splitter, found = noise + picture(1) + b"\r\n" + picture(2) + picture(3), Splitter(), []
+    sent, splitter, found = noise + picture(1) + b"\r\n" + picture(2) + picture(3), Splitter(), list[bytes]()
     for at in range(0, len(sent), size):
         found += splitter.push(sent[at : at + size])
     if b"\xff\xd8\xff" not in noise:
@@ -242,11 +243,9 @@ def test_a_snapshot_that_is_gone_is_lost_with_the_reason_and_found_again() -> No
     ):
         thread = Thread(target=lambda: frames.extend(f for f in source.frames(stop)))
         thread.start()
-        while source.status.kind != "live":
-            time.sleep(0.01)
+        eventually(lambda: source.status.kind == "live", "the first picture comes")
         server.gone = True
-        while source.status.kind != "lost":
-            time.sleep(0.01)
+        eventually(lambda: source.status.kind == "lost", "the pictures are gone")
         assert "no such" in (source.status.reason or "")
         server.gone = False
         while source.status != SourceStatus("live", session=1):

@@ -20,6 +20,7 @@ from streamcam.sources import log_once
 from streamcam.sources.base import open_source
 from streamcam.sources.levels import AutoLevels, LevelMapper, Levels, apply_levels, parse_levels
 from tests.support.commands import complaint
+from tests.support.containers import add_video
 from tests.support.streams import Video, turn_round, write_streams
 
 Values = npt.NDArray[np.uint16]
@@ -35,9 +36,8 @@ def write(path: Path, pictures: Sequence[Values], layout: str = "gray16le", code
     """Without loss, value by value."""
     order = ">u2" if layout.endswith("be") else "<u2"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=10)
-        stream.height, stream.width = pictures[0].shape
-        stream.pix_fmt = layout
+        height, width = pictures[0].shape
+        stream = add_video(container, codec, rate=10, size=(width, height), layout=layout)
         for i, values in enumerate(pictures):
             frame = av.VideoFrame(stream.width, stream.height, layout)
             lines = np.zeros((stream.height, frame.planes[0].line_size // 2), order)
@@ -188,8 +188,8 @@ def test_commands_say_what_is_wrong_in_one_line(tmp_path: Path) -> None:
     colour = write_streams(tmp_path / "colour.mp4", [Video(60, frames=20)])
     assert "levels: expected LOW below HIGH" in complaint("run", colour, "--levels", "5:5")
     assert "levels: expected LOW:HIGH" in complaint("explain", colour, "-o", tmp_path / "out", "--levels", "warm")
-    assert "no video stream 3" in complaint("explain", colour, "-o", tmp_path / "out", "--video-stream", 3)
-    assert "leave out --sound-stream" in complaint("explain", colour, "-o", tmp_path / "out", "--sound-stream", 0)
+    assert "no video stream 3" in complaint("explain", colour, "-o", tmp_path / "out", "--video-stream", "3")
+    assert "leave out --sound-stream" in complaint("explain", colour, "-o", tmp_path / "out", "--sound-stream", "0")
     assert not (tmp_path / "out").exists()
 
 

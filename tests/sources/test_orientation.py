@@ -16,13 +16,12 @@ import pytest
 from av.bitstream import BitStreamFilterContext
 from av.video.frame import VideoFrame
 
-from streamcam.gpu.decoder import gpu_image
-from streamcam.gpu.image import TorchImage
 from streamcam.records import Frame, Image
 from streamcam.sources.base import open_source
 from streamcam.sources.orientation import UPRIGHT, Orientation, orientation_of, upright
+from tests.support.decoders import FIXED_POINT_ONE as ONE
+from tests.support.decoders import CpuDecoder
 
-ONE = 1 << 16
 EIGHT = [
     *itertools.product((ONE, -ONE), (0,), (0,), (ONE, -ONE)),
     *itertools.product((0,), (ONE, -ONE), (ONE, -ONE), (0,)),
@@ -74,23 +73,17 @@ def read(path: Path, decoder: Any = None) -> list[Frame]:
         return list(source.frames(Event()))
 
 
-class OnCpu:
-    """A GPU's decoder whose surfaces are the CPU's."""
-
-    hwaccel = None
-
-    def picture(self, decoded: VideoFrame) -> TorchImage | None:
-        return gpu_image(decoded.reformat(format="nv12"))
-
-
-@pytest.mark.parametrize("decoder", [None, OnCpu()], ids=["host", "gpu"])
+@pytest.mark.parametrize("decoder", [None, CpuDecoder()], ids=["host", "gpu"])
 @pytest.mark.parametrize("kind", ["mp4", "mov"])
 @pytest.mark.parametrize("abcd", EIGHT)
 def test_a_file_is_shown_as_its_matrix_says(
     tmp_path: Path, abcd: tuple[int, int, int, int], kind: str, decoder: Any
 ) -> None:
     a, b, c, d = abcd
-    shift = ((96 if a < 0 else 0) + (64 if c < 0 else 0)) * ONE, ((64 if d < 0 else 0) + (96 if b < 0 else 0)) * ONE
+    shift = (
+        ((96 if a < 0 else 0) + (64 if c < 0 else 0)) * ONE,
+        ((64 if d < 0 else 0) + (96 if b < 0 else 0)) * ONE,
+    )
     path = write(tmp_path / f"a.{kind}", matrix=(a, b, 0, c, d, 0, *shift, 1 << 30))
     frames = read(path, decoder)
     assert len(frames) == 2
@@ -126,7 +119,11 @@ def test_motion_jpeg_is_shown_as_its_exif_says(tmp_path: Path, kind: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("message", "abcd"), [("flip=horizontal", (-ONE, 0, 0, ONE)), ("flip=vertical", (ONE, 0, 0, -ONE))]
+    ("message", "abcd"),
+    [
+        ("flip=horizontal", (-ONE, 0, 0, ONE)),
+        ("flip=vertical", (ONE, 0, 0, -ONE)),
+    ],
 )
 def test_h264_is_shown_as_its_own_message_says(tmp_path: Path, message: str, abcd: tuple[int, int, int, int]) -> None:
     """ITU-T H.264, D.2.27: display orientation, which a camera may send along without any container."""

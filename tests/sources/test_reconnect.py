@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from random import Random
 from threading import Thread
+from typing import cast
 
 import pytest
 
@@ -335,7 +336,7 @@ def test_damaged_packets_cost_pictures_and_nothing_else(
     with (
         stop_after(20) as stop,
         closing(camera(url(way.port), retry_s=0.1)) as source,
-        closing(source.frames(stop)) as coming,
+        closing(cast(Generator[Frame], source.frames(stop))) as coming,
     ):
         frames = list(itertools.islice(coming, 5))
         way.edit = tamper(1)

@@ -20,6 +20,7 @@ import av
 import numpy as np
 import psutil
 import pytest
+from av.stream import Stream
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,7 @@ from streamcam.sources.status import SourceStatus
 from streamcam.sources.video import VideoSource
 from tests.support import mjpeg_server as mjpeg
 from tests.support.cameras import camera, rtsp_server, stop_after
+from tests.support.containers import add_video
 from tests.support.mjpeg_server import mjpeg_server
 from tests.support.serving import Quiet, serving
 from tests.support.write_clip import turn_clockwise
@@ -376,8 +378,8 @@ def test_every_usual_format_is_taken_over_http(tmp_path: Path, kind: str) -> Non
     path = tmp_path / f"clip.{kind}"
     with av.open(str(path), "w", options={"movflags": "faststart"} if kind in ("mp4", "mov") else {}) as container:
         codec = {"webm": "libvpx", "ogv": "libvpx", "mpg": "mpeg1video", "hevc": "libx265", "mjpeg": "mjpeg"}
-        stream = container.add_stream(codec.get(kind, "libx264"), rate=25)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuvj420p" if kind == "mjpeg" else "yuv420p"
+        layout = "yuvj420p" if kind == "mjpeg" else "yuv420p"
+        stream = add_video(container, codec.get(kind, "libx264"), rate=25, size=(96, 64), layout=layout)
         for _ in range(30):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 96, 3), np.uint8))))
         container.mux(stream.encode(None))
@@ -583,7 +585,7 @@ def test_a_webcam_that_has_nothing_yet_is_asked_again() -> None:
         def demux(self) -> "Waiting":
             return self
 
-        def __next__(self) -> av.Packet:
+        def __next__(self) -> "av.Packet[Stream]":
             self._asked += 1
             if self._asked % 2:
                 raise BlockingIOError

@@ -27,10 +27,9 @@ from streamcam.sources.timestamps import WRAP_S, BestEffortTimestamps, Timeline
 from streamcam.train.annotations import LabelledClip
 from streamcam.train.clips import read_frames
 from streamcam.train.dataset import read_dataset
-from tests.conftest import TINY_FORMAT, make_frame
-from tests.explain.test_explain import beeps, rows_of, video_times
-from tests.sinks.test_recordings import pixels
 from tests.support.commands import streamcam
+from tests.support.frames import TINY_FORMAT, make_frame, pixels
+from tests.support.media import beeps, rows_of, video_times
 from tests.support.numbered import number_of, remuxed, write_numbered
 
 CONTAINERS = {
@@ -109,12 +108,13 @@ def test_explain_takes_every_picture_at_its_time(tiny: CamModel, tmp_path: Path,
     assert list(seen) == pytest.approx([i / 25 for i in range(40)], abs=2e-3)
 
 
-def is_dts(_number: int, packet: av.Packet) -> None:
+def is_dts(_number: int, packet: "av.Packet[av.VideoStream]") -> None:
     packet.pts = packet.dts
 
 
-def in_pairs(_number: int, packet: av.Packet) -> None:
+def in_pairs(_number: int, packet: "av.Packet[av.VideoStream]") -> None:
     step = packet.duration
+    assert step is not None
     assert packet.pts is not None
     assert packet.dts is not None
     packet.pts = max(packet.pts // step // 2 * 2 * step, packet.dts)
@@ -126,7 +126,7 @@ MUXED = [(codec, kind) for codec in ("h264", "h264-deep") for kind in ("mkv", "t
 @pytest.mark.parametrize("edit", [is_dts, in_pairs])
 @pytest.mark.parametrize(("codec", "kind"), [*MUXED, ("xvid", "mkv"), ("xvid", "mov")])
 def test_a_muxer_that_writes_wrong_times_does_not_split_a_clip(
-    tmp_path: Path, codec: str, kind: str, edit: Callable[[int, av.Packet], None]
+    tmp_path: Path, codec: str, kind: str, edit: "Callable[[int, av.Packet[av.VideoStream]], None]"
 ) -> None:
     path = remuxed(write_numbered(tmp_path / "right.mp4", codec), tmp_path / f"wrong.{kind}", edit)
     frames = frames_of(path)
@@ -302,6 +302,7 @@ def test_the_last_picture_of_a_recording_lasts_as_long_as_the_one_before(tmp_pat
             recorder.on_frame(Result(make_frame(i, fps=fps)))
     with av.open(str(tmp_path / "o.mp4")) as container:
         stream = container.streams.video[0]
+        assert stream.time_base is not None
         assert float((stream.duration or 0) * stream.time_base) == pytest.approx(6 / fps, abs=1e-3)
 
 

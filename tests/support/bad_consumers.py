@@ -1,6 +1,6 @@
 """Subscribers that do not do as they should, in a process of their own.
 
-python tests/support/bad_consumers.py ENDPOINT COUNT SECONDS
+python -m tests.support.bad_consumers ENDPOINT COUNT SECONDS
 
 COUNT of them subscribe to everything, each in a socket of its own, and take a message every SECONDS; 0 never takes any.
 Needs nothing of streamcam. It says when all have been sent something.

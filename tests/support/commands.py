@@ -14,16 +14,16 @@ from tempfile import TemporaryDirectory
 import pytest
 
 READY = (
-    "streamcam.cli",
+    "streamcam.cli.main",
     "streamcam.cli.output.live",
     "streamcam.runtime.app",
-    "streamcam.explain",
+    "streamcam.explain.film",
     "streamcam.evaluate.run",
 )
 """What a fork need not import any more."""
 
 _context = get_context("forkserver")
-_context.set_forkserver_preload([*READY, "support.commands"])
+_context.set_forkserver_preload([*READY, "tests.support.commands"])
 
 
 class Running:
@@ -53,7 +53,8 @@ def running(*arguments: str | Path, cwd: Path | None = None, first: str = "") ->
     """A command, from a process that has done its imports; `first` is Python to begin with."""
     with TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        out.touch(), err.touch()
+        out.touch()
+        err.touch()
         process = _context.Process(target=_run, args=(first, [*map(str, arguments)], cwd or Path.cwd(), out, err))
         process.start()
         try:

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
+
+from tests.support.containers import add_audio, add_video
 
 BITS = 8
 WIDTH, HEIGHT = 16 * BITS, 64
@@ -71,12 +74,13 @@ def write_numbered(
     even = all(abs(time_s * fps - round(time_s * fps)) < 1e-6 for time_s in times_s)
     base = Fraction(1, fps) if even else Fraction(1, 1000)
     with av.open(str(path), "w", format=form) as container:
-        stream = container.add_stream(encoder, rate=fps, options={**own, **(options or {})})
-        stream.width, stream.height = WIDTH, HEIGHT
-        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        layout = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream = add_video(
+            container, encoder, rate=fps, size=(WIDTH, HEIGHT), layout=layout, options={**own, **(options or {})}
+        )
         stream.codec_context.time_base = base
-        audio = container.add_stream(sound, rate=RATE, layout="mono") if sound else None
-        packets = []
+        audio = add_audio(container, sound, rate=RATE) if sound else None
+        packets: list[av.Packet[Any]] = []
         for number, time_s in enumerate(times_s):
             frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
             frame.pts, frame.time_base = round(time_s / base), base
@@ -88,14 +92,16 @@ def write_numbered(
     return path
 
 
-def _sound(stream: av.AudioStream, sound_s: tuple[float, float], beeps_s: Sequence[float]) -> list[av.Packet]:
+def _sound(
+    stream: av.AudioStream, sound_s: tuple[float, float], beeps_s: Sequence[float]
+) -> "list[av.Packet[av.AudioStream]]":
     begin_s, end_s = sound_s
     t = np.arange(round(begin_s * RATE), round(end_s * RATE)) / RATE
     loud = np.zeros(len(t), bool)
     for beep_s in beeps_s:
         loud |= (t >= beep_s) & (t < beep_s + 0.1)
     samples = (np.where(loud, 0.5 * np.sin(2 * np.pi * 1000 * t), 0) * 32767).astype(np.int16)
-    packets: list[av.Packet] = []
+    packets: list[av.Packet[av.AudioStream]] = []
     for i in range(0, len(samples), 1152):
         frame = av.AudioFrame.from_ndarray(samples[None, i : i + 1152], format="s16", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = RATE, round(begin_s * RATE) + i, Fraction(1, RATE)
@@ -103,7 +109,7 @@ def _sound(stream: av.AudioStream, sound_s: tuple[float, float], beeps_s: Sequen
     return packets + stream.encode(None)
 
 
-def remuxed(source: Path, target: Path, edit: Callable[[int, av.Packet], None]) -> Path:
+def remuxed(source: Path, target: Path, edit: "Callable[[int, av.Packet[av.VideoStream]], None]") -> Path:
     """The same packets in another file, each first changed by `edit(number, packet)`."""
     with av.open(str(source)) as container, av.open(str(target), "w") as out:
         video = container.streams.video[0]

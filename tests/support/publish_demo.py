@@ -1,6 +1,6 @@
 """Publishes made-up results, pictures, status and directory, as `streamcam run` would, without a network.
 
-python tests/support/publish_demo.py ENDPOINT [--seconds 60] [--fps 20] [--sources demo] [--cells 7] [--results N]
+python -m tests.support.publish_demo ENDPOINT [--seconds 60] [--fps 20] [--sources demo] [--cells 7] [--results N]
     [--keys DIR]
 
 It says on standard output where it is bound, and whenever somebody comes to want pictures, or no longer does.

@@ -9,6 +9,8 @@ import av
 import numpy as np
 from av.stream import Disposition
 
+from tests.support.containers import add_audio, add_video
+
 NONE = Disposition(0)
 
 
@@ -46,15 +48,14 @@ def write_streams(
     with av.open(str(path), "w", options=options or {}) as container:
         streams = []
         for video in videos:
-            stream = container.add_stream(video.codec, rate=25)
-            stream.width, stream.height = video.width, video.height
-            stream.pix_fmt = "yuvj420p" if video.codec == "mjpeg" else "yuv420p"
-            stream.disposition = video.disposition.value
+            layout = "yuvj420p" if video.codec == "mjpeg" else "yuv420p"
+            stream = add_video(container, video.codec, rate=25, size=(video.width, video.height), layout=layout)
+            stream.disposition = video.disposition
             streams.append(stream)
         sounds = []
         for tone in tones:
-            sound = container.add_stream(tone.codec, rate=48_000, layout=tone.layout)
-            sound.disposition, sound.metadata["language"] = tone.disposition.value, tone.language
+            sound = add_audio(container, tone.codec, layout=tone.layout)
+            sound.disposition, sound.metadata["language"] = tone.disposition, tone.language
             sounds.append(sound)
         for video, stream in zip(videos, streams, strict=True):
             picture = np.full((video.height, video.width, 3), video.grey, np.uint8)

@@ -33,9 +33,9 @@ def write_clip(
         container.mux(stream.encode(None))
         if sound is not None:
             silence = np.zeros((1, round(sound_s * 48_000)), np.float32)
-            frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
-            frame.sample_rate = 48_000
-            container.mux(sound.encode(frame))
+            samples = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+            samples.sample_rate = 48_000
+            container.mux(sound.encode(samples))
             container.mux(sound.encode(None))
     return path
 

@@ -8,7 +8,7 @@ import pytest
 from streamcam.errors import StreamcamError
 from streamcam.train.collect import RecordingStatus, collect
 from streamcam.train.folders import read_folders
-from tests.conftest import FakeSource, make_frame
+from tests.support.frames import FakeSource, make_frame
 
 
 def length_s(path: Path) -> float:

@@ -14,6 +14,7 @@ from streamcam.errors import StreamcamError
 from streamcam.files import VIDEOS
 from streamcam.train.annotations import split_of
 from streamcam.train.dataset import Dataset, read_dataset
+from tests.support.containers import add_video
 from tests.support.pool import Pool
 
 
@@ -221,8 +222,7 @@ def test_files_of_every_usual_name_are_clips(
     pool.put(tmp_path, "a/1.mp4", "a/2.mp4", "b/1.mp4")
     path = tmp_path / "b" / f"x{suffix}"
     with av.open(str(path), "w", format=container) as file:
-        stream = file.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt = 176, 144, "yuv420p"
+        stream = add_video(file, codec, rate=25, size=(176, 144))
         for i in range(30):
             frame = av.VideoFrame(176, 144, "yuv420p")
             frame.pts = i

@@ -21,11 +21,11 @@ from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel, Int8, ModelSpec, Stored
 from streamcam.models.head import Head
 from streamcam.models.registry import load_model
-from streamcam.records import Frame
+from streamcam.records import Frame, HeatSlice
 from streamcam.sources.base import open_source
 from streamcam.train.fidelity import Fidelity, measure_fidelity, to_and_fro
 from streamcam.train.quantize import quantize, quantize_source, read_clips, require_quantizing
-from tests.conftest import FakeSource, make_frame
+from tests.support.frames import FakeSource, make_frame
 
 pytestmark = [
     pytest.mark.slow,
@@ -112,7 +112,8 @@ class Block(nn.Module):
         self.relu = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.relu(self.main(x) + self.past(x))
+        result: torch.Tensor = self.relu(self.main(x) + self.past(x))
+        return result
 
 
 def unquantised_resnet() -> CamModel:
@@ -194,7 +195,7 @@ def test_in_int8_two_cameras_in_any_pieces_are_each_as_if_alone_and_whole(quanti
     videos = {"a": footage(quantised, count=70, source="a"), "b": footage(quantised, count=90, source="b")[::-1][:70]}
     videos["b"] = [replace(frame, index=i, pts_s=videos["a"][i].pts_s) for i, frame in enumerate(videos["b"])]
     alone = {c: engine.push(frames) + engine.flush(c) for c, frames in videos.items()}
-    rng, at, got = np.random.default_rng(0), dict.fromkeys(videos, 0), {c: [] for c in videos}
+    rng, at, got = np.random.default_rng(0), dict.fromkeys(videos, 0), {c: list[HeatSlice]() for c in videos}
     while min(at.values()) < 70:
         new = []
         for c, frames in videos.items():

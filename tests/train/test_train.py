@@ -215,7 +215,7 @@ def spoiled(data: Path, tmp_path: Path) -> Path:
 
 
 def test_what_cannot_be_read_is_named_and_left_out(data: Path, tmp_path: Path) -> None:
-    folder, notes = spoiled(data, tmp_path), []
+    folder, notes = spoiled(data, tmp_path), list[str]()
     (folder / "red" / "broken.mp4").write_bytes(b"not a video")
     train(config_of(folder, tmp_path / "x", epochs=1), show=Silent(), say=notes.append)
     assert len(notes) == 1
@@ -318,8 +318,8 @@ def test_a_sheet_has_a_row_for_each_clip_however_few_moments_it_has(tmp_path: Pa
     assert not (tmp_path / "none.png").exists()
     for name, rows in (("short", [[black], [black] * 3]), ("whole", [[black] * 3, [black] * 3])):
         write_sheet(tmp_path / f"{name}.png", rows)
-    short, whole = (cv2.imread(str(tmp_path / f"{name}.png")) for name in ("short", "whole"))
-    dark = [(sheet < 128).any(2) for sheet in (short, whole)]
+    short, whole = (np.asarray(cv2.imread(str(tmp_path / f"{name}.png")), np.uint8) for name in ("short", "whole"))
+    dark = [np.any(sheet < 128, axis=2) for sheet in (short, whole)]
     assert short.shape == whole.shape
     half = len(whole) // 2
     np.testing.assert_array_equal(short[half:], whole[half:])

@@ -25,8 +25,8 @@ from streamcam.sources.status import SourceStatus
 from streamcam.transport.headers import Kind
 from streamcam.transport.publisher import HIGH_WATER_MARK, Publisher
 from streamcam.transport.subscriber import Subscriber
-from tests.conftest import FakeSource
 from tests.support.bad_consumers import consumers
+from tests.support.frames import FakeSource
 from tests.support.publish_demo import eventually
 
 FPS = 10

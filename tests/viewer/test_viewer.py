@@ -26,6 +26,7 @@ from streamcam.viewer.display import require_display
 from streamcam.viewer.screen import HELP, Screen, View, on_key
 from streamcam.viewer.terminal import line_of
 from streamcam.viewer.window import show as show_window
+from tests.support.messages import damaged_bytes, replaced_descriptions, replaced_fields
 from tests.support.publish_demo import (
     CLASSES,
     COLOURS,
@@ -39,7 +40,6 @@ from tests.support.publish_demo import (
     result_of,
 )
 from tests.support.xvfb import Display, xvfb
-from tests.transport.test_messages import damaged_bytes, replaced_descriptions, replaced_fields
 
 STAMP = Stamp("p", 0, 0)
 NOTHING: Counter[str] = Counter()
@@ -76,7 +76,8 @@ def pressed(keys: str, view: View | None = None, **known: Any) -> list[View]:
     """The views after each key."""
     views = [view or View()]
     for key in keys:
-        views.append(on_key(views[-1], key, **{"classes": [2, 0, 3], "sources": ["a", "b"]} | known))
+        options: dict[str, Any] = {"classes": [2, 0, 3], "sources": ["a", "b"]} | known
+        views.append(on_key(views[-1], key, **options))
     return views[1:]
 
 
@@ -127,7 +128,9 @@ class Sent:
 
 def at(picture: Image, place: tuple[float, float]) -> Floats:
     """The colour at a place."""
-    return picture[int(place[1] * picture.shape[0]), int(place[0] * picture.shape[1])].astype(np.float32)
+    return np.asarray(
+        picture[int(place[1] * picture.shape[0]), int(place[0] * picture.shape[1])].astype(np.float32), np.float32
+    )
 
 
 def hotness(picture: Image, place: tuple[float, float] = HOT) -> int:

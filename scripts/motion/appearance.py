@@ -1,4 +1,4 @@
-"""What is seen in a rendered scene: textures and shapes, from a seed."""
+"""Make the textures and shapes of rendered scenes from a seed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +22,11 @@ TEXTURES = {
 
 
 def textures(part: str, rng: Rng, *, photos: int = 160, made: int = 80) -> Picture:
-    """uint8 [S,3,192,192]: crops of photographs, and made ones. `part` is a key of TEXTURES."""
+    """Return textures, uint8 [S,3,192,192]: crops of photographs, then made ones. `part` is a key of `TEXTURES`."""
     pictures = [_picture(name) for name in TEXTURES[part]]
-    bank = [_crop(pictures[i % len(pictures)], rng) for i in range(photos)]
-    bank += [MADE[i % len(MADE)](rng) for i in range(made)]
-    return np.stack(bank).transpose(0, 3, 1, 2)
+    crops = [_crop(pictures[i % len(pictures)], rng) for i in range(photos)]
+    crops += [MADE[i % len(MADE)](rng) for i in range(made)]
+    return np.stack(crops).transpose(0, 3, 1, 2)
 
 
 def _picture(name: str) -> Picture:
@@ -36,7 +36,9 @@ def _picture(name: str) -> Picture:
         if name in path:
             return np.asarray(image)
     path = next((Path(skimage.__file__).parent / "data").glob(f"{name}.*"))
-    return np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
+    image = cv2.imread(str(path))
+    assert image is not None
+    return np.ascontiguousarray(image[..., ::-1], np.uint8)
 
 
 def _crop(picture: Picture, rng: Rng) -> Picture:
@@ -44,7 +46,7 @@ def _crop(picture: Picture, rng: Rng) -> Picture:
     side = int(min(picture.shape[:2]) * rng.uniform(0.25, 1))
     top, left = (rng.integers(0, s - side + 1) for s in picture.shape[:2])
     crop = cv2.resize(picture[top : top + side, left : left + side], (TEXTURE_PX,) * 2, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(np.rot90(crop, rng.integers(4)))
+    return np.ascontiguousarray(np.rot90(crop, int(rng.integers(4))), np.uint8)
 
 
 def _clouds(rng: Rng) -> Picture:
@@ -54,7 +56,7 @@ def _clouds(rng: Rng) -> Picture:
     noise[1:] = noise[:1] + 0.3 * noise[1:]
     z = np.fft.ifft2(np.fft.fft2(noise) / f ** rng.uniform(0.7, 2.2)).real
     z = (z - z.mean()) / z.std()
-    return np.clip(128 + 50 * z.transpose(1, 2, 0), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(128 + 50 * z.transpose(1, 2, 0), 0, 255).astype(np.uint8))
 
 
 def _pattern(rng: Rng) -> Picture:
@@ -66,7 +68,7 @@ def _pattern(rng: Rng) -> Picture:
         wave = wave * np.sin(y * np.cos(angle) - x * np.sin(angle))
     mix = 1 / (1 + np.exp(-wave * rng.choice([1.0, 4.0, 20.0])))[..., None]
     a, b = rng.uniform(0, 255, (2, 3))
-    return (a * mix + b * (1 - mix)).astype(np.uint8)
+    return np.asarray((a * mix + b * (1 - mix)).astype(np.uint8))
 
 
 def _gradient(rng: Rng) -> Picture:
@@ -76,7 +78,7 @@ def _gradient(rng: Rng) -> Picture:
     mix = np.clip(0.5 + (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle), 0, 1)[..., None]
     a = rng.uniform(0, 255, 3)
     b = np.clip(a + rng.normal(0, 40, 3), 0, 255)
-    return (a * mix + b * (1 - mix)).astype(np.uint8)
+    return np.asarray((a * mix + b * (1 - mix)).astype(np.uint8))
 
 
 def _patches(rng: Rng) -> Picture:
@@ -157,7 +159,7 @@ def _walker(rng: Rng) -> Picture:
         cv2.ellipse(c, (128, 100), (int(trunk), 55), 0, 0, 360, 255, -1, cv2.LINE_AA)
         for side in (-1, 1):
             s = side * np.sin(2 * np.pi * phase / PHASES)
-            _limb(c, (128 + 6 * side, 140), swing * s, 108, thick)
+            _limb(c, (128 + 6 * side, 140), swing * s, 108, int(thick))
             _limb(c, (128 + side * trunk * 0.8, 68), arm * -s + 0.1 * side, 78, int(thick * 0.6))
         canvases.append(c)
     return _fit(canvases)
