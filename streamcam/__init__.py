@@ -1,6 +1,6 @@
 """Live video in; a network's verdict, and where in space and time it sees it, out.
 
-Names are imported when they are first used, so that a subscriber starts without torch.
+Each public name is imported when it is first used. So a program that only subscribes starts without torch.
 """
 
 from importlib import import_module
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from streamcam.records import Frame, Heat, HeatSlice, Result
     from streamcam.transport.subscriber import Subscriber
 
-_HOMES = {
+# Where each public name is defined, relative to this package.
+_MODULES = {
     "CamModel": "models.base",
     "Frame": "records",
     "Heat": "records",
@@ -30,6 +31,6 @@ __all__ = ["CamModel", "Frame", "Heat", "HeatSlice", "Result", "StreamcamError",
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'streamcam' has no attribute {name!r}")
-    return getattr(import_module(f"streamcam.{_HOMES[name]}"), name)
+    return getattr(import_module(f"streamcam.{_MODULES[name]}"), name)

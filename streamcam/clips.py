@@ -1,4 +1,4 @@
-"""Frames → clips at the model's frame rate, by timestamp. Pure: no threads, no clocks."""
+"""Joins frames to clips at the model's frame rate, by timestamp. It uses no threads and no clock."""
 
 from collections import deque
 from statistics import median
@@ -10,13 +10,17 @@ import numpy.typing as npt
 from streamcam.records import Clip, ClipFormat, Frame, Image, Picture, Transform
 
 MAX_GAP_S = 0.5
+"""A longer pause between two frames starts the window afresh, unless the camera is usually that slow."""
+
 BLOCK_CLIPS = 2
-"""So a frame is written once and copied about once. Larger blocks copy less, which is nothing beside the rest, and hold
-on to more memory for each camera, by up to so many clips, that comes and goes as they fill."""
+"""Clips that a block of frames has room for.
+
+With two, each frame is written once and copied about once. Larger blocks copy less, which hardly counts beside
+resizing, and they hold more memory for each camera."""
 
 
 def prepare(picture: Picture, clip_format: ClipFormat) -> Image:
-    """Resize and crop one picture, uint8 [H,W,3] of any size, to the network's uint8 [3,h,w]."""
+    """Resize and crop a picture, uint8 [H,W,3] of any size, to the network's uint8 [3,h,w]."""
     (height, width), (h, w) = clip_format.resize, clip_format.crop
     shrinks = picture.shape[0] >= height and picture.shape[1] >= width
     if isinstance(picture, np.ndarray):
@@ -29,7 +33,7 @@ def prepare(picture: Picture, clip_format: ClipFormat) -> Image:
 
 
 def transform_of(clip_format: ClipFormat) -> Transform:
-    """The rectangle of the picture that is left by `prepare`."""
+    """Give the rectangle of the picture that `prepare` keeps."""
     (height, width), (h, w) = clip_format.resize, clip_format.crop
     top, left = _crop_offset(clip_format)
     return Transform(left / width, top / height, (left + w) / width, (top + h) / height)
@@ -37,13 +41,14 @@ def transform_of(clip_format: ClipFormat) -> Transform:
 
 def _crop_offset(clip_format: ClipFormat) -> tuple[int, int]:
     (height, width), (h, w) = clip_format.resize, clip_format.crop
+    # Rounded as torchvision's CenterCrop does it, with which most networks were trained.
     return round((height - h) / 2), round((width - w) / 2)
 
 
 class SlidingWindow:
-    """Resamples one source's frames to the model's rate and hands out a clip every `hop` samples.
+    """A window that slides over one source's frames at the model's rate, and gives a clip every `hop` samples.
 
-    A sample is due every 1/fps seconds from a session's first frame; each takes the camera frame nearest to it:
+    A sample falls every 1/fps seconds from a session's first frame on. It takes the camera frame nearest in time:
 
         camera, 10 fps   │       │       │       │       │
         samples, 15 fps  ┴────┴────┴────┴────┴────┴────┴──      some frames are taken twice
@@ -51,15 +56,15 @@ class SlidingWindow:
         camera, 25 fps   │  │  │  │  │  │  │  │  │  │  │        some are not taken
         samples, 15 fps  ┴────┴────┴────┴────┴────┴────┴──
 
-    A frame is taken as soon as no later one can be nearer, judging by the camera's pace. A new session, a jump back,
-    a change of size or a gap starts afresh, so a clip never spans one.
+    A sample takes a frame as soon as no later frame can be nearer, judging by the camera's rate. A new session, a jump
+    back in time, a change of size or a gap starts the window afresh, so no clip spans one.
 
-    Prepared frames are written once, one behind the other, into a block that holds two clips' worth; a clip is a
-    view of its last L. When a block is full the next one starts with the newest L − 1 frames. Old blocks live as long
-    as somebody holds a clip in them: a clip is never overwritten, however slow its reader.
+    Prepared frames are written one behind the other into a block with room for two clips. A clip is a view of the last
+    L of them. When a block is full, a new one begins with copies of the newest L − 1 frames. A block lives as long as
+    somebody holds a clip in it, so a clip is never overwritten, however slow its reader.
 
-    With `head_start`, clips that are not full yet are handed out too, for an engine that computes each frame once: so
-    a session does not begin with L frames of work at a time.
+    With `head_start`, it also gives clips that are not full yet. An engine that computes each frame once wants them:
+    otherwise each session would begin with L frames of work at once.
     """
 
     def __init__(self, clip_format: ClipFormat, *, hop: int = 1, head_start: bool = False) -> None:
@@ -67,7 +72,8 @@ class SlidingWindow:
             raise ValueError(f"expected hop ≥ 1, got {hop}")
         self.clip_format, self.hop = clip_format, hop
         self.pieces = self.longest = 0
-        """Into how many unbroken stretches the frames fell, and how many samples the longest gave."""
+        """How many unbroken stretches the frames formed, and how many samples the longest of them gave."""
+        # With a head start, the first full clip still comes at sample L: clips before it are whole hops earlier.
         self._first_due = (clip_format.length - 1) % hop + 1 if head_start else clip_format.length
         self._transform = transform_of(clip_format)
         self._intervals_s: deque[float] = deque(maxlen=9)
@@ -76,7 +82,7 @@ class SlidingWindow:
         self._start_afresh(at_s=0.0)
 
     def push(self, frame: Frame) -> Clip | None:
-        """Take a frame; give the clip of the newest L samples, if `hop` of them have come since the last one."""
+        """Add a frame. Return the clip of the newest L samples if it is time for one, that is every `hop` samples."""
         previous = self._previous
         if previous is None or self._breaks(previous, frame):
             self._start_afresh(at_s=frame.pts_s)
@@ -103,7 +109,11 @@ class SlidingWindow:
         return interval_s < 0 or interval_s > max(MAX_GAP_S, 4 * usual_s)
 
     def _take_samples(self, previous: Frame | None, frame: Frame) -> Frame | None:
-        """Fill every sample that is due by now; give the frame that the last of them took."""
+        """Fill every sample that no later frame can be nearer to; return the frame that the last of them took.
+
+        The next frame is expected one interval after this one, so this frame is the nearest one for samples up to half
+        an interval later.
+        """
         taken = None
         half_interval_s = 0.0 if previous is None else (frame.pts_s - previous.pts_s) / 2
         while (due_s := self._start_s + self._samples / self.clip_format.fps) <= frame.pts_s + half_interval_s:
@@ -113,9 +123,9 @@ class SlidingWindow:
         return taken
 
     def _append(self, frame: Frame) -> None:
-        """Write the prepared frame behind the last one, or repeat that where it is the same."""
+        """Write a prepared frame behind the last one. A frame that is taken twice is prepared once."""
         if self._filled == len(self._block):
-            self._carry_on_in_a_new_block()
+            self._begin_next_block()
         i = self._filled
         repeats = self._samples > 0 and self._pts_s[i - 1] == frame.pts_s
         self._block[i] = self._block[i - 1] if repeats else prepare(frame.picture, self.clip_format)
@@ -136,13 +146,13 @@ class SlidingWindow:
         )
 
     def _start_afresh(self, *, at_s: float) -> None:
-        if self._samples:
+        if self._samples:  # a jump by more than L in `Clip.index` says that the clips share no frame
             self._first_index += self._samples + self.clip_format.length
         self._start_s, self._samples, self._due = at_s, 0, self._first_due
         self._block, self._pts_s = self._new_block()
         self._filled = 0
 
-    def _carry_on_in_a_new_block(self) -> None:
+    def _begin_next_block(self) -> None:
         keep = self.clip_format.length - 1
         block, pts_s = self._new_block()
         block[:keep], pts_s[:keep] = self._block[self._filled - keep :], self._pts_s[self._filled - keep :]

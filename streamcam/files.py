@@ -1,4 +1,4 @@
-"""Files, and folders of them, that are complete or not there."""
+"""Writes files and folders so that they are complete or absent, never half-written."""
 
 import json
 import os
@@ -19,7 +19,7 @@ VIDEOS = frozenset(
         *(".webm", ".wmv", ".wtv", ".xvid", ".y4m"),
     }
 )
-"""What names of video files end in, in lower case; FFmpeg reads them all."""
+"""Suffixes of video files, in lower case. FFmpeg reads them all."""
 
 
 def unfinished_name(path: Path, *, hidden: bool = False) -> Path:
@@ -32,10 +32,12 @@ def unfinished_name(path: Path, *, hidden: bool = False) -> Path:
 
 @contextmanager
 def complete_or_absent(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, to write to; it takes the name when the block ends, or goes when it raises.
+    """Give a temporary path beside `path` to write to.
+
+    When the block ends, the temporary file is renamed to `path`, in one step; when it raises, it is deleted.
 
     Raises:
-        StreamcamError: the system would not write it.
+        StreamcamError: the system refuses to write it.
     """
     partial = unfinished_name(path, hidden=True)
     try:
@@ -48,10 +50,13 @@ def complete_or_absent(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write what JSON can hold; a name that is not text comes back as it was, for JSON spells bytes as Python does.
+    """Write an object as JSON.
+
+    A file's name that is not valid UTF-8 has lone surrogates in Python. They are written as backslash escapes, which
+    JSON and Python spell alike, so that a reader gets the same name back.
 
     Raises:
-        StreamcamError: the system would not write it.
+        StreamcamError: the system refuses to write it.
     """
     with complete_or_absent(path) as partial:
         partial.write_text(
@@ -60,10 +65,10 @@ def write_json(path: Path, content: object) -> None:
 
 
 def require_fresh(folder: Path, *, force: bool) -> None:
-    """Find out before a long run that its results could not be written.
+    """Check before a long run that its results can be written.
 
     Raises:
-        StreamcamError: the folder cannot be made or written to, or (unless forced) there is something in it.
+        StreamcamError: the folder cannot be made or written to, or it is not empty and `force` is false.
     """
     existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not existing.is_dir():
@@ -76,13 +81,13 @@ def require_fresh(folder: Path, *, force: bool) -> None:
 
 @contextmanager
 def staged(folder: Path, *, replaces: Sequence[str] = ()) -> Iterator[Path]:
-    """Make `folder`, and in it a hidden folder to write to, whose content moves up at the end.
+    """Make `folder`, and give a hidden folder in it to write to; its content moves up at the end.
 
-    After an error nothing has changed: no results, and no folder if there was none.
+    After an error nothing has changed: there are no results, and no folder if there was none.
 
     Args:
-        folder: where the results are to be.
-        replaces: names of earlier results, which go when the new ones are there.
+        folder: where the results will be.
+        replaces: names of earlier results, which are deleted once the new ones are complete.
 
     Raises:
         StreamcamError: it cannot be written to.
@@ -93,19 +98,19 @@ def staged(folder: Path, *, replaces: Sequence[str] = ()) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".streamcam-", ignore_cleanup_errors=True) as hidden:
             try:
                 yield Path(hidden)
-            except StreamcamError as e:
+            except StreamcamError as e:  # it names a file in the hidden folder, which nobody will find
                 raise StreamcamError(str(e).replace(hidden, str(folder))) from e
             for name in replaces:
                 _remove(folder / name)
             for result in sorted(Path(hidden).iterdir()):
-                if (folder / result.name).is_dir():  # which nothing can replace
+                if (folder / result.name).is_dir():  # `replace` works on files only
                     _remove(folder / result.name)
                 result.replace(folder / result.name)
     except OSError as e:
         raise StreamcamError(f"cannot write to {folder}: {e.strerror or e}") from e
     finally:
         for path in made:
-            with suppress(OSError):  # not empty: there are results in it
+            with suppress(OSError):  # it is not empty: the results are in it
                 path.rmdir()
 
 

@@ -1,4 +1,4 @@
-"""Counts and latencies of a run, in bounded memory however long it lasts."""
+"""Counts and latencies of a run. Their memory is bounded, however long the run lasts."""
 
 import time
 from collections import Counter, defaultdict, deque
@@ -11,30 +11,38 @@ import numpy as np
 from streamcam.records import ClipFormat
 
 STAGES = ("prepare", "wait", "infer", "output", "capture_to_frame", "capture_to_result")
-"""Resize and sample; wait for the worker; network and heat; paint, encode and send; and capture → publish, of camera
-frames and of windows (live only: what is on file was captured long ago)."""
+"""What is timed.
 
-KEPT = 10_000
-"""Percentiles are over so many latest values."""
+- `prepare`: resize a frame and add it to its window
+- `wait`: a clip waits for the worker
+- `infer`: the engine computes a batch
+- `output`: all sinks take a result: paint, encode and send
+- `capture_to_frame`, `capture_to_result`: from a frame's capture until it, or the heat of the window that ends with it,
+  has been published; of live sources only
+"""
+
+MAX_VALUES = 10_000
+"""Percentiles are over so many of the latest values."""
 
 HOPS = 16
-"""The hop is told as the mean over so many latest windows."""
+"""`wide_hop_s` is the mean over so many of the latest windows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run did."""
+    """The counts and latencies of a run."""
 
     frames: int
     windows: int
     results: int
     drops: Mapping[str, int]
+    """By stage, over all sources."""
     seconds: float
     fps: float
     latency_ms: Mapping[str, Mapping[str, float]]
-    """Per stage, and from capture to publishing: p50, p95 and p99 of the latest values, and how many there were."""
+    """By stage: p50, p95 and p99 of the latest values in milliseconds, and the count of all values."""
     sources: Mapping[str, Mapping[str, float]]
-    """Per source: frames, windows, results."""
+    """By source: frames, windows, results."""
     model: str
     model_hash: str
     engine: str
@@ -44,18 +52,19 @@ class Summary:
 
 @dataclass
 class Metrics:
-    """Collects from all threads of a pipeline."""
+    """The counters and timers of a pipeline. All of its threads may write to it."""
 
     clock: Callable[[], float] = time.perf_counter
     frames: Counter[str] = field(default_factory=Counter)
     windows: Counter[str] = field(default_factory=Counter)
     results: Counter[str] = field(default_factory=Counter)
     pieces: Counter[str] = field(default_factory=Counter)
-    """Into how many unbroken stretches a source's frames fell."""
+    """By source: how many unbroken stretches its frames formed."""
     longest: Counter[str] = field(default_factory=Counter)
-    """How many frames, at the network's rate, the longest of them gave."""
+    """By source: frames at the network's rate in the longest of these stretches."""
+    # By source and stage, by stage, or by source; `_lock` protects all counters and deques.
     _drops: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    _values: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=KEPT)))
+    _values: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=MAX_VALUES)))
     _counts: Counter[str] = field(default_factory=Counter)
     _recent: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=60)))
     _hops: dict[str, deque[tuple[float, int]]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=HOPS)))
@@ -64,51 +73,63 @@ class Metrics:
     def __post_init__(self) -> None:
         self._start_s = self.clock()
 
-    def frame(self, source: str) -> None:
-        """A frame was read."""
+    def count_frame(self, source: str) -> None:
+        """Count a frame that was read."""
         with self._lock:
             self.frames[source] += 1
             self._recent[source].append(self.clock())
 
-    def result(self, source: str, hop_s: float | None, skipped: int) -> None:
-        """A window came out, so long after the one before, with so many left out between."""
+    def count_result(self, source: str, hop_s: float | None, skipped: int) -> None:
+        """Count a window that was computed.
+
+        Args:
+            source: the source's name.
+            hop_s: seconds since the last computed window; None for a session's first.
+            skipped: windows between the two that were dropped.
+        """
         with self._lock:
             self.results[source] += 1
             if hop_s is not None:
                 self._hops[source].append((hop_s, skipped))
 
     def wide_hop_s(self, source: str) -> float | None:
-        """Seconds between windows lately, where some were left out; None where all that were due came."""
+        """Return the recent seconds between windows if some were dropped; None if the device keeps up."""
         with self._lock:
             hops = self._hops[source]
             return sum(hop_s for hop_s, _ in hops) / len(hops) if any(skipped for _, skipped in hops) else None
 
-    def dropped(self, source: str, stage: str, total: int | None = None) -> None:
-        """A stage left something out; or has left out so many in total."""
+    def count_drop(self, source: str, stage: str) -> None:
+        """Count a frame or window that a stage dropped."""
         with self._lock:
-            self._drops[source][stage] = self._drops[source][stage] + 1 if total is None else total
+            self._drops[source][stage] += 1
+
+    def set_drops(self, source: str, stage: str, total: int) -> None:
+        """Take over the count of a stage that counts its drops itself."""
+        with self._lock:
+            self._drops[source][stage] = total
 
     def drops(self, source: str) -> dict[str, int]:
-        """What each stage has left out of a source so far."""
+        """Return by stage how much of a source has been dropped so far, where anything has."""
         with self._lock:
-            return dict(+self._drops[source])
+            return dict(+self._drops[source])  # the plus leaves zeros out
 
-    def took(self, stage: str, milliseconds: float) -> None:
-        """A stage took so long."""
+    def add_duration(self, stage: str, milliseconds: float) -> None:
+        """Note how long a stage took."""
         with self._lock:
             self._values[stage].append(milliseconds)
             self._counts[stage] += 1
 
     def fps(self, source: str) -> float:
-        """Frames a second lately; 0 once none has come for two seconds."""
+        """Return the recent frames a second of a source; 0 once none has come for two seconds."""
         with self._lock:
             recent = self._recent[source]
             if len(recent) < 2 or self.clock() - recent[-1] > 2:
                 return 0.0
+            # n frames span n − 1 intervals
             return (len(recent) - 1) / max(recent[-1] - recent[0], 1e-9)
 
     def percentiles(self, stage: str) -> dict[str, float]:
-        """p50, p95 and p99 of the latest values of a stage, in milliseconds, and how many values there were."""
+        """Return p50, p95 and p99 of a stage's latest values in milliseconds, and the count of all its values."""
         with self._lock:
             values = np.array(self._values[stage])
             count = self._counts[stage]
@@ -118,9 +139,9 @@ class Metrics:
         return {"count": count, "p50": p50, "p95": p95, "p99": p99}
 
     def summary(self, *, model: str, model_hash: str, engine: str, device: str, precision: str) -> Summary:
-        """What the run has done so far."""
+        """Summarise the run so far."""
         seconds = self.clock() - self._start_s
-        drops: Counter[str] = Counter()
+        drops: Counter[str] = Counter()  # over all sources
         for counter in self._drops.values():
             drops.update(counter)
         return Summary(
@@ -144,19 +165,19 @@ class Metrics:
 
 
 def without_window(names: Sequence[str], metrics: Metrics, model: str, clip_format: ClipFormat) -> dict[str, str]:
-    """Which sources gave pictures and no result, and why, in a line for each."""
+    """Return for each source that gave frames but no result why that is, in one line."""
     without = [name for name in names if metrics.frames[name] and not metrics.results[name]]
     return {name: f"{name}: {why_no_window(name, metrics, model, clip_format)}" for name in without}
 
 
 def why_no_window(name: str, metrics: Metrics, model: str, clip_format: ClipFormat) -> str:
-    """Why there is none, by what the source gave.
+    """Explain in one line why a source gave no result.
 
     Args:
-        name: the source's.
-        metrics: what was counted.
-        model: what looks at it.
-        clip_format: how many frames it looks at, and how fast they follow each other.
+        name: of the source.
+        metrics: of the run.
+        model: the model's name.
+        clip_format: the clips that the model takes.
     """
     frames, longest, pieces = metrics.frames[name], metrics.longest[name], metrics.pieces[name]
     if metrics.windows[name]:

@@ -1,6 +1,12 @@
-"""The records that flow through the pipeline: frozen, checked once when they are made.
+"""The records that flow through the pipeline.
 
-Frame ──► Clip ──► Heat ──► Result
+    Frame ──► Clip ──► Heat ──► Result
+
+A source makes frames. A sliding window joins frames to clips. An engine computes the heat of clips. The pipeline gives
+sinks a result for each frame and for each clip. Records are frozen, and each checks its shapes once, when it is made.
+
+The letters in shapes: N clips in a batch, L frames in a clip, L' heat slices of a clip, C classes of a model, K of
+those that a result carries, H×W pixels of a picture, h×w pixels of a prepared frame or cells of a heat map.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +27,9 @@ class Patch(NamedTuple):
     """A drawing to lay over a rectangle of a picture: `picture · transmittance / 255 + colour`."""
 
     x: int
+    """Left edge in the picture, in pixels."""
     y: int
+    """Top edge in the picture, in pixels."""
     colour: Image
     """uint8 [h,w,3], RGB, premultiplied: what the drawing looks like on black."""
     transmittance: Image
@@ -29,7 +37,11 @@ class Patch(NamedTuple):
 
 
 class GpuImage(Protocol):
-    """A picture in a GPU's memory, RGB; it is never changed, and only what is asked for crosses the bus."""
+    """An RGB picture in a GPU's memory.
+
+    It is never changed: each method gives a new picture. Pixels are copied to the host by `fetch`, `resized` and `jpeg`
+    only.
+    """
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -37,25 +49,31 @@ class GpuImage(Protocol):
         ...
 
     def fetch(self) -> Image:
-        """All of it, uint8 [H,W,3]."""
+        """Copy the picture to the host: uint8 [H,W,3]."""
         ...
 
     def resized(self, height: int, width: int, *, area: bool) -> Image:
-        """At another size, uint8 [height,width,3]: by means over areas, or linearly."""
+        """Resize, and copy to the host: uint8 [height,width,3].
+
+        Args:
+            height: of the result, in pixels.
+            width: of the result, in pixels.
+            area: take means over areas, as is right for shrinking; otherwise interpolate linearly.
+        """
         ...
 
     def stretched(self, height: int, width: int) -> "GpuImage":
-        """At another size, where it lies: linearly."""
+        """Resize by linear interpolation, and stay on the GPU."""
         ...
 
     def heated(
         self, cells: Floats, region: tuple[int, int, int, int], *, scale: float, opacity: float, colours: Image
     ) -> "GpuImage":
-        """With heat over a rectangle.
+        """Paint heat over a rectangle.
 
         Args:
             cells: float32 [h,w], logit units.
-            region: (x0, y0, x1, y1) in pixels, over which cells are spread.
+            region: (x0, y0, x1, y1) in pixels; the cells are spread over it.
             scale: the heat, in logit units, that is painted at full strength.
             opacity: 0–1, how much of the picture full strength hides.
             colours: uint8 [256,3], RGB, from no heat to full strength.
@@ -63,25 +81,25 @@ class GpuImage(Protocol):
         ...
 
     def with_patches(self, patches: Sequence[Patch]) -> "GpuImage":
-        """With what is drawn on it."""
+        """Draw patches onto the picture."""
         ...
 
     def jpeg(self, quality: int) -> bytes | None:
-        """As a JPEG file; None where this card, or what is installed, cannot make one."""
+        """Encode as a JPEG file of a quality from 1 to 100; None where the GPU or the installed libraries cannot."""
         ...
 
 
 Picture = Image | GpuImage
-"""Where a picture lies is where it was decoded."""
+"""A picture lies where it was decoded: in the host's memory or in a GPU's."""
 
 
 def on_host(picture: Picture) -> Image:
-    """A picture in the host's memory, uint8 [H,W,3]."""
+    """Give a picture as uint8 [H,W,3] in the host's memory; copy it if it lies on a GPU."""
     return picture if isinstance(picture, np.ndarray) else picture.fetch()
 
 
 def _show(record: Any) -> str:
-    """Show a record with shapes in place of data."""
+    """Write a record with shapes in place of arrays, and lengths in place of long tuples."""
     shown = []
     for f in fields(record):
         value = getattr(record, f.name)
@@ -100,20 +118,21 @@ def _expect(condition: bool, expected: str, got: object) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Frame:
-    """One picture of one camera, and when it was taken."""
+    """One picture of one source, and its time."""
 
     image: Picture | None
-    """uint8 [H,W,3], RGB, 0–255, upright, of square pixels. None where a message brought only its particulars."""
+    """uint8 [H,W,3], RGB, 0–255, upright, of square pixels. None where a message came without pixels."""
     index: int
-    """Running number of the frame in its source, over all sessions, from 0."""
+    """Number of the frame in its source, from 0. It counts on over reconnects."""
     pts_s: float
-    """When it is shown, in seconds, by the stream's own clock; a live stream's starts again with each session."""
+    """Presentation time in seconds, by the video stream's own clock. A live stream's clock starts again with each
+    session."""
     captured_ns: int
-    """When it reached this program: Unix time in nanoseconds."""
+    """When the frame reached this program: Unix time in nanoseconds."""
     source: str
-    """The camera's name; it is part of message topics."""
+    """The source's name. It is part of message topics."""
     session: int = 0
-    """Goes up at every reconnect; nothing is ever computed across two sessions."""
+    """Goes up at every reconnect. No clip holds frames of two sessions."""
 
     def __post_init__(self) -> None:
         image = self.image
@@ -124,7 +143,7 @@ class Frame:
 
     @property
     def picture(self) -> Picture:
-        """The picture, where it lies.
+        """The picture, in the memory where it lies.
 
         Raises:
             StreamcamError: this frame came in a message without pixels.
@@ -135,7 +154,7 @@ class Frame:
 
     @property
     def pixels(self) -> Image:
-        """The picture, uint8 [H,W,3]; fetched each time, if it lies on a GPU.
+        """The picture as uint8 [H,W,3] in the host's memory; each access copies it, if it lies on a GPU.
 
         Raises:
             StreamcamError: this frame came in a message without pixels.
@@ -149,7 +168,7 @@ class Frame:
 class Transform:
     """The rectangle of the picture that the network saw, as fractions of the picture's width and height.
 
-    Fractions hold for the picture at any size. (0, 0, 1, 1) is the whole picture.
+    Fractions are right for the picture at any size. (0, 0, 1, 1) is the whole picture.
     """
 
     left: float = 0.0
@@ -162,27 +181,30 @@ class Transform:
         _expect(ok, "0 ≤ left < right ≤ 1 and 0 ≤ top < bottom ≤ 1", self)
 
     def to_pixels(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """The rectangle (x0, y0, x1, y1) in a picture of [height, width] pixels; never empty."""
+        """Give the rectangle (x0, y0, x1, y1) in a picture of [height, width] pixels. It is never empty."""
         x0, y0 = min(round(self.left * width), width - 1), min(round(self.top * height), height - 1)
         return x0, y0, max(round(self.right * width), x0 + 1), max(round(self.bottom * height), y0 + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class ClipFormat:
-    """What a network takes: so many frames at such a rate, resized whole and then cropped at the centre."""
+    """The clips that a network takes: how long, how fast, how large, and how normalised.
+
+    A picture is resized whole, then cropped at the centre.
+    """
 
     length: int
     """L, frames in a clip."""
     fps: float
-    """Frames a second that the network was trained on."""
+    """Frames a second of the clips that the network was trained on."""
     resize: tuple[int, int]
-    """(height, width) in pixels that the whole picture is resized to."""
+    """(height, width) in pixels of the resized picture."""
     crop: tuple[int, int]
-    """(height, width) in pixels of the centre that the network sees."""
+    """(height, width) in pixels of the centre that is cut out of it, and that the network sees."""
     mean: tuple[float, float, float]
     """Subtracted from each of R, G, B, in units of 0–255."""
     std: tuple[float, float, float]
-    """Divides each of R, G, B after that, in units of 0–255."""
+    """Divides each of R, G, B after the subtraction, in units of 0–255."""
 
     def __post_init__(self) -> None:
         _expect(self.length >= 1 and self.fps > 0, "length ≥ 1 and fps > 0", (self.length, self.fps))
@@ -195,18 +217,20 @@ class Clip:
     """L prepared frames of one source and one session, evenly spaced in time."""
 
     frames: npt.NDArray[np.uint8]
-    """uint8 [L,3,h,w], RGB, 0–255. A view: the frames are never copied again, and nobody may write to it."""
+    """uint8 [L,3,h,w], RGB, 0–255. A view of a buffer that several clips share: nobody may write to it."""
     pts_s: npt.NDArray[np.float64]
-    """float64 [L], the presentation times of the frames that were taken, in seconds."""
+    """float64 [L]: presentation times of the frames, in seconds."""
     index: int
-    """Running number of the newest sample: two clips of a session share all frames but so many as lie between their
-    numbers. It jumps by more than L where the window started afresh, so that they then share none."""
+    """Number of the newest frame at the network's rate.
+
+    Two clips whose numbers differ by d share L − d frames. Where the window started afresh, as after a gap, the number
+    jumps by more than L: the clips before and after share no frame."""
     last: Frame
-    """The newest camera frame in the clip, as it came."""
+    """The newest camera frame in the clip, before it was resized."""
     transform: Transform
-    """Where in the picture the clip's pixels lie."""
+    """The part of the picture that the clip shows."""
     full: bool = True
-    """False while a session is too young for L frames."""
+    """Whether there are L frames. A session's first clips may have fewer."""
 
     def __post_init__(self) -> None:
         ok = self.frames.dtype == np.uint8 and self.frames.ndim == 4 and self.frames.shape[1] == 3
@@ -218,44 +242,48 @@ class Clip:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Heat:
-    """What the network sees in one clip, and where in space and time: raw, unclipped, in logit units.
+    """The classes that a network finds in one clip, and where in space and time it finds them.
 
-    For class k, `logits[classes[k]] = bias[classes[k]] + pooled cube[k]` (to 1e-4 in float32): the classifier's
-    weights applied to the last feature map before pooling (Zhou et al., CVPR 2016, equation 2).
+    The heat cube is the classifier applied to the last feature map before pooling (Zhou et al., CVPR 2016,
+    equation 2). It is neither clipped nor scaled. So for each class k, to 1e-4 in float32:
+
+        logits[classes[k]] = bias[classes[k]] + mean of cube[k] over all positions
     """
 
     cube: Floats
     """float32 [K,L',h,w], logit units: the heat of K classes."""
     common: Floats
-    """float32 [L',h,w]: the mean of the heat over *all* classes. Softmax does not change when one map is added to
-    every class, so only `cube − common` is determined: draw that. Zero for a multi-label model, whose sigmoids leave
-    nothing undetermined."""
+    """float32 [L',h,w]: the mean of the heat over all C classes; zero for a multi-label model.
+
+    Softmax does not change when the same map is added to every class, so only `cube − common` has a meaning: draw that.
+    The sigmoids of a multi-label model have no such freedom."""
     classes: npt.NDArray[np.int64]
-    """int64 [K], indices into the model's classes."""
+    """int64 [K]: indices into the model's classes."""
     labels: tuple[str, ...]
-    """K names."""
+    """K names of classes."""
     scores: Floats
-    """float32 [K], probabilities 0–1."""
+    """float32 [K]: probabilities, 0–1."""
     logits: Floats
-    """float32 [C], of all classes."""
+    """float32 [C]: of all classes."""
     scale: Floats | None
-    """float32 [K]: the centred heat, in logit units, that is painted at full strength. None if the model has none."""
+    """float32 [K], logit units: the centred heat that is painted at full strength. None: it was not measured."""
     pts_s: npt.NDArray[np.float64]
-    """float64 [L'], the time in seconds that each slice speaks of: the centre of its temporal receptive field."""
+    """float64 [L']: the time of each heat slice in seconds, which is the centre of its temporal receptive field."""
     clip_pts_s: tuple[float, float]
-    """The times in seconds of the first and the last frame of the clip."""
+    """Presentation times of the clip's first and last frame, in seconds."""
     transform: Transform
-    """Where in the picture the heat lies."""
+    """The part of the picture that the heat covers."""
     model: str
     """The model's name."""
     model_hash: str
-    """Hash of its weights."""
+    """The first 12 hex digits of the SHA-256 of its weights."""
     lookahead_s: float = 0.0
-    """How long after the moment that it speaks of a slice comes at the earliest, by the source's clock: the network
-    waits for so much. Show pictures so much later, and the newest slice speaks of the picture that is shown."""
+    """Seconds of video after a slice's own time that the network has to see before it can give the slice.
+
+    A viewer that shows each picture so much later shows the newest slice on the picture that it belongs to."""
 
     def __post_init__(self) -> None:
-        # Classes are few: Python has looked at their numbers by the time that NumPy has begun to.
+        # `tolist` and Python's own comparisons: for a handful of classes they are faster than a NumPy call.
         _expect(self.cube.ndim == 4 and self.cube.size > 0, "cube [K,L',h,w], not empty", list(self.cube.shape))
         count, slices = self.cube.shape[:2]
         _expect(self.common.shape == self.cube.shape[1:], "common [L',h,w]", list(self.common.shape))
@@ -272,7 +300,10 @@ class Heat:
 
     @property
     def centred(self) -> Floats:
-        """float32 [K,L',h,w]: `cube − common`, which (under softmax) pools to the logit minus the mean logit."""
+        """float32 [K,L',h,w]: the centred heat, `cube − common`.
+
+        Under softmax, its mean over all positions is the logit minus the mean logit, but for the biases.
+        """
         return self.cube - self.common
 
     __repr__ = _show
@@ -280,20 +311,20 @@ class Heat:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HeatSlice:
-    """What a network sees of one source around one moment, in logit units: a slice of a heat cube."""
+    """One slice of a heat cube: the heat of one source around one moment, in logit units."""
 
     cube: Floats
     """float32 [C,h,w]: the heat of all classes."""
     logits: Floats
-    """float32 [C]: `bias + mean of cube`. A window's logits are the mean over its slices'."""
+    """float32 [C]: `bias + mean of cube` over all cells. A window's logits are the mean over its slices' logits."""
     pts_s: float
-    """The time in seconds that it speaks of: the centre of its temporal receptive field."""
+    """The slice's time in seconds: the centre of its temporal receptive field."""
     seen_pts_s: tuple[float, float]
-    """The times in seconds of the first and the last frame that it has seen."""
+    """Presentation times of the first and the last frame that went into the slice, in seconds."""
     source: str
-    """The camera's name."""
+    """The source's name."""
     session: int
-    """Of the source; goes up at every reconnect."""
+    """The source's session; it goes up at every reconnect."""
 
     def __post_init__(self) -> None:
         _expect(self.cube.ndim == 3 and self.cube.size > 0, "cube [C,h,w], not empty", list(self.cube.shape))
@@ -304,23 +335,23 @@ class HeatSlice:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Result:
-    """A frame together with the newest heat that is known of its source."""
+    """A frame, and the newest heat of its source."""
 
     frame: Frame
     heat: Heat | None = None
-    """None until the first window of the session has been seen."""
+    """None until the session's first window has been computed."""
     timings_ms: Mapping[str, float] = field(default_factory=dict)
-    """What each stage took for this result, in milliseconds."""
+    """By stage: how long it took for this result, in milliseconds."""
     drops: Mapping[str, int] = field(default_factory=dict)
-    """What each stage has left out so far, for this source."""
+    """By stage: how many frames or windows of this source it has dropped so far."""
     hop_s: float | None = None
-    """From the window before that came out of the network to the heat's, in seconds; None for a session's first."""
+    """Seconds from the end of the last computed window to the end of this one; None for a session's first."""
     skipped: int = 0
-    """Windows between those two that were due and left out, since the device cannot keep up. 0: the hop is as asked."""
+    """Windows between those two that were dropped because the device cannot keep up."""
 
     @property
     def heat_age_s(self) -> float | None:
-        """How much older than the frame the newest frame in the heat's clip is, in seconds."""
+        """Seconds from the newest frame of the heat's clip to this frame; None without heat."""
         return None if self.heat is None else self.frame.pts_s - self.heat.clip_pts_s[1]
 
     __repr__ = _show

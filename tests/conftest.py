@@ -52,7 +52,7 @@ def videos() -> Path:
 
 @pytest.fixture(scope="session")
 def renderer() -> ModuleType:
-    """The script that rendered the sample: it says where things are."""
+    """The script that rendered the sample, which knows where things are."""
     import scripts.footage.render_sample as render_sample
 
     return render_sample
@@ -92,7 +92,7 @@ def tiny() -> "CamModel":
 
 @pytest.fixture
 def tiny_framewise() -> "CamModel":
-    """The same in 2D: it looks at each frame alone."""
+    """A framewise network, otherwise like `tiny`."""
     import torch
     from torch import nn
 

@@ -13,7 +13,7 @@ FORMAT = ClipFormat(length=8, fps=15, resize=(18, 24), crop=(16, 16), mean=(0.0,
 
 
 def at(pts_s: float, index: int = 0, *, session: int = 0) -> Frame:
-    """A frame of one colour that tells frames apart."""
+    """A frame of one colour, which differs from frame to frame."""
     image = np.full((36, 48, 3), index % 251, np.uint8)
     return Frame(image, index, pts_s, 0, "cam", session=session)
 

@@ -128,7 +128,7 @@ def test_a_batch_that_does_not_fit_is_computed_again_in_halves(exact: None) -> N
 
 
 def test_two_engines_on_two_threads_do_not_disturb_each_other(unpadded: CamModel) -> None:
-    """Also not while one of them captures its graphs."""
+    """One of them may be capturing its graphs."""
     errors: list[BaseException] = []
 
     def work(name: str, seed: int) -> None:

@@ -35,7 +35,7 @@ MANY = settings(
 
 
 def mutated(rng: random.Random) -> list[bytes]:
-    """A message with one to three changes: in a part, of parts, or in the bytes that they come as."""
+    """Change a message in one to three places: within a payload, among payloads, or in their bytes."""
     message, other = list(rng.choice(MESSAGES)), rng.choice(MESSAGES)
     for _ in range(rng.choice((1, 1, 2, 3))):
         at = rng.randrange(len(message)) if message else 0
@@ -57,7 +57,7 @@ def mutated(rng: random.Random) -> list[bytes]:
 
 
 def test_no_message_of_a_hundred_thousand_does_harm() -> None:
-    """What comes out is a message, or `MessageError`, soon, and in the memory that the message itself takes."""
+    """Decoding gives a message or `MessageError`, soon, and in about the message's own memory."""
     counts: Counter[str] = Counter()
     slowest_s = 0.0
 
@@ -138,7 +138,7 @@ def many_scans(count: int) -> bytes:
 
 @pytest.mark.parametrize("text", ["a" * 40_000, "_pass" * 8_000, "@" + "a://a:" * 7_000, "a:b@c " * 7_000])
 def test_what_takes_passwords_out_takes_no_longer_for_a_text_made_to_be_slow(text: str) -> None:
-    """The slowest of them would take hours if it were not for linear patterns; they take some milliseconds."""
+    """Patterns that are not linear would take hours for the slowest of these texts; ours take milliseconds."""
     started_s = time.perf_counter()
     assert len(redact(text)) > 10_000
     assert time.perf_counter() - started_s < 5

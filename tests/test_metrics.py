@@ -1,6 +1,6 @@
 import pytest
 
-from streamcam.metrics import HOPS, KEPT, Metrics
+from streamcam.metrics import HOPS, MAX_VALUES, Metrics
 
 
 class FakeClock:
@@ -12,11 +12,11 @@ class FakeClock:
 
 def test_percentiles_are_of_the_latest_values_in_bounded_memory() -> None:
     metrics = Metrics()
-    for i in range(3 * KEPT):
-        metrics.took("infer", float(i))
+    for i in range(3 * MAX_VALUES):
+        metrics.add_duration("infer", float(i))
     values = metrics.percentiles("infer")
-    assert values["count"] == 3 * KEPT
-    assert 2.4 * KEPT < values["p50"] < 2.6 * KEPT
+    assert values["count"] == 3 * MAX_VALUES
+    assert 2.4 * MAX_VALUES < values["p50"] < 2.6 * MAX_VALUES
     assert values["p50"] < values["p95"] < values["p99"]
 
 
@@ -29,7 +29,7 @@ def test_fps_is_of_late_and_zero_once_frames_stop() -> None:
     metrics = Metrics(clock)
     for _ in range(100):
         clock.now_s += 0.04
-        metrics.frame("cam")
+        metrics.count_frame("cam")
     assert round(metrics.fps("cam")) == 25
     clock.now_s += 3
     assert metrics.fps("cam") == 0.0
@@ -40,9 +40,9 @@ def test_the_summary_adds_up_over_sources() -> None:
     metrics = Metrics(clock)
     for source, frames in (("a", 3), ("b", 5)):
         for _ in range(frames):
-            metrics.frame(source)
-        metrics.dropped(source, "window")
-        metrics.dropped(source, "late", total=frames)
+            metrics.count_frame(source)
+        metrics.count_drop(source, "window")
+        metrics.set_drops(source, "late", frames)
     clock.now_s += 4
     summary = metrics.summary(model="m", model_hash="h", engine="window", device="cpu", precision="fp32")
     assert (summary.frames, summary.fps) == (8, 2.0)
@@ -53,11 +53,11 @@ def test_the_summary_adds_up_over_sources() -> None:
 def test_the_hop_is_told_only_where_windows_were_left_out_lately() -> None:
     metrics = Metrics()
     assert metrics.wide_hop_s("cam") is None
-    metrics.result("cam", None, 0)
+    metrics.count_result("cam", None, 0)
     for hop_s, skipped in ((0.1, 0), (0.3, 2)):
-        metrics.result("cam", hop_s, skipped)
+        metrics.count_result("cam", hop_s, skipped)
     assert metrics.wide_hop_s("cam") == pytest.approx(0.2)
     for _ in range(HOPS):
-        metrics.result("cam", 0.1, 0)
+        metrics.count_result("cam", 0.1, 0)
     assert metrics.wide_hop_s("cam") is None
     assert metrics.results["cam"] == 3 + HOPS

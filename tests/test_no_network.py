@@ -1,4 +1,4 @@
-"""Nothing but the given sources is asked for anything: no telemetry, no downloads, no look-ups."""
+"""Commands connect to the given sources only: no telemetry, no downloads, no look-ups."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ UNSHARE = ["unshare", "--user", "--map-root-user", "--net"]
 
 
 def asked(*command: str) -> list[list[object]]:
-    """Whom a command asks for something, besides its camera."""
+    """List the hosts that a command connects to, besides its camera."""
     if shutil.which("ip") is None or subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs iproute2, and a system where anybody may make a network namespace")
     alone = [*UNSHARE, sys.executable, "-m", "tests.support.alone", *command]
@@ -47,7 +47,7 @@ def test_a_run_asks_its_camera_and_nobody_else(tmp_path: Path) -> None:
 
 @contextmanager
 def answering(status: int, body: str = "", **headers: str) -> Iterator[str]:
-    """An HTTP server that says the same to everybody; gives host:port."""
+    """An HTTP server with one answer to all requests; gives host:port."""
 
     class Camera(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""Names that are not text, or would command a terminal: of files, folders and classes, in whatever is written."""
+"""Names of files, folders and classes that are not valid text, or hold control characters, in all outputs."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ RAW = os.fsdecode(NAMES["not text"])
 
 @pytest.fixture(params=list(NAMES.values()), ids=list(NAMES))
 def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """A folder of that name; in it, a picture and a clip of that name."""
+    """A folder with an odd name, and in it a picture and a clip with that name."""
     name = os.fsdecode(request.param)
     folder = tmp_path / name
     folder.mkdir()
@@ -115,7 +115,7 @@ def test_clips_of_any_name_are_divided_and_hashed(folder: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_a_terminal_is_told_in_letters_that_it_knows(tmp_path: Path, encoding: str) -> None:
-    """One call of the command, with all names: what it prints can be read, commands nothing, and is one line each."""
+    """One call with all names prints one line for each, which the terminal can show, without control characters."""
     for raw in NAMES.values():
         name = os.fsdecode(raw)
         (tmp_path / f"{name}-broken.jpg").write_bytes(b"no")

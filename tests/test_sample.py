@@ -1,4 +1,4 @@
-"""The main job on the clip that comes along: does the heat follow the thing that the network names?"""
+"""On the packaged sample, the heat follows the thing that the network names."""
 
 from types import ModuleType
 

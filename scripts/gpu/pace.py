@@ -87,7 +87,7 @@ def run_at_pace(engine: Engine, clip: Callable[[int, int], Clip], arrivals: Arri
     finally:
         worker.inbox.close(discard=True)
     feeder.join()
-    outcome.batches = worker.pulse.pieces
+    outcome.batches = worker.heartbeat.count
     outcome.seconds, outcome.working_s = time.perf_counter() - start_s, time.thread_time() - before_s
     return outcome
 

@@ -1,4 +1,4 @@
-"""What `streamcam run --demo` fills in: the best that the machine offers, without being told anything."""
+"""Chooses the options of `streamcam run --demo`: the best that the machine offers."""
 
 import os
 from typing import Any
@@ -8,15 +8,16 @@ from streamcam.viewer.display import require_display
 
 WEBCAM = "/dev/video0"
 SECONDS = 10.0
+"""How long a demo runs that records a file, if no other end is given."""
 
 
 def demo_options(options: dict[str, Any], *, configured: bool, headless: bool) -> dict[str, Any]:
-    """The options of `streamcam run`, those that were not given (None) filled in.
+    """Fill in options of `streamcam run` that are None.
 
     Args:
         options: keys of `RunConfig`.
         configured: whether a config file names the sources.
-        headless: whether to do without a window, even where one could be opened.
+        headless: open no window, even if there is a display.
     """
     filled = dict(options)
     if not filled.get("sources") and not configured:
@@ -28,6 +29,7 @@ def demo_options(options: dict[str, Any], *, configured: bool, headless: bool) -
         return filled
     if filled.get("record") is None:
         filled["record"] = "demo.mp4"
+    # A recording has to end by itself: nobody closes a window.
     if not any(filled.get(key) for key in ("seconds", "max_frames", "as_fast_as_possible")):
         filled["seconds"] = SECONDS
     return filled

@@ -1,4 +1,4 @@
-"""What of this machine streamcam can use, and what to do about the rest."""
+"""Examines what streamcam can use on this machine, and what to do about the rest."""
 
 import platform
 from collections.abc import Callable, Iterator
@@ -21,16 +21,16 @@ REINSTALL = "pip install --force-reinstall av"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
-    what: str
+    name: str
     works: bool
     detail: str
-    """What was found or, where it does not work, what to do."""
+    """What was found or, if it does not work, what to do."""
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything, one after the other."""
+    """Run all checks, one after the other."""
     yield Finding("Python and torch", True, f"Python {platform.python_version()}, torch {torch.__version__}")
     for check in (_gpu, _cpu, _openvino, _cameras, _decoders, _encoder, _display, _weights):
         yield check()
@@ -49,7 +49,7 @@ def _cpu() -> Finding:
 
 
 def _openvino() -> Finding:
-    return _tried("OpenVINO", require_openvino, "--backend openvino can be used, and streamcam quantize")
+    return _try("OpenVINO", require_openvino, "--backend openvino can be used, and streamcam quantize")
 
 
 def _cameras() -> Finding:
@@ -93,16 +93,17 @@ def _has_codec(name: str, mode: Literal["r", "w"]) -> bool:
 
 
 def _display() -> Finding:
-    return _tried("display", require_display, "a window can be opened")
+    return _try("display", require_display, "a window can be opened")
 
 
 def _weights() -> Finding:
-    return _tried("model imagenet", packaged_weights, "its weights are installed")
+    return _try("model imagenet", packaged_weights, "its weights are installed")
 
 
-def _tried(what: str, attempt: Callable[[], object], detail: str) -> Finding:
+def _try(name: str, check: Callable[[], object], detail: str) -> Finding:
+    """Run a check that raises an error if something does not work."""
     try:
-        attempt()
+        check()
     except StreamcamError as e:
-        return Finding(what, False, str(e))
-    return Finding(what, True, detail)
+        return Finding(name, False, str(e))
+    return Finding(name, True, detail)

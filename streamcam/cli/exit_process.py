@@ -1,4 +1,4 @@
-"""How the program ends, also where a thread cannot be ended."""
+"""Ends the process, even if a thread cannot be ended."""
 
 import os
 import sys
@@ -11,17 +11,17 @@ from streamcam.cli.standard_streams import flush_standard_streams
 from streamcam.errors import StuckError
 
 RESTART_CODE = 70
-"""The exit code when a thread hangs or a device is lost (EX_SOFTWARE in sysexits.h): a new process may do better."""
+"""The exit code when a thread hangs or a device is lost, and a new process may help (EX_SOFTWARE in sysexits.h)."""
 
 NO_WINDOW_CODE = 3
-"""The exit code of a run in which a source gave frames and no window: it was too short, or its times were wrong."""
+"""The exit code of a run in which a source gave frames but no window: it was too short, or its times are wrong."""
 
 CLOSE_S = 10.0
-"""How long files and sockets may take to be closed when a thread hangs."""
+"""How many seconds closing files and sockets may take after a thread has hung."""
 
 
 def exit_process(code: int) -> NoReturn:
-    """Exit, also where a thread sits in a camera or a network and cannot be woken: Python would abort on it."""
+    """Exit at once if there are other threads, such as one that hangs in a driver: Python would abort on it."""
     flush_standard_streams()
     if threading.active_count() > 1:
         os._exit(code)
@@ -30,16 +30,19 @@ def exit_process(code: int) -> NoReturn:
 
 @contextmanager
 def exit_if_stuck() -> Iterator[None]:
-    """What hangs may hang what is closed because of it (a disk that is gone): then the process ends all the same."""
+    """End the process if closing hangs after a `StuckError` in this block.
+
+    A dead disk, say, hangs the thread that writes to it, and later the closing of its files.
+    """
     try:
         yield
     except StuckError as e:
-        timer = threading.Timer(CLOSE_S, _leave_unclosed, [str(e)])
+        timer = threading.Timer(CLOSE_S, _exit_unclosed, [str(e)])
         timer.daemon = True
         timer.start()
         raise
 
 
-def _leave_unclosed(why: str) -> None:
-    print(f"streamcam: {why}; what it was writing could not be finished", file=sys.stderr)
+def _exit_unclosed(reason: str) -> None:
+    print(f"streamcam: {reason}; what it was writing could not be finished", file=sys.stderr)
     exit_process(RESTART_CODE)

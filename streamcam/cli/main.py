@@ -1,4 +1,4 @@
-"""The command line: options → config → the piece that does it."""
+"""The command line's entry point: commands, errors and exit codes."""
 
 import signal
 import sys
@@ -34,13 +34,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": about.doctor,
     "bench": bench.bench,
 }
+# A command imports what it runs when it is called. So the help, and errors in options, do not wait for torch.
 for name, command in COMMANDS.items():
     app.command(name)(command)
 app.add_typer(keys.app, name="keys")
 
 
-def _tell(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"streamcam {version('streamcam')}")
         raise typer.Exit
 
@@ -48,19 +49,23 @@ def _tell(asked: bool) -> None:
 @app.callback()
 def _options(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_tell, is_eager=True, help="say which version this is")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="say which version this is")
     ] = False,
 ) -> None:
-    """What holds for all commands."""
+    """Declare the options that stand before a command."""
 
 
 def main() -> NoReturn:
-    """Run a command; what the user can mend is said in one line, with exit code 2, what a new process can with 70."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Run a command, and exit.
+
+    Errors are one line on standard error. The exit code is 2 for what the user can mend, and 70 for what a new process
+    can. Ctrl-C gives 130, and a closed pipe 141, as in a shell.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: files are completed
     guard_standard_streams()
-    hide_passwords()
+    hide_passwords()  # before the imports of a command, which take seconds
     try:
-        code = app(standalone_mode=False)  # a command gives None; Ctrl-C comes out as 130
+        code = app(standalone_mode=False)  # None from a command, or 130 after Ctrl-C
         sys.stdout.flush()
     except (StuckError, LostError) as e:
         print(f"streamcam: {e}", file=sys.stderr)
@@ -68,7 +73,7 @@ def main() -> NoReturn:
     except (StreamcamError, TyperException) as e:
         text = printable(e.format_message() if isinstance(e, TyperException) else str(e))
         if not text:
-            exit_process(0)  # the help has been shown
+            exit_process(0)  # typer has printed the help
         print(f"streamcam: {' '.join(text.split())}", file=sys.stderr)
         exit_process(2)
     except UnreadError:

@@ -1,4 +1,4 @@
-"""Standard output and standard error: the disk behind them may be full, or nobody may read them any more."""
+"""Guards standard output and error against full disks and closed pipes."""
 
 import os
 import sys
@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 
 class UnreadError(Exception):
-    """Nobody reads standard output any more (`| head`): whoever writes there ends, and complains of nothing."""
+    """The reader of standard output has gone, as after `| head`. The process ends without a message."""
 
 
 class _Output:
-    """Standard output, where what cannot be written is one clear error instead of any OSError."""
+    """A standard output whose errors are `StreamcamError`, or `UnreadError` for a closed pipe."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -32,23 +32,23 @@ class _Output:
         try:
             return act()
         except OSError as e:
-            self._give_up()
+            self._redirect_to_null()
             if isinstance(e, BrokenPipeError):
                 raise UnreadError from e
             raise StreamcamError(f"cannot write to standard output: {e.strerror}") from e
 
-    def _give_up(self) -> None:
-        """What still waits to be written goes nowhere, or Python would try again when it ends."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno())
-        os.close(nowhere)
+    def _redirect_to_null(self) -> None:
+        """Redirect to /dev/null. Otherwise Python would try to write its buffer again when it exits."""
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self._stream.fileno())
+        os.close(null)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-class _Complaints(_Output):
-    """Standard error, which a run does not need: where it cannot be written, nobody is told, and all goes on."""
+class _ErrorOutput(_Output):
+    """A standard error that ignores errors of its own: a run goes on without it."""
 
     def write(self, text: str) -> int:
         with suppress(OSError):
@@ -61,20 +61,21 @@ class _Complaints(_Output):
 
 
 def guard_standard_streams() -> None:
-    """Let standard output fail in one line, and standard error in none; what is closed goes nowhere.
+    """Replace `sys.stdout` and `sys.stderr` by guarded ones; a stream that is closed by /dev/null.
 
-    What a terminal has no letters for is spelt out: after the work is done, that is no reason to fail.
+    Characters that the terminal's encoding does not have are written as escapes, instead of raising an error after the
+    work is done.
     """
-    for name, guarded in (("stdout", _Output), ("stderr", _Complaints)):
+    for name, guarded in (("stdout", _Output), ("stderr", _ErrorOutput)):
         stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
         if isinstance(stream, TextIOWrapper):
-            with suppress(OSError):  # of a descriptor that became another one since
+            with suppress(OSError):  # its file descriptor may have been closed, or be another file now
                 stream.reconfigure(errors="backslashreplace")
         setattr(sys, name, cast(TextIO, guarded(stream)))
 
 
 def flush_standard_streams() -> None:
-    """Write what waits; where that fails, it has been told, or nobody can be told."""
+    """Write what is buffered. Errors are ignored: they have been reported, or nobody reads them."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(StreamcamError, UnreadError):
             stream.flush()

@@ -1,1 +1,1 @@
-"""A name or a checkpoint → `CamModel`."""
+"""Models: networks that give heat cubes, by name, from a checkpoint, or of your own."""

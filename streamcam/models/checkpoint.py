@@ -1,4 +1,4 @@
-"""Checkpoints: weights as safetensors, and beside them a JSON card that says what they are. Nothing is unpickled.
+"""Reads and writes checkpoints: weights as safetensors, and beside them a model card in JSON. Nothing is unpickled.
 
 runs/wave/best.safetensors      the tensors of a `CamModel`
 runs/wave/best.json             its `ModelCard`
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from streamcam.errors import StreamcamError
 from streamcam.files import complete_or_absent, write_json
-from streamcam.models.base import CamModel, Int8, ModelSpec, Stored
+from streamcam.models.base import CamModel
+from streamcam.models.spec import Int8, ModelSpec, Stored
 from streamcam.models.weights import load_state
 from streamcam.records import ClipFormat
 
@@ -23,51 +24,53 @@ if TYPE_CHECKING:
     from streamcam.models.model_card import ModelCard
 
 SUFFIX = ".safetensors"
-CARD_BYTES = 8 << 20
-"""A larger card is not read."""
+MAX_CARD_BYTES = 8 << 20
+"""A larger model card is refused."""
+
+INT8_WHOLE, INT8_STEPS = ("int8.graph", "int8.weights"), ("int8.steps.graph", "int8.steps.weights")
+"""Names of the tensors in which a quantised model stores its OpenVINO networks, as bytes."""
 
 
 def is_checkpoint(name: str) -> bool:
-    """Whether a model's name is that of a checkpoint."""
+    """Return whether a model's name is the path of a checkpoint."""
     return name.endswith(SUFFIX)
 
 
 def card_path(path: Path) -> Path:
-    """Where the card of a checkpoint lies."""
+    """Return the path of a checkpoint's card."""
     return path.with_suffix(".json")
 
 
 def read_card(path: Path) -> "ModelCard":
-    """What is said of a checkpoint.
+    """Read the card of a checkpoint.
 
     Raises:
-        StreamcamError: there is no such checkpoint, or its card cannot be read or is not one.
+        StreamcamError: there is no such checkpoint, or its card cannot be read or is not valid.
     """
+    # Imported here, so that networks can be used without pydantic.
     from pydantic import ValidationError
 
     from streamcam.models.model_card import ModelCard
+    from streamcam.strict import describe
 
     card = card_path(path)
     if not path.is_file():
         raise StreamcamError(f"no such checkpoint: {path}")
     try:
         with card.open("rb") as file:
-            content = file.read(CARD_BYTES + 1)
+            content = file.read(MAX_CARD_BYTES + 1)  # one more than allowed shows that there is more
     except OSError as e:
         raise StreamcamError(f"cannot read the card of {path}: {e.strerror} ({card.name} belongs beside it)") from e
-    if len(content) > CARD_BYTES:
-        raise StreamcamError(f"{card}: a card has at most {CARD_BYTES >> 20} MiB")
+    if len(content) > MAX_CARD_BYTES:
+        raise StreamcamError(f"{card}: a card has at most {MAX_CARD_BYTES >> 20} MiB")
     try:
         return ModelCard.model_validate_json(content)
     except ValidationError as e:
-        first = e.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        message = first["msg"].removeprefix("Value error, ")
-        raise StreamcamError(f"{card}: {where + ': ' if where else ''}{message}") from None
+        raise StreamcamError(f"{card}: {describe(e.errors()[0])}") from None
 
 
 def spec_of(path: Path, card: "ModelCard", architecture: ModelSpec) -> ModelSpec:
-    """What can be said of a checkpoint without loading its weights; `architecture` is that of the card."""
+    """Describe a checkpoint by its card. `architecture` is the model that the card names, whose network it has."""
     return replace(
         architecture,
         name=card.name,
@@ -82,20 +85,16 @@ def spec_of(path: Path, card: "ModelCard", architecture: ModelSpec) -> ModelSpec
     )
 
 
-INT8_WHOLE, INT8_STEPS = ("int8.graph", "int8.weights"), ("int8.steps.graph", "int8.steps.weights")
-"""What a quantised model has beside its tensors: OpenVINO networks, as bytes."""
-
-
 def fill_from(model: CamModel, path: Path, card: "ModelCard") -> None:
-    """Load a checkpoint's weights.
+    """Load a checkpoint's weights into a model.
 
     Raises:
-        StreamcamError: the file cannot be read, is not the one that the card speaks of, or fits another network.
+        StreamcamError: the file cannot be read, or its hash is not the card's, or its weights are another network's.
     """
     if _sha256(path) != card.weights_sha256:
         raise StreamcamError(f"{path} is not the file that {card_path(path).name} speaks of: copy both again")
     state = load_state(str(path))
-    whole, steps = (_taken_out(state, names) for names in (INT8_WHOLE, INT8_STEPS))
+    whole, steps = _pop_network(state, INT8_WHOLE), _pop_network(state, INT8_STEPS)
     try:
         model.load_state_dict(state)
     except RuntimeError as e:
@@ -105,8 +104,8 @@ def fill_from(model: CamModel, path: Path, card: "ModelCard") -> None:
     model.int8 = None if whole is None else Int8(whole, steps)
 
 
-def save(model: CamModel, path: Path, *, architecture: str, int8: Int8 | None, **said: Any) -> "ModelCard":
-    """`streamcam.models.save_checkpoint`, which knows what architectures there are."""
+def save(model: CamModel, path: Path, *, architecture: str, int8: Int8 | None, **card_keys: Any) -> "ModelCard":
+    """Write weights and card. `streamcam.models.registry.save_checkpoint` describes the arguments, and checks them."""
     from streamcam.models.model_card import ClipCard, ModelCard
 
     spec = model.spec
@@ -118,6 +117,7 @@ def save(model: CamModel, path: Path, *, architecture: str, int8: Int8 | None, *
                 tensors |= {graph: _as_tensor(network.graph), weights: _as_tensor(network.weights)}
     with complete_or_absent(path) as partial:
         partial.write_bytes(as_safetensors(tensors))
+        # The card is made before the file gets its name, so that a card with invalid values leaves no file.
         card = ModelCard(
             name=spec.name,
             architecture=architecture,
@@ -126,13 +126,14 @@ def save(model: CamModel, path: Path, *, architecture: str, int8: Int8 | None, *
             clip=ClipCard(**asdict(spec.clip_format)),
             heat_scale=None if scale is None else [float(s) for s in scale],
             weights_sha256=_sha256(partial),
-            **said,
+            **card_keys,
         )
     write_json(card_path(path), card.model_dump(mode="json"))
     return card
 
 
-def _taken_out(state: dict[str, Tensor], names: tuple[str, str]) -> Stored | None:
+def _pop_network(state: dict[str, Tensor], names: tuple[str, str]) -> Stored | None:
+    """Take an OpenVINO network out of a checkpoint's tensors; None if it is not there as a whole."""
     parts = [state.pop(name).numpy().tobytes() for name in names if name in state]
     return Stored(*parts) if len(parts) == len(names) else None
 

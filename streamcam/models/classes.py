@@ -1,37 +1,35 @@
-"""Names of classes as people write them → which of a model's classes are meant."""
+"""Finds the classes that people name, in a model's list of classes."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 from streamcam.errors import StreamcamError
-from streamcam.models.base import ModelSpec
+from streamcam.models.spec import ModelSpec
 
 
-def class_index(name: str, classes: Sequence[str], *, of: str) -> int:
-    """The class of that very name; where there is none, the one that differs by case alone.
+def find_classes(spec: ModelSpec, names: str | Sequence[str] | None) -> list[int] | None:
+    """Find the indices of classes by their names; None gives None.
 
     Args:
-        name: as it was written.
-        classes: the model's.
-        of: what the message calls the model.
+        spec: the model's description.
+        names: one text with commas between the names, or a list in which each item is one name.
+
+    Returns:
+        The indices, without repetitions, in the order of the names.
 
     Raises:
-        StreamcamError: there is no such class, or several differ by case alone.
+        StreamcamError: the model has no such class, or several that differ from the name by case only.
     """
-    if name in classes:
-        return classes.index(name)
-    alike = [i for i, own in enumerate(classes) if own.casefold() == name.casefold()]
-    if len(alike) > 1:
-        raise StreamcamError(
-            f"{of} has {' and '.join(repr(classes[i]) for i in alike)}: write one of them, not {name!r}"
-        )
-    if not alike:
-        raise StreamcamError(f"{of} has no class {name!r} ({_hint(name, classes)})")
-    return alike[0]
+    if names is None:
+        return None
+    listed = split_names(names, spec.classes) if isinstance(names, str) else names
+    if isinstance(names, str) and not listed:
+        raise StreamcamError(f"{names!r} names no class: leave it out, or name one of {spec.name}'s")
+    return list(dict.fromkeys(class_index(name, spec.classes, of=spec.name) for name in listed))
 
 
 def split_names(text: str, classes: Sequence[str]) -> list[str]:
-    """Names that are separated by commas; a comma within the name of a class separates nothing.
+    """Split names at commas, except commas that are part of a class's name.
 
     >>> split_names("nod, wave, slowly", ["nod", "wave", "wave, slowly"])
     ['nod', 'wave, slowly']
@@ -40,32 +38,41 @@ def split_names(text: str, classes: Sequence[str]) -> list[str]:
     longest = 1 + max(name.count(",") for name in classes)
     names, parts = [], text.split(",")
     while parts:
-        joined = [",".join(parts[:count]).strip() for count in range(min(longest, len(parts)), 0, -1)]
-        name = next((name for name in joined if name.casefold() in known), joined[-1])
+        # Join as many parts as make the name of a class, the most first; a part that makes none is a name of its own.
+        candidates = [",".join(parts[:count]).strip() for count in range(min(longest, len(parts)), 0, -1)]
+        name = next((name for name in candidates if name.casefold() in known), candidates[-1])
         names.append(name)
-        parts = parts[len(joined) - joined.index(name) :]
+        parts = parts[len(candidates) - candidates.index(name) :]
     return [name for name in names if name]
 
 
-def _hint(name: str, classes: Sequence[str]) -> str:
-    spelt = {own.casefold(): own for own in reversed(classes)}
-    close = get_close_matches(name.casefold(), spelt, n=3)
-    return f"did you mean {' or '.join(spelt[key] for key in close)}?" if close else f"it has {len(classes)} others"
+def class_index(name: str, classes: Sequence[str], *, of: str) -> int:
+    """Find a class by its exact name, or else by a name that differs in case only.
 
-
-def find_classes(spec: ModelSpec, names: str | Sequence[str] | None) -> list[int] | None:
-    """Class names → their indices: spelt exactly or, where nothing else is meant, in any case.
+    ImageNet has a dog `Cardigan` and a garment `cardigan`, so the exact name comes first.
 
     Args:
-        spec: the model's.
-        names: a text, which may hold several, separated by commas; or a list, in which each is one name.
+        name: the class's name, as somebody wrote it.
+        classes: the names of all classes.
+        of: the model, for error messages.
 
     Raises:
-        StreamcamError: the model has no such class.
+        StreamcamError: there is no such class, or several that differ from the name by case only.
     """
-    if names is None:
-        return None
-    given = split_names(names, spec.classes) if isinstance(names, str) else names
-    if isinstance(names, str) and not given:
-        raise StreamcamError(f"{names!r} names no class: leave it out, or name one of {spec.name}'s")
-    return list(dict.fromkeys(class_index(name, spec.classes, of=spec.name) for name in given))
+    if name in classes:
+        return classes.index(name)
+    alike = [i for i, class_name in enumerate(classes) if class_name.casefold() == name.casefold()]
+    if len(alike) > 1:
+        raise StreamcamError(
+            f"{of} has {' and '.join(repr(classes[i]) for i in alike)}: write one of them, not {name!r}"
+        )
+    if not alike:
+        raise StreamcamError(f"{of} has no class {name!r} ({_suggestion(name, classes)})")
+    return alike[0]
+
+
+def _suggestion(name: str, classes: Sequence[str]) -> str:
+    """Suggest up to three classes whose names are close to this one."""
+    spelling = {class_name.casefold(): class_name for class_name in reversed(classes)}
+    close = get_close_matches(name.casefold(), spelling, n=3)
+    return f"did you mean {' or '.join(spelling[key] for key in close)}?" if close else f"it has {len(classes)} others"

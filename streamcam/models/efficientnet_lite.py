@@ -5,7 +5,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# kernel, stride, expansion, channels out, repeats
+# Each stage: kernel, stride, expansion, channels out, repeats.
 STAGES = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
@@ -19,11 +19,12 @@ FEATURES = 1280
 
 
 class SameConv2d(nn.Conv2d):
-    """Convolution with TensorFlow's "same" padding: the odd row and column of zeros go to the bottom right."""
+    """A convolution with TensorFlow's "same" padding: an odd row or column of zeros goes to the bottom or right."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N,C,h,w] → [N,C',⌈h/stride⌉,⌈w/stride⌉]."""
+        """Map [N,C,h,w] to [N,C',⌈h/stride⌉,⌈w/stride⌉]."""
         (kernel, _), (stride, _) = self.kernel_size, self.stride
+        # As many outputs as ⌈n / stride⌉ need: (outputs − 1) · stride + kernel inputs, of which n are there.
         pads = [max((math.ceil(n / stride) - 1) * stride + kernel - n, 0) for n in x.shape[-2:]]
         top, left = pads[0] // 2, pads[1] // 2
         x = F.pad(x, (left, pads[1] - left, top, pads[0] - top))
@@ -31,7 +32,7 @@ class SameConv2d(nn.Conv2d):
 
 
 def conv_bn(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> list[nn.Module]:
-    """A convolution that keeps its size (but for the stride), and its batch norm."""
+    """Give a convolution that keeps the size of its input, but for the stride, and a batch norm."""
     conv = SameConv2d if stride > 1 else nn.Conv2d
     padding = 0 if stride > 1 else kernel // 2
     return [
@@ -41,7 +42,7 @@ def conv_bn(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: 
 
 
 class Block(nn.Module):
-    """Inverted bottleneck: expand, filter depthwise, project; a residual where the shape allows it."""
+    """An inverted bottleneck: expand, filter depthwise, project; and a residual where the shape allows it."""
 
     def __init__(self, inputs: int, outputs: int, *, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -52,13 +53,13 @@ class Block(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N,C,h,w] → [N,C',h/stride,w/stride]."""
+        """Map [N,C,h,w] to [N,C',h/stride,w/stride]."""
         y: Tensor = self.layers(x)
         return x + y if self.residual else y
 
 
 def efficientnet_lite0_features() -> nn.Sequential:
-    """The network up to its last feature map: [N,3,H,W] → [N,1280,⌈H/32⌉,⌈W/32⌉]."""
+    """Give the network up to its last feature map: it maps [N,3,H,W] to [N,1280,⌈H/32⌉,⌈W/32⌉]."""
     layers: list[nn.Module] = [*conv_bn(3, 32, 3, stride=2), nn.ReLU6()]
     inputs = 32
     for kernel, stride, expansion, outputs, repeats in STAGES:
@@ -71,7 +72,8 @@ def efficientnet_lite0_features() -> nn.Sequential:
 def fill_published(features: nn.Module, classifier: nn.Linear, state: dict[str, Tensor]) -> None:
     """Load the published weights into features and classifier [1000,1280].
 
-    Both name the same layers in the same order, so the names are matched by position and the shapes are checked.
+    Both have the same layers in the same order under different names. So tensors are matched by position, and their
+    shapes are checked.
 
     Raises:
         ValueError: the weights are another network's.

@@ -1,4 +1,4 @@
-"""What stands behind the pooling: a linear layer, or layers that act as one for a given input."""
+"""The head of a network, behind its pooling: a linear layer, or layers that act as one for a given input."""
 
 import copy
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 GATES = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU, nn.GELU)
-"""Activations with act(0) = 0: act(z) = gate · z with gate = act(z) / z."""
+"""Activations with act(0) = 0. So act(z) = gate · z, with gate = act(z) / z."""
 
 
 class Affine(NamedTuple):
-    """logits = weight @ pooled + bias, exactly, for one input or (N = 1) for every input."""
+    """A linear layer for each of N inputs: `logits = weight @ pooled + bias`. N = 1: the same one for every input."""
 
     weight: Tensor
     """float32 [N,C,K]."""
@@ -21,72 +21,80 @@ class Affine(NamedTuple):
 
 
 class Head(nn.Module):
-    """Pooled features [N,K] → logits [N,C], by linear layers, activations and layer norms.
+    """Linear layers, activations and layer norms that map pooled features [N,K] to logits [N,C].
 
-    With nothing but a linear layer, its weights are the classifier's. An activation multiplies each number by a gate,
-    and a layer norm subtracts a mean and divides by a deviation: once the input is known, gates and deviations are
-    numbers, what is left is linear, and the heat cube made with *those* weights pools to the logits exactly.
+    An activation multiplies each number by a gate. A layer norm subtracts a mean and divides by a deviation. Once the
+    input is known, gates and deviations are numbers, and the whole head is linear. The heat cube that is made with
+    *these* weights pools to the logits exactly.
     """
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
-        """Join layers, the last of which is the classifier's `nn.Linear`."""
+        """Join layers. The last one is an `nn.Linear`, the classifier."""
         super().__init__()
         if not layers or not isinstance(layers[-1], nn.Linear):
             raise ValueError(f"expected layers that end in nn.Linear, got {list(layers)}")
-        self.layers = nn.ModuleList(_not_in_place(layer) for layer in layers)
+        self.layers = nn.ModuleList(_out_of_place(layer) for layer in layers)
 
     @property
     def classifier(self) -> nn.Linear:
-        """The last layer."""
+        """The last layer, which gives the logits."""
         last = self.layers[-1]
         assert isinstance(last, nn.Linear)
         return last
 
     @property
     def bias(self) -> Tensor:
-        """float32 [C]: the classifier's own bias."""
+        """float32 [C]: the last layer's bias; zeros if it has none."""
         bias = self.classifier.bias
         return self.classifier.weight.new_zeros(self.classifier.out_features) if bias is None else bias
 
     @property
     def is_linear(self) -> bool:
-        """Whether the weights are the same for every input."""
+        """Whether the head is linear for all inputs alike."""
         return all(isinstance(layer, nn.Linear) for layer in self.layers)
 
     def with_classes(self, count: int) -> "Head":
-        """The same layers up to a new classifier of `count` classes."""
+        """Give a head with the same layers, but a new classifier of `count` classes."""
         old = self.classifier
         classifier = nn.Linear(old.in_features, count, bias=old.bias is not None).to(old.weight)
         return Head([*list(self.layers)[:-1], classifier])
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """[N,K] → logits [N,C]."""
+        """Compute logits [N,C] of pooled features [N,K]."""
         for layer in self.layers:
             pooled = layer(pooled)
         return pooled
 
     def affine(self, pooled: Tensor) -> Affine:
-        """The linear layer that the head acts as for these pooled features [N,K]."""
+        """Give the linear layer that the head acts as for these pooled features [N,K]."""
         inputs = []
         for layer in self.layers:
             inputs.append(pooled)
             pooled = layer(pooled)
+        # From the classifier backwards through the layers before it, each with the input that it had.
         weight, bias = self.classifier.weight[None], self.bias[None]
         for layer, x in list(zip(self.layers, inputs, strict=True))[-2::-1]:
-            weight, bias = _through(layer, x, weight, bias)
+            weight, bias = _compose(layer, x, weight, bias)
         return Affine(weight, bias)
 
 
-def _not_in_place(layer: nn.Module) -> nn.Module:
-    """The layer, or a copy that leaves its input as it was: the input is looked at again."""
+def _out_of_place(layer: nn.Module) -> nn.Module:
+    """Return the layer, or a copy that does not overwrite its input: `affine` needs the inputs afterwards."""
     if getattr(layer, "inplace", False):
         layer = copy.copy(layer)
         layer.inplace = False  # type: ignore[assignment]
     return layer
 
 
-def _through(layer: nn.Module, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Compose what follows a layer, y ↦ weight @ y + bias, with the layer as it acts on x [N,K]."""
+def _compose(layer: nn.Module, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Compose y ↦ weight @ y + bias with a layer, y = layer(x), as it acts on x [N,K].
+
+    linear      y = A x + a             weight A                            bias + weight a
+    layer norm  y = (x − x̄) s/σ + t     (weight s/σ) less its row means     bias + weight t
+    gate        y = g(x) · x            weight g                            bias
+
+    Subtracting the mean x̄ from x is the same as subtracting from each row of the weights its own mean.
+    """
     match layer:
         case nn.Linear():
             offset = weight @ layer.bias if layer.bias is not None else 0
@@ -99,6 +107,6 @@ def _through(layer: nn.Module, x: Tensor, weight: Tensor, bias: Tensor) -> tuple
             bias = bias + weight @ shift
             weight = weight * (scale / deviation)[:, None, :]
             return weight - weight.mean(2, keepdim=True), bias
-        case _:
+        case _:  # one of GATES; 0 / 0 is not a number, and any gate is right there
             gate = torch.where(x == 0, torch.zeros_like(x), layer(x) / x)
             return weight * gate[:, None, :], bias

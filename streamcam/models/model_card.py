@@ -1,28 +1,25 @@
-"""The card of a checkpoint, as JSON. It alone needs pydantic: networks can be had without."""
+"""The model card of a checkpoint. Only this module of `models` needs pydantic, and it is imported late."""
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from streamcam.models.base import CONTROL
+from streamcam.models.spec import CONTROL
 from streamcam.records import ClipFormat
+from streamcam.strict import Strict
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=rf"^[^\t\n{CONTROL}]+$")]
 """One line of text, without control characters: it goes to terminals, pictures and messages."""
 
 ClassName = Annotated[Line, StringConstraints(max_length=100)]
-"""As `ModelSpec` has it."""
+"""A class name, with the same limit as `streamcam.models.spec.CLASS_NAME`."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=1, le=8192)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class ClipCard(_Strict):
-    """`ClipFormat`, as JSON."""
+class ClipCard(Strict):
+    """`ClipFormat`, with limits for values from files."""
 
     length: int = Field(ge=1, le=1024)
     fps: Positive
@@ -32,8 +29,8 @@ class ClipCard(_Strict):
     std: tuple[Positive, Positive, Positive]
 
 
-class ModelCard(_Strict):
-    """What has to be known of weights in order to use them, and to judge them."""
+class ModelCard(Strict):
+    """What one must know of weights to use them and to judge them."""
 
     format: Literal["streamcam-checkpoint/1"] = "streamcam-checkpoint/1"
     name: Line
@@ -56,10 +53,10 @@ class ModelCard(_Strict):
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the .safetensors file")
 
     @model_validator(mode="after")
-    def _consistent(self) -> "ModelCard":
+    def _check_together(self) -> "ModelCard":
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("two classes have the same name")
         if self.heat_scale is not None and len(self.heat_scale) != len(self.classes):
             raise ValueError(f"expected {len(self.classes)} heat scales, one a class, got {len(self.heat_scale)}")
-        ClipFormat(**self.clip.model_dump())  # checks what no single number shows
+        ClipFormat(**self.clip.model_dump())  # checks the numbers together, as that the crop fits into the picture
         return self

@@ -1,9 +1,9 @@
-"""`motion`: how things move in any scene, and where; a small 3D network without padding in time.
+"""`motion`: how things move, and where; a small 3D network without padding in time.
 
-A clip of 32 frames gives 16 heat slices of a quarter of the picture's size. What a cell has to say depends on 31×31
-pixels and 17 frames around it and on nothing else, so that heat has no way to lie far from what it speaks of:
+A clip of 32 frames gives 16 heat slices of a quarter of the picture's size. Apart from the gate, a cell depends on the
+31×31 pixels and 17 frames around it only. So heat cannot lie far from what caused it.
 
-    layer            channels   cells    sees, pixels × frames
+    layer            channels   cells    receptive field, pixels × frames
     changes            3 → 7    1            1 ×  3            brightness, and how R, G, B change; fixed
     stem               7 → 16   1/2          3 ×  3
     conv              16 → 32   1/4          7 ×  5
@@ -13,9 +13,9 @@ pixels and 17 frames around it and on nothing else, so that heat has no way to l
     time              48 → 48   1/4         31 × 13            residual
     time              48 → 48   1/4         31 × 15            residual
     time              48 → 64   1/4         31 × 17
-    gate              64 → 64   1/4         how much each channel counts, by its mean over the picture
+    gate              64 → 64   1/4         weighs each channel, by its mean over the picture
 
-`scripts/motion/pretrain.py` taught it, on rendered scenes alone; no video was used.
+`scripts/motion/pretrain.py` trained it on rendered scenes only; no video was used.
 """
 
 from dataclasses import dataclass, replace
@@ -24,9 +24,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from streamcam.models.base import CamModel, ModelSpec
+from streamcam.models.base import CamModel
 from streamcam.models.checkpoint import fill_from, read_card
 from streamcam.models.head import Head
+from streamcam.models.spec import ModelSpec
 from streamcam.models.weights import fill
 from streamcam.records import ClipFormat
 
@@ -60,13 +61,13 @@ class MotionConfig:
     space: tuple[int, ...] = (32, 32, 32, 48)
     """Channels of the 3×3×3 convolutions; the first halves the size once more."""
     time: tuple[int, ...] = (48, 48, 64)
-    """Channels of the 3×1×1 convolutions, which see no further in space."""
+    """Channels of the 3×1×1 convolutions, which widen the receptive field in time only."""
     gate: int = 32
-    """Numbers by which the whole picture is told."""
+    """Hidden channels of the gate."""
 
     @property
     def context(self) -> int:
-        """R − 1: each convolution over three frames takes one at either end, and so do the changes."""
+        """R − 1: each convolution over three frames, the fixed one for changes too, shortens the clip by two."""
         return 2 * (1 + len(self.space) + len(self.time))
 
 
@@ -94,7 +95,7 @@ SPEC = ModelSpec(
 
 
 def build(weights: str) -> CamModel:
-    """The network with the given weights: DEFAULT (with the heat scale of their card), none or a file."""
+    """Build the network with the given weights: DEFAULT (with the heat scale of its card), none or a file."""
     model = CamModel(SPEC, MotionFeatures(CONFIG), Head([nn.Linear(CONFIG.time[-1], len(LABELS))]))
     if weights == "DEFAULT":
         card = read_card(WEIGHTS)
@@ -106,9 +107,10 @@ def build(weights: str) -> CamModel:
 
 
 class MotionFeatures(nn.Sequential):
-    """Float [N,3,T,H,W] → the feature map [N,K,T−R+1,H/4,W/4]."""
+    """The network up to its feature map: it maps float [N,3,T,H,W] to [N,K,T−R+1,H/4,W/4]."""
 
     def __init__(self, config: MotionConfig) -> None:
+        # One frame at a time, the stem halves the size first: the 3D convolutions are the expensive part.
         layers: list[nn.Module] = [changes(), Unit(7, config.stem, kernel=(1, 3, 3), stride=2)]
         k = config.stem
         for i, channels in enumerate(config.space):
@@ -121,7 +123,10 @@ class MotionFeatures(nn.Sequential):
 
 
 class Unit(nn.Module):
-    """Convolution, batch norm, ReLU; and the input added where it has the same shape but for the frames at the ends."""
+    """A convolution, batch norm and ReLU, with a residual where channels and size stay the same.
+
+    The convolution has no padding in time, so the residual leaves out the first and the last frame.
+    """
 
     def __init__(self, inputs: int, outputs: int, *, kernel: tuple[int, int, int], stride: int = 1) -> None:
         super().__init__()
@@ -131,7 +136,7 @@ class Unit(nn.Module):
         self.residual = inputs == outputs and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N,K,T,h,w] → [N,K',T−2,h,w]; or all T frames, with a kernel that spans one."""
+        """Map [N,K,T,h,w] to [N,K',T−2,h,w]; to [N,K',T,h,w] with a kernel over one frame."""
         y: Tensor = self.norm(self.conv(x))
         if self.residual:
             y = y + x[:, :, 1:-1]
@@ -139,32 +144,33 @@ class Unit(nn.Module):
 
 
 class Gate(nn.Module):
-    """How much each channel counts, by what the whole picture shows in a slice: the same for all of its cells.
+    """A weight for each channel of a slice, by the channels' means over the picture (Hu et al., CVPR 2018).
 
-    Whether a thing moves or the camera cannot be seen through a keyhole. Where heat lies is left to the cells: what one
-    of them does not see is not lit there.
+    Whether a thing or the camera moves cannot be told from 31×31 pixels. The weights are the same for all cells of a
+    slice, so the gate cannot light a cell that sees nothing.
     """
 
-    def __init__(self, channels: int, told_by: int) -> None:
+    def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
-        self.squeeze = nn.Conv3d(channels, told_by, 1)
-        self.excite = nn.Conv3d(told_by, channels, 1)
+        self.squeeze = nn.Conv3d(channels, hidden, 1)
+        self.excite = nn.Conv3d(hidden, channels, 1)
         for parameter in self.excite.parameters():
-            nn.init.zeros_(parameter)  # to begin with, everything counts as it is
+            nn.init.zeros_(parameter)  # sigmoid(0) · 2 = 1: before training, the gate changes nothing
 
     def forward(self, x: Tensor) -> Tensor:
-        """[N,K,T,h,w] → the same shape, each channel times a factor between 0 and 2."""
-        told = torch.relu(self.squeeze(torch.mean(x, (3, 4), keepdim=True)))
-        return x * (torch.sigmoid(self.excite(told)) * 2.0)
+        """Multiply each channel of [N,K,T,h,w] by a factor between 0 and 2."""
+        hidden = torch.relu(self.squeeze(torch.mean(x, (3, 4), keepdim=True)))
+        return x * (torch.sigmoid(self.excite(hidden)) * 2.0)
 
 
 def changes() -> nn.Conv3d:
-    """A fixed convolution over three frames: brightness, and how R, G, B changed since the last and will to the next.
+    """Give a fixed convolution over three frames: brightness, and changes of R, G and B since the last and to the next.
 
-    Changes are small beside the picture itself; four times as large, they are learnt from at once.
+    Changes are small compared with the picture itself. They are multiplied by four, so that training uses them from the
+    beginning.
     """
     conv = nn.Conv3d(3, 7, (3, 1, 1), bias=False).requires_grad_(False)
-    kernel = torch.zeros(7, 3, 3)
+    kernel = torch.zeros(7, 3, 3)  # [output channel, colour, frame]; the middle frame is the present one
     kernel[0, :, 1] = 1 / 3
     for c in range(3):
         kernel[1 + c, c] = torch.tensor([-4.0, 4.0, 0.0])

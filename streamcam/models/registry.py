@@ -1,4 +1,7 @@
-"""The models by name. To add one, write a `ModelSpec` and a function that builds a `CamModel`, and list them here."""
+"""The models by name.
+
+To add one, write a `ModelSpec` and a function that builds a `CamModel`, and list both in `MODELS`.
+"""
 
 from difflib import get_close_matches
 from pathlib import Path
@@ -6,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from streamcam.errors import StreamcamError
 from streamcam.models import checkpoint, imagenet, motion, torchvision
-from streamcam.models.base import CamModel, Int8, ModelEntry, ModelSpec
+from streamcam.models.base import CamModel, ModelEntry
+from streamcam.models.spec import Int8, ModelSpec
 
 if TYPE_CHECKING:
     from streamcam.models.model_card import ModelCard
@@ -19,7 +23,7 @@ MODELS: dict[str, ModelEntry] = {
 
 
 def find_spec(name: str) -> ModelSpec:
-    """What is known of a model by its name, or of a checkpoint by its path.
+    """Give the description of a model by its name, or of a checkpoint by its path.
 
     Raises:
         StreamcamError: there is no such model.
@@ -32,7 +36,7 @@ def find_spec(name: str) -> ModelSpec:
     if name not in MODELS:
         close = get_close_matches(name, MODELS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(MODELS)}"
-        if Path(name).exists():
+        if Path(name).exists():  # such as the folder that a training wrote
             hint = f"a checkpoint ends in .safetensors: train writes {Path(name) / 'best.safetensors'}"
         raise StreamcamError(f"no such model: {name} ({hint})")
     return MODELS[name].spec
@@ -43,10 +47,11 @@ def load_model(name: str | Path = "imagenet", *, weights: str | None = None) -> 
 
     Args:
         name: one of `streamcam models`, or the path of a checkpoint (.safetensors, with its card beside it).
-        weights: DEFAULT (the published ones), none (random, for measuring), or a .safetensors or .pth file.
+        weights: DEFAULT (the published ones), none (random, for measuring), or a .safetensors or .pth file. By default
+            the spec's; a checkpoint has its own.
 
     Raises:
-        StreamcamError: no such model, or its weights cannot be had.
+        StreamcamError: there is no such model, or its weights cannot be downloaded or read.
     """
     name = str(name)
     spec = find_spec(name)
@@ -54,23 +59,24 @@ def load_model(name: str | Path = "imagenet", *, weights: str | None = None) -> 
         return MODELS[name].build(weights or spec.weights)
     if weights is not None:
         raise StreamcamError(f"{name} is a checkpoint with weights of its own: leave out --weights")
+    # The checkpoint's network is its architecture's, with the checkpoint's classes.
     card = checkpoint.read_card(Path(name))
     model = MODELS[card.architecture].build("none").with_spec(spec)
     checkpoint.fill_from(model, Path(name), card)
     return model
 
 
-def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **said: Any) -> "ModelCard":
+def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **card_keys: Any) -> "ModelCard":
     """Write a model's weights and its card, for `load_model` and `streamcam run --model`.
 
     Args:
         model: one of `streamcam models`, or made from one by `with_spec`.
         path: ends in .safetensors; the card is written beside it.
-        int8: its features once more, quantised.
-        said: more keys of `ModelCard`: metrics, data_hash, licence, about.
+        int8: its quantised features, if any.
+        card_keys: more keys of `ModelCard`: metrics, data_hash, licence, about.
 
     Raises:
-        StreamcamError: it is a network of your own, which could not be built again from a file, or cannot be written.
+        StreamcamError: it is a network of your own, which `load_model` could not build; or the file cannot be written.
     """
     name = model.spec.architecture or model.spec.name
     if name not in MODELS:
@@ -78,10 +84,11 @@ def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **
             f"{model.spec.name} is a network of your own, and load_model could not build it: keep its weights with "
             "torch.save(network.state_dict(), …), and load them before CamModel.from_module"
         )
-    return checkpoint.save(model, path, architecture=name, int8=int8, **said)
+    return checkpoint.save(model, path, architecture=name, int8=int8, **card_keys)
 
 
 def _architecture(card: "ModelCard") -> ModelSpec:
+    """Find the model that a checkpoint's network is built as."""
     if card.architecture not in MODELS:
         raise StreamcamError(f"{card.name} is a checkpoint of {card.architecture}, which this version does not have")
     return MODELS[card.architecture].spec

@@ -1,7 +1,8 @@
-"""A network, cut in two at its pooling: features and head, found by tracing (torch.fx).
+"""Cuts a network in two at its global average pooling: features before it, and the head after it.
 
-The graph is walked from its output backwards. Only layers that act as one linear layer for a given input may stand
-behind the pooling; whatever else turns up is named, and the network refused.
+The network is traced with torch.fx, and its graph is walked from the output backwards to the pooling. Only layers that
+act as one linear layer for a given input may stand in between. A network with any other operation there is refused,
+and the message names the operation.
 """
 
 import math
@@ -17,6 +18,7 @@ from torch import Tensor, fx, nn
 from streamcam.errors import StreamcamError, first_line
 from streamcam.models.head import GATES, Head
 
+# Operations that change the shape of pooled features alone, and so need no layer in the head.
 SHAPE_METHODS = {"flatten", "view", "reshape", "squeeze", "permute", "contiguous"}
 SHAPE_FUNCTIONS = {torch.flatten, torch.squeeze, torch.permute, torch.reshape}
 SHAPE_MODULES = (nn.Flatten, nn.Identity, nn.modules.dropout._DropoutNd)
@@ -30,20 +32,23 @@ GATE_FUNCTIONS: dict[Any, type[nn.Module]] = {
 }
 POOL_MODULES = (nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
 POOL_FUNCTIONS = {F.adaptive_avg_pool2d, F.adaptive_avg_pool3d}
+# Axes over which a mean is a global average pooling: of [N,C,h,w] and [N,C,L',h,w], or of [N,h,w,C] and [N,L',h,w,C].
 CHANNELS_FIRST = ({2, 3}, {-1, -2}, {2, 3, 4}, {-1, -2, -3})
 CHANNELS_LAST = ({1, 2}, {1, 2, 3})
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A network in two parts."""
+    """The two parts of a network."""
 
     features: nn.Module
-    """Batch → a tuple of feature maps, each [N,K,…positions]: more than one where pooled maps are concatenated."""
+    """Maps a batch to a tuple of feature maps, each [N,K,…positions]. Several are pooled, then concatenated."""
     windows: tuple[int, ...]
-    """Sizes, one per axis of positions, of an average pooling with stride 1 that stands before the mean over all
-    positions: they make positions count unequally. Empty where there is none."""
+    """Sizes, one for each axis of positions, of an average pooling with stride 1 before the mean over positions.
+
+    Such a pooling makes positions count unequally: see `position_weights`. Empty: there is none."""
     head: Head
+    """Maps pooled features to logits."""
 
 
 def split(module: nn.Module) -> Split:
@@ -54,9 +59,9 @@ def split(module: nn.Module) -> Split:
     """
     name = type(module).__name__
     try:
-        modules: Any = (math, torchvision.ops)  # the tracer's annotation allows for one only
+        modules: Any = (math, torchvision.ops)  # the annotation of `autowrap_modules` allows one only
         graph = Tracer(autowrap_modules=modules).trace(module.eval())
-    except Exception as e:  # of a stranger's network, run on what are no tensors
+    except Exception as e:  # tracing runs the user's code on proxies, which may fail in any way
         raise StreamcamError(
             f"cannot trace {name} ({first_line(e)}): say which of its modules are features and classifier"
         ) from e
@@ -64,10 +69,10 @@ def split(module: nn.Module) -> Split:
 
 
 def split_at(module: nn.Module, features: str, classifier: str) -> Split:
-    """Cut a network at two of its modules, by name; for networks that cannot be traced.
+    """Cut a network at two of its modules, by name. This is for networks that cannot be traced.
 
-    Nothing but global average pooling may stand between the two; whoever calls this has to check that the parts give
-    the network's own logits.
+    Nothing but global average pooling may stand between the two. That is not checked here: the caller has to compare
+    the logits of the parts with the network's own.
 
     Raises:
         StreamcamError: no such module, or the classifier is not linear.
@@ -87,7 +92,7 @@ def split_at(module: nn.Module, features: str, classifier: str) -> Split:
 
 
 class _Captured(nn.Module):
-    """A whole network that gives what one of its modules gives."""
+    """A network that gives the output of one of its modules, by name."""
 
     def __init__(self, module: nn.Module, name: str) -> None:
         super().__init__()
@@ -106,23 +111,25 @@ class _Captured(nn.Module):
 
 
 class Tracer(fx.Tracer):
-    """Keeps convolutions and linear layers whole, also those that a network has made its own."""
+    """A tracer that keeps convolutions and linear layers as single nodes, also subclasses of them."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Whether a module is one node of the graph."""
+        """Return whether a module becomes a single node of the graph."""
         return isinstance(m, nn.Conv2d | nn.Conv3d | nn.Linear) or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Walk:
-    """From a graph's output back to its pooling."""
+    """A walk through a graph, from its output back to its pooling."""
 
     def __init__(self, module: nn.Module, graph: fx.Graph, name: str) -> None:
         self._modules, self._graph, self._name = dict(module.named_modules()), graph, name
         self._module = module
+        # Found on the way: the head's layers, in the order in which they are applied, and a pooling of windows.
         self._layers: list[nn.Module] = []
         self._windows: tuple[int, ...] = ()
 
     def split(self) -> Split:
+        """Find pooling and head, and cut the graph there."""
         output = next(node for node in self._graph.nodes if node.op == "output")
         maps = self._maps(output.args[0])
         if not self._layers or not isinstance(self._layers[-1], nn.Linear):
@@ -132,21 +139,21 @@ class _Walk:
         return Split(self._features(output, maps), self._windows, Head(self._layers))
 
     def _maps(self, node: object) -> list[tuple[fx.Node, bool]]:
-        """The feature maps behind a node, and whether their channels come last."""
+        """Find the feature maps that a node depends on, and whether their channels come last."""
         while isinstance(node, fx.Node):
             pooled = self._pooled(node)
             if pooled is not None:
                 return [pooled]
-            if node.target in (torch.cat, torch.concat):
+            if node.target in (torch.cat, torch.concat):  # several maps, each pooled on its own
                 inputs = node.args[0]
                 assert isinstance(inputs, list | tuple)
                 return [found for part in inputs for found in self._maps(part)]
-            self._layers = [*self._layer(node), *self._layers]
+            self._layers = [*self._layer(node), *self._layers]  # the walk goes backwards
             node = node.args[0]
         raise StreamcamError(f"{self._name} does not give one tensor of logits")
 
     def _layer(self, node: fx.Node) -> list[nn.Module]:
-        """The layer that a node behind the pooling stands for; none where it only changes the shape."""
+        """Give the head's layer for a node behind the pooling; none if it only changes the shape."""
         module = self._modules.get(str(node.target)) if node.op == "call_module" else None
         if isinstance(module, (nn.Linear, nn.LayerNorm, *GATES)):
             return [module]
@@ -163,7 +170,7 @@ class _Walk:
         raise StreamcamError(self._refusal(node, module))
 
     def _pooled(self, node: fx.Node) -> tuple[fx.Node, bool] | None:
-        """The feature map that a node pools, if it does."""
+        """Return the feature map that a node pools, and whether its channels come last; None if it pools nothing."""
         module = self._modules.get(str(node.target)) if node.op == "call_module" else None
         source = node.args[0] if node.args else None
         if not isinstance(source, fx.Node):
@@ -182,7 +189,11 @@ class _Walk:
         return None
 
     def _before_windows(self, node: fx.Node) -> fx.Node:
-        """Behind a mean over positions: through a classifier that is a 1×1×1 convolution, and what it averages."""
+        """Walk from a mean over positions back to the feature map.
+
+        S3D applies its classifier, a 1×1×1 convolution, to a map of window means, and averages the logits. Convolution,
+        window means and the mean over positions are linear and commute, so they can be applied in another order.
+        """
         if self._layers:
             return node
         while node.op == "call_module":
@@ -198,6 +209,7 @@ class _Walk:
         return node
 
     def _layer_norm(self, node: fx.Node) -> nn.LayerNorm:
+        """Make a module of a call of `F.layer_norm`. It shares weight and bias with the network."""
         arguments = dict(zip(("input", "normalized_shape", "weight", "bias", "eps"), node.args, strict=False))
         arguments |= node.kwargs
         norm = nn.LayerNorm(list(arguments["normalized_shape"]), eps=arguments.get("eps", 1e-5))  # type: ignore[arg-type]
@@ -208,6 +220,7 @@ class _Walk:
         return norm
 
     def _refusal(self, node: fx.Node, module: nn.Module | None) -> str:
+        """Say which operation breaks the exact heat. A walk that has come to the input has met no pooling."""
         what = type(module).__name__ if module is not None else getattr(node.target, "__name__", str(node.target))
         hint = "it picks a class token out" if node.target is operator.getitem else "heat cannot be carried through it"
         if node.op == "placeholder":
@@ -215,13 +228,14 @@ class _Walk:
         return f"{self._name} has no exact heat: between pooling and logits stands {what} ({hint})"
 
     def _features(self, output: fx.Node, maps: list[tuple[fx.Node, bool]]) -> nn.Module:
-        """The network up to its feature maps, with channels first."""
+        """Make a network of the graph up to its feature maps, with channels first."""
         with self._graph.inserting_before(output):
             results = tuple(
                 self._graph.call_function(torch.movedim, (node, -1, 1)) if last else node for node, last in maps
             )
         output.args = (results,)
         features = fx.GraphModule(self._module, self._graph)
+        # What comes after the feature maps has no use any more, neither its operations nor its weights.
         features.graph.eliminate_dead_code()
         features.delete_all_unused_submodules()
         features.recompile()
@@ -229,7 +243,7 @@ class _Walk:
 
 
 def _second(node: fx.Node, name: str) -> object:
-    """A call's second argument, given by place or by name."""
+    """Return a call's second argument, whether it is positional or named."""
     return node.args[1] if len(node.args) > 1 else node.kwargs.get(name)
 
 
@@ -238,6 +252,7 @@ def _is_one(size: object) -> bool:
 
 
 def _is_pointwise(conv: nn.Module) -> bool:
+    """Return whether a convolution is a linear layer over the channels of each position."""
     assert isinstance(conv, nn.Conv1d | nn.Conv2d | nn.Conv3d)
     return set(conv.kernel_size) == set(conv.stride) == {1} and set(conv.padding) == {0} and conv.groups == 1
 
@@ -250,7 +265,7 @@ def _as_linear(conv: nn.Module) -> nn.Linear:
 
 
 def _is_sliding(pool: nn.Module) -> bool:
-    """Whether every window lies inside the picture and the next is one step on."""
+    """Return whether a pooling has stride 1 and no padding, and one size for each axis."""
     assert isinstance(pool, nn.AvgPool2d | nn.AvgPool3d)
     return set(_sizes(pool.stride)) == {1} and set(_sizes(pool.padding)) == {0} and len(_sizes(pool.kernel_size)) > 1
 
@@ -260,9 +275,13 @@ def _sizes(value: int | tuple[int, ...]) -> tuple[int, ...]:
 
 
 def position_weights(shape: tuple[int, ...], windows: tuple[int, ...], *, device: torch.device | None = None) -> Tensor:
-    """How much each position counts, float32 of `shape`, mean 1, when windows of these sizes are averaged first.
+    """Compute how much each position counts when windows of these sizes are averaged first.
 
-    Along an axis of length n, position i lies in as many of the n − w + 1 windows of size w as can contain it.
+    Along an axis of length n there are n − w + 1 windows of size w. Position i lies in min(i + 1, n − i, w, n − w + 1)
+    of them, and each window weighs 1 / (w · (n − w + 1)). Times n, the mean of these weights is 1.
+
+    Returns:
+        float32 of `shape`, with mean 1: the product over all axes.
     """
     weights = torch.ones((), device=device)
     for n, w in zip(shape, windows, strict=True):

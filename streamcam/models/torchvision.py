@@ -1,4 +1,4 @@
-"""torchvision's classifiers, of pictures (ImageNet) and of clips (Kinetics-400), cut at their pooling by `split`."""
+"""torchvision's classifiers of pictures (ImageNet) and of clips (Kinetics-400), cut at their pooling by `split`."""
 
 from functools import partial
 from typing import Any
@@ -8,7 +8,8 @@ from torch import nn
 from torchvision.models import get_model, get_model_weights
 
 from streamcam.errors import StreamcamError
-from streamcam.models.base import CamModel, ModelEntry, ModelSpec
+from streamcam.models.base import CamModel, ModelEntry
+from streamcam.models.spec import ModelSpec
 from streamcam.models.split import split
 from streamcam.models.weights import fill
 from streamcam.records import ClipFormat
@@ -16,7 +17,7 @@ from streamcam.records import ClipFormat
 IMAGE_MEAN, IMAGE_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 VIDEO_MEAN, VIDEO_STD = (0.43216 * 255, 0.394666 * 255, 0.37645 * 255), (0.22803 * 255, 0.22145 * 255, 0.216989 * 255)
 
-# name: side of the picture in pixels. The picture is resized whole, so that everything in it is seen.
+# By name, the side of the picture in pixels. The whole picture is resized, not cropped, so that nothing is cut off.
 PICTURES = {
     **dict.fromkeys(("googlenet", "densenet121", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"), 224),
     **dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "convnext_tiny"), 224),
@@ -24,14 +25,15 @@ PICTURES = {
 }
 
 GATED = ("mobilenet_v3_small", "mobilenet_v3_large", "convnext_tiny")
-"""Heads that are linear only for a given clip, so that a window is no mean over slices."""
+"""Networks whose head is linear for a given clip only. A window's logits are not the mean over its slices', so these
+networks cannot be streamed."""
 
 RESNET_FORMAT = ClipFormat(16, 15, (128, 171), (112, 112), VIDEO_MEAN, VIDEO_STD)
 S3D_FORMAT = ClipFormat(128, 15, (256, 256), (224, 224), VIDEO_MEAN, VIDEO_STD)
 SWIN_FORMAT = ClipFormat(32, 15, (224, 224), (224, 224), IMAGE_MEAN, IMAGE_STD)
 
-# name: clip format, frames between heat slices, frame that the first one is centred on, frames that a slice sees (None:
-# all), what is special about it
+# By name: clip format, temporal stride, temporal offset, temporal receptive field (None: the whole clip), and how it
+# works.
 CLIPS: dict[str, tuple[ClipFormat, int, float, int | None, str]] = {
     "r3d_18": (RESNET_FORMAT, 8, 0.0, 109, "3D convolutions throughout"),
     "mc3_18": (RESNET_FORMAT, 1, 0.0, 11, "3D convolutions first, then 2D"),
@@ -42,6 +44,7 @@ CLIPS: dict[str, tuple[ClipFormat, int, float, int | None, str]] = {
     "swin3d_b": (SWIN_FORMAT, 2, 0.5, None, "a video transformer with shifted windows, base"),
 }
 
+# Networks that people may ask for, and why they cannot be used.
 REFUSED = {
     name: f"{name} has no exact heat: it reads its answer from a class token and does not pool; use swin3d_t"
     for name in ("mvit_v1_b", "mvit_v2_s")
@@ -65,7 +68,7 @@ def _picture_spec(name: str, side: int, labels: tuple[str, ...]) -> ModelSpec:
 
 
 def _clip_spec(name: str, labels: tuple[str, ...]) -> ModelSpec:
-    clip_format, stride, offset, seen, special = CLIPS[name]
+    clip_format, stride, offset, receptive_field, special = CLIPS[name]
     return ModelSpec(
         name=name,
         summary=f"400 human actions; {special}",
@@ -74,7 +77,7 @@ def _clip_spec(name: str, labels: tuple[str, ...]) -> ModelSpec:
         framewise=False,
         temporal_stride=stride,
         temporal_offset=offset,
-        temporal_receptive_field=seen,
+        temporal_receptive_field=receptive_field,
         weights_source="torchvision's download (Kinetics-400)",
     )
 
@@ -88,12 +91,12 @@ def _specs() -> dict[str, ModelSpec]:
 
 
 def build(name: str, weights: str) -> CamModel:
-    """A torchvision network with the given weights: DEFAULT, none or a file."""
+    """Build a torchvision network with the given weights: DEFAULT, none or a file."""
     return CamModel.from_split(MODELS[name].spec, split(_network(name, weights)))
 
 
 def _network(name: str, weights: str) -> nn.Module:
-    # GoogLeNet warns, and takes half a minute, unless it is told how to begin; its auxiliary heads are for training.
+    # GoogLeNet's own random weights take half a minute, with a warning. Its auxiliary heads are for training.
     options: dict[str, Any] = {}
     if name == "googlenet" and weights != "DEFAULT":
         options = {"init_weights": False, "aux_logits": False}

@@ -1,1 +1,1 @@
-"""Threads and queues that connect sources, engines and sinks."""
+"""Threads and queues that connect sources, engines and sinks; and the assembly of a run from a configuration."""

@@ -1,11 +1,10 @@
-"""A config → parts, wired into a running pipeline: the one place that assembles."""
+"""Assembles a running pipeline from a configuration. This is the only place that knows all the parts."""
 
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
@@ -17,30 +16,25 @@ from streamcam.engines.base import Engine
 from streamcam.engines.device.hardware import a_core_left_free
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.errors import StreamcamError
-from streamcam.files import unfinished_name, write_json
-from streamcam.gpu.decoder import GpuDecoder, decoders_on
+from streamcam.files import write_json
+from streamcam.gpu.decoder import decoders_on
 from streamcam.metrics import Metrics, Summary, without_window
 from streamcam.models.base import CamModel
 from streamcam.models.classes import find_classes
 from streamcam.models.registry import find_spec, load_model
-from streamcam.records import Result
-from streamcam.render.canvas import Caption
 from streamcam.render.overlay import Painter
-from streamcam.render.text import heat_age
-from streamcam.runtime.memory import give_back_freed
+from streamcam.runtime.caption import LiveCaption
+from streamcam.runtime.inputs import open_sources
+from streamcam.runtime.memory import trim_heap
+from streamcam.runtime.outputs import open_publisher, open_recorders, require_outputs_apart
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.sinks.base import Sink
 from streamcam.sinks.delay import DelaySink
-from streamcam.sinks.file import path_for, require_folder
-from streamcam.sinks.heat_npz import HeatRecorder
 from streamcam.sinks.publish import OverlaySink, PublishSink
-from streamcam.sinks.video_file import VideoRecorder
 from streamcam.sources.address import parse_address
-from streamcam.sources.base import open_source
 from streamcam.sources.video import VideoSource
 from streamcam.transport.endpoints import require_bindable
 from streamcam.transport.keys import client_keys, server_keys
-from streamcam.transport.publisher import Publisher
 from streamcam.viewer.display import require_display
 
 
@@ -51,28 +45,26 @@ class Live:
     config: RunConfig
     sources: Sequence[VideoSource]
     engines: Sequence[Engine]
-    """One for each device, otherwise alike."""
+    """One on each device. Apart from the device they are alike."""
     pipeline: Pipeline
     endpoint: str | None
-    """Where results are published."""
-    left: Sequence[Path] = ()
-    """What runs that were killed had recorded, under the names that it has now."""
+    """Where results are published; None for nowhere."""
     interrupted: Event = field(default_factory=Event)
-    """Set where Ctrl-C or a signal ended the run."""
+    """Set when Ctrl-C or a signal has ended the run."""
 
     @property
     def device_name(self) -> str:
-        """What computes, for people."""
+        """The names of all devices, for people."""
         return ",".join(engine.runner.device_name for engine in self.engines)
 
     def without_window(self) -> dict[str, str]:
-        """Which sources gave pictures and no result, and why, in a line for each."""
-        context = self.engines[0].runner.context
+        """Return for each source that gave frames but no result why that is, in one line."""
+        runner = self.engines[0].runner
         names = [source.name for source in self.sources]
-        return without_window(names, self.pipeline.metrics, context.model, self.engines[0].runner.spec.clip_format)
+        return without_window(names, self.pipeline.metrics, runner.context.model, runner.spec.clip_format)
 
     def summary(self) -> Summary:
-        """What the run has done so far."""
+        """Summarise the run so far."""
         runner = self.engines[0].runner
         return self.pipeline.metrics.summary(
             model=runner.context.model,
@@ -84,36 +76,38 @@ class Live:
 
 
 def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = None, sinks: Sequence[Sink] = ()) -> Live:
-    """Open everything that a config names; `stack` closes it.
+    """Load the model, and open all sources and outputs of a run.
 
-    What is cheap to check comes first, so that a mistake is found before anything is written or bound.
+    Cheap checks come first, so that a mistake is reported before anything is written or bound.
 
     Args:
-        config: what to do.
-        stack: closes sources, socket and files.
-        model: instead of the one that the config names.
-        sinks: more takers of results, after the config's own.
+        config: what to run.
+        stack: closes sources, sockets and files.
+        model: used in place of the one that the config names.
+        sinks: get results after the config's own sinks.
 
     Raises:
-        StreamcamError: something cannot be had; nothing is left open or half-written.
+        StreamcamError: a part cannot be made. Nothing is left half-written.
     """
-    _require_surroundings(config)
+    _require_environment(config)
     spec = model.spec if model is not None else find_spec(config.model)
     classes = find_classes(spec, config.classes)
     loaded = model or load_model(config.model, weights=config.weights)
     engines = _make_engines(config, loaded.with_clip_format(length=config.window, fps=config.fps), classes)
-    give_back_freed()  # the model as it was loaded: the engines have copies
-    engine = engines[0]
+    trim_heap()  # after loading: the engines have copies of the weights
+    engine = engines[0]  # all are alike but for the device
     hop = config.hop or engine.hop
     _require_every_frame(engine, hop)
     decoders = [] if config.decode == "cpu" else decoders_on([engine.runner.device for engine in engines])
-    sources = _open_sources(config, decoders, stack)
+    sources = open_sources(config, decoders, stack)
     metrics = Metrics()
-    painter = Painter(None if config.as_fast_as_possible else _LiveCaption(metrics))
-    publisher = _publisher(config, stack)
+    # A recording that was made as fast as possible has no frame rate or latency to show.
+    painter = Painter(None if config.as_fast_as_possible else LiveCaption(metrics))
+    publisher = open_publisher(config, stack)
     published: list[Sink] = [PublishSink(publisher, sources, metrics)] if publisher else []
     overlays: list[Sink] = [OverlaySink(publisher, painter)] if publisher else []
-    videos, heats = _recorders(config, sources, painter, spec.classes, stack)
+    videos, heats = open_recorders(config, [source.name for source in sources], painter, spec.classes, stack)
+    # Overlays wait for the lookahead, so that each picture is painted with the heat of its own moment.
     delayed = stack.enter_context(DelaySink([*overlays, *videos], delay_s=engine.lookahead_s))
     clip_format = engine.runner.spec.clip_format
     pipeline = Pipeline(
@@ -125,52 +119,15 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         max_frames=config.max_frames,
         metrics=metrics,
     )
-    left = [file.rescued for file in (*videos, *heats) if file.rescued is not None]
-    return Live(config, sources, engines, pipeline, publisher.endpoint if publisher else None, left)
-
-
-def _require_surroundings(config: RunConfig) -> None:
-    """Find out what is not there, as far as that can be told without loading a network."""
-    for device in config.device.split(","):
-        require_device(device, backend=config.backend)
-    _require_outputs_apart(config)
-    if config.bind is not None:
-        require_bindable(config.bind, keys=config.keys)
-    if config.keys is not None:
-        server_keys(config.keys)
-    if config.view:
-        require_display()
-        if config.keys is not None:
-            client_keys(config.keys)
-    for source in config.sources:
-        parse_address(source.uri_with_login())
-
-
-def _make_engines(config: RunConfig, model: CamModel, classes: Sequence[int] | None) -> list[Engine]:
-    """One on each device."""
-    with _cores(config):  # OpenVINO is told with how many threads when it compiles
-        return [
-            make_engine(
-                model,
-                name=config.engine,
-                backend=config.backend,
-                device=device,
-                precision=config.precision,
-                top_k=config.top_k,
-                classes=classes,
-                dense=config.dense,
-                hop=config.hop,
-            )
-            for device in config.device.split(",")
-        ]
+    return Live(config, sources, engines, pipeline, publisher.endpoint if publisher else None)
 
 
 def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary:
-    """Run until the end, `config.seconds`, or the viewer is closed; then write the summary.
+    """Run until the sources end, `config.seconds` have passed, or the viewer is closed; then write the summary.
 
     Args:
         live: what to run.
-        show: called about ten times a second with `live`, to show how it goes.
+        show: called with `live` about ten times a second, to show the progress.
     """
     config, pipeline = live.config, live.pipeline
     start_s = time.monotonic()
@@ -179,7 +136,7 @@ def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary
     def wait() -> None:
         show(live)
         timed_out = config.seconds is not None and time.monotonic() - start_s >= config.seconds
-        if timed_out or (viewer is not None and viewer.poll() is not None):
+        if timed_out or (viewer is not None and viewer.poll() is not None):  # the viewer's process has ended
             pipeline.stop.set()
 
     on_cpu = any(engine.runner.device.type == "cpu" for engine in live.engines)
@@ -197,45 +154,29 @@ def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary
     return summary
 
 
-def _cores(config: RunConfig) -> AbstractContextManager[None]:
-    """How many a network gets: where cameras wait for nobody, one is left for them."""
-    return nullcontext() if config.as_fast_as_possible else a_core_left_free()
-
-
-class _LiveCaption:
-    """What stands on a live overlay: how fast, and how old."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def __call__(self, result: Result) -> Caption:
-        frame = result.frame
-        drops = sum(result.drops.values())
-        latency_ms = (time.time_ns() - frame.captured_ns) / 1e6
-        hop_s = self._metrics.wide_hop_s(frame.source)
-        behind = () if hop_s is None else (f"cannot keep up: a window every {hop_s:.2f} s",)
-        return Caption(
-            f"{frame.source}  {self._metrics.fps(frame.source):.0f} fps",
-            (heat_age(result.heat_age_s), f"latency {latency_ms:.0f} ms, {drops} dropped", *behind),
-        )
-
-
-def _require_outputs_apart(config: RunConfig) -> None:
-    """No output may be an input, or another output: it would be destroyed."""
-    taken = {Path(source.uri).resolve(): source.uri for source in config.sources if "://" not in source.uri}
-    for key in ("record", "save_heat", "summary_json"):
-        path = getattr(config, key)
-        if path is None:
-            continue
-        require_folder(path)
-        for written in (path, unfinished_name(path)) if key == "record" else (path,):
-            if written.resolve() in taken:
-                raise StreamcamError(f"{key}: {written} is taken by {taken[written.resolve()]}: give another name")
-            taken[written.resolve()] = key
+def _require_environment(config: RunConfig) -> None:
+    """Check devices, files, endpoint, keys, display and addresses, without loading a network."""
+    for device in config.device.split(","):
+        require_device(device, backend=config.backend)
+    require_outputs_apart(config)
+    if config.bind is not None:
+        require_bindable(config.bind, keys=config.keys)
+    if config.keys is not None:
+        server_keys(config.keys)
+    if config.view:
+        require_display()
+        if config.keys is not None:
+            client_keys(config.keys)
+    for source in config.sources:
+        parse_address(source.uri_with_login())
 
 
 def _require_every_frame(engine: Engine, hop: int) -> None:
-    """A padded network as a stream would begin again after every frame that is in no window: with window's answers."""
+    """Refuse a hop that leaves frames in no window, where the stream engine needs every frame.
+
+    A network with padding in time would have to begin again after each such gap. Its heat would be that of the window
+    engine, for the price of the stream engine.
+    """
     spec = engine.runner.spec
     if isinstance(engine, StreamEngine) and engine.needs_every_frame and hop > spec.clip_format.length:
         raise StreamcamError(
@@ -244,57 +185,28 @@ def _require_every_frame(engine: Engine, hop: int) -> None:
         )
 
 
-def _open_sources(config: RunConfig, decoders: Sequence[GpuDecoder], stack: ExitStack) -> list[VideoSource]:
-    """All of them, files open; two with the same default name become cam and cam-2. Decoders take turns."""
-    sources: list[VideoSource] = []
-    seen: Counter[str] = Counter()
-    given = {source.name for source in config.sources}
-    for source in config.sources:
-        opened = open_source(
-            source.uri_with_login(),
-            name=source.name,
-            paced=not config.as_fast_as_possible,
-            loop=config.loop,
-            refresh_uri=None if source.username is None else source.uri_with_login,
-            video_stream=config.video_stream if source.video_stream is None else source.video_stream,
-            levels=source.levels or config.levels,
-            decoder=decoders[len(sources) % len(decoders)] if decoders else None,
-            rtsp_transport=source.rtsp_transport or config.rtsp_transport,
-        )
-        stack.enter_context(closing(opened))
-        base = opened.name
-        while source.name is None and (opened.name in seen or opened.name in given):
-            seen[base] += 1
-            opened.name = f"{base}-{seen[base]}"
-        seen[opened.name] += 1
-        if config.as_fast_as_possible:
-            opened.open()  # only then it is known what comes over HTTP
-            if opened.live:
-                raise StreamcamError(f"--as-fast-as-possible is for files; {opened.shown} is live")
-        sources.append(opened)
-    return sources
+def _make_engines(config: RunConfig, model: CamModel, classes: Sequence[int] | None) -> list[Engine]:
+    """Make an engine on each device."""
+    with _cores(config):  # OpenVINO takes its number of threads when it compiles
+        return [
+            make_engine(
+                model,
+                name=config.engine,
+                backend=config.backend,
+                device=device,
+                precision=config.precision,
+                top_k=config.top_k,
+                classes=classes,
+                dense=config.dense,
+                hop=config.hop,
+            )
+            for device in config.device.split(",")
+        ]
 
 
-def _recorders(
-    config: RunConfig, sources: Sequence[VideoSource], painter: Painter, labels: tuple[str, ...], stack: ExitStack
-) -> tuple[list[VideoRecorder], list[HeatRecorder]]:
-    several = len(sources) > 1
-    videos: list[VideoRecorder] = []
-    heats: list[HeatRecorder] = []
-    for name in [source.name for source in sources]:
-        if config.record is not None:
-            path = path_for(config.record, name, several=several)
-            videos.append(stack.enter_context(VideoRecorder(path, name, painter.overlay)))
-        if config.save_heat is not None:
-            path = path_for(config.save_heat, name, several=several)
-            heats.append(stack.enter_context(HeatRecorder(path, name, labels)))
-    return videos, heats
-
-
-def _publisher(config: RunConfig, stack: ExitStack) -> Publisher | None:
-    if config.bind is None:
-        return None
-    return stack.enter_context(Publisher(config.bind, sources=len(config.sources), keys=config.keys))
+def _cores(config: RunConfig) -> AbstractContextManager[None]:
+    """Leave a core free for decoding, unless sources wait for the network anyway."""
+    return nullcontext() if config.as_fast_as_possible else a_core_left_free()
 
 
 def _start_viewer(endpoint: str, keys: Path | None) -> subprocess.Popen[bytes]:

@@ -1,9 +1,11 @@
-"""When clips of several cameras go to the device together, and which. Pure: told the time; it knows no thread.
+"""Decides which clips of several cameras form a batch, and when. It is told the time, and uses no threads.
 
-A clip waits for company only where that pays. It goes when a batch is full, or when every camera that is alive has one
-in it, and at the latest `max_wait` after it came. Where the device is idle, a clip that waits loses for certain what
-others gain only if they would have found the device busy: so it waits for the share of a batch's time that the device
-is busy, and not at all where there is little to do.
+A clip waits for a batch to fill only where that pays. A batch is ready when it is full, when every live camera has a
+clip in it, or when its oldest clip has waited for a maximal time.
+
+On an idle device, waiting delays the clip for certain. It gains only if clips that come later would otherwise find the
+device busy. So there a clip waits for a batch's usual duration times the share of time in which the device is busy,
+which is next to nothing where there is little to do.
 """
 
 from collections.abc import Callable
@@ -13,11 +15,11 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-ALIVE_S = 1.0
-"""A camera that has sent nothing for so long is not waited for."""
+LIVE_S = 1.0
+"""A batch does not wait for a camera that has sent nothing for so long."""
 
-KEEP = 0.9
-"""How much of what is known of the device's load a new batch leaves."""
+DECAY = 0.9
+"""The weight of the past in `Load`'s moving averages, at each new batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +29,15 @@ class _Waiting(Generic[T]):
 
 
 class Batcher(Generic[T]):
-    """The newest item of each camera, in the order in which cameras began to wait.
+    """A queue of the newest item of each camera, in the order in which the cameras began to wait.
 
-    An item that is replaced leaves its place to the newer one. So a camera has one place, whatever its rate, and what
-    has waited longest goes first: a fast one can neither push others back nor lose its turn to them.
+    A newer item replaces the older one of its camera in place. So each camera has one place, whatever its frame rate,
+    and the camera that has waited longest is first.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[str, _Waiting[T]] = {}
-        self._heard_s: dict[str, float] = {}
+        self._last_put_s: dict[str, float] = {}
 
     @property
     def is_empty(self) -> bool:
@@ -43,32 +45,32 @@ class Batcher(Generic[T]):
         return not self._waiting
 
     def put(self, source: str, item: T, now_s: float) -> T | None:
-        """Queue an item; gives the older one of its camera that was lost for it."""
+        """Queue an item. Return the older item of its camera that it replaces, if any."""
         older = self._waiting.get(source)
         self._waiting[source] = _Waiting(item, now_s if older is None else older.since_s)
-        self._heard_s[source] = now_s
+        self._last_put_s[source] = now_s
         return None if older is None else older.item
 
     def remove_source(self, source: str) -> None:
-        """Nothing more is coming from a camera: it is not waited for. What it has brought still goes."""
-        self._heard_s.pop(source, None)
+        """Do not wait for a camera that has ended. An item of it that is queued stays."""
+        self._last_put_s.pop(source, None)
 
-    def closes_s(self, now_s: float, *, limit: int, patience_s: float) -> float | None:
-        """When the batch that is gathering is to go; None: there is none.
+    def ready_at_s(self, now_s: float, *, limit: int, max_wait_s: float) -> float | None:
+        """Return the time at which the next batch is ready; None if nothing is queued.
 
         Args:
             now_s: the time.
             limit: items in a full batch.
-            patience_s: how long the first item may wait for company.
+            max_wait_s: how long the oldest item may wait for the batch to fill.
         """
         if not self._waiting:
             return None
-        if len(self._waiting) >= limit or not self._expected(now_s):
+        if len(self._waiting) >= limit or not self._is_camera_missing(now_s):
             return now_s
-        return next(iter(self._waiting.values())).since_s + patience_s
+        return next(iter(self._waiting.values())).since_s + max_wait_s
 
     def take(self, limit: int, weigh: Callable[[T], int] = lambda _: 1) -> list[T]:
-        """The next batch: what has waited longest, one item at least, and more as long as all weigh up to `limit`."""
+        """Take the next batch: items in order while they weigh `limit` at most, and at least one."""
         batch: list[T] = []
         for source in list(islice(self._waiting, limit)):
             limit -= weigh(self._waiting[source].item)
@@ -77,30 +79,38 @@ class Batcher(Generic[T]):
             batch.append(self._waiting.pop(source).item)
         return batch
 
-    def _expected(self, now_s: float) -> bool:
-        """Whether a camera is alive that has nothing waiting."""
-        heard = self._heard_s.items()
-        return any(source not in self._waiting and now_s - at_s <= ALIVE_S for source, at_s in heard)
+    def _is_camera_missing(self, now_s: float) -> bool:
+        """Return whether a live camera has nothing queued."""
+        cameras = self._last_put_s.items()
+        return any(source not in self._waiting and now_s - last_s <= LIVE_S for source, last_s in cameras)
 
 
 class Load:
-    """How busy a device is, and how long a batch takes, lately."""
+    """How busy a device is, and how long it takes for a batch: moving averages over the latest batches."""
 
     def __init__(self) -> None:
         self.busy = self.batch_s = 0.0
-        """The share of the time, 0–1, and seconds."""
+        """The share of time in which the device computes, 0–1, and the duration of a batch in seconds."""
         self._free_s: float | None = None
 
-    def took(self, start_s: float, end_s: float) -> None:
-        """A batch was handed over and has come back; batches are computed one after the other."""
-        begun_s = start_s if self._free_s is None else max(start_s, self._free_s)
-        before_s = begun_s if self._free_s is None else self._free_s
-        took_s, passed_s = end_s - begun_s, end_s - before_s
-        self.batch_s = took_s if self._free_s is None else KEEP * self.batch_s + (1 - KEEP) * took_s
-        if passed_s > 0:
-            self.busy = KEEP * self.busy + (1 - KEEP) * took_s / passed_s
+    def add_batch(self, start_s: float, end_s: float) -> None:
+        """Take a batch into account.
+
+        A device computes batches one after the other. So a batch that was submitted before the previous one had ended
+        began when that one ended.
+
+        Args:
+            start_s: when it was submitted.
+            end_s: when its heat was there.
+        """
+        begin_s = start_s if self._free_s is None else max(start_s, self._free_s)
+        previous_end_s = begin_s if self._free_s is None else self._free_s
+        duration_s, period_s = end_s - begin_s, end_s - previous_end_s
+        self.batch_s = duration_s if self._free_s is None else DECAY * self.batch_s + (1 - DECAY) * duration_s
+        if period_s > 0:
+            self.busy = DECAY * self.busy + (1 - DECAY) * duration_s / period_s
         self._free_s = end_s
 
-    def patience_s(self, max_wait_s: float, *, idle: bool) -> float:
-        """How long a clip may wait for company: while the device is busy anyway, as long as it is allowed to."""
+    def wait_s(self, max_wait_s: float, *, idle: bool) -> float:
+        """Return how long a clip should wait for a batch to fill. A busy device costs it nothing: the maximum."""
         return min(max_wait_s, self.busy * self.batch_s) if idle else max_wait_s

@@ -1,15 +1,15 @@
-"""Memory that is free, but that the C library keeps."""
+"""Returns freed memory from the C library to the system."""
 
 import ctypes
 import sys
 
 
-def give_back_freed() -> None:
-    """Give the system what was freed.
+def trim_heap() -> None:
+    """Return freed memory to the system.
 
-    Once a large block was freed, glibc takes such blocks from its heap, where a small one that lives on keeps all that
-    lies below it: after an engine for r3d_18 was made, 300 MB.
+    After a large block has been freed, glibc serves blocks of that size from its heap. There, a small block that lives
+    on keeps all memory below it: 300 MB after an engine for r3d_18 was made.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:  # musl has none, and keeps nothing
+    if trim is not None:  # musl has no such function, and does not keep freed memory
         trim(0)

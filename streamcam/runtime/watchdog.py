@@ -1,4 +1,4 @@
-"""A thread that hangs is found: in a driver, a dead disk, a lock. Nothing that can be waited for would ever tell."""
+"""Finds threads that hang: in a driver, in a dead disk, at a lock."""
 
 import faulthandler
 import time
@@ -7,55 +7,59 @@ from collections.abc import Callable, Mapping
 from streamcam.errors import StuckError
 
 STUCK_S = 10.0
-"""A thread that has been at the same piece of work for so long is stuck."""
+"""A thread that has been busy with one piece of work for so long is stuck."""
 
 FIRST_S = 120.0
-"""The first piece may take so long: networks are compiled then."""
+"""The limit for the first piece of work, in which networks may be compiled."""
 
 SLOWER = 4.0
-"""What takes long each time is given so many times what it has taken at the longest, lately."""
+"""A thread whose pieces take long may take so many times as long as the longest recent one."""
 
-KEEP = 0.999
-"""How much of that is still remembered at the next piece."""
+DECAY = 0.999
+"""At each piece of work, the longest recent duration is multiplied by this."""
 
 MAX_TICK_S = 1.0
-"""No more than this is counted between two looks: a process that was stopped, or a machine that slept, is not stuck."""
+"""At most so much time is counted between two checks. A process that was stopped, or a machine that slept, is not
+stuck."""
 
 STDERR = 2
 
 
-class Pulse:
-    """Shows that a thread gets on. The thread tells; others look."""
+class Heartbeat:
+    """A sign of life of one thread. The thread writes it; the watchdog reads it.
+
+    There is one writer, and each value is set in one step, so no lock is needed.
+    """
 
     def __init__(self) -> None:
-        self.pieces, self.busy = 0, False
+        self.count, self.busy = 0, False
 
     def begin(self) -> None:
-        """There is work: an end has to come."""
+        """Begin a piece of work, which has to end."""
         self.busy = True
 
     def end(self) -> None:
-        """A piece of work is done."""
-        self.pieces, self.busy = self.pieces + 1, False
+        """End a piece of work."""
+        self.count, self.busy = self.count + 1, False
 
 
 class Watchdog:
-    """Looks at pulses, from one thread, a few times a second or more often."""
+    """A check of heartbeats, which one thread makes a few times a second."""
 
-    def __init__(self, pulses: Mapping[str, Pulse], *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._watches = {name: _Watch(pulse) for name, pulse in pulses.items()}
-        self._clock, self._looked_s = clock, clock()
+    def __init__(self, heartbeats: Mapping[str, Heartbeat], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._watches = {name: _Watch(heartbeat) for name, heartbeat in heartbeats.items()}
+        self._clock, self._checked_s = clock, clock()
 
-    def look(self) -> None:
-        """See that all get on.
+    def check(self) -> None:
+        """Check that all threads make progress.
 
         Raises:
-            StuckError: one does not. What every thread is at has been written to the standard error stream.
+            StuckError: one does not. The stacks of all threads have been written to standard error.
         """
         now_s = self._clock()
-        passed_s, self._looked_s = min(now_s - self._looked_s, MAX_TICK_S), now_s
+        elapsed_s, self._checked_s = min(now_s - self._checked_s, MAX_TICK_S), now_s
         for name, watch in self._watches.items():
-            if watch.is_stuck(passed_s):
+            if watch.is_stuck(elapsed_s):
                 faulthandler.dump_traceback(STDERR, all_threads=True)
                 raise StuckError(
                     f"{name} has made no progress for {watch.still_s:.0f} s with work in hand: its device, disk or "
@@ -64,21 +68,21 @@ class Watchdog:
 
 
 class _Watch:
-    """What is known of one thread."""
+    """What the watchdog knows of one thread."""
 
-    def __init__(self, pulse: Pulse) -> None:
-        self._pulse, self._pieces = pulse, 0
+    def __init__(self, heartbeat: Heartbeat) -> None:
+        self._heartbeat, self._count = heartbeat, 0
         self.still_s = self._longest_s = 0.0
 
-    def is_stuck(self, passed_s: float) -> bool:
-        """Another so many seconds have passed."""
-        pieces, busy = self._pulse.pieces, self._pulse.busy
-        if pieces != self._pieces:
-            if self._pieces:
-                self._longest_s = max(KEEP * self._longest_s, self.still_s)
-            self._pieces = pieces
+    def is_stuck(self, elapsed_s: float) -> bool:
+        """Count another `elapsed_s` seconds, and return whether the thread is stuck."""
+        count, busy = self._heartbeat.count, self._heartbeat.busy
+        if count != self._count:
+            if self._count:  # the first piece compiles networks: its duration says nothing of the next
+                self._longest_s = max(DECAY * self._longest_s, self.still_s)
+            self._count = count
         elif busy:
-            self.still_s += passed_s
-            return self.still_s > (max(STUCK_S, SLOWER * self._longest_s) if pieces else FIRST_S)
+            self.still_s += elapsed_s
+            return self.still_s > (max(STUCK_S, SLOWER * self._longest_s) if count else FIRST_S)
         self.still_s = 0.0
         return False

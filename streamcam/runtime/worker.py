@@ -1,4 +1,4 @@
-"""One device: clips of its cameras in, in batches; heat out, in order."""
+"""Drives one engine from a thread: takes clips of its cameras in batches, and gives their heat in order."""
 
 import time
 from collections import Counter, deque
@@ -10,164 +10,182 @@ from streamcam.engines.base import BatchFuture, Engine
 from streamcam.records import Clip, Frame, Heat
 from streamcam.runtime.batching import Load
 from streamcam.runtime.queues import BatchQueue, SourceQueue
-from streamcam.runtime.watchdog import Pulse
+from streamcam.runtime.watchdog import Heartbeat
 
 LOSSLESS_DEPTH = 8
-"""Pieces of work of a file that may wait."""
+"""Frames of one file that may wait in a lossless queue."""
 
 MAX_WAIT_S = 0.005
-"""How long a clip may wait for company, where batches gain anything and nothing else is asked for."""
+"""How long a clip may wait for a batch to fill, by default, where the engine gains from batches."""
 
 POLL_S = 0.001
-"""How often to look whether a batch has come back, while there is nothing else to do."""
+"""How often to ask whether a batch is done, while there is nothing else to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """For a worker: a clip, or (lossless) a frame on its way, with the clip that it completed, if any."""
+    """An item of a worker's inbox.
+
+    Live, it is a clip. Lossless, it is a frame, with the clip that the frame completed, if any: frames and heat pass
+    through the worker in one order.
+    """
 
     clip: Clip | None
     frame: Frame | None
     prepare_ms: float
+    """How long it took to prepare the frame."""
     number: int = 0
-    """Which of its source's windows the clip is, from 1."""
+    """The number of the window in its source, from 1."""
     queued_s: float = field(default_factory=time.perf_counter)
+    """When it was queued, by `time.perf_counter`."""
 
 
-Deliver = Callable[[Work, Heat | None, Mapping[str, float]], None]
-"""Takes what a worker has done, and how many milliseconds that took."""
+OnDone = Callable[[Work, Heat | None, Mapping[str, float]], None]
+"""Called with an item, its heat, and by stage how many milliseconds it took."""
 
 
 @dataclass(frozen=True, slots=True)
-class _UnderWay:
+class _Batch:
+    """A batch that the engine computes. It has no future if none of its items has a clip."""
+
     work: Sequence[Work]
     future: BatchFuture | None
     start_s: float
 
 
 class Worker:
-    """Keeps one engine busy.
+    """A loop that keeps one engine busy.
 
-    The next batch is handed over before the last one has come back, as far as the engine says that this gains anything.
-    Batches come out as they went in, whichever is computed first, so that each camera's results stay in order.
+    It submits the next batch before the last one is done, as far as the engine gains from that. It passes results on in
+    the order of submission, whichever is computed first, so that each camera's results stay in order.
     """
 
     def __init__(
         self,
         engine: Engine,
-        deliver: Deliver,
+        on_done: OnDone,
         *,
         name: str = "worker",
         lossless: bool = False,
         max_wait_s: float | None = None,
     ) -> None:
-        """Prepare.
+        """Make a worker; `run` is the body of its thread.
 
         Args:
-            engine: is called from the thread of `run` only.
-            deliver: is called from there too.
-            name: for people.
-            lossless: take everything, one clip a batch, so that the outcome depends on nothing but the clips.
-            max_wait_s: how long a clip may wait for company; by default 0 where a batch gains nothing.
+            engine: called from the thread of `run` only.
+            on_done: called from the thread of `run`, for each item.
+            name: of the thread, for people.
+            lossless: drop nothing, and compute one clip at a time, so that results depend on the clips only.
+            max_wait_s: how long a clip may wait for a batch to fill; by default 0 if the engine gains nothing from it.
         """
-        self.name, self.load, self.pulse = name, Load(), Pulse()
+        self.name, self.load, self.heartbeat = name, Load(), Heartbeat()
         self.inbox: SourceQueue[Work] | BatchQueue[Work] = (
             SourceQueue(depth=LOSSLESS_DEPTH, lossless=True) if lossless else BatchQueue()
         )
-        self._engine, self._deliver = engine, deliver
+        self._engine, self._on_done = engine, on_done
+        # On an engine that takes one batch at a time, a clip that waits only delays its batch.
         gains = engine.in_flight > 1 and engine.max_batch > 1
         self._max_wait_s = max_wait_s if max_wait_s is not None else MAX_WAIT_S if gains else 0.0
-        self._under_way: deque[_UnderWay] = deque()
+        self._submitted: deque[_Batch] = deque()
 
     def run(self) -> None:
-        """The thread's body: until the inbox is closed and empty, and what was under way has come back."""
+        """Work until the inbox is closed and empty, and all submitted batches are done."""
         while True:
-            while self._under_way and (self._is_full() or self._first_is_done()):
-                self._collect()
-            work = self._next()
+            # First what is done, so that results go out early; then the next batch, so that the engine stays busy.
+            while self._submitted and (self._is_full() or self._is_first_done()):
+                self._finish_first()
+            work = self._next_work()
             if work:
-                self._hand_over(work)
+                self._submit(work)
             elif self.inbox.finished:
-                if not self._under_way:
+                if not self._submitted:
                     return
-                self._collect()
+                self._finish_first()
 
     def remove_source(self, source: str) -> None:
-        """Nothing more is coming from a source."""
+        """Let batches not wait for a source that has ended."""
         if isinstance(self.inbox, BatchQueue):
             self.inbox.remove_source(source)
 
     def _is_full(self) -> bool:
-        batches = sum(under_way.future is not None for under_way in self._under_way)
-        return batches >= self._engine.in_flight or len(self._under_way) >= LOSSLESS_DEPTH
+        """Return whether the engine has as many batches as it gains from."""
+        batches = sum(batch.future is not None for batch in self._submitted)
+        return batches >= self._engine.in_flight or len(self._submitted) >= LOSSLESS_DEPTH
 
-    def _first_is_done(self) -> bool:
-        future = self._under_way[0].future
+    def _is_first_done(self) -> bool:
+        future = self._submitted[0].future
         return future is None or future.done()
 
-    def _next(self) -> Sequence[Work]:
-        timeout_s = POLL_S if self._under_way else None
+    def _next_work(self) -> Sequence[Work]:
+        """Wait for the next batch, for a short time only if the engine is computing one."""
+        timeout_s = POLL_S if self._submitted else None
         if isinstance(self.inbox, SourceQueue):
-            one = self.inbox.get(timeout_s=timeout_s)
-            return [] if one is None else [one]
-        patience_s = self.load.patience_s(self._max_wait_s, idle=not self._under_way)
+            work = self.inbox.get(timeout_s=timeout_s)
+            return [] if work is None else [work]
+        max_wait_s = self.load.wait_s(self._max_wait_s, idle=not self._submitted)
         return self.inbox.get(
-            limit=self._engine.max_batch, patience_s=patience_s, timeout_s=timeout_s, weigh=self._weigh
+            limit=self._engine.max_batch, max_wait_s=max_wait_s, timeout_s=timeout_s, weigh=self._weigh
         )
 
     def _weigh(self, work: Work) -> int:
         return 1 if work.clip is None else self._engine.weight(work.clip)
 
-    def _hand_over(self, work: Sequence[Work]) -> None:
-        clips = [w.clip for w in work if w.clip is not None]
+    def _submit(self, work: Sequence[Work]) -> None:
+        clips = [item.clip for item in work if item.clip is not None]
         start_s = time.perf_counter()
         if clips:
-            self.pulse.begin()
-        self._under_way.append(_UnderWay(work, self._engine.submit(clips) if clips else None, start_s))
+            self.heartbeat.begin()
+        self._submitted.append(_Batch(work, self._engine.submit(clips) if clips else None, start_s))
 
-    def _collect(self) -> None:
-        """Wait for the batch that was handed over first."""
-        batch = self._under_way.popleft()
+    def _finish_first(self) -> None:
+        """Wait for the batch that was submitted first, and pass its results on."""
+        batch = self._submitted.popleft()
         heats = iter(batch.future.wait() if batch.future else ())
         end_s = time.perf_counter()
         if batch.future:
-            self.pulse.end()  # it is not to be blamed for whoever takes the heat
-            self.load.took(batch.start_s, end_s)
+            # The heartbeat ends before the results are passed on: a slow sink is not this worker's hang.
+            self.heartbeat.end()
+            self.load.add_batch(batch.start_s, end_s)
         for work in batch.work:
             timings_ms = {
                 "prepare": work.prepare_ms,
                 "wait": (batch.start_s - work.queued_s) * 1e3,
                 "infer": (end_s - batch.start_s) * 1e3,
             }
-            self._deliver(work, None if work.clip is None else next(heats), timings_ms)
-        if any(under_way.future for under_way in self._under_way):
-            self.pulse.begin()
+            self._on_done(work, None if work.clip is None else next(heats), timings_ms)
+        if any(later.future for later in self._submitted):
+            self.heartbeat.begin()
 
 
 class WorkerPool:
-    """Which camera is on which worker: for a session it stays, since engines remember."""
+    """The assignment of sources to workers. It stays for a session, since an engine keeps state of each source."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
         self._workers = workers
-        self._places: dict[str, tuple[int, Worker]] = {}
+        # Each source's session and worker. The lock protects it: each source has a thread of its own.
+        self._assigned: dict[str, tuple[int, Worker]] = {}
         self._lock = Lock()
 
-    def place(self, source: str, session: int) -> Worker:
-        """The worker of a source: for a new session, the one with the fewest; of these its own, or the least busy."""
+    def worker_for(self, source: str, session: int) -> Worker:
+        """Return the worker of a source's session.
+
+        A new session gets the worker with the fewest sources. Among equals, it gets the source's previous worker, or
+        else the least busy one.
+        """
         with self._lock:
-            before, own = self._places.get(source, (None, None))
-            if own is not None and before == session:
-                return own
-            cameras = Counter(id(worker) for name, (_, worker) in self._places.items() if name != source)
-            chosen = min(self._workers, key=lambda w: (cameras[id(w)], w is not own, w.load.busy))
-            self._places[source] = session, chosen
-        if own is not None and own is not chosen:
-            own.remove_source(source)
+            previous_session, previous = self._assigned.get(source, (None, None))
+            if previous is not None and previous_session == session:
+                return previous
+            counts = Counter(id(worker) for name, (_, worker) in self._assigned.items() if name != source)
+            chosen = min(self._workers, key=lambda w: (counts[id(w)], w is not previous, w.load.busy))
+            self._assigned[source] = session, chosen
+        if previous is not None and previous is not chosen:
+            previous.remove_source(source)
         return chosen
 
     def remove_source(self, source: str) -> None:
-        """A source has ended."""
+        """Forget a source that has ended."""
         with self._lock:
-            _, own = self._places.pop(source, (0, None))
-        if own is not None:
-            own.remove_source(source)
+            _, worker = self._assigned.pop(source, (0, None))
+        if worker is not None:
+            worker.remove_source(source)

@@ -38,7 +38,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(tmp_path: Path, argument
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_who_writes_into_a_closed_pipe_ends_as_other_tools_do(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    """128 + SIGPIPE, as a shell says it of a program that the signal has ended."""
+    """128 + SIGPIPE is what a shell reports for a program that the signal has ended."""
     done = streamcam(*arguments, cwd=tmp_path, first=UNREAD.format(1))
     assert done.returncode == 141
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""What starts streamcam on machines that are left alone."""
+"""The units that run streamcam unattended: systemd and Kubernetes."""
 
 import shutil
 import subprocess

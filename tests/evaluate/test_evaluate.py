@@ -174,7 +174,7 @@ def test_the_grids_shorter_side_has_112_pixels() -> None:
 
 def window(model: CamModel) -> EvalWindow:
     generator = np.random.default_rng(0)
-    clip = model._clip(generator.integers(0, 255, (4, 18, 24, 3), dtype=np.uint8), None)
+    clip = model._make_clip(generator.integers(0, 255, (4, 18, 24, 3), dtype=np.uint8), None)
     engine = WindowEngine(TorchRunner(model, torch.device("cpu"), "fp32"), classes=[0, 2])
     return EvalWindow(clip, engine.infer([clip])[0], model, "clip 0")
 
@@ -235,7 +235,7 @@ def test_what_is_hot_comes_first_and_goes_first() -> None:
     model = CamModel(spec, LeftHalf(), Head([linear]))
     frames = np.zeros((4, 18, 24, 3), np.uint8)
     frames[:, :, :12] = 255
-    clip = model._clip(frames, None)
+    clip = model._make_clip(frames, None)
     engine = WindowEngine(TorchRunner(model, torch.device("cpu"), "fp32"), classes=[0])
     view = EvalWindow(clip, engine.infer([clip])[0], model, "clip 0")
     left = np.zeros((4, 1, 4), np.float32)

@@ -1,4 +1,4 @@
-"""Checkpoints: what is written comes back the same; what a stranger wrote ends in one line."""
+"""Checkpoints: a written one is read back the same, and a damaged one gives one line."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ CLASSES = ("wave", "nod", "still")
 
 @pytest.fixture(scope="module")
 def model() -> CamModel:
-    """An ordinary network with classes, clips and scales of its own."""
+    """A torchvision network with other classes, clips and heat scales."""
     torch.manual_seed(0)
     plain = load_model("resnet18", weights="none")
     clip_format = replace(plain.spec.clip_format, length=8, resize=(72, 96), crop=(64, 64))
@@ -48,7 +48,7 @@ def saved(model: CamModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(saved: Path, tmp_path: Path) -> Path:
-    """A checkpoint to be spoiled."""
+    """A copy of a checkpoint, for the test to damage."""
     for file in (saved, card_path(saved)):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     return tmp_path / saved.name

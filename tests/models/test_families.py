@@ -119,7 +119,7 @@ def test_positions_that_more_windows_contain_count_more() -> None:
 
 
 class Own(nn.Module):
-    """A network of one's own, with what stands behind its pooling to choose."""
+    """A network with a head of choice behind its pooling."""
 
     def __init__(self, *tail: nn.Module, pooled: int = 6) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`motion`: what is promised of the network, and of the rendered scenes that taught it."""
+"""`motion`: the properties of the network, and of the rendered scenes that trained it."""
 
 import copy
 from pathlib import Path
@@ -37,7 +37,7 @@ def model() -> CamModel:
 
 @pytest.fixture(scope="module")
 def rough() -> CamModel:
-    """Random weights, all of them positive on the way, so that no path through the network is closed by chance."""
+    """A network of random positive weights: no path through it is closed by a ReLU."""
     torch.manual_seed(0)
     network = motion.build("none")
     for parameter in network.features.parameters():

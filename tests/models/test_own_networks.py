@@ -1,4 +1,4 @@
-"""Networks of your own: what wraps them, their precision, and what cannot be looked into."""
+"""Networks of your own: wrappers, precisions, and networks that cannot be traced."""
 
 import re
 from collections.abc import Callable
@@ -14,8 +14,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel, ModelSpec
-from streamcam.models.own import rhythm
 from streamcam.models.registry import load_model, save_checkpoint
+from streamcam.models.user_network import slice_timing
 from streamcam.records import ClipFormat
 
 FORMAT = ClipFormat(length=4, fps=10, resize=(18, 24), crop=(16, 16), mean=(127.0,) * 3, std=(128.0,) * 3)
@@ -36,7 +36,7 @@ class Pictures(nn.Module):
 
 
 class Clips(nn.Module):
-    """The same of clips; `depth` convolutions without padding in time, of `stride`."""
+    """A network of clips, with `depth` more convolutions of a temporal `stride` and `padding`."""
 
     def __init__(self, depth: int = 0, stride: int = 1, padding: int = 0) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class WithOwnLinear(Pictures):
 
 
 class Inside(nn.Module):
-    """One whose body is wrapped."""
+    """A network whose body is wrapped."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,9 +98,9 @@ def made(module: nn.Module, **options: Any) -> CamModel:
 
 
 def assert_explains(model: CamModel, network: nn.Module) -> None:
-    """The heat pools to the logits of the network, which is run in float32 on what the model gives it."""
+    """Check that the heat pools to the network's own logits, which are computed in float32 on the same clip."""
     heat = model.explain(FRAMES)
-    x = model.normalise(torch.from_numpy(model._clip(FRAMES, None).frames)[None])
+    x = model.normalise(torch.from_numpy(model._make_clip(FRAMES, None).frames)[None])
     with torch.no_grad():
         logits = (
             torch.stack([network(x[:, :, i]) for i in range(4)]).mean(0)
@@ -250,7 +250,7 @@ def test_what_does_not_fit_is_one_line(module: nn.Module, names: dict[str, objec
     ],
 )
 def test_where_slices_lie_is_learnt_with_and_without_padding(network: Clips, stride: int, first: int) -> None:
-    """By the arithmetic of convolutions; to half a frame, for a clip's last frames may not fill a stride."""
+    """The arithmetic of convolutions says where; to half a frame, since a clip's last frames may not fill a stride."""
     long = ClipFormat(length=16, fps=10, resize=(18, 24), crop=(16, 16), mean=(127.0,) * 3, std=(128.0,) * 3)
     model = CamModel.from_module(network, clip_format=long)
     heat = model.explain(np.repeat(FRAMES, 4, axis=0))
@@ -259,13 +259,13 @@ def test_where_slices_lie_is_learnt_with_and_without_padding(network: Clips, str
     assert np.abs(heat.pts_s * 10 - (first + stride * np.arange(model.spec.slices))).max() <= 0.5 + 1e-9
 
 
-def test_a_network_that_takes_one_length_alone_keeps_its_own_rhythm() -> None:
+def test_a_network_that_takes_one_length_alone_keeps_its_own_slice_timing() -> None:
     def slices(x: Tensor) -> int:
         if x.shape[2] != 16:
             raise RuntimeError("its positions are for 16 frames")
         return 8
 
-    assert rhythm(slices, torch.zeros(1, 3, 16, 2, 2)) == (2, 0.5, 0)
+    assert slice_timing(slices, torch.zeros(1, 3, 16, 2, 2)) == (2, 0.5, 0)
 
 
 def test_too_few_frames_are_said_and_not_torchs_word_for_it(tiny: CamModel) -> None:

@@ -1,4 +1,4 @@
-"""Which clips go to the device together, and when: with a clock and a device of the test's own."""
+"""Which clips form a batch, and when; with a simulated clock and device."""
 
 import heapq
 from collections import defaultdict
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamcam.runtime.batching import ALIVE_S, Batcher, Load
+from streamcam.runtime.batching import LIVE_S, Batcher, Load
 
 
 def filled(*sources: str, at_s: float = 0.0) -> Batcher[str]:
@@ -21,12 +21,12 @@ def filled(*sources: str, at_s: float = 0.0) -> Batcher[str]:
 
 
 def test_nothing_waits_nothing_closes() -> None:
-    assert filled().closes_s(0.0, limit=4, patience_s=1.0) is None
+    assert filled().ready_at_s(0.0, limit=4, max_wait_s=1.0) is None
 
 
 def test_a_full_batch_goes_at_once_and_the_rest_keeps_its_place() -> None:
     batcher = filled("a", "b", "c")
-    assert batcher.closes_s(0.0, limit=2, patience_s=9.0) == 0.0
+    assert batcher.ready_at_s(0.0, limit=2, max_wait_s=9.0) == 0.0
     assert (batcher.take(2), batcher.take(2)) == (["a", "b"], ["c"])
 
 
@@ -38,16 +38,16 @@ def test_what_is_heavy_leaves_room_for_less_and_goes_alone_if_it_has_to() -> Non
 
 def test_a_batch_with_everybody_in_it_goes_at_once() -> None:
     batcher = filled("a", "b")
-    assert batcher.closes_s(0.0, limit=8, patience_s=9.0) == 0.0
+    assert batcher.ready_at_s(0.0, limit=8, max_wait_s=9.0) == 0.0
 
 
 def test_otherwise_it_goes_so_long_after_its_first_clip_came() -> None:
     batcher = filled("a", "b")
     batcher.take(2)
     batcher.put("a", "a", 0.1)
-    assert batcher.closes_s(0.11, limit=8, patience_s=0.05) == pytest.approx(0.15)
+    assert batcher.ready_at_s(0.11, limit=8, max_wait_s=0.05) == pytest.approx(0.15)
     batcher.put("a", "newer", 0.14)  # is no reason to wait any longer
-    assert batcher.closes_s(0.14, limit=8, patience_s=0.05) == pytest.approx(0.15)
+    assert batcher.ready_at_s(0.14, limit=8, max_wait_s=0.05) == pytest.approx(0.15)
 
 
 def test_a_camera_that_stops_is_not_waited_for() -> None:
@@ -56,11 +56,11 @@ def test_a_camera_that_stops_is_not_waited_for() -> None:
         batcher.take(2)
     gone.remove_source("b")
     gone.put("a", "a", 0.1)
-    assert gone.closes_s(0.1, limit=8, patience_s=9.0) == 0.1
+    assert gone.ready_at_s(0.1, limit=8, max_wait_s=9.0) == 0.1
     silent.put("a", "a", 0.1)
-    assert silent.closes_s(0.1, limit=8, patience_s=9.0) == pytest.approx(9.1)
-    later_s = ALIVE_S + 0.01
-    assert silent.closes_s(later_s, limit=8, patience_s=9.0) == later_s
+    assert silent.ready_at_s(0.1, limit=8, max_wait_s=9.0) == pytest.approx(9.1)
+    later_s = LIVE_S + 0.01
+    assert silent.ready_at_s(later_s, limit=8, max_wait_s=9.0) == later_s
 
 
 def test_what_a_camera_brought_before_it_left_still_goes() -> None:
@@ -106,12 +106,12 @@ class Device:
         while events or under_way or not batcher.is_empty:
             while under_way and under_way[0][1] <= now_s:
                 start_s, end_s, clips = under_way.pop(0)
-                load.took(start_s, end_s)
+                load.add_batch(start_s, end_s)
                 for source, since_s in clips:
                     self.latencies_s[source].append((since_s, end_s - since_s))
-            patience_s = load.patience_s(self.max_wait_s, idle=not under_way)
-            closes_s = batcher.closes_s(now_s, limit=self.limit, patience_s=patience_s)
-            if closes_s is not None and closes_s <= now_s and len(under_way) < self.in_flight:
+            max_wait_s = load.wait_s(self.max_wait_s, idle=not under_way)
+            ready_s = batcher.ready_at_s(now_s, limit=self.limit, max_wait_s=max_wait_s)
+            if ready_s is not None and ready_s <= now_s and len(under_way) < self.in_flight:
                 clips = batcher.take(self.limit)
                 for source, came_s in clips:
                     self.order[source].append(came_s)
@@ -125,7 +125,7 @@ class Device:
             room = len(under_way) < self.in_flight
             next_s = [events[0][0]] if events else []
             next_s += [under_way[0][1]] if under_way else []
-            next_s += [closes_s] if closes_s is not None and room else []
+            next_s += [ready_s] if ready_s is not None and room else []
             if not next_s:
                 break
             now_s = max(now_s, min(next_s))
@@ -138,7 +138,7 @@ class Device:
 def cameras(
     rng: np.random.Generator, rates: dict[str, float], seconds: float, jitter: float
 ) -> list[tuple[float, str]]:
-    """When clips come: each camera at its rate from a moment of its own, each clip up to `jitter` periods off."""
+    """Draw the times of clips: each camera has its rate and phase, and each clip is up to `jitter` periods off."""
     arrivals = []
     for source, rate in rates.items():
         count = int(seconds * rate)
@@ -209,14 +209,14 @@ def test_with_twice_the_work_that_fits_latency_stays_where_it_is_for_a_quarter_o
 
 def test_the_device_is_known_by_what_it_took_lately() -> None:
     load = Load()
-    assert load.patience_s(1.0, idle=True) == 0.0
+    assert load.wait_s(1.0, idle=True) == 0.0
     for i in range(100):
-        load.took(i * 0.1, i * 0.1 + 0.02)
+        load.add_batch(i * 0.1, i * 0.1 + 0.02)
     assert load.busy == pytest.approx(0.2, abs=0.01)
     assert load.batch_s == pytest.approx(0.02)
-    assert load.patience_s(1.0, idle=True) == pytest.approx(0.004, abs=2e-4)
-    assert load.patience_s(1.0, idle=False) == 1.0
+    assert load.wait_s(1.0, idle=True) == pytest.approx(0.004, abs=2e-4)
+    assert load.wait_s(1.0, idle=False) == 1.0
     for i in range(100):  # two under way: the second begins when the first ends
-        load.took(20 + i * 0.02, 20 + i * 0.02 + 0.04)
+        load.add_batch(20 + i * 0.02, 20 + i * 0.02 + 0.04)
     assert load.busy == pytest.approx(1.0, abs=0.01)
     assert load.batch_s == pytest.approx(0.02, rel=0.05)

@@ -26,7 +26,7 @@ FPS = 30
 
 
 class Count(Sink):
-    """What comes out of each camera."""
+    """Counts the results of each camera."""
 
     def __init__(self) -> None:
         self.frames: dict[str, list[tuple[int, float]]] = {}

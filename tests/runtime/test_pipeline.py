@@ -22,7 +22,7 @@ from tests.support.late_engine import LateEngine
 
 
 class Log(Sink):
-    """Remembers everything."""
+    """Collects all results."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, Result]] = []
@@ -42,7 +42,7 @@ class Log(Sink):
 
 
 class SlowEngine:
-    """Takes its time, and says nothing."""
+    """An engine that takes long, and gives no heat."""
 
     name, max_batch, in_flight, head_start = "slow", 8, 1, False
 
@@ -117,7 +117,7 @@ def test_live_every_frame_goes_out_and_windows_that_come_too_fast_are_dropped_an
 
 
 def test_live_a_clip_that_is_not_full_yet_is_no_window_that_is_dropped() -> None:
-    """Each of these is in the way of the next, also the last that is not full of the first that is."""
+    """Each clip replaces the one before it, also the first full one the last that is not full."""
     source = FakeSource([make_frame(i) for i in range(60)], live=True, pause_s=0.005)
     window = partial(SlidingWindow, TINY_FORMAT, head_start=True)
     run = Pipeline([source], [cast(Engine, LateEngine(0.05, in_flight=1))], [], window=window)
@@ -200,7 +200,7 @@ def test_ctrl_c_ends_a_run_and_wakes_everybody() -> None:
 
 
 class BlockedReader(FakeSource):
-    """Sits in a read that `stop` cannot interrupt, as FFmpeg does."""
+    """A source in a read that `stop` cannot interrupt, as in FFmpeg."""
 
     def __init__(self, seconds: float, *, name: str) -> None:
         super().__init__([make_frame(0, source=name)], name=name)
@@ -263,7 +263,7 @@ def test_a_window_says_how_long_each_stage_took(tiny: CamModel) -> None:
 
 
 class Nice(FakeSource):
-    """Remembers how nice the thread is that reads it."""
+    """A source that notes the niceness of the thread that reads it."""
 
     def frames(self, stop: Event) -> Iterator[Frame]:
         self.nice = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())

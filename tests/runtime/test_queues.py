@@ -60,12 +60,12 @@ def test_a_batch_closes_by_itself_when_its_first_clip_has_waited_long_enough() -
     batches: BatchQueue[str] = BatchQueue()
     for source in "ab":
         batches.put(source, source)
-    assert batches.get(limit=8, patience_s=60) == ["a", "b"]  # nobody else is known
+    assert batches.get(limit=8, max_wait_s=60) == ["a", "b"]  # nobody else is known
     batches.put("a", "a1")
-    assert batches.get(limit=8, patience_s=60, timeout_s=0.02) == []  # waits for b, but no longer than it is asked to
+    assert batches.get(limit=8, max_wait_s=60, timeout_s=0.02) == []  # waits for b, but no longer than it is asked to
     start_s = time.monotonic()
     assert batches.put("a", "a2") == "a1"
-    assert batches.get(limit=8, patience_s=0.2) == ["a2"]
+    assert batches.get(limit=8, max_wait_s=0.2) == ["a2"]
     assert time.monotonic() - start_s > 0.1
 
 
@@ -74,13 +74,13 @@ def test_a_batch_closes_as_soon_as_the_last_camera_comes_or_leaves() -> None:
         batches: BatchQueue[str] = BatchQueue()
         for source in "ab":
             batches.put(source, source)
-        batches.get(limit=8, patience_s=0)
+        batches.get(limit=8, max_wait_s=0)
         batches.put("a", "a1")
         timer = Timer(
             0.05, (lambda b: b.put("b", "b1")) if event == "comes" else (lambda b: b.remove_source("b")), [batches]
         )
         timer.start()
-        assert batches.get(limit=8, patience_s=60) == (["a1", "b1"] if event == "comes" else ["a1"])
+        assert batches.get(limit=8, max_wait_s=60) == (["a1", "b1"] if event == "comes" else ["a1"])
 
 
 def test_batches_that_are_closed_give_what_is_left_unless_discarded() -> None:
@@ -90,13 +90,13 @@ def test_batches_that_are_closed_give_what_is_left_unless_discarded() -> None:
             batches.put(source, 1)
         batches.close(discard=discard)
         assert batches.put("d", 1) is None
-        assert [len(batches.get(limit=2, patience_s=9)) for _ in range(3)] == ([0, 0, 0] if discard else [2, 1, 0])
+        assert [len(batches.get(limit=2, max_wait_s=9)) for _ in range(3)] == ([0, 0, 0] if discard else [2, 1, 0])
         assert batches.finished
 
 
 def test_closing_wakes_who_waits_for_a_batch() -> None:
     batches: BatchQueue[int] = BatchQueue()
-    thread = Thread(target=lambda: batches.get(limit=2, patience_s=9))
+    thread = Thread(target=lambda: batches.get(limit=2, max_wait_s=9))
     thread.start()
     time.sleep(0.05)
     batches.close()

@@ -1,4 +1,4 @@
-"""A thread that hangs is found, and nothing else is taken for one."""
+"""The watchdog finds a thread that hangs, and gives no false alarm."""
 
 import subprocess
 import sys
@@ -21,33 +21,33 @@ from streamcam.models.base import CamModel
 from streamcam.records import Clip, Frame, Result
 from streamcam.runtime import pipeline, watchdog
 from streamcam.runtime.pipeline import Pipeline
-from streamcam.runtime.watchdog import FIRST_S, STUCK_S, Pulse, Watchdog
+from streamcam.runtime.watchdog import FIRST_S, STUCK_S, Heartbeat, Watchdog
 from streamcam.sinks.base import Sink
 from tests.support.frames import TINY_FORMAT, FakeSource, make_frame
 from tests.support.late_engine import Late, LateEngine
 
 
 class Watched:
-    """A pulse, a watchdog, and a clock that is looked at ten times a second."""
+    """A heartbeat, a watchdog, and a clock that is looked at ten times a second."""
 
     def __init__(self) -> None:
-        self.now_s, self.pulse = 0.0, Pulse()
-        self.dog = Watchdog({"worker": self.pulse}, clock=lambda: self.now_s)
+        self.now_s, self.heartbeat = 0.0, Heartbeat()
+        self.dog = Watchdog({"worker": self.heartbeat}, clock=lambda: self.now_s)
 
     def pass_s(self, seconds: float, *, tick_s: float = 0.1) -> None:
         for _ in range(round(seconds / tick_s)):
             self.now_s += tick_s
-            self.dog.look()
+            self.dog.check()
 
     def piece(self, seconds: float) -> None:
-        self.pulse.begin()
+        self.heartbeat.begin()
         self.pass_s(seconds)
-        self.pulse.end()
+        self.heartbeat.end()
 
 
 @pytest.fixture
 def warm() -> Watched:
-    """The first piece of work is done."""
+    """A thread that has done its first piece of work."""
     watched = Watched()
     watched.piece(1.0)
     return watched
@@ -56,7 +56,7 @@ def warm() -> Watched:
 def test_a_piece_of_work_that_does_not_end_is_reported_with_all_stacks(
     warm: Watched, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    warm.pulse.begin()
+    warm.heartbeat.begin()
     warm.pass_s(STUCK_S - 0.2)
     assert capfd.readouterr().err == ""
     with pytest.raises(StuckError, match=r"^worker has made no progress for 10 s"):
@@ -70,23 +70,23 @@ def test_no_work_is_no_hang(warm: Watched) -> None:
 
 def test_work_without_a_pause_is_no_hang(warm: Watched) -> None:
     for _ in range(10):
-        warm.pulse.begin()
+        warm.heartbeat.begin()
         warm.pass_s(STUCK_S / 2)
-        warm.pulse.end()
-        warm.pulse.begin()
+        warm.heartbeat.end()
+        warm.heartbeat.begin()
 
 
 def test_the_first_piece_may_take_minutes_since_networks_are_compiled() -> None:
     watched = Watched()
     watched.piece(FIRST_S - 1)
-    watched.pulse.begin()
+    watched.heartbeat.begin()
     with pytest.raises(StuckError):  # and that is nothing to go by
         watched.pass_s(STUCK_S + 1)
 
 
 def test_a_first_piece_that_never_ends_is_reported_as_well() -> None:
     watched = Watched()
-    watched.pulse.begin()
+    watched.heartbeat.begin()
     with pytest.raises(StuckError):
         watched.pass_s(FIRST_S + 1)
 
@@ -94,14 +94,14 @@ def test_a_first_piece_that_never_ends_is_reported_as_well() -> None:
 def test_what_takes_long_each_time_is_given_time(warm: Watched) -> None:
     warm.piece(8)
     warm.piece(25)
-    warm.pulse.begin()
+    warm.heartbeat.begin()
     warm.pass_s(90)
     with pytest.raises(StuckError, match="for 100 s"):
         warm.pass_s(11)
 
 
 def test_a_process_that_was_stopped_or_a_machine_that_slept_is_not_stuck(warm: Watched) -> None:
-    warm.pulse.begin()
+    warm.heartbeat.begin()
     warm.pass_s(5)
     warm.pass_s(3600, tick_s=3600)
     warm.pass_s(3)
@@ -111,7 +111,7 @@ def test_a_process_that_was_stopped_or_a_machine_that_slept_is_not_stuck(warm: W
 
 @pytest.fixture
 def let_go(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """What hangs in a test waits for this; and it is found out sooner."""
+    """An event that ends what hangs in a test. The limits of the watchdog are short meanwhile."""
     monkeypatch.setattr(watchdog, "STUCK_S", 0.5)
     monkeypatch.setattr(watchdog, "FIRST_S", 1.0)
     monkeypatch.setattr(pipeline, "JOIN_S", 0.3)
@@ -124,7 +124,7 @@ def let_go(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 class Hangs(LateEngine):
-    """Does not come back from its fifth batch, or not for a long time."""
+    """An engine that hangs in its fifth batch: for ever in `submit`, or for seconds in `wait`."""
 
     def __init__(self, let_go: threading.Event, *, in_wait: bool) -> None:
         super().__init__(in_flight=2 if in_wait else 1)

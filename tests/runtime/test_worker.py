@@ -1,4 +1,4 @@
-"""Workers in their pipeline: batches, several under way, several devices, and more work than fits."""
+"""Workers in a pipeline: batches, several of them in flight, several devices, and overload."""
 
 import gc
 import time
@@ -24,7 +24,7 @@ from streamcam.engines.stream_engine import StreamEngine
 from streamcam.metrics import Metrics
 from streamcam.models.base import CamModel
 from streamcam.records import Clip, Frame, Result
-from streamcam.runtime.app import _LiveCaption
+from streamcam.runtime.caption import LiveCaption
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.runtime.worker import Worker, WorkerPool
 from streamcam.sinks.base import Sink
@@ -36,7 +36,7 @@ FIRST = TINY_FORMAT.length - 1
 
 
 class Log(Sink):
-    """Remembers every window, and what was said of it at that moment."""
+    """Collects every window, and how late it is."""
 
     def __init__(self) -> None:
         self.windows: list[Result] = []
@@ -106,7 +106,7 @@ def test_the_next_batch_is_handed_over_before_the_last_has_come_back(in_flight: 
 
 
 class LittleMemory(LateEngine):
-    """Its third batch is too much."""
+    """An engine whose memory runs out at its third batch."""
 
     def submit(self, clips: Sequence[Clip]) -> Late:
         late = super().submit(clips)
@@ -125,7 +125,7 @@ def test_batches_are_smaller_once_memory_has_run_out() -> None:
 
 
 class InTurn(FakeSource):
-    """Gives a frame when it is its turn, and nobody has anything to do any more but to wait for time to pass."""
+    """A source that gives a frame when it is its turn, and all threads are waiting."""
 
     def __init__(self, frames: list[Frame], *, name: str, turns: deque[str], settled: Callable[[], bool]) -> None:
         super().__init__(frames, name=name, live=True)
@@ -143,7 +143,7 @@ class InTurn(FakeSource):
 
 
 def test_twice_the_work_that_fits_widens_the_hop_and_latency_does_not_creep() -> None:
-    """A clip takes the device as long as both cameras take for two windows; these are the clock, on any machine."""
+    """The clock counts windows, so that the test is the same on any machine. A clip takes as long as two windows."""
     metrics, all_windows = Metrics(), 2 * (300 - FIRST)
 
     def clock() -> float:
@@ -187,16 +187,16 @@ def test_twice_the_work_that_fits_widens_the_hop_and_latency_does_not_creep() ->
 def test_overlay_and_status_line_say_that_the_device_cannot_keep_up_and_only_then() -> None:
     metrics = Metrics()
     live = SimpleNamespace(pipeline=SimpleNamespace(metrics=metrics), config=SimpleNamespace(as_fast_as_possible=False))
-    caption, line = _LiveCaption(metrics), StatusLine()
+    caption, line = LiveCaption(metrics), StatusLine()
     for hop_s, skipped in ((0.2, 0), (0.6, 2)):
-        metrics.result("cam", hop_s, skipped)
+        metrics.count_result("cam", hop_s, skipped)
         shown = [*caption(Result(make_frame(0))).notes, line._part(live, "cam", "live")]  # type: ignore[arg-type]
         assert sum("a window every 0.40 s" in text for text in shown) == (2 if skipped else 0)
         assert any("every" in text for text in shown) == bool(skipped)
 
 
 class SlowStream(StreamEngine):
-    """Its device takes as long for a clip as its camera takes for ten frames, which is more than a clip holds."""
+    """An engine that takes as long for a clip as the camera for ten frames, which is more than a clip has."""
 
     metrics: Metrics
 
@@ -252,7 +252,7 @@ def test_lossless_on_two_devices_gives_every_window_of_every_file_in_order() -> 
 def test_lossless_a_file_that_begins_again_stays_on_its_device() -> None:
     late, prompt = LateEngine(lag=lambda: 0.1), LateEngine()
     run, log = pipeline([FakeSource([make_frame(i, session=i // 10) for i in range(20)])], late, prompt, lossless=True)
-    run._workers.place = lambda source, session: run._crew[session]  # type: ignore[method-assign]
+    run._pool.worker_for = lambda source, session: run._workers[session]  # type: ignore[method-assign]
     run.run()
     assert [result.frame.index for result in log.windows] == [i for i in range(20) if i % 10 >= FIRST]
 
@@ -269,45 +269,45 @@ def test_a_device_that_fails_ends_the_others_too() -> None:
 
 
 def workers(count: int) -> tuple[list[Worker], WorkerPool]:
-    crew = [Worker(cast(Engine, LateEngine()), lambda *_: None, name=f"worker {i}") for i in range(count)]
-    return crew, WorkerPool(crew)
+    members = [Worker(cast(Engine, LateEngine()), lambda *_: None, name=f"worker {i}") for i in range(count)]
+    return members, WorkerPool(members)
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abcdefg"), st.sampled_from(["frame", "reconnect", "end"]))))
 def test_a_camera_stays_for_a_session_and_goes_where_the_fewest_are(events: list[tuple[str, str]]) -> None:
-    crew, spread = workers(3)
+    members, pool = workers(3)
     homes: dict[str, tuple[int, Worker]] = {}
     for name, event in events:
         if event == "end":
-            spread.remove_source(name)
+            pool.remove_source(name)
             homes.pop(name, None)
             continue
         session, own = homes.get(name, (0, None))
         session += event == "reconnect"
-        others = [sum(home is worker for n, (_, home) in homes.items() if n != name) for worker in crew]
-        place = spread.place(name, session)
+        others = [sum(home is worker for n, (_, home) in homes.items() if n != name) for worker in members]
+        place = pool.worker_for(name, session)
         if own is not None and event == "frame":
             assert place is own
         else:
-            assert others[crew.index(place)] == min(others)
-            if own is not None and others[crew.index(own)] == min(others):
+            assert others[members.index(place)] == min(others)
+            if own is not None and others[members.index(own)] == min(others):
                 assert place is own
         homes[name] = session, place
 
 
 def test_of_devices_with_as_many_cameras_the_less_busy_one_gets_the_next() -> None:
-    crew, spread = workers(3)
-    for busy, worker in zip((0.5, 0.2, 0.9), crew, strict=True):
+    members, pool = workers(3)
+    for busy, worker in zip((0.5, 0.2, 0.9), members, strict=True):
         worker.load.busy = busy
-    assert [spread.place(name, 0) for name in "abcd"] == [crew[1], crew[0], crew[2], crew[1]]
+    assert [pool.worker_for(name, 0) for name in "abcd"] == [members[1], members[0], members[2], members[1]]
 
 
 def test_heat_of_a_session_before_that_comes_late_from_another_device_is_dropped() -> None:
     late, prompt = LateEngine(lag=lambda: 0.3, in_flight=20), LateEngine()
     frames = [make_frame(i, session=i // 10) for i in range(20)]
     run, log = pipeline([FakeSource(frames, pause_s=0.005)], late, prompt)
-    run._workers.place = lambda source, session: run._crew[session]  # type: ignore[method-assign]
+    run._pool.worker_for = lambda source, session: run._workers[session]  # type: ignore[method-assign]
     run.run()
     assert {result.frame.session for result in log.windows} == {1}
     assert run.metrics.drops("cam")["window"] >= len(late.batches) > 0

@@ -9,7 +9,7 @@ import sys
 
 import psutil
 
-from streamcam.runtime.memory import give_back_freed
+from streamcam.runtime.memory import trim_heap
 
 STEP = 32_000_000
 """By so many bytes the process may grow before it is looked after."""
@@ -28,5 +28,5 @@ class Keeper:
         if self._process.memory_info().rss < self._least + STEP:
             return
         gc.collect()
-        give_back_freed()
+        trim_heap()
         self._least = self._process.memory_info().rss

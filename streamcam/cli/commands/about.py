@@ -1,10 +1,10 @@
-"""Commands that tell what there is: models, doctor."""
+"""Commands that describe the models and this machine: models, doctor."""
 
 from typing import Annotated
 
 import typer
 
-from streamcam.cli.options import option
+from streamcam.cli.options import Weights
 from streamcam.errors import StreamcamError
 
 
@@ -12,9 +12,9 @@ def models(
     analyze: Annotated[
         str | None, typer.Option(metavar="NAME", help="measure what streaming brings to a model or checkpoint")
     ] = None,
-    weights: Annotated[str | None, option("weights")] = None,
+    weights: Weights = None,
 ) -> None:
-    """List the models, or look into one."""
+    """List the models, or measure one."""
     if analyze is not None:
         from streamcam.cli.output.analysis import analyze_and_print
 
@@ -29,7 +29,7 @@ def models(
 
 
 def doctor() -> None:
-    """Say what of this machine works, and what to do about the rest."""
+    """Report what works on this machine, and what to do about the rest."""
     from streamcam.cli.doctor import examine
     from streamcam.cli.output.about import print_finding
 

@@ -1,4 +1,4 @@
-"""The command that measures: bench."""
+"""The command bench."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,21 +6,21 @@ from typing import Annotated
 
 import typer
 
-from streamcam.cli.options import option
+from streamcam.cli.options import Backend, Device, Model, Precision, Weights
 
 
 def bench(
-    model: Annotated[str, typer.Option(help="one of `streamcam models`, or a checkpoint (.safetensors)")] = "motion",
-    weights: Annotated[str | None, option("weights")] = None,
-    backend: Annotated[str, option("backend")] = "auto",
-    device: Annotated[str, option("device")] = "auto",
-    precision: Annotated[str, option("precision")] = "auto",
+    model: Model = "motion",
+    weights: Weights = None,
+    backend: Backend = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
     seconds: Annotated[float, typer.Option(min=0.1, help="about how long to measure")] = 40.0,
     json: Annotated[Path | None, typer.Option(help="write all figures to this file", show_default=False)] = None,
 ) -> None:
-    """How fast is this machine? What a frame costs in each engine, and how many cameras that makes.
+    """Measure what a frame costs in each engine, and how many cameras this machine can watch.
 
-    Close what else is busy first: it would be measured as well.
+    Close other busy programs first: they would be measured as well.
     """
     from streamcam.bench.run import bench as measure
     from streamcam.cli.output.bench import print_bench

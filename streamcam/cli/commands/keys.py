@@ -1,4 +1,4 @@
-"""Commands for keys: keys new."""
+"""Commands for keys of encrypted connections: keys new."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +23,7 @@ def new(
         Path | None, typer.Option(help="the folder to write to (default: ~/.config/streamcam/keys)", show_default=False)
     ] = None,
 ) -> None:
-    """Make a pair of keys: NAME.public to be copied, and NAME.secret, which stays where it is."""
+    """Make a pair of keys: NAME.public, which you copy to others, and NAME.secret, which stays on this machine."""
     folder = default_folder() if keys is None else keys.expanduser()
     public, secret = (one_line(str(path)) for path in make_keys(name, folder))
     shown = one_line(str(folder))

@@ -1,4 +1,4 @@
-"""Commands for what is live: run, view."""
+"""Commands for live video: run, view."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from streamcam.cli.exit_process import NO_WINDOW_CODE, exit_if_stuck
-from streamcam.cli.options import names_given, one_thread_for_pictures, options_of
+from streamcam.cli.options import class_names, options_of, use_one_opencv_thread
 from streamcam.config import DEFAULT_ENDPOINT, RunConfig, make_config
 
 _DEMO = typer.Option("--demo", help="fill in what is not given: the webcam or the sample; a window or demo.mp4")
@@ -32,9 +32,9 @@ def run(
 ) -> None:
     """Watch cameras, streams or files, and publish what the network sees and where.
 
-    Exit code 3: a source gave frames and not a single window, for the reason that is told.
+    Exit code 3: a source gave frames but not a single window; the message says why.
     """
-    options |= {"sources": sources or None, "classes": names_given(options["classes"])}
+    options |= {"sources": sources or None, "classes": class_names(options["classes"])}
     if demo:
         from streamcam.cli.demo import demo_options
 
@@ -42,16 +42,22 @@ def run(
     checked = make_config(options, file=config)
     from streamcam.sources.address import parse_address
 
-    for source in checked.sources:  # a mistake is said at once: what follows takes seconds to import
+    for source in checked.sources:  # report a mistake at once: the imports in `_run` take seconds
         parse_address(source.uri_with_login())
+    _run(checked)
+
+
+def _run(config: RunConfig) -> None:
+    """Assemble and run a configuration, show its status line, and print its summary."""
+    from streamcam.cli.output.events import print_events
     from streamcam.cli.output.live import StatusLine, print_left_behind, print_no_window, print_start, print_summary
     from streamcam.runtime.app import assemble
     from streamcam.runtime.app import run as run_live
 
-    one_thread_for_pictures()
-    with ExitStack() as stack:
-        status = StatusLine()
-        live = assemble(checked, stack, sinks=[status])
+    use_one_opencv_thread()
+    status = StatusLine()
+    with ExitStack() as stack, print_events(status.console):
+        live = assemble(config, stack, sinks=[status])
         print_start(live)
         with exit_if_stuck(), status:
             try:
@@ -73,7 +79,7 @@ def view(
     ] = False,
     seconds: Annotated[float | None, typer.Option(help="with --print, stop after so long")] = None,
 ) -> None:
-    """Watch what a publisher sends, in a window: press h for the keys."""
+    """Watch what a publisher sends, in a window. Press h in it for a list of its keys."""
     from streamcam.viewer import terminal, window
 
     if in_terminal:

@@ -1,11 +1,21 @@
-"""Commands for what was recorded: explain, image, eval."""
+"""Commands for recorded videos, pictures and labelled clips: explain, image, eval."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streamcam.cli.options import names_given, one_thread_for_pictures, option
+from streamcam.cli.options import (
+    Backend,
+    Device,
+    Levels,
+    Model,
+    Precision,
+    Weights,
+    class_names,
+    option,
+    use_one_opencv_thread,
+)
 from streamcam.config import MAX_CLASSES
 
 _OUT = typer.Option("-o", "--out", help="the folder for the outputs; a new one, or an empty one", show_default=False)
@@ -15,7 +25,7 @@ _CLASSES = typer.Option(
     help="paint the strongest of these; by default the strongest of all. Given again, each is one name, commas and all",
     show_default=False,
 )
-_TOP_K = typer.Option("--top-k", min=1, max=MAX_CLASSES, help="tell of the strongest so many classes")
+_TOP_K = typer.Option("--top-k", min=1, max=MAX_CLASSES, help="how many classes to report, the strongest first")
 _EVERY = typer.Option(
     "--every", min=1, help="frames (at the model's rate) between windows; by default a heat slice's worth"
 )
@@ -26,8 +36,8 @@ _FORCE = typer.Option("--force", help="write into a folder that is not empty: ou
 def explain(
     file: Annotated[str, typer.Argument(help="a recorded video, or sample (the clip that comes along)")],
     out: Annotated[Path, _OUT],
-    model: Annotated[str, option("model")] = "motion",
-    weights: Annotated[str | None, option("weights")] = None,
+    model: Model = "motion",
+    weights: Weights = None,
     classes: Annotated[list[str] | None, _CLASSES] = None,
     top_k: Annotated[int, _TOP_K] = 5,
     every: Annotated[int | None, _EVERY] = None,
@@ -35,10 +45,10 @@ def explain(
     end: Annotated[str | None, typer.Option(help="end here; by default with the file", show_default=False)] = None,
     video_stream: Annotated[int | None, option("video_stream")] = None,
     sound_stream: Annotated[int | None, _SOUND] = None,
-    levels: Annotated[str | None, option("levels")] = None,
-    backend: Annotated[str, option("backend")] = "auto",
-    device: Annotated[str, option("device")] = "auto",
-    precision: Annotated[str, option("precision")] = "auto",
+    levels: Levels = None,
+    backend: Backend = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
     force: Annotated[bool, _FORCE] = False,
 ) -> None:
     """Explain a recorded file: overlay.mp4 with its sound, heat.npz, sheet.png and frames.csv.
@@ -49,21 +59,21 @@ def explain(
     """
     from streamcam.sources.address import parse_address
 
-    parse_address(file)  # a mistake is said at once: what follows takes seconds to import
+    parse_address(file)  # report a mistake at once: the imports below take seconds
     from streamcam.cli.output.progress import Progress
     from streamcam.cli.output.recorded import print_explained
     from streamcam.explain.film import explain as explain_file
     from streamcam.explain.film import seconds_of
     from streamcam.models.registry import find_spec
 
-    one_thread_for_pictures()
+    use_one_opencv_thread()
     with Progress("explain", unit="s") as progress:
         done = explain_file(
             file,
             out,
             model=model,
             weights=weights,
-            classes=names_given(classes),
+            classes=class_names(classes),
             top_k=top_k,
             every=every,
             start_s=seconds_of(start),
@@ -86,13 +96,13 @@ def image(
     ],
     out: Annotated[Path, _OUT],
     model: Annotated[str, option("model", default="imagenet")] = "imagenet",
-    weights: Annotated[str | None, option("weights")] = None,
+    weights: Weights = None,
     classes: Annotated[list[str] | None, _CLASSES] = None,
     top_k: Annotated[int, _TOP_K] = 5,
-    levels: Annotated[str | None, option("levels")] = None,
-    backend: Annotated[str, option("backend")] = "auto",
-    device: Annotated[str, option("device")] = "auto",
-    precision: Annotated[str, option("precision")] = "auto",
+    levels: Levels = None,
+    backend: Backend = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
     force: Annotated[bool, _FORCE] = False,
 ) -> None:
     """Explain pictures: an overlay of each, scores and boxes as scores.csv, and contact sheets.
@@ -101,19 +111,19 @@ def image(
     """
     from streamcam.render.image_files import expand
 
-    paths = expand(files)  # a mistake is said at once: what follows takes seconds to import
+    paths = expand(files)  # report a mistake at once: the imports below take seconds
     from streamcam.cli.output.progress import Progress
     from streamcam.cli.output.recorded import print_stills
     from streamcam.explain.stills import explain_pictures
 
-    one_thread_for_pictures()
+    use_one_opencv_thread()
     with Progress("image", unit="pictures") as progress:
         done = explain_pictures(
             paths,
             out,
             model=model,
             weights=weights,
-            classes=names_given(classes),
+            classes=class_names(classes),
             top_k=top_k,
             levels=levels,
             backend=backend,
@@ -129,8 +139,8 @@ def evaluate(
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help="a folder of clips with truth: docs/guides/evaluation.md")
     ],
-    model: Annotated[str, option("model")] = "motion",
-    weights: Annotated[str | None, option("weights")] = None,
+    model: Model = "motion",
+    weights: Weights = None,
     method: Annotated[
         list[str] | None, typer.Option(help="measure this heat, too, on the same network: grad-cam", show_default=False)
     ] = None,
@@ -142,16 +152,16 @@ def evaluate(
     sheet: Annotated[
         Path | None, typer.Option(help="write the best and worst cases to this .png or .jpg", show_default=False)
     ] = None,
-    backend: Annotated[str, option("backend")] = "auto",
-    device: Annotated[str, option("device")] = "auto",
-    precision: Annotated[str, option("precision")] = "auto",
+    backend: Backend = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
 ) -> None:
-    """Is the network right, and is its heat in the right place? Holds it against labels, masks and boxes."""
+    """Measure whether the network is right, and whether its heat is in the right place, by labels, masks and boxes."""
     from streamcam.cli.output.progress import Progress
     from streamcam.cli.output.recorded import print_report
     from streamcam.evaluate.run import evaluate_folder
 
-    one_thread_for_pictures()
+    use_one_opencv_thread()
     with Progress("eval", unit="clips") as progress:
         report = evaluate_folder(
             data,

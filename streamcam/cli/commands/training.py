@@ -1,4 +1,4 @@
-"""Commands for networks of one's own: record, train, quantize."""
+"""Commands that make networks: record, train, quantize."""
 
 from contextlib import closing
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamcam.cli.options import one_thread_for_pictures, option, options_of
+from streamcam.cli.options import Weights, options_of, use_one_opencv_thread
 from streamcam.config import RunConfig, TrainConfig, make_train_config
 from streamcam.errors import one_line
 
@@ -46,7 +46,7 @@ def train(
     config: Annotated[Path | None, typer.Option(help="a YAML file with these options as keys")] = None,
     **options: Any,
 ) -> None:
-    """Train a network on labelled clips; `streamcam run --model OUT/best.safetensors` streams it at once."""
+    """Train a network on labelled clips. Then `streamcam run --model OUT/best.safetensors` watches with it."""
     checked = make_train_config({"data": data, **options}, file=config)
     from streamcam.cli.output.training import Training, print_trained
     from streamcam.train.requirements import require_training
@@ -66,20 +66,20 @@ def quantize(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="the checkpoint to write: NAME.safetensors")],
     model: Annotated[str, typer.Option(help=RunConfig.model_fields["model"].description, show_default=False)],
-    weights: Annotated[str | None, option("weights")] = None,
+    weights: Weights = None,
     clips: Annotated[int, typer.Option(min=1, max=1000, help="learn from so many clips; a file may be shorter")] = 48,
     force: Annotated[bool, typer.Option("--force", help="replace a checkpoint of that name")] = False,
 ) -> None:
-    """Make a model fast on CPUs: its features in int8, with the ranges of values that your own camera brings about.
+    """Make a model fast on CPUs: quantise its features to int8, with ranges of values measured on your own video.
 
-    A third as many clips again is not learnt from, and says how far int8 is from float32 there.
+    A third as many clips again serve to measure how far int8 is from float32.
     """
     from streamcam.cli.output.progress import Progress
     from streamcam.cli.output.training import print_quantized
     from streamcam.train.quantize import quantize_source, require_quantizing
 
     require_quantizing(out, force=force)
-    one_thread_for_pictures()
+    use_one_opencv_thread()
     with Progress("quantize", unit="clips") as progress:
         fidelity = quantize_source(source, out, model=model, weights=weights, count=clips, show=progress.show)
     print_quantized(out, fidelity)

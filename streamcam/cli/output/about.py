@@ -1,10 +1,10 @@
-"""What `streamcam models` and `doctor` print."""
+"""Prints for `streamcam models` and `streamcam doctor`."""
 
 from rich.console import Console
 from rich.table import Table
 
 from streamcam.cli.doctor import Finding
-from streamcam.models.base import ModelSpec
+from streamcam.models.spec import ModelSpec
 
 LEGEND = """exact: the heat, pooled, gives the logits
 behind: how long after the moment that it speaks of the newest heat comes, in either engine (–: cannot be streamed)
@@ -12,7 +12,7 @@ streamcam models --analyze NAME: what a network sees of time, and what streaming
 
 
 def print_models(specs: dict[str, ModelSpec]) -> None:
-    """All models, as a table."""
+    """Print a table of models, and below it what each is and where its weights come from."""
     table = Table(caption=LEGEND, caption_justify="left")
     for column in ("model", "window", "fps", "stride", "slices", "classes", "exact", "behind, window", "stream"):
         table.add_column(column, no_wrap=column in ("model", "window"))
@@ -24,7 +24,7 @@ def print_models(specs: dict[str, ModelSpec]) -> None:
         table.add_row(spec.name, *row, str(len(spec.classes)), "yes", *behind)
     console = Console()
     console.print(table)
-    about: dict[str, list[str]] = {}
+    about: dict[str, list[str]] = {}  # models that share a description share a line
     for spec in specs.values():
         about.setdefault(f"{spec.summary}. Weights: {spec.weights_source}.", []).append(spec.name)
     for text, names in about.items():
@@ -36,6 +36,6 @@ def _seconds(value: float | None) -> str:
 
 
 def print_finding(finding: Finding) -> None:
-    """One line of the doctor's report."""
+    """Print one line of the doctor's report."""
     mark = "[green]ok[/]" if finding.works else "[yellow]--[/]"
-    Console().print(f"{mark}  [bold]{finding.what}[/]: {finding.detail}", highlight=False, soft_wrap=True)
+    Console().print(f"{mark}  [bold]{finding.name}[/]: {finding.detail}", highlight=False, soft_wrap=True)

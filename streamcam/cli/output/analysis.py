@@ -1,4 +1,4 @@
-"""What `streamcam models --analyze` prints."""
+"""Prints for `streamcam models --analyze`."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from streamcam.models.registry import load_model
 
 
 def analyze_and_print(name: str, *, weights: str | None) -> None:
-    """Load a model, look into it, and say what was found."""
+    """Load a model, measure what streaming brings to it, and print the figures."""
     with Console(stderr=True).status(f"measuring {name}: up to a few minutes…"):
         analysis = inspect_temporal(load_model(name, weights=weights))
     console = Console()
@@ -24,7 +24,7 @@ def analyze_and_print(name: str, *, weights: str | None) -> None:
 
 
 def rows(analysis: TemporalReport, *, random: bool) -> Iterator[tuple[str, str]]:
-    """What was found, in words; `random` where the weights are."""
+    """Yield names and texts of the figures. `random`: whether the weights are random."""
     spec, span, speed = analysis.spec, analysis.span, analysis.speed
     fps = spec.clip_format.fps
     yield "window", f"{spec.clip_format.length} frames at {fps:g} a second"
@@ -50,7 +50,7 @@ def rows(analysis: TemporalReport, *, random: bool) -> Iterator[tuple[str, str]]
 
 
 def agreement(analysis: TemporalReport, *, random: bool) -> str:
-    """How far both engines agree."""
+    """Describe how far both engines agree."""
     measured = analysis.agreement
     if measured is None:
         return "yes: there is no padding in time"
@@ -61,11 +61,12 @@ def agreement(analysis: TemporalReport, *, random: bool) -> str:
 
 
 def warning(analysis: TemporalReport) -> str | None:
-    """What to think of twice before this network is streamed."""
-    seen, length = analysis.span.receptive_field, analysis.spec.clip_format.length
-    if not analysis.pads_time or seen <= length:
+    """Warn of a network that was trained on much padding in time; None: there is nothing to warn of."""
+    receptive_field, length = analysis.span.receptive_field, analysis.spec.clip_format.length
+    if not analysis.pads_time or receptive_field <= length:
         return None
     return (
-        f"A slice sees {seen} frames, and a window has {length}: in windows the rest of what it sees is padding, and "
-        f"so it was trained. As a stream it sees real frames there, and is {analysis.span.lookahead:g} of them late."
+        f"A slice sees {receptive_field} frames, and a window has {length}: in windows the rest of what it sees is "
+        f"padding, and so it was trained. As a stream it sees real frames there, and is {analysis.span.lookahead:g} of "
+        "them late."
     )

@@ -1,17 +1,15 @@
-"""What `streamcam bench` prints."""
+"""Prints the results of `streamcam bench`."""
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from streamcam.bench.run import Report
-from streamcam.cli.output.recorded import PLAIN_WIDTH
+from streamcam.cli.output.recorded import table_console
 
 
 def print_bench(report: Report) -> None:
-    """What was measured, as two tables and a line."""
-    console = Console()
-    console = console if console.is_terminal else Console(width=PLAIN_WIDTH)
+    """Print the figures: a table of engines, a table of numbers of cameras, and a line."""
+    console = table_console()
     console.print(
         f"[bold]{escape(report.model)}[/] on {report.device} in {report.precision}: "
         f"{report.processor}, {report.cores} cores",

@@ -1,9 +1,7 @@
-"""What `streamcam run` shows."""
+"""Prints for `streamcam run`: its start, its status line, and its summary."""
 
-import logging
 import sys
 import time
-from types import TracebackType
 from typing import Self
 
 from streamcam.cli.output.progress import PLAIN_EVERY_S, TerminalLine
@@ -13,54 +11,38 @@ from streamcam.records import Heat, Result
 from streamcam.render.text import short
 from streamcam.runtime.app import Live
 from streamcam.sinks.base import Sink
-from streamcam.sources.status import SourceStatus
-from streamcam.sources.status import log as state_log
 from streamcam.transport.keys import CLIENTS, server_keys
 
 
 class StatusLine(TerminalLine, Sink):
-    """One line that follows the run; where there is no terminal, a new line every few seconds."""
+    """A line that follows the run; where there is no terminal, a new line every few seconds."""
 
     def __init__(self) -> None:
         super().__init__()
+        # The output thread writes both, and the main thread reads them. Each value is replaced in one step.
         self._newest: dict[str, Heat] = {}
         self._latency_ms: dict[str, float] = {}
-        self._lost: dict[str, str | None] = {}
-        self._due_s = time.monotonic() + PLAIN_EVERY_S
-        self._said_here = logging.NullHandler()
+        self._next_plain_s = 0.0
 
     def __enter__(self) -> Self:
-        state_log.addHandler(self._said_here)  # where nobody listens, Python would print warnings as well
+        self._next_plain_s = time.monotonic() + PLAIN_EVERY_S  # loading the model does not count
         return super().__enter__()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        super().__exit__(kind, error, tb)
-        state_log.removeHandler(self._said_here)
-
     def on_window(self, result: Result) -> None:
-        """Remember the newest heat of each source, and how long it took."""
+        """Note the newest heat of each source, and its latency."""
         if result.heat is not None:
             self._newest[result.frame.source] = result.heat
             self._latency_ms[result.frame.source] = (time.time_ns() - result.frame.captured_ns) / 1e6
 
     def show(self, live: Live) -> None:
-        """Say how it goes."""
-        for source in live.sources:
-            self._tell(source.name, source.status)
+        """Draw the status of all sources."""
         line = "  │  ".join(self._part(live, source.name, source.state) for source in live.sources)
-        if not self.draw(line) and time.monotonic() >= self._due_s:
-            self._due_s = time.monotonic() + PLAIN_EVERY_S
+        if not self.draw(line) and time.monotonic() >= self._next_plain_s:
+            self._next_plain_s = time.monotonic() + PLAIN_EVERY_S
             print(line, file=sys.stderr, flush=True)
 
-    def _tell(self, name: str, status: SourceStatus) -> None:
-        """A line of its own when a source is lost, and when it is there again; not for each further attempt."""
-        if status.kind == "lost" and (name not in self._lost or self._lost[name] != status.reason):
-            self._lost[name] = status.reason
-            self._console.print(f"{name} {status}", soft_wrap=True, markup=False, highlight=False)
-        elif status.kind == "live" and self._lost.pop(name, None) is not None:
-            self._console.print(f"{name} is there", soft_wrap=True, markup=False, highlight=False)
-
     def _part(self, live: Live, name: str, state: str) -> str:
+        """Describe one source: frame rate, strongest class, latency, drops, and its state unless it is live."""
         metrics = live.pipeline.metrics
         heat = self._newest.get(name)
         top = f"{short(heat.labels[0])} {heat.scores[0] * 100:.0f} %" if heat else "no heat yet"
@@ -78,7 +60,7 @@ class StatusLine(TerminalLine, Sink):
 
 
 def print_start(live: Live) -> None:
-    """What runs, and how to watch it."""
+    """Print what runs, and how to watch it."""
     engine = live.engines[0]
     runner = engine.runner
     print(
@@ -88,10 +70,9 @@ def print_start(live: Live) -> None:
     )
     if live.config.record is not None:
         print(f"recording to {one_line(str(live.config.record))}", file=sys.stderr)
-    for path in live.left:
-        print(f"a run that did not end had recorded there, too: it is {one_line(str(path))} now", file=sys.stderr)
     if live.endpoint:
         keys = live.config.keys
+        # An endpoint for all interfaces is reached by the machine's name.
         where = live.endpoint.replace("//0.0.0.0:", "//HOST:").replace("//[::]:", "//HOST:")
         print(
             f"watch it from another terminal: streamcam view {where}" + (" --keys YOUR-KEYS" if keys else ""),
@@ -105,24 +86,24 @@ def print_start(live: Live) -> None:
 
 
 def print_left_behind(live: Live) -> None:
-    """Which threads could not be ended, if any."""
-    if left := live.pipeline.left_behind:
-        print(f"did not end when told to, and was left behind: {', '.join(left)}", file=sys.stderr)
+    """Print which threads could not be ended, if any."""
+    if names := live.pipeline.left_behind:
+        print(f"did not end when told to, and was left behind: {', '.join(names)}", file=sys.stderr)
 
 
 def print_no_window(live: Live) -> bool:
-    """Which sources gave no window, and why; whether there were any that gave pictures."""
-    without, metrics = live.without_window(), live.pipeline.metrics
-    for why in without.values():
-        print(f"streamcam: {why}", file=sys.stderr)
+    """Print which sources gave no window, and why. Return whether one of them gave frames."""
+    reasons, metrics = live.without_window(), live.pipeline.metrics
+    for reason in reasons.values():
+        print(f"streamcam: {reason}", file=sys.stderr)
     for source in live.sources:
         if not metrics.frames[source.name]:
             print(f"streamcam: {source.name}: not a single frame came", file=sys.stderr)
-    return bool(without)
+    return bool(reasons)
 
 
 def print_summary(summary: Summary) -> None:
-    """What a run did, as a few lines."""
+    """Print the counts and latencies of a run."""
     drops = ", ".join(f"{stage} {count}" for stage, count in summary.drops.items()) or "none"
     print(
         f"{summary.frames} frames, {summary.windows} windows, {summary.results} results "

@@ -1,4 +1,4 @@
-"""What `streamcam explain`, `image` and `eval` print at the end."""
+"""Prints the results of `streamcam explain`, `image` and `eval`."""
 
 import sys
 from pathlib import Path
@@ -11,11 +11,11 @@ from streamcam.explain.film import Explained
 from streamcam.explain.stills import ExplainedPictures
 
 PLAIN_WIDTH = 130
-"""Letters in a line of a table, where there is no terminal to ask."""
+"""Characters in a line of a table, where there is no terminal to ask for its width."""
 
 
 def print_explained(done: Explained, folder: Path, *, window_frames: int) -> None:
-    """What came out of a file."""
+    """Print what has been written for a video file, and what was wrong with it."""
     if done.window_frames < window_frames:
         print(
             f"the file is shorter than a window of {window_frames} frames: explained by one of {done.window_frames}",
@@ -30,7 +30,7 @@ def print_explained(done: Explained, folder: Path, *, window_frames: int) -> Non
 
 
 def print_stills(done: ExplainedPictures, folder: Path) -> None:
-    """What came out of pictures, and which could not be read."""
+    """Print what has been written for pictures, and which could not be read."""
     for line in done.skipped:
         print(f"skipped {one_line(line)}", file=sys.stderr)
     print(
@@ -40,6 +40,11 @@ def print_stills(done: ExplainedPictures, folder: Path) -> None:
 
 
 def print_report(report: Report) -> None:
-    """Print the figures of each method as a table."""
+    """Print a table of methods by figures."""
+    table_console().print(table(report), highlight=False)
+
+
+def table_console() -> Console:
+    """Give a console of the terminal's width, or of a fixed width where there is no terminal."""
     console = Console()
-    (console if console.is_terminal else Console(width=PLAIN_WIDTH)).print(table(report), highlight=False)
+    return console if console.is_terminal else Console(width=PLAIN_WIDTH)

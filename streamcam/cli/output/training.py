@@ -1,4 +1,4 @@
-"""What `streamcam record` and `train` show."""
+"""Shows the progress of `streamcam record` and `train`, and prints their results."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -16,32 +16,32 @@ from streamcam.train.metrics import EpochMetrics
 
 
 class Training:
-    """How training goes: a bar over all steps, and a line for each epoch."""
+    """The progress of a training: a bar over all steps, and a line for each epoch."""
 
     def __init__(self, epochs: int) -> None:
         self._epochs = epochs
         self._progress = Progress("train", unit="steps")
 
     def look_into(self, paths: Iterable[Path], count: int) -> Iterator[Path]:
-        """Go through the files while they are looked into."""
+        """Yield the files, and show how many of them have been examined."""
         for done, path in enumerate(paths):
             self._progress.show(done, count)
             yield path
 
     def found(self, dataset: Dataset) -> None:
-        """What there is to learn from, before it begins."""
+        """Print the size of the data set."""
         self.say(dataset.summary)
 
     def say(self, line: str) -> None:
-        """A line for people."""
+        """Print a line above the bar."""
         self._progress.say(line)
 
     def step(self, done: int, total: int, *, epoch: int, loss: float) -> None:  # noqa: ARG002
-        """So many of all steps are done."""
+        """Show that `done` of `total` steps are done."""
         self._progress.show(done, total)
 
     def epoch(self, epoch: EpochMetrics, *, best: bool) -> None:
-        """A round is complete."""
+        """Print the figures of an epoch."""
         self.say(
             f"epoch {epoch.epoch + 1} of {self._epochs}: loss {epoch.train_loss:.3f}, on the validation clips "
             f"{epoch.val_loss:.3f}, score {epoch.score:.3f}{', the best so far' if best else ''}"
@@ -56,32 +56,32 @@ class Training:
 
 
 class Recording(TerminalLine):
-    """What to do next, for somebody in front of the camera."""
+    """A line that tells somebody in front of the camera what to do."""
 
     def __init__(self, label: str, count: int) -> None:
         super().__init__()
         self._label, self._count = short(label), count
-        self._said = ""
+        self._printed = ""
 
     def show(self, status: RecordingStatus) -> None:
-        """Count down to a clip, or to its end."""
-        what = f"recording {self._label!r}" if status.recording else "get ready"
-        line = f"clip {status.number} of {self._count}: {what}"
+        """Count down to the begin of a clip, or to its end."""
+        task = f"recording {self._label!r}" if status.recording else "get ready"
+        line = f"clip {status.number} of {self._count}: {task}"
         mark = "●" if status.recording else "○"
-        if not self.draw(f"{mark} {line}, {max(0.0, status.left_s):.1f} s") and line != self._said:
+        if not self.draw(f"{mark} {line}, {max(0.0, status.left_s):.1f} s") and line != self._printed:
             print(line, file=sys.stderr, flush=True)
-        self._said = line
+        self._printed = line
 
 
 def print_trained(checkpoint: Path, *, score: float, epochs: int) -> None:
-    """What training came to, and what to do with it."""
+    """Print the score of a trained network, and how to use it."""
     heat = one_line(str(checkpoint.parent / "heat.png"))
     print(f"{epochs} epochs, best score {score:.3f}: {heat} shows what was learnt")
     print(f"see it live: streamcam run 0 --model {one_line(str(checkpoint))}")
 
 
 def print_quantized(checkpoint: Path, fidelity: Fidelity) -> None:
-    """How far int8 is from float32, and what to do with it."""
+    """Print how far int8 is from float32, and how to use the checkpoint."""
     print(
         f"int8 against float32 on {fidelity.clips} other clips: the same class in {fidelity.top1_agreement:.0%}, heat "
         f"alike to {fidelity.heat_cosine:.3f} (cosine), logits off by {fidelity.logit_error:.1%} of the largest at most"

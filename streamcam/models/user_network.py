@@ -1,4 +1,4 @@
-"""A network of one's own, made ready: out of its wrappers, in float32, and nothing that cannot be looked into."""
+"""Prepares a network that the user brings: unwraps it, converts it to float32, and checks what can be done with it."""
 
 import copy
 from collections.abc import Callable
@@ -14,35 +14,38 @@ from torch.optim.swa_utils import AveragedModel
 from streamcam.errors import StreamcamError, first_line
 
 WRAPPERS = (DataParallel, DistributedDataParallel, AveragedModel)
-"""Each holds the network as `module`."""
+"""Wrappers that hold the network as `module`."""
 
 COMPILED = "_orig_mod"
-"""Where torch.compile's wrapper, whose class takes seconds to import, holds it."""
+"""The attribute in which torch.compile's wrapper holds the network. Importing the wrapper's class takes seconds."""
 
 
-def made_ready(module: object) -> nn.Module:
-    """The network inside of wrappers, in evaluation mode; a copy in float32 where it is in another precision.
+def prepare_network(module: object) -> nn.Module:
+    """Take a network out of its wrappers, and set it to evaluation mode and float32.
+
+    The network itself is changed to evaluation mode only. What else has to change is changed in a copy.
 
     Raises:
-        StreamcamError: it is not a network, or one that cannot be looked into or has no numbers; it says what to do.
+        StreamcamError: it is not a network, or one that cannot be traced, or has no weights; it says what to do.
     """
     if not isinstance(module, nn.Module):
-        raise StreamcamError(f"expected a network, a torch.nn.Module, got {_described(module)}")
-    network = unwrapped(module)
+        raise StreamcamError(f"expected a network, a torch.nn.Module, got {_describe(module)}")
+    network = unwrap(module)
     _require_plain(network)
-    if any(unwrapped(m) is not m for m in network.modules()):
-        network = _copied(network)
+    if any(unwrap(m) is not m for m in network.modules()):  # a part of it is wrapped
+        network = _copy(network)
         for name, inner in list(network.named_modules()):
-            if name and unwrapped(inner) is not inner:
-                network.set_submodule(name, unwrapped(inner))
+            if name and unwrap(inner) is not inner:
+                network.set_submodule(name, unwrap(inner))
+    # Heat is exact to 1e-4 in float32; integer buffers, such as batch norm's counters, stay as they are.
     values = [*network.parameters(), *network.buffers()]
     if any(v.is_floating_point() and v.dtype != torch.float32 for v in values):
-        network = _copied(network).float()
+        network = _copy(network).float()
     return network.eval()
 
 
-def unwrapped(module: nn.Module) -> nn.Module:
-    """What torch.compile, DataParallel and the like are wrapped around, however often."""
+def unwrap(module: nn.Module) -> nn.Module:
+    """Return the network inside of torch.compile, DataParallel and the like, however deeply they are nested."""
     while True:
         if isinstance(module, WRAPPERS):
             module = module.module
@@ -52,11 +55,12 @@ def unwrapped(module: nn.Module) -> nn.Module:
             return module
 
 
-def asked(name: str, call: Callable[[], Tensor], *, of: str) -> Tensor:
-    """What a network gives when it is called, of which nobody knows how it fails.
+def _logits(name: str, call: Callable[[], Tensor], *, of: str) -> Tensor:
+    """Call a network that may fail in any way, and return its logits.
 
     Raises:
-        StreamcamError: it failed, or gives something else than one tensor; `of` says what it was given.
+        StreamcamError: it failed, or gives something else than one tensor. The message names the network and its input,
+            `of`.
     """
     try:
         output: object = call()
@@ -72,16 +76,21 @@ def asked(name: str, call: Callable[[], Tensor], *, of: str) -> Tensor:
     return output
 
 
-def require_same(network: nn.Module, x: Tensor, logits_of: Callable[[], Tensor]) -> None:
-    """Hold a model's logits against those of the network that it was made from, for the same input.
+def require_same_logits(network: nn.Module, x: Tensor, logits_of: Callable[[], Tensor]) -> None:
+    """Check that a model gives the logits of the network that it was made from.
+
+    Args:
+        network: the network as the user brings it.
+        x: an input for it.
+        logits_of: computes the model's logits for the same input.
 
     Raises:
-        StreamcamError: the network does not take such an input, or its logits are others or not finite.
+        StreamcamError: the network does not take such an input, or its logits are not finite, or the model's differ.
     """
     name = type(network).__name__
     what = f"{'pictures' if x.ndim == 4 else 'clips'} {list(x.shape)} (clip_format says which it takes)"
-    expected = asked(name, lambda: network(x), of=what)
-    logits = asked(name, logits_of, of="its pooled features")
+    expected = _logits(name, lambda: network(x), of=what)
+    logits = _logits(name, logits_of, of="its pooled features")
     if not expected.isfinite().all():
         raise StreamcamError(f"the logits of {name} are not finite: its weights are damaged, or were never set")
     same_shape = logits.shape == expected.shape
@@ -93,22 +102,28 @@ def require_same(network: nn.Module, x: Tensor, logits_of: Callable[[], Tensor])
         )
 
 
-def rhythm(slices_of: Callable[[Tensor], int], x: Tensor) -> tuple[int, float, int]:
-    """How the heat slices of a clip [1,3,L,H,W] lie in time: stride, offset and context, as `ModelSpec` has them.
+def slice_timing(slices_of: Callable[[Tensor], int], x: Tensor) -> tuple[int, float, int]:
+    """Measure the temporal stride, offset and context of a network, as `ModelSpec` has them.
 
-    A clip twice as long has as many slices more as strides fit into L, whether a network pads in time or not.
+    A clip twice as long gives L / stride more slices, whether the network pads in time or not. That is the stride. The
+    slices lie symmetrically in the clip, which gives the offset. Frames that no stride accounts for are the context.
+
+    Args:
+        slices_of: counts the heat slices of a clip.
+        x: a clip [1,3,L,H,W].
     """
     length, slices = x.shape[2], slices_of(x)
     try:
         more = slices_of(x.repeat(1, 1, 2, 1, 1)) - slices
-    except Exception:  # it takes clips of this length alone
+    except Exception:  # it takes clips of this length only: L / slices is the best guess
         more = slices
+    # Rounded: the last frames of a clip may not fill a stride.
     stride = max(1, round(length / max(1, more)))
     offset = (length - 1 - stride * (slices - 1)) / 2
     return stride, offset, max(0, length - stride * slices)
 
 
-def _described(module: object) -> str:
+def _describe(module: object) -> str:
     if isinstance(module, type) and issubclass(module, nn.Module):
         return f"the class {module.__name__}: make one, {module.__name__}(…)"
     if isinstance(module, dict):
@@ -117,6 +132,7 @@ def _described(module: object) -> str:
 
 
 def _require_plain(module: nn.Module) -> None:
+    """Refuse networks that cannot be traced or copied, or whose weights are not there."""
     name = type(module).__name__
     values = [*module.parameters(), *module.buffers()]
     quantized = next((m for m in module.modules() if ".quantized" in type(m).__module__), None)
@@ -127,6 +143,7 @@ def _require_plain(module: nn.Module) -> None:
             f"{name} is quantised ({type(quantized).__name__}): give the network as it was before; "
             "`streamcam quantize` makes one of `streamcam models` fast"
         )
+    # A CamModel, by its attributes: this module cannot import the class, which imports this module.
     if hasattr(module, "features") and hasattr(module, "head") and hasattr(module, "spec"):
         raise StreamcamError(f"{name} is a CamModel already: use it as it is")
     if any(torch.nn.parameter.is_lazy(v) for v in values):
@@ -138,12 +155,12 @@ def _require_plain(module: nn.Module) -> None:
     if len({v.device for v in values}) > 1:
         raise StreamcamError(f"{name} lies on several devices: move it to one, as with .to('cuda:0')")
     try:
-        module.eval()
+        module.eval()  # modules of torch.export cannot change their mode
     except NotImplementedError as e:
         raise StreamcamError(f"{name} is an exported program: give the network that it was made from") from e
 
 
-def _copied(module: nn.Module) -> nn.Module:
+def _copy(module: nn.Module) -> nn.Module:
     try:
         return copy.deepcopy(module)
     except Exception as e:
@@ -152,8 +169,8 @@ def _copied(module: nn.Module) -> nn.Module:
         ) from e
 
 
-def hint_for(frames: npt.NDArray[Any]) -> str:
-    """What to do with frames as PyTorch has them, or as one picture."""
+def frames_hint(frames: npt.NDArray[Any]) -> str:
+    """Say how to convert an array of frames that has another shape or type than uint8 [L,H,W,3]; "" if unknown."""
     if frames.ndim == 3:
         return ": for one picture, give picture[None]"
     if frames.ndim == 4 and frames.shape[1] == 3 and frames.shape[3] != 3:

@@ -1,0 +1,65 @@
+"""Reads YAML files that strangers may have written."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from streamcam.errors import StreamcamError
+
+MAX_FILE_BYTES = 128 << 10
+"""A larger file is refused: PyYAML would take many seconds."""
+
+MAX_DEPTH = 20
+"""A file that is nested more deeply is refused: PyYAML recurses once for each level."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases, and not nested too deeply.
+
+    Nine lines of aliases can stand for a billion values.
+    """
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise yaml.composer.ComposerError(None, None, "nested too deeply")
+        if self.check_event(yaml.AliasEvent):
+            mark = self.get_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases (*) are not for these files", mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read the keys of a YAML file.
+
+    Raises:
+        StreamcamError: there is no such file, or it is not a YAML mapping.
+    """
+    try:
+        content = yaml.load(_read_text(file), _Loader)
+    except OSError as e:
+        raise StreamcamError(f"cannot read {file}: {e.strerror}") from e
+    except UnicodeDecodeError as e:
+        raise StreamcamError(f"cannot read {file}: it is not text") from e
+    except yaml.YAMLError as e:
+        mark = getattr(e, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise StreamcamError(f"{file}{line}: not valid YAML ({getattr(e, 'problem', 'syntax error')})") from None
+    except ValueError as e:  # PyYAML makes numbers and dates with Python's own constructors
+        raise StreamcamError(f"{file}: a number or date that cannot be one") from e
+    if not isinstance(content, dict):
+        raise StreamcamError(f"{file}: expected keys and values such as 'model: imagenet'")
+    return content
+
+
+def _read_text(file: Path) -> str:
+    with file.open("rb") as opened:
+        content = opened.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise StreamcamError(f"{file}: expected at most {MAX_FILE_BYTES >> 10} KiB of YAML")
+    return content.decode()
