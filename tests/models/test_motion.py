@@ -166,7 +166,7 @@ def scene_renderer() -> SceneRenderer:
 
 
 def scene_of(scene_renderer: SceneRenderer, label: str, *, start: int = 0) -> Scene:
-    """Find the first scene, from a seed on, with one thing that is wholly in the picture and only makes this motion."""
+    """The first scene from a seed on in which one thing, wholly in the picture, does nothing but this."""
     for seed in range(start, start + 400):
         scene = scene_renderer.compose(seed, wanted=[label], props=0)
         inside = all(
@@ -179,7 +179,7 @@ def scene_of(scene_renderer: SceneRenderer, label: str, *, start: int = 0) -> Sc
 
 
 def covered(scene_renderer: SceneRenderer, label: str) -> np.ndarray:
-    """Give float [L,3]: centre x, centre y and area of the thing in each frame, in cells."""
+    """float [L,3]: centre x, y and area of what the thing covers, in cells."""
     cells = scene_renderer.render([scene_of(scene_renderer, label)]).cells[0, -1].float()
     y, x = torch.meshgrid(torch.arange(cells.shape[1]), torch.arange(cells.shape[2]), indexing="ij")
     area = cells.sum((1, 2))

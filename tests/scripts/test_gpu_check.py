@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import scripts.gpu.__main__ as gpu_check
+import scripts.gpu.check as gpu_check
 from scripts.gpu import cuda_tests, targets
 from scripts.gpu.common import Cameras
 from scripts.gpu.memory import grew, markdown
