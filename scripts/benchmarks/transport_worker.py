@@ -1,7 +1,7 @@
-"""A publisher or a subscriber of one of the tools, in a process of its own; told what to do by lines of JSON.
+"""A publisher or a subscriber of one of the tools, in a process of its own. Lines of JSON tell it what to do.
 
-Every picture carries the time at which it was sent, as a row of black and white squares that JPEG does not harm; so all
-tools are measured by the same clock, from `send` to a decoded picture in the hands of the receiving program.
+Every picture carries the time at which it was sent, as a row of black and white squares that survive JPEG. All tools
+are thus measured by the same clock: from `send` until the receiving program has the decoded picture.
 """
 
 import json

@@ -1,11 +1,11 @@
-"""Feed what strangers could send to what reads it, for as long as you like: coverage-guided, by atheris.
+"""Fuzz the readers of messages and files that strangers could send: coverage-guided, by atheris.
 
     pip install -e '.[fuzz]'
     python -m scripts.endurance.fuzz wire -max_total_time=600
     python -m scripts.endurance.fuzz config|card|weights|key [options of libFuzzer]
 
-It ends with a trace and the offending input at the first that raises anything but the one error that is meant for it,
-takes more than 2 GB, or hangs. `tests/test_fuzz.py` holds the same targets against mutations without guidance.
+It ends at the first input that raises an error of another kind than it should, takes more than 2 GB, or hangs, with a
+trace and that input. `tests/test_fuzz.py` runs mutations without guidance against the same targets.
 """
 
 import atexit

@@ -1,7 +1,7 @@
-"""Twice the work that fits, for a quarter of an hour, and whether it shows: scripts/overload [--minutes 15]
+"""Give streamcam twice the work that fits, for a quarter of an hour: scripts/overload [--minutes 15]
 
-`streamcam bench` finds out how many cameras fit here; then twice as many real ones (RTSP) run,
-with a subscriber that wants all results, and a viewer of the first camera's overlay. Latency, drops and memory are
+`streamcam bench` finds out how many cameras fit here. Then twice as many real ones (RTSP) run,
+with a subscriber to all results and a viewer of the first camera's overlay. Latency, drops and memory are
 sampled once a second. It ends with a verdict (exit code 0 or 1), figures and a picture.
 """
 

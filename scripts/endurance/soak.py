@@ -1,7 +1,7 @@
-"""Leave it running, let everything fail, and see whether it still stands: scripts/soak --minutes 10 --cameras 2
+"""Run streamcam for long while everything around it fails: scripts/soak --minutes 10 --cameras 2
 
-Real cameras (RTSP servers, each behind a proxy) are killed, stopped, cut off, held up and garbled at random times from
-a seed, while one subscriber keeps up, one is stopped, and one is killed and started again. Memory, descriptors,
+Real cameras (RTSP servers, each behind a proxy) are killed, stopped, cut off, held up and garbled. When, follows from a
+seed. Meanwhile one subscriber keeps up, one is stopped, and one is killed and started again. Memory, descriptors,
 threads, latency and drops are sampled once a second. It ends with a verdict (exit code 0 or 1), figures and a picture.
 """
 
@@ -24,7 +24,7 @@ import psutil
 from scripts.endurance.running import end_run, progress, start_run, wait_for_results
 from scripts.endurance.sample import Sample, Seen
 from scripts.endurance.verdict import Check, judged, latencies, lines, settled
-from scripts.endurance.world import PASSWORD, Camera, Comer, back_after_s, start_watcher, write_config
+from scripts.endurance.world import PASSWORD, Camera, RestartingSubscriber, back_after_s, start_watcher, write_config
 from streamcam.files import write_json
 
 ENDPOINT = "ipc://{}/results"
@@ -79,7 +79,7 @@ def soak(
     stack.callback(stalled.kill)
     wait_for_results(seen, len(cameras), run, log)
     stalled.send_signal(signal.SIGSTOP)
-    comer = stack.enter_context(closing(Comer(endpoint, stop)))
+    restarting = stack.enter_context(closing(RestartingSubscriber(endpoint, stop)))
     stack.callback(stop.set)  # before anything is closed that waits for it
     began_s = time.monotonic()
     for camera in cameras:
@@ -89,7 +89,7 @@ def soak(
         sys.exit("the run ended at once")
     exit_code = end_run(run)
     stop.set()
-    comer.close()
+    restarting.close()
     seen.close()
     log.seek(0)
     outcome = {
@@ -99,8 +99,8 @@ def soak(
         "disordered": seen.disordered,
         "malformed": seen.malformed,
         "leaks": sum(PASSWORD in line for line in log),
-        "restarts": f"{comer.served} of {comer.starts}",
-        "restarts_ok": comer.served == comer.starts,
+        "restarts": f"{restarting.served} of {restarting.starts}",
+        "restarts_ok": restarting.served == restarting.starts,
     }
     return samples, outcome, sorted((f for camera in cameras for f in camera.faults), key=lambda f: f["begin_s"])
 

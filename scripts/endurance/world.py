@@ -37,7 +37,7 @@ def back_after_s(fault: Mapping[str, Any], captured_s: float, session: int) -> f
 
 
 class Camera:
-    """A real RTSP server behind a proxy, and what goes wrong with the two, one thing at a time."""
+    """A real RTSP server behind a proxy, with faults of the two at random times, one at a time."""
 
     def __init__(self, name: str, rng: random.Random, stop: Event) -> None:
         self.name, self._rng, self._stop = name, rng, stop
@@ -47,16 +47,21 @@ class Camera:
         self.proxy = self._way.enter_context(proxy(self._port))
         self.faults: list[dict[str, Any]] = []
         self.returned = Event()
-        """To be set by whoever sees a result of this camera after its last fault: the next one waits for it."""
+        """Set by the caller when a result of this camera comes after its last fault. The next fault waits for it."""
         self._thread = Thread(target=self._fail, name=f"faults of {name}")
 
     def start(self, began_s: float, session: Callable[[], int]) -> None:
-        """Begin to fail; times count from `began_s` (of `time.monotonic`). `session`: of the camera's last result."""
+        """Begin with faults.
+
+        Args:
+            began_s: the time that faults are counted from, as `time.monotonic` gives it.
+            session: returns the session of the camera's last result.
+        """
         self._began_s, self._session = began_s, session
         self._thread.start()
 
     def close(self) -> None:
-        """End all of it."""
+        """Wait for the last fault, then stop the proxy and the server."""
         if self._thread.ident is not None:
             self._thread.join()
         self._way.close()
@@ -116,7 +121,7 @@ class Camera:
         self.proxy.edit = None
 
     def _garble(self, packet: bytes) -> bytes | None:
-        """Lost, cut short, or with a few bytes changed; headers too."""
+        """Damage a packet: drop it, cut it short, or change a few bytes, headers too."""
         chance = self._rng.random()
         if chance < 0.1:
             return None
@@ -133,7 +138,7 @@ class Camera:
         self.proxy.bytes_per_s = None
 
 
-class Comer:
+class RestartingSubscriber:
     """A subscriber in a process of its own, which is killed and started again and again."""
 
     EVERY_S = 20.0
@@ -141,7 +146,7 @@ class Comer:
     def __init__(self, endpoint: str, stop: Event) -> None:
         self._endpoint, self._stop = endpoint, stop
         self.starts = self.served = 0
-        self._thread = Thread(target=self._come_and_go, name="comer")
+        self._thread = Thread(target=self._come_and_go, name="restarting subscriber")
         self._thread.start()
 
     def _come_and_go(self) -> None:
@@ -155,19 +160,19 @@ class Comer:
                 self.served += bool(out.strip())
 
     def close(self) -> None:
-        """Wait for the last."""
+        """Wait for the last process to end."""
         self._thread.join()
 
 
 def start_watcher(endpoint: str, *, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-    """A process that prints every result."""
+    """Start a subscriber that prints every result, in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-u", "-m", "streamcam", "view", endpoint, "--print"], stdout=stdout, stderr=subprocess.DEVNULL
     )
 
 
 def write_config(path: Path, cameras: list[Camera], options: dict[str, Any]) -> None:
-    """The YAML that `streamcam run` is given; the password is in a file beside it."""
+    """Write the YAML for `streamcam run`, and the password into a file beside it."""
     secret = path.with_name("password")
     secret.touch(0o600)
     secret.write_text(PASSWORD)

@@ -2,14 +2,18 @@
 
     python -m scripts.footage.flow_check FOLDER [--model motion] [--json out.json] [--sheet out.png]
 
-Takes folders of videos and single files; nothing is drawn at random, so two runs agree. Figures, over windows:
-`points` is the share of those with motion whose hottest place (in space and time) is a moving pixel at that slice's
-own time, `near` within 4 px of 112; `chance` is what a random place would score. `painted` are those of them in which
-the network is as sure as overlays ask before they paint at full strength, and what these two are there. `energy` is
-the share of positive heat on moving pixels. `agrees`: of the windows whose largest moving region goes one way along an
-axis, the share in which the strongest of the classes *moving left, right, up, down* says so. `still`: of the windows in
-which nothing moves (and of those in which nothing even changes), the share in which that class is the strongest.
-docs/guides/evaluation.md has the rules in full.
+Takes folders of videos and single files. Nothing is drawn at random, so two runs agree. docs/guides/evaluation.md has the
+rules in full. The figures are shares of windows:
+
+- `points`: of the windows with motion, those whose hottest place is a moving pixel at that heat slice's own time.
+- `near`: the same, within 4 px of 112.
+- `chance`: what a random place would score.
+- `painted`: `points` and `near` of the windows in which the network is sure enough for overlays at full strength.
+- `energy`: the share of positive heat on moving pixels.
+- `agrees`: of the windows whose largest moving region goes one way along an axis, those in which the strongest of the
+  classes *moving left, right, up, down* says so.
+- `still`: of the windows in which nothing moves, those in which that class is the strongest. It is also given for the
+  windows in which nothing even changes.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""What a GPU makes of it, in one run of less than eight minutes: docs/gpu.md, gpu.json and gpu.png.
+"""Measure streamcam on a GPU in less than eight minutes, and write docs/gpu.md, gpu.json and gpu.png.
 
     scripts/gpu_check                                            on cuda:0
     scripts/gpu_check --device cpu --quick --out FOLDER          a round of each point, to see that all works
 
-First the tests that need a GPU, then the points of scripts/gpu/, each in a process of its own: what fails there, or
-takes too long, costs that point what it had not measured yet. The exit code is 1 if a test or a point failed; a target
-that is missed is only reported.
+The tests that need a GPU run first, then the points of scripts/gpu/, each in a process of its own. A point that fails
+or takes too long keeps what it has measured until then. The exit code is 1 if a test or a point failed. A target that
+is missed is only reported.
 """
 
 import argparse

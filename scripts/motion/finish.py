@@ -1,8 +1,8 @@
 """Set the scale and bias of each class of a trained `motion`, and export it: python -m scripts.motion.finish RUN
 
-How strongly each class speaks is fitted on rendered clips that were not trained on: a factor on its weights, so on its
-heat, and its bias; logits still are bias plus pooled heat. The heat that is painted at full strength, also measured
-there, goes into the model card beside the weights.
+A factor on each class's weights, hence on its heat, and its bias are fitted on rendered clips that were not trained on.
+Logits still are bias plus pooled heat. The heat that is painted at full strength is measured on the same clips, and
+goes into the model card beside the weights.
 """
 
 import argparse

@@ -100,17 +100,17 @@ class AppearanceSampler:
     camera: Array
     """[3, points], as `_camera` gives it."""
     shapes: int
-    """Soft ones follow, as many and in the same order."""
+    """How many hard shapes there are. As many soft ones follow, in the same order."""
     textures: int
     back: Array
     """[3], the background's colour."""
     shades: float
-    """Share of the things that move which are but a shade or a gleam on what is behind them."""
+    """Share of moving things that are only a shade or a gleam on what is behind them."""
     shade_rng: Rng
-    """Chance of their own, so that a scene without them stays what it was."""
+    """A generator for shades alone: their share changes nothing else of a scene."""
 
     def background(self, extent: ClipExtent, rng: Rng) -> Layer:
-        """A texture beyond the edges of the picture, often of little contrast: a wall."""
+        """Draw the background: a texture beyond the edges of the picture, often of little contrast, like a wall."""
         path = rest(extent, rng, area=1)
         h, w = self.fmt.size
         still = np.zeros_like(path.t)
@@ -129,7 +129,7 @@ class AppearanceSampler:
         return [*layers, thing]
 
     def _fade(self, thing: Layer) -> None:
-        """Make it a shade with soft edges, or a gleam: what somebody outside the picture throws on a wall."""
+        """Turn a layer into a shade with soft edges or a gleam, as somebody outside the picture casts on a wall."""
         thing.shape += self.shapes
         thing.colour, thing.contrast = np.full(3, 0.0 if self.back.mean() > 90 else 255.0), 0.0
         thing.strength = log_uniform(self.shade_rng, 0.07, 0.4)

@@ -1,4 +1,4 @@
-"""How things move in a rendered scene, and what is true of it. Plain numpy, from a seed."""
+"""Make the paths of things in a rendered scene, and their true labels, with NumPy from a seed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ class ClipExtent:
 
 
 def rest(extent: ClipExtent, rng: Rng, *, area: float) -> Path2D:
-    """A thing that stands somewhere and covers a share `area` of the picture's area."""
+    """Return the path of a thing that stands still and covers a share `area` of the picture."""
     h, w = extent.size
     aspect = np.exp(rng.uniform(-0.7, 0.7))
     r = np.sqrt(area * h * w * 1.4) / 2
@@ -64,7 +64,10 @@ def rest(extent: ClipExtent, rng: Rng, *, area: float) -> Path2D:
 
 
 def activity(extent: ClipExtent, rng: Rng, *, whole: float = 0.55) -> Array:
-    """0 to 1: when it moves. All the time with a chance of `whole`, else it starts or stops within the clip."""
+    """Return how active a thing is over time, 0 to 1.
+
+    It moves all the time with a probability of `whole`; else it starts or stops within the clip.
+    """
     t, ramp = extent.t, rng.uniform(0.5, 3)
     on = np.ones_like(t)
     if rng.random() < whole:
@@ -78,23 +81,23 @@ def activity(extent: ClipExtent, rng: Rng, *, whole: float = 0.55) -> Array:
 
 
 def integral(rate: Array, extent: ClipExtent) -> Array:
-    """The path of a rate per frame, 0 at the middle of the clip."""
+    """Integrate a rate per frame over time, from 0 at the middle of the clip."""
     z = np.cumsum(rate) * DT
     return z - np.interp(extent.frames / 2, extent.t, z)
 
 
 def log_uniform(rng: Rng, low: float, high: float) -> float:
-    """A number whose logarithm is as likely anywhere between two."""
+    """Draw a number log-uniformly between two."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def _unsteady(extent: ClipExtent, rng: Rng) -> Array:
-    """About 1, as a gait goes."""
+    """Return a speed that varies around 1, as in walking."""
     return 1 + rng.uniform(0, 0.4) * np.sin(2 * np.pi * extent.t / rng.uniform(5, 16) + rng.uniform(0, 6.3))
 
 
 def move(path: Path2D, extent: ClipExtent, rng: Rng, heading: float) -> None:
-    """In a straight or slightly bent line; some bob, roll or grow a little meanwhile."""
+    """Move in a straight or slightly bent line; some things bob, roll or grow a little meanwhile."""
     on = activity(extent, rng)
     spread = 0.3 if rng.random() < 0.6 else 0.9
     angle = heading + rng.uniform(-spread, spread) + rng.normal(0, 0.01) * (extent.t - extent.frames / 2)
@@ -110,7 +113,7 @@ def move(path: Path2D, extent: ClipExtent, rng: Rng, heading: float) -> None:
 
 
 def come(path: Path2D, extent: ClipExtent, rng: Rng, sign: int) -> None:
-    """Towards the camera or away from it; often off the centre of the picture too, as on a floor."""
+    """Come towards the camera (sign 1) or go away from it; often sideways in the picture too, as on a floor."""
     on = activity(extent, rng, whole=0.5)
     duration = max(on.sum() * DT, 4)
     h = extent.size[0]
@@ -126,7 +129,7 @@ def come(path: Path2D, extent: ClipExtent, rng: Rng, sign: int) -> None:
 
 
 def turn(path: Path2D, extent: ClipExtent, rng: Rng, sign: int) -> None:
-    """About its centre or another point of it; clockwise as seen where sign is 1 (y points down)."""
+    """Turn about the centre or another point; clockwise as seen where sign is 1 (y points down)."""
     on = activity(extent, rng) * _unsteady(extent, rng)
     r = float(np.mean(path.half))
     rate = min(log_uniform(rng, 0.5, 6) / r, 0.45)
@@ -140,7 +143,7 @@ def turn(path: Path2D, extent: ClipExtent, rng: Rng, sign: int) -> None:
 
 
 def sway(path: Path2D, extent: ClipExtent, rng: Rng, axis: float) -> None:
-    """To and fro along an axis (0 sideways, π/2 up and down): shifted, or swung about one end as an arm is."""
+    """Go to and fro along an axis (0 sideways, π/2 up and down): shifted, or swung about one end like an arm."""
     on = activity(extent, rng, whole=0.7)
     period = max(log_uniform(rng, 5, 15), extent.slowest_period)
     turns = 2 * np.pi * integral(_unsteady(extent, rng) / period, extent) + rng.uniform(0, 6.3)
@@ -160,7 +163,7 @@ def sway(path: Path2D, extent: ClipExtent, rng: Rng, axis: float) -> None:
 
 
 def _swing(path: Path2D, rng: Rng, axis: float, wave: Array) -> None:
-    """A long thing about one end: upright (or hanging) its tip goes sideways, lying it goes up and down."""
+    """Swing a long thing about one end. If it is upright or hangs, its tip goes sideways; if it lies, up and down."""
     length, width = max(path.half), min(path.half) * rng.uniform(0.5, 1)
     end, swing = rng.choice([-0.9, 0.9]), rng.uniform(0.15, 0.8)
     path.half = (width, length) if axis == 0 else (length, width)
@@ -217,7 +220,7 @@ def truth(path: Path2D, frames: Array) -> tuple[Array, Array]:
 
 
 def _event(path: Path2D, frames: Array, *labels: str) -> Array:
-    """How much of one or another event there is at some frames, 0 to 1."""
+    """Return how strong the strongest of some events is at some frames, 0 to 1."""
     nothing = np.zeros_like(path.t)
     strengths = [np.interp(frames, path.t, path.events.get(label, nothing)) for label in labels]
     return np.asarray(np.max(strengths, axis=0), np.float64)
@@ -246,12 +249,12 @@ def _radius(path: Path2D, frames: Array) -> Array:
 
 
 def _rate(path: Path2D, z: Array, frames: Array) -> Array:
-    """Change per frame, over two frames on either side."""
+    """Return the change of `z` per frame, by central differences over two frames on either side."""
     return (np.interp(frames + 2, path.t, z) - np.interp(frames - 2, path.t, z)) / 4
 
 
 def moves(path: Path2D, frames: Array) -> npt.NDArray[np.bool_]:
-    """Whether it does more at these frames than somebody does who stands, bool [N]."""
+    """Return at which frames a thing moves more than somebody who stands still, bool [N]."""
     r = _radius(path, frames).max()
     along = (path.x, path.y, path.angle * r, path.log_scale * r, path.alpha * 9)
     fast = np.max([np.abs(_rate(path, z, frames)) for z in along], axis=0) > 0.15

@@ -1,13 +1,16 @@
 """Teach `motion` what moves and where, on rendered scenes: python -m scripts.motion.pretrain runs/motion
 
-Three losses beside each other. On the logits of the whole clip, binary cross-entropy: what `motion` is asked in use. On
-the heat itself, at each slice's own time, binary cross-entropy with the masks of the things that do it: without this
-the heat sits in a ring around them, since pooling does not care which cells speak. And a linear layer, which is thrown
-away afterwards, has to read off the last feature map how each cell moves. The network is left as it is, so the heat
-still pools to the logits exactly.
+Three losses are added up:
 
-A small picture is a part of a whole one and three times as fast, so most of the steps are taken on such; the last ones
-see whole pictures. `finish_motion.py` exports what comes out.
+- Binary cross-entropy on the logits of the whole clip, which is what `motion` is used for.
+- Binary cross-entropy on the heat at each slice's own time, with the masks of what moves. Without it the heat sits in a
+  ring around the mover, since pooling does not care which cells are hot.
+- A linear layer, thrown away afterwards, that reads off the last feature map how each cell moves.
+
+The network itself is not changed, so the heat still pools to the logits exactly.
+
+Crops are three times as fast as whole pictures, so most steps are taken on crops and only the last ones on whole
+pictures. `scripts.motion.finish` exports the trained network.
 
 Everything depends on the seed and the step, so a run that was stopped goes on as if it had not been.
 """

@@ -4,9 +4,8 @@
     streamcam eval DIR/single --model motion        # one thing that does one thing, in each of the classes
     streamcam eval DIR/pairs --model motion         # two things, each doing another
 
-Textures, shapes and seeds are others than in training (with --part train, the seeds alone are). What a thing does at
-each of the 16 moments that the heat speaks of, and where it is then, goes into the truth; things fill 1 to 40 % of the
-picture while they do it.
+Textures, shapes and seeds are others than in training (with --part train, the seeds alone are). The truth says
+what each thing does at each of the 16 heat slices, and where it is then. Things fill 1 to 40 % of the picture.
 """
 
 import argparse
