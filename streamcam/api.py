@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Self
 
-from streamcam.config import make_config
+from streamcam.config.load import make_config
 from streamcam.errors import StreamcamError
 from streamcam.metrics import Metrics
 from streamcam.models.base import CamModel

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from typer.main import get_command
 
 from streamcam.cli.main import app
-from streamcam.config import RunConfig, SourceConfig, make_config
+from streamcam.config.load import make_config
+from streamcam.config.run import RunConfig
+from streamcam.config.source import SourceConfig
 from streamcam.errors import StreamcamError
 from streamcam.models.registry import MODELS
 from streamcam.sources.address import parse_address

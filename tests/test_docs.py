@@ -18,7 +18,9 @@ import yaml
 from scripts.site import cli, config
 from scripts.words import LONG, sentences_in
 from streamcam.cli.main import app
-from streamcam.config import RunConfig, SourceConfig, TrainConfig
+from streamcam.config.run import RunConfig
+from streamcam.config.source import SourceConfig
+from streamcam.config.train import TrainConfig
 from streamcam.transport.messages import decode
 from tests.support.paths import CONFIGS, DOCS, PACKAGE, ROOT, SAMPLE, SCRIPTS
 

@@ -66,7 +66,7 @@ def _of_a_file(suffix: str, read: Callable[[Path], object]) -> Callable[[bytes],
 
 
 def _config(path: Path) -> object:
-    from streamcam.config import make_config
+    from streamcam.config.load import make_config
 
     return make_config({"sources": ["sample"]}, file=path)
 

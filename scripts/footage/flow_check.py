@@ -2,8 +2,8 @@
 
     python -m scripts.footage.flow_check FOLDER [--model motion] [--json out.json] [--sheet out.png]
 
-Takes folders of videos and single files. Nothing is drawn at random, so two runs agree. docs/guides/evaluation.md has the
-rules in full. The figures are shares of windows:
+Takes folders of videos and single files. Nothing is drawn at random, so two runs agree. The rules are in full in
+docs/guides/evaluation.md. The figures are shares of windows:
 
 - `points`: of the windows with motion, those whose hottest place is a moving pixel at that heat slice's own time.
 - `near`: the same, within 4 px of 112.

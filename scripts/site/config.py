@@ -9,7 +9,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from scripts.site.tables import row, table
-from streamcam.config import RunConfig, SourceConfig, TrainConfig
+from streamcam.config.run import RunConfig
+from streamcam.config.source import SourceConfig
+from streamcam.config.train import TrainConfig
 
 SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("run", "The keys of `streamcam run` and `streamcam.stream`.", RunConfig),

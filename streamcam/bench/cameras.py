@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from streamcam.bench.measure import search_max_cameras
-from streamcam.config import RunConfig, SourceConfig
+from streamcam.config.run import RunConfig
+from streamcam.config.source import SourceConfig
 from streamcam.metrics import Summary
 from streamcam.models.base import CamModel
 from streamcam.records import Image, Result

@@ -11,7 +11,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from streamcam.config import RunConfig
+from streamcam.config.run import RunConfig
 
 PLAIN = (bool, int, float, str, Path)
 """Types whose values can be written on a command line."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 
 from streamcam.clips import SlidingWindow
-from streamcam.config import RunConfig
+from streamcam.config.run import RunConfig
 from streamcam.engines.backends import make_engine, require_device
 from streamcam.engines.base import Engine
 from streamcam.engines.device.hardware import a_core_left_free

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 
-from streamcam.config import RunConfig, SourceConfig
+from streamcam.config.run import RunConfig
+from streamcam.config.source import SourceConfig
 from streamcam.errors import StreamcamError
 from streamcam.gpu.decoder import GpuDecoder
 from streamcam.sources.base import open_source

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from streamcam.config import RunConfig
+from streamcam.config.run import RunConfig
 from streamcam.errors import StreamcamError, one_line
 from streamcam.files import unfinished_name
 from streamcam.render.overlay import Painter

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from streamcam.config import TrainConfig
+from streamcam.config.train import TrainConfig
 from streamcam.engines.device.hardware import cpu_has_bf16
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel, ModelSpec

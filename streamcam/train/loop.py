@@ -15,7 +15,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from streamcam.config import TrainConfig
+from streamcam.config.train import TrainConfig
 from streamcam.errors import StreamcamError
 from streamcam.files import complete_or_absent
 from streamcam.models.base import CamModel

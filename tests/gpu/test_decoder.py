@@ -15,7 +15,7 @@ import pytest
 import torch
 from av.video.frame import VideoFrame
 
-from streamcam.config import make_config
+from streamcam.config.load import make_config
 from streamcam.errors import StreamcamError
 from streamcam.gpu import decoder as nvdec
 from streamcam.gpu.decoder import GpuDecoder, decoders_on, gpu_image

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from streamcam.config import make_config
+from streamcam.config.load import make_config
 from streamcam.errors import StreamcamError
 from streamcam.evaluate.dataset import find_indices
 from streamcam.models.base import ModelSpec

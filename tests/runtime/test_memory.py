@@ -8,7 +8,7 @@ import pytest
 KEPT = """
 from contextlib import ExitStack
 import psutil
-from streamcam.config import make_config
+from streamcam.config.load import make_config
 from streamcam.runtime.app import assemble
 from streamcam.runtime.memory import trim_heap
 

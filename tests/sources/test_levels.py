@@ -12,7 +12,7 @@ import numpy.typing as npt
 import PIL.Image
 import pytest
 
-from streamcam.config import make_config
+from streamcam.config.load import make_config
 from streamcam.errors import StreamcamError
 from streamcam.render import image_decoding
 from streamcam.render.image_files import read_picture

@@ -6,7 +6,7 @@ import sys
 from torch import nn
 
 import streamcam.train.loop
-from streamcam.config import TrainConfig
+from streamcam.config.train import TrainConfig
 from streamcam.models.base import CamModel, ModelEntry, ModelSpec
 from streamcam.models.head import Head
 from streamcam.models.registry import MODELS

@@ -17,7 +17,8 @@ import torch
 
 import streamcam.train.fit
 import streamcam.train.loop
-from streamcam.config import TrainConfig, make_train_config
+from streamcam.config.load import make_train_config
+from streamcam.config.train import TrainConfig
 from streamcam.errors import StreamcamError
 from streamcam.models.base import ModelEntry
 from streamcam.models.registry import MODELS, load_model

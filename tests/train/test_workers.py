@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 import streamcam.train.loop
-from streamcam.config import TrainConfig
+from streamcam.config.train import TrainConfig
 from streamcam.errors import StreamcamError
 from streamcam.models.base import ModelEntry
 from streamcam.models.registry import MODELS

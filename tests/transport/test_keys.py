@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zmq.auth import load_certificate
 
-from streamcam.config import make_config
+from streamcam.config.load import make_config
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.runtime.app import assemble, run

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from streamcam.config import make_config
+from streamcam.config.load import make_config
 from streamcam.models.base import CamModel
 from streamcam.records import Frame
 from streamcam.runtime.app import assemble

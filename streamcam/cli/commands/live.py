@@ -8,7 +8,8 @@ import typer
 
 from streamcam.cli.exit_process import NO_WINDOW_CODE, exit_if_stuck
 from streamcam.cli.options import class_names, options_of, use_one_opencv_thread
-from streamcam.config import DEFAULT_ENDPOINT, RunConfig, make_config
+from streamcam.config.load import make_config
+from streamcam.config.run import DEFAULT_ENDPOINT, RunConfig
 
 _DEMO = typer.Option("--demo", help="fill in what is not given: the webcam or the sample; a window or demo.mp4")
 

@@ -16,7 +16,7 @@ from streamcam.cli.options import (
     option,
     use_one_opencv_thread,
 )
-from streamcam.config import MAX_CLASSES
+from streamcam.config.run import MAX_CLASSES
 
 _OUT = typer.Option("-o", "--out", help="the folder for the outputs; a new one, or an empty one", show_default=False)
 _CLASSES = typer.Option(

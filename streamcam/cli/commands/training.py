@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from streamcam.cli.options import Weights, options_of, use_one_opencv_thread
-from streamcam.config import RunConfig, TrainConfig, make_train_config
+from streamcam.config.load import make_train_config
+from streamcam.config.run import RunConfig
+from streamcam.config.train import TrainConfig
 from streamcam.errors import one_line
 
 

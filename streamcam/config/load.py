@@ -1,0 +1,60 @@
+"""Makes checked configurations of files and options, and explains mistakes in one line."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from streamcam.config.run import RunConfig
+from streamcam.config.source import SourceConfig
+from streamcam.config.train import TrainConfig
+from streamcam.config.yaml_file import read_yaml
+from streamcam.errors import StreamcamError
+from streamcam.strict import describe
+
+Config = TypeVar("Config", RunConfig, TrainConfig)
+
+
+def make_config(options: dict[str, Any], *, file: Path | None = None) -> RunConfig:
+    """Check the configuration of a run: a file's keys, overridden by options that are not None.
+
+    Raises:
+        StreamcamError: the file cannot be read, a key is unknown, or a value is not allowed.
+    """
+    return _check(RunConfig, options, file)
+
+
+def make_train_config(options: dict[str, Any], *, file: Path | None = None) -> TrainConfig:
+    """Check the configuration of a training; otherwise like `make_config`.
+
+    Raises:
+        StreamcamError: the file cannot be read, a key is unknown, or a value is not allowed.
+    """
+    return _check(TrainConfig, options, file)
+
+
+def _check(config: type[Config], options: dict[str, Any], file: Path | None) -> Config:
+    keys = read_yaml(file) if file is not None else {}
+    keys |= {key: value for key, value in options.items() if value is not None}
+    try:
+        return config.model_validate(keys)
+    except ValidationError as e:
+        prefix = f"{file}: " if file is not None else ""
+        raise StreamcamError(prefix + _explain(e, config)) from None
+
+
+def _explain(error: ValidationError, config: type[BaseModel]) -> str:
+    """Describe the first mistake in one line.
+
+    An unknown key comes first: where a key is mistyped, another one is missing because of it.
+    """
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    if first["type"] == "extra_forbidden":
+        known = SourceConfig.model_fields if len(first["loc"]) > 1 else config.model_fields
+        close = get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"keys: {', '.join(known)}"
+        return f"unknown key {'.'.join(map(str, first['loc']))!r} ({hint})"
+    if first["type"] == "missing" and first["loc"] == ("sources",):
+        return "no source: give a camera number, rtsp://…, a file or `sample`"
+    return describe(first)
