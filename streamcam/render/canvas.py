@@ -22,6 +22,8 @@ BAR, PAINTED_BAR = (70, 70, 82), (181, 66, 50)
 SHADE_OPACITY = 0.6
 MAX_BARS = 5
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+LEGEND, LONGEST_PEAK = "heat, logits", "+1.23e+04"
+"""The text under the colour map, and the longest number that stands beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ class Canvas:
         self._line = round(34 * self._font)
         self._margin = round(14 * self._font)
         self._weight = 2 if self._font > 1.2 else 1
-        self._legend_width = round(200 * self._font) + 2 * self._margin
+        legend = self._text_width(f"{LEGEND} {LONGEST_PEAK}")
+        self._legend_width = max(round(200 * self._font), legend) + 2 * self._margin
         self._drawn: list[Box] = []
 
     @property
@@ -129,7 +132,7 @@ class Canvas:
             ramp = np.tile(np.linspace(0, 255, width).astype(np.uint8), (height, 1))
             self._image[y : y + height, x : x + width] = _look_up(ramp)
         peak = f"+{scale:.3g}"
-        self._text("heat, logits", x, y + height + self._line)
+        self._text(LEGEND, x, y + height + self._line)
         self._text(peak, x + width - self._text_width(peak), y + height + self._line)
 
     def _text(self, text: str, x: int, y: int, colour: Colour = WHITE) -> None:

@@ -253,6 +253,23 @@ def test_the_legend_says_what_full_strength_stands_for() -> None:
     assert (small != large).any()
 
 
+@pytest.mark.parametrize(("height", "width"), [(240, 320), (360, 640), (1080, 1920)])
+@pytest.mark.parametrize("scale", [3.0, 250.0, 12_345.0])
+def test_the_legends_number_does_not_lie_on_its_text(
+    scale: float, height: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans: dict[str, tuple[int, int]] = {}
+
+    def note(
+        _image: Image, text: str, at: tuple[int, int], face: int, font: float, _ink: object, weight: int, **_: int
+    ) -> None:
+        spans[text] = (at[0], at[0] + cv2.getTextSize(text, face, font, weight)[0][0])
+
+    monkeypatch.setattr(cv2, "putText", note)
+    overlay(a_result(one_class_heat(np.zeros((1, 4, 5), np.float32)), a_picture(height, width)), scale=scale)
+    assert spans["heat, logits"][1] < spans[f"+{scale:.3g}"][0]
+
+
 def test_a_box_is_drawn_around_its_pixels_and_nowhere_else() -> None:
     picture = a_picture(120, 200)
     result = a_result(None, picture)
