@@ -1,13 +1,14 @@
-"""The one error that is meant for people, and what keeps passwords out of it."""
+"""Errors that are meant for people, and functions that keep passwords out of their texts."""
 
 import re
 
-# Each looks at a text of n characters in O(n): a configuration of 40 kB may consist of anything.
-# Up to the last @ of the host's part; and, for a password with a slash in it or an address whose scheme is missing or
-# misspelt, up to the last @ of the word wherever something with a colon comes first: too much rather than too little.
+# Each pattern takes O(n) for a text of n characters: a configuration file of 40 kB may consist of anything.
+# _USERINFO matches up to the last @ of the host's part. A password may hold a slash, and a scheme may be missing or
+# misspelt: there it matches up to the last @ of the word, if something with a colon comes first. That hides too much
+# rather than too little.
 _WORD = re.compile(r"\S+")
 _USERINFO = re.compile(r"(\b\w+://?|(?<!\S)(?=[^\s/:@]+:[^\s/]))(?:[^/\s]*|[^/\s:]+:\S*)@")
-# Some cameras have them in the path: /user=admin_password=…_channel=1.sdp
+# Some cameras take the login as a part of the path: /user=admin_password=…_channel=1.sdp
 _SECRET_PARAMETER = re.compile(
     r"((?:(?<=[&;/])|(?<![^=&;/\s])[^=&;/\s?_]*+[?_])"
     r"(?>[^=&;/\s]*?(?:pass|pwd|psw|token|key|auth|secret|sig))[^=&;/\s]*+=)[^&\s]*",
@@ -16,7 +17,7 @@ _SECRET_PARAMETER = re.compile(
 
 
 def redact(text: str) -> str:
-    """Take user names, passwords and tokens out of URLs in a text.
+    """Replace user names, passwords and tokens in the URLs of a text by `***`.
 
     >>> redact("rtsp://admin:hunter2@10.0.0.7/live?token=abc")
     'rtsp://***@10.0.0.7/live?token=***'
@@ -30,7 +31,7 @@ def _without_userinfo(word: re.Match[str]) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Text as it can be shown: what would move a terminal's cursor, colour it or turn its text round is spelt out.
+    r"""Spell out the characters that would move a terminal's cursor, colour it or reverse its text.
 
     >>> printable("one\x1b[2Jtwo")
     'one\\x1b[2Jtwo'
@@ -40,9 +41,10 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""The same for a text that is to stay in its line: with a file's name in it, or drawn into a picture.
+    r"""Do the same as `printable`, and spell out line breaks and tabs too.
 
-    It can be encoded, and OpenCV can draw it, also where a name is not text at all.
+    Use it for a text with a file's name in it, or one that is drawn into a picture. The result can always be encoded
+    and drawn by OpenCV, even where the name is not valid UTF-8.
 
     >>> one_line("two\nlines, \udcff")
     'two\\nlines, \\udcff'
@@ -51,7 +53,7 @@ def one_line(text: str) -> str:
 
 
 def redact_uri(uri: str) -> str:
-    """The same for a text that is a URL and nothing else, whatever stands in its password.
+    """Do the same as `redact` for a text that is one URL: its password may hold any character.
 
     >>> redact_uri("rtsp://admin:hunt er/2@10.0.0.7/live")
     'rtsp://***@10.0.0.7/live'
@@ -63,11 +65,22 @@ def redact_uri(uri: str) -> str:
     return redact(begin + sign + re.sub(r"\s", "_", query))
 
 
-class StreamcamError(Exception):
-    """Something that the user can mend: the message says what was wrong and what to do.
+def first_line(error: BaseException, *, limit: int | None = 200) -> str:
+    """Return the first line of an exception's text, or the name of its type where it has no text.
 
-    The command line prints it as one line and exits with code 2. It never holds a password, nor anything that a
-    terminal would obey.
+    Args:
+        error: any exception. PyTorch's have many lines.
+        limit: how many characters to return at most; None returns them all.
+    """
+    lines = str(error).strip().splitlines()
+    return lines[0][:limit] if lines else type(error).__name__
+
+
+class StreamcamError(Exception):
+    """An error that the user can mend: its message says what was wrong and what to do.
+
+    The command line prints the message as one line and exits with code 2. The message never holds a password, nor a
+    control character that a terminal would obey.
     """
 
     def __init__(self, message: str) -> None:
@@ -75,8 +88,8 @@ class StreamcamError(Exception):
 
 
 class LostError(StreamcamError):
-    """What this process was given is lost to it (a device that failed): only a new process helps, with code 70."""
+    """A device failed, and this process cannot use it again: the command line exits with code 70."""
 
 
 class StuckError(Exception):
-    """A thread hangs where nobody can wake it: only a new process helps. The command line exits with code 70."""
+    """A thread hangs and cannot be woken, so only a new process helps: the command line exits with code 70."""

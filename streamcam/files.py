@@ -22,6 +22,14 @@ VIDEOS = frozenset(
 """What names of video files end in, in lower case; FFmpeg reads them all."""
 
 
+def unfinished_name(path: Path, *, hidden: bool = False) -> Path:
+    """Name what is written until `path` is complete: NAME.part.mp4 for NAME.mp4; hidden, .NAME.part.mp4.
+
+    The suffix stays last, since libraries choose the format by it.
+    """
+    return path.with_name(f"{'.' if hidden else ''}{path.stem}.part{path.suffix}")
+
+
 @contextmanager
 def complete_or_absent(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, to write to; it takes the name when the block ends, or goes when it raises.
@@ -29,7 +37,7 @@ def complete_or_absent(path: Path) -> Iterator[Path]:
     Raises:
         StreamcamError: the system would not write it.
     """
-    partial = path.with_name(f".{path.name}.part{path.suffix}")
+    partial = unfinished_name(path, hidden=True)
     try:
         yield partial
         partial.replace(path)

@@ -18,14 +18,14 @@ Floats = npt.NDArray[np.float32]
 
 
 class Patch(NamedTuple):
-    """What is drawn on a rectangle of a picture, whichever picture that is: `picture · through / 255 + colours`."""
+    """A drawing to lay over a rectangle of a picture: `picture · transmittance / 255 + colour`."""
 
     x: int
     y: int
-    colours: Image
-    """uint8 [h,w,3], RGB: as it comes out on black."""
-    through: Image
-    """uint8 [h,w]: how much of the picture can be seen."""
+    colour: Image
+    """uint8 [h,w,3], RGB, premultiplied: what the drawing looks like on black."""
+    transmittance: Image
+    """uint8 [h,w]: how much of the picture shines through, 255 − alpha."""
 
 
 class GpuImage(Protocol):
@@ -239,7 +239,7 @@ class Heat:
     logits: Floats
     """float32 [C], of all classes."""
     scale: Floats | None
-    """float32 [K]: the contrast, in logit units, that is painted at full strength. None: the model carries none."""
+    """float32 [K]: the centred heat, in logit units, that is painted at full strength. None if the model has none."""
     pts_s: npt.NDArray[np.float64]
     """float64 [L'], the time in seconds that each slice speaks of: the centre of its temporal receptive field."""
     clip_pts_s: tuple[float, float]

@@ -1,4 +1,4 @@
-"""What only a GPU can show: streams, graphs and memory as they are."""
+"""Streams, graphs and memory of a real GPU."""
 
 import subprocess
 import sys
@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from streamcam.engines.device.cuda_streams import CudaStreams
 from streamcam.engines.device.runner import TorchRunner
-from streamcam.engines.device.streams import CudaStreams, Function
+from streamcam.engines.device.streams import Function
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.engines.window_engine import WindowEngine
 from streamcam.models.base import CamModel
@@ -27,7 +28,7 @@ NAMES = ("window", "stream")
 
 @pytest.fixture
 def exact() -> Iterator[None]:
-    """Without TF32, which rounds products to 10 bits."""
+    """Switch TF32 off, which rounds products to 10 bits."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     yield
@@ -44,8 +45,8 @@ def on_gpu(name: str, model: CamModel, **options: Any) -> WindowEngine | StreamE
 
 
 @contextmanager
-def nobody_waits() -> Iterator[None]:
-    """What would make the host wait for the device raises, but for waiting for an event."""
+def no_host_waits() -> Iterator[None]:
+    """Raise an error if the host waits for the device in any way but for an event."""
     torch.cuda.set_sync_debug_mode("error")
     try:
         yield
@@ -55,21 +56,21 @@ def nobody_waits() -> Iterator[None]:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("name", NAMES)
-def test_a_gpu_answers_as_a_processor_does(unpadded: CamModel, name: str, seed: int) -> None:
+def test_a_gpu_gives_the_heat_that_a_cpu_gives(unpadded: CamModel, name: str, seed: int) -> None:
     check(on_gpu(name, unpadded), engine_of("window", unpadded), unpadded, seed)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_graph_gives_what_its_kernels_give_one_by_one(unpadded: CamModel, name: str) -> None:
-    given = list(batches(unpadded, 0))
+def test_a_graph_gives_the_heat_that_its_kernels_give_one_by_one(unpadded: CamModel, name: str) -> None:
+    all_clips = list(batches(unpadded, 0))
     captured, eager = on_gpu(name, unpadded), on_gpu(name, unpadded)
     eager.runner.streams.captures = False
-    for clips in given:
+    for clips in all_clips:
         assert_same(captured.infer(clips), eager.infer(clips))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_submitted_does_not_make_the_host_wait(unpadded: CamModel, name: str) -> None:
+def test_submitting_does_not_make_the_host_wait(unpadded: CamModel, name: str) -> None:
     engine = on_gpu(name, unpadded)
     capture = engine.runner.streams.capture
 
@@ -81,22 +82,22 @@ def test_what_is_submitted_does_not_make_the_host_wait(unpadded: CamModel, name:
 
     engine.runner.streams.capture = waiting  # type: ignore[method-assign]
     for clips in batches(unpadded, 0, count=30):
-        with nobody_waits():
+        with no_host_waits():
             pending = engine.submit(clips)
         pending.wait()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_memory_stays_as_it_is(unpadded: CamModel, name: str) -> None:
-    engine, given = on_gpu(name, unpadded), list(batches(unpadded, 1, count=60))
+def test_no_more_memory_is_used_after_a_while(unpadded: CamModel, name: str) -> None:
+    engine, all_clips = on_gpu(name, unpadded), list(batches(unpadded, 1, count=60))
     used = []
-    for clips in given * 5:
+    for clips in all_clips * 5:
         engine.infer(clips)
         used.append(torch.cuda.memory_allocated())
     assert max(used[-60:]) <= max(used[60:120])
 
 
-def test_a_batch_that_does_not_fit_is_done_again_in_halves(exact: None) -> None:
+def test_a_batch_that_does_not_fit_is_computed_again_in_halves(exact: None) -> None:
     model = load_model("r3d_18", weights="none")
     runner = TorchRunner(model, torch.device("cuda:0"), "fp32")
     engine = WindowEngine(runner, top_k=2)
@@ -144,24 +145,24 @@ def test_two_engines_on_two_threads_do_not_disturb_each_other(unpadded: CamModel
     assert errors == []
 
 
-def test_what_cannot_be_captured_is_computed_as_it_is(unpadded: CamModel) -> None:
+def test_what_cannot_be_captured_is_computed_without_a_graph(unpadded: CamModel) -> None:
     engine, reference = on_gpu("window", unpadded), engine_of("window", unpadded)
     engine._graphs.clear()
     normalise = engine.runner.normalise
     engine.runner.normalise = lambda frames: (float(frames.sum()), normalise(frames))[1]  # type: ignore[method-assign]
-    given = list(batches(unpadded, 0))[:4]
-    with pytest.warns(RuntimeWarning, match="no CUDA graph"):  # a number that is read cannot be part of one
-        heats = [engine.infer(clips) for clips in given]
-    for got, clips in zip(heats, given, strict=True):
+    all_clips = list(batches(unpadded, 0))[:4]
+    with pytest.warns(RuntimeWarning, match="no CUDA graph"):  # a number that the host reads cannot be part of one
+        heats = [engine.infer(clips) for clips in all_clips]
+    for got, clips in zip(heats, all_clips, strict=True):
         assert_same(got, reference.infer(clips))
 
 
-def test_copies_and_computing_have_streams_of_their_own() -> None:
+def test_copies_and_computing_have_cuda_streams_of_their_own() -> None:
     streams = CudaStreams(torch.device("cuda:0"))
     handles = {stream.cuda_stream for stream in streams._cuda_streams.values()}
     assert len(handles) == 3
     assert torch.cuda.default_stream().cuda_stream not in handles
-    assert streams.host(8).is_pinned()
+    assert streams.host_buffer(8).is_pinned()
 
 
 LOST = """
@@ -182,4 +183,4 @@ except Exception as e:
 def test_a_lost_device_is_one_clear_error(pytestconfig: pytest.Config) -> None:
     here = pytestconfig.rootpath
     done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, cwd=here, check=False)
-    assert "StreamcamError cuda:0 has failed, and computes nothing more for this process (CUDA error" in done.stdout
+    assert "LostError cuda:0 has failed, and computes nothing more for this process (CUDA error" in done.stdout

@@ -20,7 +20,7 @@ from safetensors.torch import save
 import scripts.endurance.fuzz as fuzz
 from streamcam.errors import redact
 from streamcam.transport.messages import decode
-from streamcam.transport.payloads import WireError
+from streamcam.transport.payloads import MessageError
 from tests.support.messages import MESSAGES
 from tests.support.mutations import mutate
 
@@ -57,7 +57,7 @@ def mutated(rng: random.Random) -> list[bytes]:
 
 
 def test_no_message_of_a_hundred_thousand_does_harm() -> None:
-    """What comes out is a message, or `WireError`, soon, and in the memory that the message itself takes."""
+    """What comes out is a message, or `MessageError`, soon, and in the memory that the message itself takes."""
     counts: Counter[str] = Counter()
     slowest_s = 0.0
 
@@ -72,7 +72,7 @@ def test_no_message_of_a_hundred_thousand_does_harm() -> None:
             try:
                 decode(message)
                 counts["read"] += 1
-            except WireError:
+            except MessageError:
                 counts["refused"] += 1
             slowest_s = max(slowest_s, time.perf_counter() - started_s)
 
@@ -92,7 +92,7 @@ def test_no_message_takes_more_memory_than_it_says() -> None:
         for message in messages:
             before = tracemalloc.get_traced_memory()[0]
             tracemalloc.reset_peak()
-            with suppress(WireError):
+            with suppress(MessageError):
                 decode(message)
             taken = tracemalloc.get_traced_memory()[1] - before
             assert taken < 16 * sum(map(len, message)) + 200_000
@@ -108,7 +108,7 @@ def test_a_part_that_claims_to_be_giant_takes_nothing(lie: list[int]) -> None:
     message[1] = msgspec.json.encode(header)
     tracemalloc.start()
     try:
-        with pytest.raises(WireError):
+        with pytest.raises(MessageError):
             decode(message)
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
@@ -164,7 +164,7 @@ def test_a_picture_is_as_large_as_it_says_or_is_not_decoded(jpeg: bytes, monkeyp
 
     monkeypatch.setattr("streamcam.transport.payloads.cv2.imdecode", decoded)
     for shape in ([24, 32, 3], [65_500, 65_500, 3], [30_000, 30_000, 3], [24, 0, 3]):
-        with pytest.raises(WireError):
+        with pytest.raises(MessageError):
             decode(with_jpeg(jpeg, shape))
 
 

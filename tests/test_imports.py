@@ -85,6 +85,24 @@ def test_a_viewer_starts_without_torch(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
+LIGHT_WINGS = ("transport", "viewer", "render", "sinks")
+
+
+def test_what_shows_and_sends_results_starts_without_torch() -> None:
+    paths = sorted(path for wing in LIGHT_WINGS for path in (PACKAGE / wing).rglob("*.py"))
+    modules = [".".join(("streamcam", *path.relative_to(PACKAGE).with_suffix("").parts)) for path in paths]
+    code = f"""
+import importlib, sys
+for module in {[module.removesuffix(".__init__") for module in modules]}:
+    importlib.import_module(module)
+    heavy = [name for name in ("torch", "torchvision", "pydantic") if name in sys.modules]
+    if heavy:
+        sys.exit(f"{{module}} imports {{heavy}}")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_network_runs_with_torch_numpy_and_opencv_alone() -> None:
     ours = ["models.registry", "engines.backends", "runtime.worker", "bench.engines", "gpu.image", "bench.temporal"]
     code = f"""

@@ -20,7 +20,7 @@ import torch
 
 from scripts.benchmarks import pages
 from scripts.benchmarks.common import Plan
-from streamcam.bench.run import processor
+from streamcam.bench.run import processor_name
 from streamcam.files import write_json
 
 POINTS = ("loop", "profile", "cam", "stream", "limit", "transport", "cameras", "late")
@@ -95,7 +95,7 @@ def machine() -> dict[str, Any]:
         except PackageNotFoundError:
             versions[name] = None
     cores = len(os.sched_getaffinity(0))
-    return {"processor": processor(), "cores": cores, "threads": torch.get_num_threads(), "versions": versions}
+    return {"processor": processor_name(), "cores": cores, "threads": torch.get_num_threads(), "versions": versions}
 
 
 def as_markdown(name: str, figures: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from scripts.benchmarks.common import Plan, table
 from streamcam.bench.cameras import CameraRun, run_cameras, write_camera
-from streamcam.bench.measure import most
+from streamcam.bench.measure import search_max_cameras
 from streamcam.models.registry import load_model
 
 SECONDS = 130.0
@@ -35,7 +35,7 @@ def measure(plan: Plan) -> dict[str, Any]:
             write_camera(camera, fps)
             seconds = max(SHORTEST_S, plan.left_s / (len(RATES_FPS) - number) / USUAL_RUNS - START_S)
             end_s = plan.seconds * (len(RATES_FPS) - 1 - number) / len(RATES_FPS)
-            runs = most(
+            runs = search_max_cameras(
                 partial(_run, camera, fps, seconds),
                 between=1,
                 enough=partial(_less_left, plan, end_s),

@@ -24,7 +24,7 @@ import numpy as np
 from scripts.benchmarks.common import Plan, spread, table
 from scripts.benchmarks.transport_worker import TOOLS
 from scripts.parent import with_parent
-from streamcam.bench.measure import Spread, order
+from streamcam.bench.measure import Spread, round_order
 
 SECONDS = 160.0
 SIZES = ((640, 480), (1280, 720))
@@ -84,7 +84,7 @@ def _flows(running: "dict[str, Group]", count: int, plan: Plan, *, seconds: floa
     begin_s, number = time.perf_counter(), 0
     while number < plan.min_rounds or time.perf_counter() - begin_s < seconds:
         for size in SIZES:
-            for name in order(list(running), number):
+            for name in round_order(list(running), number):
                 with running[name].awake() as group:
                     own = taken[size, name]
                     own["ages_ms"] += group.flow(size, PACED_S, PACE_FPS).pooled_ms
@@ -111,7 +111,7 @@ def _stopped(running: "dict[str, Group]", plan: Plan, *, seconds: float) -> list
     begin_s, number = time.perf_counter(), 0
     while number < plan.min_rounds or time.perf_counter() - begin_s < seconds:
         for size in SIZES:
-            for name in order(list(running), number):
+            for name in round_order(list(running), number):
                 with running[name].awake() as group:
                     own = taken[name, size]
                     own["before_ms"] += group.flow(size, PACED_S, PACE_FPS).ages_ms[0]

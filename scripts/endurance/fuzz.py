@@ -37,9 +37,9 @@ def unframe(content: bytes) -> list[bytes]:
 def wire(content: bytes) -> None:
     """A message's parts, in one piece."""
     from streamcam.transport.messages import decode
-    from streamcam.transport.payloads import WireError
+    from streamcam.transport.payloads import MessageError
 
-    with suppress(WireError):
+    with suppress(MessageError):
         decode(unframe(content))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from streamcam.transport.messages import Kind, Message
+from streamcam.transport.headers import Kind
+from streamcam.transport.messages import Message
 from streamcam.transport.subscriber import Subscriber
 
 

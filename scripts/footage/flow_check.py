@@ -2,18 +2,14 @@
 
     python -m scripts.footage.flow_check FOLDER [--model motion] [--json out.json] [--sheet out.png]
 
-Takes folders of videos and single files. Nothing is drawn at random, so two runs agree. docs/evaluation.md has the
-rules in full. The figures are shares of windows:
-
-- `points`: of the windows with motion, those whose hottest place is a moving pixel at that heat slice's own time.
-- `near`: the same, within 4 px of 112.
-- `chance`: what a random place would score.
-- `painted`: `points` and `near` of the windows in which the network is sure enough for overlays at full strength.
-- `energy`: the share of positive heat on moving pixels.
-- `agrees`: of the windows whose largest moving region goes one way along an axis, those in which the strongest of the
-  classes *moving left, right, up, down* says so.
-- `still`: of the windows in which nothing moves, those in which that class is the strongest. It is also given for the
-  windows in which nothing even changes.
+Takes folders of videos and single files; nothing is drawn at random, so two runs agree. Figures, over windows:
+`points` is the share of those with motion whose hottest place (in space and time) is a moving pixel at that slice's
+own time, `near` within 4 px of 112; `chance` is what a random place would score. `painted` are those of them in which
+the network is as sure as overlays ask before they paint at full strength, and what these two are there. `energy` is
+the share of positive heat on moving pixels. `agrees`: of the windows whose largest moving region goes one way along an
+axis, the share in which the strongest of the classes *moving left, right, up, down* says so. `still`: of the windows in
+which nothing moves (and of those in which nothing even changes), the share in which that class is the strongest.
+docs/guides/evaluation.md has the rules in full.
 """
 
 import argparse
@@ -34,8 +30,8 @@ from streamcam.clips import SlidingWindow, transform_of
 from streamcam.engines.backends import make_engine, require_device
 from streamcam.engines.base import Engine
 from streamcam.errors import StreamcamError
-from streamcam.evaluate.flow import AVERAGED_S, SIDE, FlowTrack, Motion
-from streamcam.evaluate.moving import Verdict, Vocabulary, heat_maps, judge, summary
+from streamcam.evaluate.flow import AVERAGED_S, SIDE, FlowHistory, Motion
+from streamcam.evaluate.moving import MotionClasses, MotionScore, heat_maps, score_motion, summary
 from streamcam.evaluate.run import require_writable
 from streamcam.files import write_json
 from streamcam.heat.localise import peak
@@ -108,7 +104,7 @@ def windows(path: Path, engine: Engine, hop: int) -> Iterator[tuple[Clip, Heat, 
     """
     clip_format = engine.runner.spec.clip_format
     length_s = clip_format.length / clip_format.fps
-    window, flow = SlidingWindow(clip_format, hop=hop), FlowTrack(transform_of(clip_format), keep_s=2 * length_s + 1)
+    window, flow = SlidingWindow(clip_format, hop=hop), FlowHistory(transform_of(clip_format), keep_s=2 * length_s + 1)
     waiting: list[tuple[Clip, Heat]] = []
     with closing(open_source(str(path), paced=False)) as source:
         for frame in source.frames(Event()):
@@ -123,24 +119,24 @@ def windows(path: Path, engine: Engine, hop: int) -> Iterator[tuple[Clip, Heat, 
         yield _with_motion(clip, heat, flow)
 
 
-def _with_motion(clip: Clip, heat: Heat, flow: FlowTrack) -> tuple[Clip, Heat, list[Motion | None]]:
+def _with_motion(clip: Clip, heat: Heat, flow: FlowHistory) -> tuple[Clip, Heat, list[Motion | None]]:
     return clip, heat, [flow.at(float(t)) for t in heat.pts_s]
 
 
-def check(path: Path, engine: Engine, words: Vocabulary, hop: int) -> tuple[list[Verdict], list[Cell]]:
+def check(path: Path, engine: Engine, classes: MotionClasses, hop: int) -> tuple[list[MotionScore], list[Cell]]:
     """Judge all windows of a video; some of those with motion as pictures."""
-    verdicts, thinned = [], Thinned(CELLS)
+    scores, thinned = [], Thinned(CELLS)
     for clip, heat, motions in windows(path, engine, hop):
         known = [motion for motion in motions if motion is not None]
         if len(known) < len(motions):
             continue
-        verdicts.append(judge(heat, known, words))
-        if verdicts[-1].points is not None and thinned.wants():
-            thinned.add(picture(path.stem, clip, heat, known, verdicts[-1]))
-    return verdicts, thinned.cells
+        scores.append(score_motion(heat, known, classes))
+        if scores[-1].points is not None and thinned.wants():
+            thinned.add(picture(path.stem, clip, heat, known, scores[-1]))
+    return scores, thinned.cells
 
 
-def picture(name: str, clip: Clip, heat: Heat, motions: Sequence[Motion], verdict: Verdict) -> Cell:
+def picture(name: str, clip: Clip, heat: Heat, motions: Sequence[Motion], score: MotionScore) -> Cell:
     """The slice with the hottest place: heat, the outline of what moves, and a cross on the place."""
     maps = heat_maps(heat)
     at = int(np.argmax([m.max() for m in maps]))
@@ -149,11 +145,11 @@ def picture(name: str, clip: Clip, heat: Heat, motions: Sequence[Motion], verdic
     image = _painted(np.asarray(image, np.uint8), heat, at, float(maps.max()))
     outlines, _ = cv2.findContours(motions[at].moving.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(image, outlines, -1, WHITE, 1)
-    colour = GREEN if verdict.points else RED
+    colour = GREEN if score.points else RED
     cv2.drawMarker(image, peak(maps[at]), colour, cv2.MARKER_CROSS, 18, 2)
     cv2.rectangle(image, (0, 0), (SIDE - 1, SIDE - 1), colour, 2)
-    way = f"flow {verdict.direction}, says {verdict.said}" if verdict.direction else ""
-    hit = "on it" if verdict.points else "near it" if verdict.near else "off"
+    way = f"flow {score.direction}, says {score.predicted_direction}" if score.direction else ""
+    hit = "on it" if score.points else "near it" if score.near else "off"
     return Cell(
         image, (f"{hit}, {heat.pts_s[at]:.1f} s, {name}", f"{heat.labels[0]} {heat.scores[0] * 100:.0f} %", way)
     )
@@ -201,20 +197,20 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     require_writable(options.json, ".json")
     require_writable(options.sheet, ".png", ".jpg", ".jpeg")
     model = load_model(options.model, weights=options.weights)
-    words = Vocabulary.of(model.classes)
-    engine = make_engine(model, device=options.device, precision=options.precision, top_k=1, classes=words.motion)
+    classes = MotionClasses.of(model.classes)
+    engine = make_engine(model, device=options.device, precision=options.precision, top_k=1, classes=classes.motion)
     hop = options.hop or max(1, model.spec.clip_format.length // 2)
-    verdicts: dict[str, list[Verdict]] = {}
+    scores: dict[str, list[MotionScore]] = {}
     cells: list[list[Cell]] = []
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     stderr = Console(stderr=True)
     bar = Progress(*columns, TimeRemainingColumn(), console=stderr, transient=True, disable=not stderr.is_terminal)
     with bar as progress:
         for path in progress.track(videos, description="videos"):
-            verdicts[path.name], pictures = check(path, engine, words, hop)
+            scores[path.name], pictures = check(path, engine, classes, hop)
             cells.append(pictures)
-    rows = {name: summary(found) for name, found in verdicts.items()}
-    rows["all"] = summary([verdict for found in verdicts.values() for verdict in found])
+    rows = {name: summary(found) for name, found in scores.items()}
+    rows["all"] = summary([score for found in scores.values() for score in found])
     console = Console()
     (console if console.is_terminal else Console(width=130)).print(table(rows))
     if options.sheet is not None:

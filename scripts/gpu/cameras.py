@@ -11,7 +11,7 @@ from scripts.benchmarks.common import table
 from scripts.gpu.common import DeviceTurn, GpuPlan, cameras_for, model_of, tried
 from scripts.gpu.pace import Arrivals, Outcome, run_at_pace
 from scripts.gpu.profiled import figures_of, profiled
-from streamcam.bench.measure import most
+from streamcam.bench.measure import search_max_cameras
 from streamcam.engines.backends import make_engine
 from streamcam.engines.stream_engine import StreamEngine
 
@@ -70,7 +70,7 @@ def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:
         plan.say(f"{count} cameras: {runs[-1].missing:.1%} missing, p95 {runs[-1].p95_ms:.0f} ms")
         return runs[-1]
 
-    most(
+    search_max_cameras(
         attempt,
         first=1 if plan.quick else FIRST,
         between=3,
@@ -139,7 +139,7 @@ class Fleet:
         """Milliseconds for a frame to be put where the device copies from."""
         size = max(1, round(run.batch))
         pieces = [torch.from_numpy(clip.frames[-1:]).reshape(-1) for clip in self._cameras.clips(size, self._next)]
-        staging = self.engine.runner.streams.host(sum(len(piece) for piece in pieces))
+        staging = self.engine.runner.streams.host_buffer(sum(len(piece) for piece in pieces))
         return DeviceTurn(torch.device("cpu"), lambda: torch.cat(pieces, out=staging), per=size)()
 
 

@@ -4,7 +4,7 @@ import copy
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -114,8 +114,7 @@ def model_of(name: str, plan: GpuPlan) -> CamModel:
         return model
     side = (QUICK_SIDE, QUICK_SIDE)
     length = model.spec.temporal_context + QUICK_LENGTH
-    clip_format = replace(model.spec.clip_format, resize=side, crop=side, length=length)
-    return model.with_spec(replace(model.spec, clip_format=clip_format))
+    return model.with_clip_format(resize=side, crop=side, length=length)
 
 
 def gflop_of(model: CamModel) -> float:

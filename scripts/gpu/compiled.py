@@ -46,7 +46,7 @@ def one(plan: GpuPlan, name: str, precision: str, batch: int) -> dict[str, Any]:
     frames = windows_on(runner, batch)
 
     def see(frames: Tensor) -> Sequence[Tensor]:
-        output = runner.see(frames)
+        output = runner.forward(frames)
         return [output.logits, output.cube]
 
     compiled = torch.compile(see, dynamic=False, backend="eager" if plan.quick else "inductor")

@@ -39,7 +39,7 @@ def one(plan: GpuPlan, precision: str, batch: int, *, seconds: float) -> dict[st
         return [linear(pooled, head.classifier.weight.to(pooled), head.bias.to(pooled))]
 
     def with_heat(frames: Tensor) -> Sequence[Tensor]:
-        output = runner.see(frames)
+        output = runner.forward(frames)
         return [output.logits, output.cube]
 
     turns = {

@@ -19,7 +19,8 @@ from streamcam.bench.measure import Spread
 from streamcam.clips import prepare
 from streamcam.gpu.image import TorchImage
 from streamcam.records import Frame, Heat, Image, Picture, Result, Transform
-from streamcam.render.overlay import Caption, overlay
+from streamcam.render.canvas import Caption
+from streamcam.render.overlay import overlay
 
 SIZES, QUICK_SIZES = ((720, 1280), (1080, 1920)), ((96, 128),)
 QUALITY = 85

@@ -5,7 +5,7 @@ Both networks that bring their weights along; against a processor's float32. Whe
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 
 from scripts.benchmarks.common import table
 from scripts.gpu.common import GpuPlan, tried
-from streamcam.bench.temporal import drifting
+from streamcam.bench.temporal import drifting_frames
 from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine
 from streamcam.engines.base import Engine
@@ -72,7 +72,7 @@ def trained(name: str) -> CamModel:
     # Not by its model card, which takes another package to be read.
     model = load_model(name, weights=str(MOTION_WEIGHTS) if name == "motion" else None)
     length = 1 if model.spec.framewise else model.spec.clip_format.length
-    return model.with_spec(replace(model.spec, clip_format=replace(model.spec.clip_format, length=length)))
+    return model.with_clip_format(length=length)
 
 
 def engine(model: CamModel, device: str, precision: str) -> Engine:
@@ -83,7 +83,7 @@ def engine(model: CamModel, device: str, precision: str) -> Engine:
 def clips(model: CamModel, *, count: int) -> list[Clip]:
     """So many of each video."""
     shape, hop, found = model.spec.clip_format, 5 if model.spec.framewise else 16, []
-    for frames in (sample(), drifting(shape, seed=1)):
+    for frames in (sample(), drifting_frames(shape, seed=1)):
         window = SlidingWindow(shape, hop=hop)
         full = (clip for clip in map(window.push, frames) if clip is not None)
         found += list(itertools.islice(full, count))

@@ -97,7 +97,7 @@ class Ready:
         }
 
     def _see(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        output = self.runner.see(frames)
+        output = self.runner.forward(frames)
         return output.logits, output.cube
 
 

@@ -1,5 +1,10 @@
-"""How fast is it here? Contenders take turns, so that a noisy machine favours none.
+"""Measure how fast this machine is. The methods that are compared take turns, so that a busy machine favours none.
 
-`measure` takes turns and sums up; `engines` times networks, `cameras` the whole pipeline; `run` is `streamcam bench`.
-`scripts/bench` holds the same against other tools.
+- `measure` lets methods take turns, and sums up their times.
+- `engines` times a model's engines, and a matrix product to compare them with.
+- `cameras` runs the whole pipeline, and finds how many cameras it sustains.
+- `run` is `streamcam bench`.
+- `temporal` is `streamcam models --analyze`: what a network sees of time, and what streaming gains.
+
+`scripts/benchmarks` compares streamcam with other tools.
 """

@@ -1,4 +1,4 @@
-"""How many cameras? The whole pipeline with more and more paced files, until something is dropped."""
+"""Find how many cameras this machine sustains: run the whole pipeline with more and more paced files."""
 
 import tempfile
 import time
@@ -11,7 +11,7 @@ from threading import Event
 import cv2
 import numpy as np
 
-from streamcam.bench.measure import most
+from streamcam.bench.measure import search_max_cameras
 from streamcam.config import RunConfig, SourceConfig
 from streamcam.metrics import Summary
 from streamcam.models.base import CamModel
@@ -21,45 +21,46 @@ from streamcam.sinks.video_file import VideoRecorder
 from streamcam.sources.base import open_source
 
 SIZE = (640, 480)
-"""Width and height of a camera's picture."""
+"""Width and height of a camera's frames."""
 
 TOLERANCE = 0.01
-"""Of all windows and frames, what may be missing."""
+"""The share of windows, or of frames, that may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class CameraRun:
-    """What so many cameras at once came to."""
+    """What was measured with a number of cameras at once."""
 
     cameras: int
     missing: float
-    """The share of windows, or of frames, that was dropped or came too late to be in the run: whichever is more."""
+    """0–1, the share of windows that were dropped, or of frames that came too late for the run: the larger one."""
     p50_ms: float | None
-    """From a frame's capture to its heat's being published; None where there was no heat."""
+    """Median latency, from the capture of a frame to the publishing of its heat; None where there was no heat."""
     p95_ms: float | None
+    """The 95th percentile of that."""
     cores: float
     """Seconds of processor time for each second."""
     memory_mb: float
-    """What the process has in memory at the end."""
+    """The memory of this process at the end, in MiB; 0 where the system does not say."""
 
     @property
     def sustained(self) -> bool:
-        """Whether all came through."""
+        """Whether no more than `TOLERANCE` is missing."""
         return self.missing <= TOLERANCE
 
 
 def write_camera(path: Path, fps: float) -> None:
     """Write the sample as a camera of `fps` frames a second would have filmed it."""
 
-    def painted(result: Result) -> Image:
+    def paint(result: Result) -> Image:
         return np.asarray(cv2.resize(result.frame.pixels, SIZE), np.uint8)
 
-    with closing(open_source("sample", paced=False)) as source, VideoRecorder(path, source.name, painted) as recorder:
-        due_s = 0.0
+    with closing(open_source("sample", paced=False)) as source, VideoRecorder(path, source.name, paint) as recorder:
+        next_s = 0.0
         for frame in source.frames(Event()):
-            if frame.pts_s >= due_s - 1e-6:
-                recorder.on_frame(Result(replace(frame, pts_s=due_s)))
-                due_s += 1 / fps
+            if frame.pts_s >= next_s - 1e-6:  # times are rounded
+                recorder.on_frame(Result(replace(frame, pts_s=next_s)))
+                next_s += 1 / fps
 
 
 def run_cameras(
@@ -73,19 +74,20 @@ def run_cameras(
     device: str,
     precision: str,
 ) -> CameraRun:
-    """Run so many cameras, published where nobody listens.
+    """Run the pipeline with `count` cameras, and publish without subscribers.
 
     Args:
-        model: what to run.
-        camera: the file that each of them plays; the socket is put beside it.
-        count: how many.
+        model: the model to run.
+        camera: the file that each camera plays; the socket is made in its folder.
+        count: the number of cameras.
         fps: the file's frames a second.
-        seconds: how long, from when the first window is full.
+        seconds: how long to run, once the first window is full.
         backend: as for `make_engine`.
         device: as for `make_engine`.
         precision: as for `make_engine`.
     """
     clip_format = model.spec.clip_format
+    # Before the first window is full, there is nothing to compute.
     seconds += clip_format.length / clip_format.fps
     sources = [SourceConfig(uri=str(camera), name=f"cam{i + 1}") for i in range(count)]
     options = {"backend": backend, "device": device, "precision": precision, "bind": f"ipc://{camera.parent}/bench"}
@@ -98,7 +100,7 @@ def run_cameras(
     latency = summary.latency_ms["capture_to_result"]
     return CameraRun(
         cameras=count,
-        missing=missing_of(summary, expected_frames=count * seconds * fps),
+        missing=missing_share(summary, expected_frames=count * seconds * fps),
         p50_ms=latency.get("p50"),
         p95_ms=latency.get("p95"),
         cores=cores,
@@ -106,15 +108,15 @@ def run_cameras(
     )
 
 
-def missing_of(summary: Summary, *, expected_frames: float) -> float:
-    """The share of a run that is missing: 0–1."""
+def missing_share(summary: Summary, *, expected_frames: float) -> float:
+    """Return the share of a run's windows or frames that is missing, 0–1: the larger one; 1 without any result."""
     dropped = sum(summary.drops.values()) / max(1, summary.windows)
-    # A camera has its first frame at once and its last just before the end; two frames either way are nobody's fault.
+    # A camera's first frame comes at once and its last just before the end: two frames more or less mean nothing.
     unread = (expected_frames - summary.frames) / expected_frames - 2 * len(summary.sources) / expected_frames
     return float(np.clip(max(dropped, unread, 0.0 if summary.results else 1.0), 0.0, 1.0))
 
 
-def find_most(
+def measure_cameras(
     model: CamModel,
     *,
     fps: float,
@@ -124,16 +126,30 @@ def find_most(
     precision: str,
     enough: Callable[[], bool],
 ) -> list[CameraRun]:
-    """Try numbers of cameras, each for so many seconds, in this process; `enough` is asked after each."""
+    """Run more and more cameras in this process, as `search_max_cameras` does, each number for `seconds`.
+
+    Args:
+        model: the model to run.
+        fps: frames a second of each camera.
+        seconds: as for `run_cameras`.
+        backend: as for `make_engine`.
+        device: as for `make_engine`.
+        precision: as for `make_engine`.
+        enough: whether the time is up; called after each run.
+    """
     with tempfile.TemporaryDirectory(prefix="streamcam-") as folder:
         camera = Path(folder) / "camera.mp4"
         write_camera(camera, fps)
         options = {"backend": backend, "device": device, "precision": precision}
-        return most(lambda count: run_cameras(model, camera, count, fps=fps, seconds=seconds, **options), enough=enough)
+
+        def attempt(count: int) -> CameraRun:
+            return run_cameras(model, camera, count, fps=fps, seconds=seconds, **options)
+
+        return search_max_cameras(attempt, enough=enough)
 
 
 def _memory_mb() -> float:
-    """What this process has in memory (0 where the system does not say)."""
+    """Return the memory of this process (resident set size) in MiB; 0 where the system does not say."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:")), 0.0)

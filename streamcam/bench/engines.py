@@ -1,4 +1,4 @@
-"""What a network costs: each engine on an endless camera, and a matrix product as the measure of what can be had."""
+"""Time a model's engines on an endless camera; and a matrix product, as the measure of what the machine can do."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -18,7 +18,7 @@ from streamcam.models.base import CamModel
 from streamcam.records import Clip, ClipFormat, Frame
 
 MATMUL_SIDE = {"cpu": 2048, "cuda": 8192}
-"""Large enough that the product takes far longer than being told to begin, and asked for a number."""
+"""Rows of the square matrices. The product takes far longer than starting it and reading a number of the result."""
 
 
 def _convolution_flop(
@@ -28,13 +28,13 @@ def _convolution_flop(
 
 
 UNCOUNTED = {torch.ops.aten.mkldnn_convolution: _convolution_flop}
-"""What PyTorch's counter does not know: the convolution that streams call by its name."""
+"""Operations that PyTorch's counter does not know: the stream engine calls oneDNN's convolution directly."""
 
 
 def camera_clips(clip_format: ClipFormat, *, hop: int = 1, source: str = "camera") -> Iterator[Clip]:
-    """Full clips of a picture of noise that wanders, one every `hop` frames, for ever.
+    """Yield full clips of a moving picture of noise, one every `hop` frames, without an end.
 
-    What networks cost does not depend on what they see.
+    The cost of a network does not depend on what it sees.
     """
     window = SlidingWindow(clip_format, hop=hop)
     noise = np.random.default_rng(0).integers(0, 255, (*clip_format.resize, 3), dtype=np.uint8)
@@ -48,48 +48,58 @@ def camera_clips(clip_format: ClipFormat, *, hop: int = 1, source: str = "camera
 
 
 class EngineTurn:
-    """An engine's turn: as many clips as it takes until its work repeats.
+    """A turn of an engine: as many clips as it takes until its work repeats.
 
-    A network that strides over time completes a slice of its deeper layers with some frames only; frames are averaged
-    over a whole stride.
+    A network that strides over time completes a slice of its deeper layers with some frames only. So a turn is a whole
+    stride, and its time is averaged over the frames of that.
     """
 
     def __init__(self, engine: Engine, *, hop: int = 1) -> None:
-        """Bring an engine to where its work repeats.
+        """Warm up an engine.
 
         Args:
-            engine: this turn's own, or one whose other turns have another `hop`.
+            engine: no other turn with the same hop may use it.
             hop: new frames in each clip.
         """
         self.runner, self._engine, self._hop = engine.runner, engine, hop
         self._clips = camera_clips(engine.runner.spec.clip_format, hop=hop, source=f"hop{hop}")
         self._count = 1
         if isinstance(engine, StreamEngine):
-            self._count = -(-engine.span.stride // hop)
-            # From when the first slice is complete, every layer has something to do.
-            self._take(-(-(engine.span.last + engine.span.stride) // hop))
+            self._count = -(-engine.span.stride // hop)  # clips in a stride, rounded up
+            # Once the first slice is complete, every layer has work to do.
+            self._infer_next(-(-(engine.span.last + engine.span.stride) // hop))
 
     def __call__(self) -> float:
-        """Milliseconds a frame."""
-        clips = list(islice(self._clips, self._count))
+        """Take a turn, and return milliseconds a frame."""
+        clips = list(islice(self._clips, self._count))  # prepared before the clock starts
         return timed_ms(lambda: self._infer(clips), frames=self._count * self._hop)
 
     def gflop(self) -> float:
-        """Billions of operations a frame, a multiply–add counted as two; of convolutions and matrix products."""
+        """Count billions of operations a frame: convolutions and matrix products, a multiply–add as two."""
         with FlopCounterMode(display=False, custom_mapping=UNCOUNTED) as counter:
-            self._take(self._count)
+            self._infer_next(self._count)
         return float(counter.get_total_flops()) / 1e9 / (self._count * self._hop)
 
-    def _take(self, count: int) -> None:
+    def _infer_next(self, count: int) -> None:
         self._infer(list(islice(self._clips, count)))
 
     def _infer(self, clips: list[Clip]) -> None:
         for clip in clips:
-            self._engine.infer([clip])  # heat is on the host: nothing is left to wait for
+            self._engine.infer([clip])  # returns heat in the host's memory: the device has finished
 
 
 def engine_turns(model: CamModel, *, backend: str = "auto", device: str, precision: str) -> dict[str, EngineTurn]:
-    """`window`, and `stream` where the model can be streamed, as contenders."""
+    """Return a turn for `window` and, if the model can be streamed, for `stream`.
+
+    Args:
+        model: the model to run.
+        backend: as for `make_engine`.
+        device: as for `make_engine`.
+        precision: as for `make_engine`.
+
+    Raises:
+        StreamcamError: the model cannot be run there in windows.
+    """
     turns = {}
     for name in ("window", "stream"):
         try:
@@ -101,8 +111,9 @@ def engine_turns(model: CamModel, *, backend: str = "auto", device: str, precisi
 
 
 def matmul_turn(device: torch.device, precision: str) -> Callable[[], float]:
-    """A product of square matrices; its turns are in milliseconds for each GFLOP."""
+    """Return a turn that multiplies square matrices; it takes milliseconds for each GFLOP, instead of each frame."""
     side = MATMUL_SIDE[device.type]
+    # Each of side² numbers takes `side` multiplications and as many additions.
     dtype, gflop = PRECISIONS[precision], 2 * side**3 / 1e9
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
 

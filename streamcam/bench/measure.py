@@ -1,4 +1,4 @@
-"""Turns and what they come to: medians, quartiles, and ratios within a round. Pure but for the clock."""
+"""Take turns, and sum up the times: medians, quartiles, and ratios within a round."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,41 +8,41 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 Turn = Callable[[], float]
-"""Do a contender's work once; what it took, in milliseconds for each frame."""
+"""Runs a method once, and returns how long that took: milliseconds for each frame."""
 
 Clock = Callable[[], float]
 Show = Callable[[float, float], None]
-"""So many seconds of so many are done."""
+"""Is called with the seconds that have passed, and all."""
 
 MIN_ROUNDS = 3
 MAX_CAMERAS = 512
 
 
-class Attempt(Protocol):
-    """What so many cameras at once came to."""
+class CameraTrial(Protocol):
+    """The outcome of a run with several cameras at once."""
 
     @property
     def cameras(self) -> int:
-        """How many."""
+        """The number of cameras."""
         ...
 
     @property
     def missing(self) -> float:
-        """The share that did not come through."""
+        """0–1, the share of frames or windows that were lost."""
         ...
 
     @property
     def sustained(self) -> bool:
-        """Whether all came through."""
+        """Whether so little was lost that the machine can do this for long."""
         ...
 
 
-A = TypeVar("A", bound=Attempt)
+Trial = TypeVar("Trial", bound=CameraTrial)
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What many turns came to."""
+    """Median and quartiles of some values."""
 
     median: float
     low: float
@@ -58,10 +58,10 @@ class Spread:
         return Spread(median, low, high, len(values))
 
 
-def order(names: Sequence[str], number: int) -> list[str]:
-    """Who comes after whom in a round: each in turn is first, and every other round goes backwards.
+def round_order(names: Sequence[str], number: int) -> list[str]:
+    """Return the order of the methods in a round: each is first in turn, and every other round is reversed.
 
-    So nobody always follows the same one, with the caches and the temperature that it leaves.
+    So no method always follows the same one, with the caches and the temperature that it leaves.
     """
     first = number // 2 % len(names)
     rotated = [*names[first:], *names[:first]]
@@ -76,78 +76,81 @@ def alternate(
     show: Show = lambda _done, _total: None,
     clock: Clock = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Let contenders take turns; a value for each and each round. One turn each goes before and does not count.
+    """Let methods take turns, and return the times of each, one a round.
+
+    Each method takes a turn to warm up first, which does not count.
 
     Args:
-        turns: at least one contender.
-        seconds: stop after the round in which so much time has gone by.
-        min_rounds: but not before so many rounds.
+        turns: at least one method, by name.
+        seconds: stop after the round in which this time has passed.
+        min_rounds: take this many rounds in any case.
         show: called after each turn.
-        clock: in seconds.
+        clock: returns seconds.
     """
-    taken: dict[str, list[float]] = {name: [] for name in turns}
-    for turn in turns.values():
+    times_ms: dict[str, list[float]] = {name: [] for name in turns}
+    for turn in turns.values():  # memory is allocated and code is compiled at a first call
         turn()
     begin_s, number = clock(), 0
     while number < min_rounds or clock() - begin_s < seconds:
-        for name in order(list(turns), number):
-            taken[name].append(turns[name]())
+        for name in round_order(list(turns), number):
+            times_ms[name].append(turns[name]())
             show(min(clock() - begin_s, seconds), seconds)
         number += 1
-    return taken
+    return times_ms
 
 
 def ratios(base: Sequence[float], values: Sequence[float]) -> Spread:
-    """How many times as long `base` took, round by round: what slows a whole round down cancels out."""
+    """Return how many times as long `base` took, round by round. What slows a whole round down cancels out."""
     return Spread.of([b / v for b, v in zip(base, values, strict=True)])
 
 
 def timed_ms(work: Callable[[], object], *, frames: int = 1, clock: Clock = time.perf_counter) -> float:
-    """How long something takes, in milliseconds for each of its frames."""
+    """Do some work on `frames` frames, and return how long it took: milliseconds for each frame."""
     start_s = clock()
     work()
     return (clock() - start_s) * 1e3 / frames
 
 
-def most(
-    attempt: Callable[[int], A],
+def search_max_cameras(
+    attempt: Callable[[int], Trial],
     *,
     first: int = 1,
     between: int = 2,
     limit: int = MAX_CAMERAS,
     enough: Callable[[], bool] = lambda: False,
-) -> list[A]:
-    """Twice as many cameras each time, until it is too much; then look `between` times halfway.
+) -> list[Trial]:
+    """Double the number of cameras until a run is not sustained; then halve the gap between the two last numbers.
 
-    What fails is tried once more: a machine may have been busy with something else.
+    A run that is not sustained is repeated once: the machine may have been busy with something else.
 
     Args:
-        attempt: runs so many cameras.
-        first: how many to begin with.
-        between: how many times to halve the gap that is left.
-        limit: no more than so many.
-        enough: whether the time is up: then there are no more runs after the first.
+        attempt: runs with a number of cameras.
+        first: the number to begin with.
+        between: how many times to halve the gap.
+        limit: the largest number to try.
+        enough: whether the time is up; then there are no more runs, except for the first.
 
     Returns:
-        All runs, those that failed too, by the number of cameras.
+        One trial for each number of cameras, also those that were not sustained, sorted by that number.
     """
-    runs: list[A] = []
+    trials: list[Trial] = []
 
-    def holds(count: int) -> bool:
+    def sustains(count: int) -> bool:
         once = attempt(count)
+        # Of two runs the better one counts: what disturbs a run only ever makes it worse.
         again = once if once.sustained or enough() else attempt(count)
-        runs.append(min(once, again, key=lambda r: (not r.sustained, r.missing)))
-        return runs[-1].sustained
+        trials.append(min(once, again, key=lambda trial: (not trial.sustained, trial.missing)))
+        return trials[-1].sustained
 
     good, count = 0, first
-    while holds(count):
+    while sustains(count):
         good, count = count, 2 * count
         if count > limit or enough():
             break
-    bad = runs[-1].cameras  # if that held, there is no gap to look into
+    bad = trials[-1].cameras  # equal to `good` if that was sustained: then there is no gap to halve
     for _ in range(between):
         middle = (good + bad) // 2
         if middle in (good, bad) or enough():
             break
-        good, bad = (middle, bad) if holds(middle) else (good, middle)
-    return sorted(runs, key=lambda r: r.cameras)
+        good, bad = (middle, bad) if sustains(middle) else (good, middle)
+    return sorted(trials, key=lambda trial: trial.cameras)

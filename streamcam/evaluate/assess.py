@@ -1,7 +1,7 @@
-"""Hold heat against the truth: a class of a clip is a case, and every contender is scored on every case."""
+"""Score the heat of every method against the truth of one clip. A class of a clip is a case."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -10,66 +10,62 @@ import torch
 from streamcam.engines.window_engine import WindowEngine
 from streamcam.evaluate.erasure import Erasure, erase
 from streamcam.evaluate.methods import EvalWindow, Method
+from streamcam.evaluate.objects import Mask, box_of
 from streamcam.evaluate.scores import Scores, score
-from streamcam.evaluate.truth import Item, Mask, Truth, box_of
-from streamcam.evaluate.windows import timed, windows
+from streamcam.evaluate.truth import Item, Truth
+from streamcam.evaluate.windows import windows, with_frame_times
 from streamcam.heat.localise import Box, on_picture
 from streamcam.models.base import CamModel
 from streamcam.records import Floats, Image, Transform
 
 GRID = 112
-"""Maps, masks and boxes are compared on a picture whose shorter side has so many pixels."""
+"""Maps, masks and boxes are compared on a grid whose shorter side has this many pixels."""
+
+PRESENT_SHARE = 0.5
+"""A class counts as present in a window from this share of its heat slices on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """A slice as a picture may show it: what the network saw, the truth, and each contender's map."""
+    """A heat slice to be drawn: the picture, the truth, and the map of each method."""
 
     image: Image
-    """uint8 [h,w,3], twice the grid; black where the network did not look."""
+    """uint8 [h,w,3], twice as large as the grid; black where the network did not look."""
     mask: Mask
+    """bool [h,w] on the grid: all objects of the class."""
     boxes: Sequence[Box]
+    """The box of each object, on the grid."""
     maps: Mapping[str, Floats]
+    """Method → float32 [h,w] on the grid."""
     pts_s: float
+    """The time of the slice, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """A class of a clip."""
+    """A class of a clip, scored."""
 
     clip: str
     label: str
     slices: int
-    """In which the class is there."""
+    """The number of heat slices in which the class is present."""
     chance: float
-    """The share of the picture that is inside the mask: how often a random place would be."""
+    """The share of the picture inside the mask: how often a random place would be right."""
     scores: Mapping[str, Scores]
+    """Method → its scores."""
     examples: Sequence[Example] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
-    """What the network said of one window."""
+class Prediction:
+    """What the network predicts for one window, and the classes that are really present."""
 
     rank: int | None
-    """Of the first class, from 0 on, that is there; None where nothing is."""
+    """The rank, from 0, of the first class that is present; None if no class is."""
     probabilities: Mapping[str, float]
-    """Of each class of the truth: of the strongest of the model's that count as it."""
+    """Class of the truth → the highest probability of the model's classes that count as it."""
     present: frozenset[str]
-    """The classes that are there in at least half of it."""
-
-
-@dataclass(slots=True)
-class _Take:
-    """What is kept of a clip's windows."""
-
-    times: list[float] = field(default_factory=list)
-    cells: dict[tuple[str, str], list[Floats]] = field(default_factory=dict)
-    """(class, contender) → float32 [h,w] of each slice."""
-    shown: list[tuple[int, Image]] = field(default_factory=list)
-    """One slice of each window, and what the network saw then."""
-    erasures: dict[tuple[str, str], Erasure] = field(default_factory=dict)
-    transform: Transform = field(default_factory=Transform)
+    """The classes that are present in at least half of the window's slices."""
 
 
 def assess(
@@ -80,131 +76,136 @@ def assess(
     methods: Mapping[str, Method],
     indices: Mapping[str, Sequence[int]],
     erase_steps: int = 0,
-) -> tuple[list[Case], list[Verdict]]:
-    """Score all contenders on all classes of a clip whose place is known.
+) -> tuple[list[Case], list[Prediction]]:
+    """Score every method on every class of a clip whose place is known.
 
     Args:
         item: the clip.
-        model: the network in float32, for contenders that need gradients.
-        engine: the same network; its heat is of every class that the truth speaks of.
-        methods: name → whose heat.
-        indices: a class of the truth → the model's classes that count as it.
-        erase_steps: in how many steps pixels are put in and taken out; 0 not to.
+        model: the network in float32, for methods that need gradients.
+        engine: the same network. Its heat holds every class that the truth names.
+        methods: name → method.
+        indices: class of the truth → the model's classes that count as it.
+        erase_steps: the number of steps of insertion and deletion; 0 leaves both out.
+
+    Returns:
+        A case for each class that is present in at least one slice, and a prediction for each window.
     """
-    truth = timed(item.truth())
-    take, verdicts = _Take(), []
+    truth = with_frame_times(item.truth())
+    clip = _ClipHeat(truth, methods, indices)
+    predictions = []
     for window in windows(item, engine, model):
-        take.transform = window.heat.transform
-        verdicts.append(_verdict(window, truth, indices))
-        _add(take, window, truth, methods, indices)
+        predictions.append(_predict(window, truth, indices))
+        clip.add(window)
         if erase_steps:
-            _erase(take, window, truth, indices, engine, steps=erase_steps)
-    return [case for label in truth.placed for case in _case(label, truth, take, methods)], verdicts
+            clip.add_erasures(window, engine, steps=erase_steps)
+    cases = [clip.case(label) for label in truth.placed]
+    return [case for case in cases if case is not None], predictions
 
 
 def strongest(window: EvalWindow, candidates: Sequence[int]) -> int:
-    """Which of the heat's K classes: the surest of those that count as one class of the truth."""
+    """Return the index k, of the heat's K classes, of the candidate with the highest logit."""
     best = max(candidates, key=lambda c: (window.heat.logits[c], -c))
     return int(np.flatnonzero(window.heat.classes == best)[0])
 
 
-def _verdict(window: EvalWindow, truth: Truth, indices: Mapping[str, Sequence[int]]) -> Verdict:
-    logits = window.heat.logits
+def _predict(window: EvalWindow, truth: Truth, indices: Mapping[str, Sequence[int]]) -> Prediction:
+    logits, times = window.heat.logits, window.heat.pts_s
     probabilities = window.model.heat_context.scores(torch.from_numpy(logits)).numpy()
-    present = [label for label in truth.labels if truth.present(label, window.heat.pts_s).mean() >= 0.5]
+    present = [label for label in truth.labels if truth.present(label, times).mean() >= PRESENT_SHARE]
     right = {i for label in present for i in indices[label]}
     ranked = np.argsort(-logits, kind="stable").tolist()
-    return Verdict(
+    return Prediction(
         rank=next((rank for rank, i in enumerate(ranked) if i in right), None),
-        probabilities={label: float(probabilities[list(known)].max()) for label, known in indices.items()},
+        probabilities={label: float(probabilities[list(classes)].max()) for label, classes in indices.items()},
         present=frozenset(present),
     )
 
 
-def _add(
-    take: _Take,
-    window: EvalWindow,
-    truth: Truth,
-    methods: Mapping[str, Method],
-    indices: Mapping[str, Sequence[int]],
-) -> None:
-    heat, clip = window.heat, window.clip
-    middle = len(heat.pts_s) // 2
-    nearest = int(np.abs(clip.pts_s - heat.pts_s[middle]).argmin())
-    take.shown.append((len(take.times) + middle, clip.frames[nearest].transpose(1, 2, 0)))
-    take.times += heat.pts_s.tolist()
-    for label in truth.placed:
-        k = strongest(window, indices[label])
-        for name, method in methods.items():
-            take.cells.setdefault((label, name), []).extend(method(window, k))
+class _ClipHeat:
+    """The heat of every method on one clip, collected window by window."""
+
+    def __init__(self, truth: Truth, methods: Mapping[str, Method], indices: Mapping[str, Sequence[int]]) -> None:
+        self._truth, self._methods, self._indices = truth, methods, indices
+        self._size = grid_size(truth.picture)
+        self._times: list[float] = []
+        """The time of each slice, in seconds."""
+        self._cells: dict[tuple[str, str], list[Floats]] = {}
+        """(class, method) → float32 [h,w] of each slice, in heat cells."""
+        self._shown: list[tuple[int, Image]] = []
+        """The middle slice of each window, and the frame nearest to it."""
+        self._erasures: dict[tuple[str, str], Erasure] = {}
+        self._transform = Transform()
+
+    def add(self, window: EvalWindow) -> None:
+        """Compute the heat of every method for every class that has a place."""
+        heat, clip = window.heat, window.clip
+        middle = len(heat.pts_s) // 2
+        nearest = int(np.abs(clip.pts_s - heat.pts_s[middle]).argmin())
+        self._shown.append((len(self._times) + middle, clip.frames[nearest].transpose(1, 2, 0)))
+        self._times += heat.pts_s.tolist()
+        self._transform = heat.transform
+        for label in self._truth.placed:
+            k = strongest(window, self._indices[label])
+            for name, method in self._methods.items():
+                self._cells.setdefault((label, name), []).extend(method(window, k))
+
+    def add_erasures(self, window: EvalWindow, engine: WindowEngine, *, steps: int) -> None:
+        """Compute insertion and deletion for each class, once: in the first window where it is always present.
+
+        The window is the one that was added last.
+        """
+        done = {label for label, _ in self._erasures}
+        for label in self._truth.placed:
+            if label in done or not self._truth.present(label, window.heat.pts_s).all():
+                continue
+            k = strongest(window, self._indices[label])
+            for name in self._methods:
+                cells = np.stack(self._cells[label, name][-len(window.heat.pts_s) :])
+                self._erasures[label, name] = erase(window, k, cells, engine=engine, steps=steps)
+
+    def case(self, label: str) -> Case | None:
+        """Score a class; None if it is not present in any slice."""
+        objects = self._truth.masks(label, np.array(self._times), self._size)
+        union = np.any(objects, axis=0)
+        present = union.any((1, 2))
+        if not present.any():
+            return None
+        return Case(
+            clip=self._truth.item.name,
+            label=label,
+            slices=int(present.sum()),
+            chance=float(union[present].mean()),
+            scores={name: self._score(label, name, objects) for name in self._methods},
+            examples=[
+                self._example(label, i, image, [masks[i] for masks in objects])
+                for i, image in self._shown
+                if present[i]
+            ],
+        )
+
+    def _score(self, label: str, name: str, objects: Sequence[Mask]) -> Scores:
+        curve = np.array([float(cells.mean()) for cells in self._cells[label, name]])
+        maps = [self._on_grid(cells) for cells in self._cells[label, name]]
+        return score(maps, curve, objects, erasure=self._erasures.get((label, name)))
+
+    def _on_grid(self, cells: Floats) -> Floats:
+        height, width = self._size
+        return on_picture(cells, self._transform, width=width, height=height)
+
+    def _example(self, label: str, i: int, image: Image, masks: Sequence[Mask]) -> Example:
+        """Describe slice `i`, with the frame nearest to it and the mask of each object."""
+        height, width = self._size
+        return Example(
+            image=_uncropped(image, self._transform, 2 * height, 2 * width),
+            mask=np.any(masks, axis=0),
+            boxes=[box for mask in masks if (box := box_of(mask)) is not None],
+            maps={name: self._on_grid(self._cells[label, name][i]) for name in self._methods},
+            pts_s=self._times[i],
+        )
 
 
-def _erase(
-    take: _Take,
-    window: EvalWindow,
-    truth: Truth,
-    indices: Mapping[str, Sequence[int]],
-    engine: WindowEngine,
-    *,
-    steps: int,
-) -> None:
-    """Insertion and deletion, on the first window in which a class is there all the time."""
-    for label in truth.placed:
-        if any(known == label for known, _ in take.erasures) or not truth.present(label, window.heat.pts_s).all():
-            continue
-        k = strongest(window, indices[label])
-        for (known, name), cells in take.cells.items():
-            if known == label:
-                recent = np.stack(cells[-len(window.heat.pts_s) :])
-                take.erasures[label, name] = erase(window, k, recent, engine=engine, steps=steps)
-
-
-def _case(label: str, truth: Truth, take: _Take, methods: Mapping[str, Method]) -> list[Case]:
-    """The case of one class; none where it is never there at the time of a slice."""
-    times, size = np.array(take.times), grid_size(truth.picture)
-    things = truth.masks(label, times, size)
-    there = np.flatnonzero(np.any([thing.any((1, 2)) for thing in things], axis=0))
-    if not len(there):
-        return []
-    union = np.any(things, axis=0)
-    scores = {}
-    for name in methods:
-        cells = take.cells[label, name]
-        maps = [on_picture(c, take.transform, width=size[1], height=size[0]) for c in cells]
-        curve = np.array([float(c.mean()) for c in cells])
-        scores[name] = score(maps, curve, things, erasure=take.erasures.get((label, name)))
-    examples = [
-        _example(label, truth, take, methods, shown, [thing[shown[0]] for thing in things])
-        for shown in take.shown
-        if union[shown[0]].any()
-    ]
-    chance = float(union[there].mean())
-    return [Case(truth.item.name, label, len(there), chance, scores, examples)]
-
-
-def _example(
-    label: str,
-    truth: Truth,
-    take: _Take,
-    methods: Mapping[str, Method],
-    shown: tuple[int, Image],
-    masks: Sequence[Mask],
-) -> Example:
-    (at, image), (height, width) = shown, grid_size(truth.picture)
-    return Example(
-        image=_unsqueezed(image, take.transform, 2 * height, 2 * width),
-        mask=np.any(masks, axis=0),
-        boxes=[box for mask in masks if (box := box_of(mask)) is not None],
-        maps={
-            name: on_picture(take.cells[label, name][at], take.transform, width=width, height=height)
-            for name in methods
-        },
-        pts_s=take.times[at],
-    )
-
-
-def _unsqueezed(image: Image, transform: Transform, height: int, width: int) -> Image:
-    """What a network saw, at its place in a picture that is black elsewhere."""
+def _uncropped(image: Image, transform: Transform, height: int, width: int) -> Image:
+    """Put what the network saw back to its place in the picture, and leave the rest black."""
     x0, y0, x1, y1 = transform.to_pixels(height, width)
     whole = np.zeros((height, width, 3), np.uint8)
     whole[y0:y1, x0:x1] = cv2.resize(image, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
@@ -212,6 +213,6 @@ def _unsqueezed(image: Image, transform: Transform, height: int, width: int) -> 
 
 
 def grid_size(picture: tuple[int, int]) -> tuple[int, int]:
-    """(h, w) of the grid on which a picture of (H, W) pixels is compared."""
+    """Return the grid's (h, w) for a picture of (H, W) pixels: the shorter side becomes `GRID`."""
     scale = GRID / min(picture)
     return max(1, round(picture[0] * scale)), max(1, round(picture[1] * scale))

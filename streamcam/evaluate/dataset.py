@@ -1,4 +1,4 @@
-"""A folder of clips and pictures with their truth: what is in it, and which of the model's classes it speaks of."""
+"""Read a data set: a folder of clips and pictures with their truth, and the names of its classes."""
 
 import csv
 import io
@@ -13,18 +13,21 @@ from streamcam.files import VIDEOS
 from streamcam.models.classes import class_index
 
 TABLE, NAMES = "truth.csv", "classes.yaml"
-NEEDED = ("clip", "class")
-PLACE = ("x0", "y0", "x1", "y1")
-ALLOWED = frozenset({*NEEDED, *PLACE, "frame", "time", "thing"})
+REQUIRED_COLUMNS = ("clip", "class")
+BOX_COLUMNS = ("x0", "y0", "x1", "y1")
+COLUMNS = frozenset({*REQUIRED_COLUMNS, *BOX_COLUMNS, "frame", "time", "thing"})
+"""All columns that truth.csv may have."""
 
 Row = Mapping[str, str]
+"""A line of truth.csv: column → value."""
 
 
 def find_items(data: Path) -> list[Item]:
-    """All clips and pictures of a folder, in the order of their names.
+    """Find all clips and pictures of a data set, sorted by name: first those without a folder, then class by class.
 
     Raises:
-        StreamcamError: it is not a folder, there is nothing in it, or truth.csv is not as it should be.
+        StreamcamError: `data` is not a folder or has no clips, or truth.csv cannot be read or names a clip that does
+            not exist.
     """
     if not data.is_dir():
         raise StreamcamError(f"no such folder: {data}")
@@ -42,29 +45,34 @@ def find_items(data: Path) -> list[Item]:
 
 
 def _media(data: Path) -> Iterator[tuple[Path, str | None]]:
-    """Clips and pictures with the class of their folder; a folder with a clip's own name holds its masks."""
-    here = _files(data)
-    yield from ((path, None) for path in here)
-    taken = {path.stem for path in here}
-    for folder in sorted(p for p in data.iterdir() if p.is_dir() and p.name not in taken and p.name[0] != "."):
+    """Yield clips and pictures, each with the class of its folder."""
+    without_class = _files(data)
+    yield from ((path, None) for path in without_class)
+    mask_folders = {path.stem for path in without_class}  # the folder a/ holds the masks of a.mp4, and is no class
+    for folder in sorted(p for p in data.iterdir() if p.is_dir() and p.name not in mask_folders and p.name[0] != "."):
         yield from ((path, folder.name) for path in _files(folder))
 
 
 def _files(folder: Path) -> list[Path]:
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEOS | PICTURES and p.name[0] != ".")
+    """Return the clips and pictures in a folder, sorted.
+
+    Raises:
+        StreamcamError: two of them would have masks of the same name.
+    """
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEOS | PICTURES and p.name[0] != ".")
     stems: dict[str, Path] = {}
-    for path in found:
+    for path in paths:
         if path.stem in stems:
             raise StreamcamError(f"{path} and {stems[path.stem].name} would share their truth: give one another name")
         stems[path.stem] = path
-    return found
+    return paths
 
 
 def read_table(path: Path) -> dict[str, list[Row]]:
-    """truth.csv: the lines of each clip.
+    """Read truth.csv: clip → its lines.
 
     Raises:
-        StreamcamError: a column is missing or unknown, or a line is not as it should be; the message names the line.
+        StreamcamError: a column is missing or unknown, or a line is malformed; the message names the line.
     """
     try:
         reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
@@ -72,39 +80,39 @@ def read_table(path: Path) -> dict[str, list[Row]]:
     except (OSError, UnicodeDecodeError, csv.Error) as e:
         raise StreamcamError(f"cannot read {path}: expected comma-separated text in UTF-8") from e
     columns = set(reader.fieldnames or ())
-    if not columns >= set(NEEDED) or not columns <= ALLOWED or columns >= {"frame", "time"}:
+    if not columns >= set(REQUIRED_COLUMNS) or not columns <= COLUMNS or columns >= {"frame", "time"}:
         expected = "clip,class and, for boxes, frame or time, x0,y0,x1,y1 (and thing)"
         raise StreamcamError(f"{path}: expected the columns {expected}, got {','.join(reader.fieldnames or ())}")
-    found: dict[str, list[Row]] = {}
+    rows: dict[str, list[Row]] = {}
     for line in lines:
         problem = _problem(line)
         if problem:
             raise StreamcamError(f"{path}, line {lines.index(line) + 2}: {problem}")
-        found.setdefault(line["clip"], []).append(line)
-    return found
+        rows.setdefault(line["clip"], []).append(line)
+    return rows
 
 
 def _problem(line: Mapping[str | None, str | None]) -> str:
-    """What is wrong with a line of truth.csv; nothing, if nothing is."""
+    """Say what is wrong with a line of truth.csv; the empty string if it is right."""
     if None in line or None in line.values():
         return "expected as many values as there are columns"
     values = {str(key): str(value) for key, value in line.items()}
     if not values["clip"] or not values["class"]:
         return "expected a clip and a class"
-    if not any(values.get(key) for key in PLACE):
+    if not any(values.get(key) for key in BOX_COLUMNS):
         return ""
     try:
-        numbers = [float(values[key]) for key in PLACE if key in values]
-        at = float(values.get("time") or values.get("frame") or 0)
+        numbers = [float(values[key]) for key in BOX_COLUMNS if key in values]
+        position = float(values.get("time") or values.get("frame") or 0)
     except ValueError:
         return "expected numbers for frame or time, x0, y0, x1, y1"
-    if len(numbers) < len(PLACE) or not numbers[0] < numbers[2] or not numbers[1] < numbers[3] or at < 0:
+    if len(numbers) < len(BOX_COLUMNS) or not numbers[0] < numbers[2] or not numbers[1] < numbers[3] or position < 0:
         return f"expected a box with x0 < x1 and y0 < y1, at a frame or time from 0 on, got {values}"
     return ""
 
 
 def read_names(data: Path) -> dict[str, tuple[str, ...]]:
-    """classes.yaml: a class of the truth → the model's classes that count as it.
+    """Read classes.yaml: class of the truth → names of the model's classes that count as it. Empty without the file.
 
     Raises:
         StreamcamError: it is not a mapping of names to names or lists of names.
@@ -117,27 +125,32 @@ def read_names(data: Path) -> dict[str, tuple[str, ...]]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
         raise StreamcamError(f"cannot read {path}: expected YAML such as 'cat: [tabby, Egyptian cat]'") from e
     lists = {k: [v] if isinstance(v, str) else v for k, v in content.items()} if isinstance(content, dict) else {}
-    for value in lists.values():
-        if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
-            lists = {}
-            break
-    if not lists:
+    if not lists or not all(map(_is_names, lists.values())):
         raise StreamcamError(f"{path}: expected names such as 'cat: [tabby, Egyptian cat]'")
     return {str(key): tuple(value) for key, value in lists.items()}
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
 
 
 def find_indices(
     labels: Sequence[str], names: Mapping[str, Sequence[str]], classes: Sequence[str]
 ) -> dict[str, list[int]]:
-    """Each class of the truth → the indices of the model's classes that count as it, spelt so or in any case.
+    """Map each class of the truth to the indices of the model's classes that count as it.
+
+    Args:
+        labels: the classes of the truth.
+        names: what `read_names` returns. A class that is not in it counts as the model's class of the same name.
+        classes: the names of the model's classes. Upper and lower case do not matter.
 
     Raises:
         StreamcamError: the model has no such class.
     """
-    found = {}
+    indices = {}
     for label in labels:
         try:
-            found[label] = [class_index(name, classes, of="the model") for name in names.get(label, (label,))]
+            indices[label] = [class_index(name, classes, of="the model") for name in names.get(label, (label,))]
         except StreamcamError as e:
             raise StreamcamError(f"{e}; {NAMES} can say which of its classes count as {label!r}") from e
-    return found
+    return indices

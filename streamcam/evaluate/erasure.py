@@ -1,7 +1,7 @@
-"""Insertion and deletion: does the class come with its hottest pixels, and go with them?
+"""Insertion and deletion: does the class's probability rise with its hottest pixels, and fall without them?
 
-Petsiuk et al., *RISE*, BMVC 2018, for clips: heat is enlarged to the frames, each frame with the slice nearest to it,
-and all pixels of a clip are ranked together.
+Petsiuk et al., *RISE: Randomized Input Sampling for Explanation of Black-box Models*, BMVC 2018, carried over to clips.
+Each frame takes the heat slice nearest to it in time, enlarged to the frame. All pixels of a clip are ranked together.
 """
 
 from collections.abc import Iterator
@@ -19,34 +19,35 @@ from streamcam.heat.localise import enlarge
 from streamcam.records import Floats
 
 BLUR = 0.1
-"""Standard deviation of the blur that insertion begins with, in the picture's width."""
+"""Standard deviation of the blur that insertion begins with, as a share of the picture's width."""
 
 Frames = npt.NDArray[np.uint8]
 
 
 class Erasure(NamedTuple):
-    """Areas under the class's probability."""
+    """Two areas under the class's probability, each over 0–1 of the pixels."""
 
     insertion: float
-    """As pixels of a blurred clip become sharp, the hottest first: more is better."""
+    """Pixels of a blurred clip become sharp, the hottest first: more is better."""
     deletion: float
-    """As pixels of the clip become black, the hottest first: less is better."""
+    """Pixels of the clip become black, the hottest first: less is better."""
 
 
 def erase(window: EvalWindow, k: int, cells: Floats, *, engine: WindowEngine, steps: int) -> Erasure:
-    """Put pixels in and take them out in the order of their heat.
+    """Insert and delete pixels in the order of their heat, and watch the probability of a class.
 
     Args:
-        window: what the network saw.
-        k: which of the heat's K classes.
-        cells: float32 [L',h,w], whose order is judged.
-        engine: runs the network, several clips at once where the device likes that.
-        steps: the number of equal shares of pixels.
+        window: the clip that the network saw.
+        k: the class, as an index of the heat's K classes.
+        cells: float32 [L',h,w], the heat whose order is measured.
+        engine: runs the network, up to `max_batch` clips at once.
+        steps: the number of equal shares of pixels; it costs 2 · (steps + 1) forward passes.
     """
     clip = window.clip.frames
     ranks = frame_ranks(cells, window.heat.pts_s, window.clip.pts_s, clip.shape[2:])
     blurred, black = blur(clip), np.zeros_like(clip)
     index = int(window.heat.classes[k])
+    # Insertion puts pixels of the clip into the blurred clip; deletion puts black pixels into the clip.
     return Erasure(
         area_under(_probabilities(_mixtures(clip, blurred, ranks, steps), index, window, engine)),
         area_under(_probabilities(_mixtures(black, clip, ranks, steps), index, window, engine)),
@@ -56,29 +57,39 @@ def erase(window: EvalWindow, k: int, cells: Floats, *, engine: WindowEngine, st
 def frame_ranks(
     cells: Floats, slice_pts_s: npt.NDArray[np.float64], pts_s: npt.NDArray[np.float64], size: tuple[int, ...]
 ) -> Floats:
-    """The rank of every pixel, float32 [L,h,w], 0 for the hottest, below 1; each frame by its nearest slice."""
+    """Rank the pixels of L frames: float32 [L,h,w], from 0 for the hottest to below 1.
+
+    Args:
+        cells: float32 [L',h',w'], heat.
+        slice_pts_s: float64 [L'], the time of each slice in seconds.
+        pts_s: float64 [L], the time of each frame in seconds; a frame takes the heat of the nearest slice.
+        size: (h, w) of a frame in pixels.
+    """
     nearest = np.abs(pts_s[:, None] - slice_pts_s).argmin(1)
     heat = np.stack([enlarge(cells[i], size[1], size[0]) for i in nearest])
+    # The k-th hottest pixel of all frames gets rank k / size. The sort is stable, so two runs rank ties alike.
     ranks = np.empty(heat.size, np.float32)
     ranks[np.argsort(-heat, axis=None, kind="stable")] = np.arange(heat.size, dtype=np.float32) / heat.size
     return ranks.reshape(heat.shape)
 
 
 def blur(clip: Frames) -> Frames:
-    """A clip [L,3,h,w] in which nothing can be told any more."""
+    """Blur each frame of a clip, uint8 [L,3,h,w], so far that nothing in it can be recognised."""
     pictures = [cv2.GaussianBlur(f.transpose(1, 2, 0), (0, 0), BLUR * f.shape[2]) for f in clip]
     return np.stack([np.ascontiguousarray(p.transpose(2, 0, 1)) for p in pictures]).astype(np.uint8)
 
 
 def _mixtures(hot: Frames, rest: Frames, ranks: Floats, steps: int) -> Iterator[Frames]:
-    """Clips with none, 1/steps, … all of their pixels, the hottest first, from `hot`, and the others from `rest`."""
+    """Yield steps + 1 clips: 0, 1/steps, … 1 of the pixels are those of `hot`, hottest first, the others of `rest`."""
     for step in range(steps + 1):
+        # One rank for a pixel's three channels.
         yield np.where((ranks < step / steps)[:, None], hot, rest)
 
 
 def _probabilities(clips: Iterator[Frames], index: int, window: EvalWindow, engine: WindowEngine) -> list[float]:
-    found: list[float] = []
+    """Return the probability of class `index` for each clip."""
+    probabilities: list[float] = []
     while batch := list(islice(clips, engine.max_batch)):
         logits = engine.runner.run(batch).logits.float().cpu()
-        found += window.model.heat_context.scores(logits)[:, index].tolist()
-    return found
+        probabilities += window.model.heat_context.scores(logits)[:, index].tolist()
+    return probabilities

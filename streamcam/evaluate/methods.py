@@ -1,6 +1,9 @@
-"""Whose heat is measured: a name and a function each. Add one to `METHODS` and it can be asked for by its name."""
+"""The methods whose heat is compared: a name and a function for each.
 
-from collections.abc import Callable
+Write a function from a window to heat and add it to `METHODS`: `streamcam eval --method NAME` then measures it.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -17,33 +20,34 @@ from streamcam.records import Clip, Floats, Heat
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvalWindow:
-    """One window of a clip, with all that a contender may want to know."""
+    """One window of a clip: what a method computes its heat from."""
 
     clip: Clip
+    """The frames that the network saw."""
     heat: Heat
-    """Of every class that the truth speaks of."""
+    """The heat of every class that the truth names."""
     model: CamModel
-    """In float32, on its device."""
+    """The network in float32, on its device."""
     key: str
-    """Its name in the set: what is random is drawn from it."""
+    """The window's name in the data set. It seeds what is random."""
 
 
 Method = Callable[[EvalWindow, int], Floats]
-"""(window, which of its heat's K classes) → float32 [L',h,w]."""
+"""(window, index k of a class of its heat, 0 to K − 1) → float32 [L',h,w]."""
 
 
 def raw(window: EvalWindow, k: int) -> Floats:
-    """The heat cube as it is: what pools to the logit (Zhou et al., CVPR 2016)."""
+    """Return the heat cube itself, which pools to the logit (Zhou et al., CVPR 2016)."""
     return np.asarray(window.heat.cube[k], np.float32)
 
 
 def centred(window: EvalWindow, k: int) -> Floats:
-    """The heat cube less its mean over all classes, which softmax does not see: what streamcam draws."""
+    """Return centred heat: the cube minus its mean over all classes, which softmax ignores. streamcam draws this."""
     return np.asarray(window.heat.cube[k] - window.heat.common, np.float32)
 
 
 def noise(window: EvalWindow, k: int) -> Floats:
-    """A baseline: noise of the heat's own resolution, smoothed over a cell and its neighbours."""
+    """Return a baseline: Gaussian noise of the heat's resolution, smoothed over 3×3 cells; the same in every run."""
     shape = window.heat.common.shape
     generator = np.random.default_rng(crc32(f"{window.key} {window.heat.labels[k]}".encode(errors="surrogateescape")))
     slices = generator.normal(size=shape).astype(np.float32)
@@ -51,7 +55,10 @@ def noise(window: EvalWindow, k: int) -> Floats:
 
 
 def centre(window: EvalWindow, k: int) -> Floats:  # noqa: ARG001
-    """A baseline: a Gaussian in the middle of the picture, a quarter of it wide. Things often are in the middle."""
+    """Return a baseline: a Gaussian in the middle of the picture, where objects often are.
+
+    Its standard deviation is a quarter of the picture's width and height.
+    """
     slices, height, width = window.heat.common.shape
     y = (np.arange(height) + 0.5) / height - 0.5
     x = (np.arange(width) + 0.5) / width - 0.5
@@ -60,73 +67,81 @@ def centre(window: EvalWindow, k: int) -> Floats:  # noqa: ARG001
 
 
 def grad_cam(window: EvalWindow, k: int) -> Floats:
-    """Grad-CAM of the class's logit (Selvaraju et al., ICCV 2017), by the package `grad-cam`, on the same network.
+    """Compute Grad-CAM of the class's logit on the same network (Selvaraju et al., ICCV 2017).
 
-    Each frame is a picture of its own for a network that looks at frames alone; otherwise the clip is one. The package
-    would stretch every picture from 0 to 1, so its weighted sum is taken, and the paper's ReLU.
+    For a head that is pooled and linear, the gradient of logit_c by f_k(l,y,x) is w_ck / (L'h'w') everywhere, so
+    Grad-CAM is ReLU(M_c) up to a factor. A test holds the result to that.
+
+    Raises:
+        StreamcamError: the package `grad-cam` is not installed.
     """
-    gradcam = _package()
+    grad_cam_class = _import_grad_cam()
     model, index = window.model, int(window.heat.classes[k])
-    # Gradients are wanted of the feature maps alone: nothing is computed back through the network below them.
-    cut = model.features.register_forward_hook(lambda _module, _inputs, maps: maps.detach().requires_grad_())
+    # Only gradients by the feature maps are needed: cut the graph there, so that nothing is computed further back.
+    hook = model.features.register_forward_hook(lambda _module, _inputs, maps: maps.detach().requires_grad_())
     try:
-        with torch.enable_grad(), gradcam(_Logits(model), [model.features]) as cam:
+        with torch.enable_grad(), grad_cam_class(_Logits(model), [model.features]) as cam:
             x = model.normalise(torch.from_numpy(window.clip.frames).to(model.mean.device)[None])
+            # A framewise network takes each frame as a picture of its own.
             x = x[0].transpose(0, 1) if model.spec.framewise else x
             cam.activations_and_grads(x)[:, index].sum().backward()
-            # Several, where a framewise network takes a long clip in parts.
+            # A framewise network takes a long clip in parts, and the package records one entry for each part.
             maps, gradients = (
                 np.concatenate([part.cpu().numpy() for part in parts])
                 for parts in (cam.activations_and_grads.activations, cam.activations_and_grads.gradients)
             )
-            found = cam.get_cam_image(x, model.features, None, maps, gradients, False)
+            # Calling `cam(x)` would stretch each picture to 0–1. The weighted sum underneath keeps its scale.
+            heat = cam.get_cam_image(x, model.features, None, maps, gradients, False)
     finally:
-        cut.remove()
-    return np.asarray(np.maximum(found if model.spec.framewise else found[0], 0), np.float32)
+        hook.remove()
+    return np.asarray(np.maximum(heat if model.spec.framewise else heat[0], 0), np.float32)
 
 
 METHODS: dict[str, Method] = {
-    "contrast": centred,
+    "centred": centred,
     "raw": raw,
     "grad-cam": grad_cam,
     "random": noise,
     "centre": centre,
 }
-ALWAYS = ("contrast", "raw")
+ALWAYS = ("centred", "raw")
+"""These are in every report, and so are `BASELINES`."""
+
 BASELINES = ("random", "centre")
 
 
-def choose(extra: list[str]) -> dict[str, Method]:
-    """The contenders of a report: those that are always in it, the ones asked for, and the baselines.
+def choose_methods(extra: Sequence[str]) -> dict[str, Method]:
+    """Choose the methods of a report: those of `ALWAYS`, then `extra`, then the baselines.
 
     Raises:
-        StreamcamError: there is no such contender, or its package is not installed.
+        StreamcamError: there is no such method, or its package is not installed.
     """
     for name in extra:
         if name not in METHODS:
-            raise StreamcamError(f"no such contender: {name} (there are {', '.join(METHODS)})")
+            raise StreamcamError(f"no such method: {name} (there are {', '.join(METHODS)})")
     if "grad-cam" in extra:
-        _package()
+        _import_grad_cam()
     names = dict.fromkeys([*ALWAYS, *extra, *BASELINES])
     return {name: METHODS[name] for name in names}
 
 
 class _Logits(nn.Module):
-    """A model as `grad-cam` expects one: normalised pictures [N,3,h,w], or clips [N,3,L,h,w] → logits [N,C]."""
+    """A model as `grad-cam` expects one: it returns logits [N,C] of pictures [N,3,h,w] or clips [N,3,L,h,w]."""
 
     def __init__(self, model: CamModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
-        """One picture is a clip with one frame."""
+        """Return the logits of a normalised batch; a picture is a clip with one frame."""
         logits: Tensor = self.model(x[:, :, None] if x.ndim == 4 else x).logits
         return logits
 
 
-def _package() -> Any:
+def _import_grad_cam() -> Any:
+    """Import the class `GradCAM`; the package is large, and only one method needs it."""
     try:
         from pytorch_grad_cam import GradCAM
     except ImportError as e:
-        raise StreamcamError("contender grad-cam needs the package of that name: scripts/install test brings it") from e
+        raise StreamcamError("method grad-cam needs the package of that name: scripts/install test brings it") from e
     return GradCAM

@@ -1,4 +1,4 @@
-"""Does heat lie on what moves? One window of a video against its optical flow, and many of them in figures."""
+"""Compare heat with optical flow: does it lie on what moves? One window at a time, and many windows as figures."""
 
 import re
 from collections import Counter
@@ -7,34 +7,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamcam.evaluate.flow import DIRECTIONS, MIN_SPEED, SIDE, Motion, dilate, direction
+from streamcam.evaluate.flow import DIRECTIONS, MIN_SPEED, SIDE, Motion, dilate, region_direction
 from streamcam.heat.localise import enlarge, peak
 from streamcam.records import Floats, Heat
 from streamcam.render.overlay import FULL_SCORE
 
 NEAR = 4.0
-"""px of 112: so close to a moving pixel counts as near."""
+"""In px of 112: a place within this distance of a moving pixel counts as near."""
 
 MOTION_SHARE = 0.25
-"""Of a window's slices in which something moves, for it to be a window with motion."""
+"""A window has motion if something moves in this share of its slices or more."""
 
 DIRECTION_SHARE = 0.75
-"""Of a window's slices that go the same way, for the window to have a direction."""
+"""A window has a direction if this share of its slices or more go the same way."""
 
 NOT_MOTION = re.compile(r"^still$|camera|flicker", re.IGNORECASE)
-"""Classes of a model that knows motion which do not speak of one moving thing."""
+"""Matches the names of classes that do not mean one moving object."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """One window. None where a question does not arise in it."""
+class MotionScore:
+    """How well the heat of one window fits the motion in it. None where the question does not arise."""
 
     points: bool | None = None
-    """Whether the hottest place of the window, in space and time, moves at that slice's own time."""
+    """Whether the hottest place of the window, in space and time, is a moving pixel at that slice's own time."""
     near: bool | None = None
-    """Whether it moves within `NEAR` of it."""
+    """Whether a moving pixel lies within `NEAR` of that place."""
     painted: bool = False
-    """Whether that heat is painted at full strength: the network says that its class is there."""
+    """Whether that heat is painted at full strength, because its class is probable enough."""
     energy: float | None = None
     """Share of the positive heat that lies on moving pixels."""
     chance: float | None = None
@@ -42,102 +42,111 @@ class Verdict:
     chance_near: float | None = None
     """Share of the window's pixels with a moving one within `NEAR`."""
     direction: str | None = None
-    """Which way the largest moving region goes."""
-    said: str | None = None
-    """The strongest of the model's direction classes."""
+    """The direction in which the largest moving region goes, one of `DIRECTIONS`."""
+    predicted_direction: str | None = None
+    """The direction whose class has the highest logit."""
     still: bool | None = None
     """Where nothing moves: whether the strongest class is `still`."""
     quiet: bool = False
-    """Whether, besides, nothing even changes: nobody sways, no shadow falls."""
+    """Where nothing moves: whether nothing changes either, such as a shadow or somebody who sways."""
 
 
 @dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """What a model's classes say of motion, as indices."""
+class MotionClasses:
+    """The classes of a model that are about motion, as indices."""
 
     motion: tuple[int, ...] | None
-    """Classes whose heat should lie on what moves; None (all of them) for a model that does not know stillness."""
+    """Classes whose heat should lie on what moves; None (all classes) for a model without the class `still`."""
     directions: dict[str, int]
-    """left, right, up, down; empty where the model has not all four."""
+    """left, right, up, down; empty unless the model has all four."""
     still: int | None
+    """The class `still`; None if the model has none."""
 
     @classmethod
-    def of(cls, classes: Sequence[str]) -> "Vocabulary":
-        """Read it off the names: `still`, `moving left` and so on."""
+    def of(cls, classes: Sequence[str]) -> "MotionClasses":
+        """Find them by their names: `still`, `left` or `moving left`, and so on."""
         names = [name.casefold() for name in classes]
         still = names.index("still") if "still" in names else None
         motion = tuple(i for i, name in enumerate(names) if not NOT_MOTION.search(name))
-        found = {way: i for way in DIRECTIONS for i, name in enumerate(names) if name in (way, f"moving {way}")}
-        return cls(None if still is None else motion, found if len(found) == len(DIRECTIONS) else {}, still)
+        directions = {way: i for way in DIRECTIONS for i, name in enumerate(names) if name in (way, f"moving {way}")}
+        complete = len(directions) == len(DIRECTIONS)
+        return cls(None if still is None else motion, directions if complete else {}, still)
+
+    def strongest_direction(self, logits: Floats) -> str:
+        """Return the direction whose class has the highest logit, of logits float32 [C]."""
+        return max(self.directions, key=lambda way: logits[self.directions[way]])
 
 
-def judge(heat: Heat, motions: Sequence[Motion], words: Vocabulary) -> Verdict:
-    """Hold a window's heat against what moves.
+def score_motion(heat: Heat, motions: Sequence[Motion], classes: MotionClasses) -> MotionScore:
+    """Compare a window's heat with the motion in it.
 
     Args:
-        heat: of `words.motion`, the strongest class first.
-        motions: one for each slice, at its own time.
-        words: what the classes mean.
+        heat: of `classes.motion`, the strongest class first.
+        motions: the motion at the time of each slice.
+        classes: the model's classes that are about motion.
     """
-    in_motion = sum(bool(motion.moving.any()) for motion in motions)
-    if in_motion < MOTION_SHARE * len(motions):
-        if in_motion or words.still is None or any(motion.camera > MIN_SPEED for motion in motions):
-            return Verdict()
-        return Verdict(still=int(heat.logits.argmax()) == words.still, quiet=all(motion.quiet for motion in motions))
+    with_motion = sum(bool(motion.moving.any()) for motion in motions)
+    if with_motion < MOTION_SHARE * len(motions):
+        # `still` can be judged only where nothing moves in any slice and the camera stands.
+        if with_motion or classes.still is None or any(motion.camera > MIN_SPEED for motion in motions):
+            return MotionScore()
+        still = int(heat.logits.argmax()) == classes.still
+        return MotionScore(still=still, quiet=all(motion.quiet for motion in motions))
+    # Motion and heat are compared slice by slice: an object is somewhere else in the next one.
     maps = heat_maps(heat)
-    at = int(np.argmax([m.max() for m in maps]))
-    x, y = peak(maps[at])
+    hottest = int(np.argmax([m.max() for m in maps]))
+    x, y = peak(maps[hottest])
     moving = np.stack([motion.moving for motion in motions])
     near = np.stack([dilate(mask, NEAR) for mask in moving])
     positive = np.maximum(maps, 0)
-    way = window_direction(motions) if words.directions else None
-    return Verdict(
-        points=bool(moving[at, y, x]),
-        near=bool(near[at, y, x]),
+    direction = window_direction(motions) if classes.directions else None
+    return MotionScore(
+        points=bool(moving[hottest, y, x]),
+        near=bool(near[hottest, y, x]),
         painted=float(heat.scores[0]) >= FULL_SCORE,
         energy=float(positive[moving].sum() / max(float(positive.sum()), 1e-12)),
         chance=float(moving.mean()),
         chance_near=float(near.mean()),
-        direction=way,
-        said=max(words.directions, key=lambda w: heat.logits[words.directions[w]]) if way else None,
+        direction=direction,
+        predicted_direction=None if direction is None else classes.strongest_direction(heat.logits),
     )
 
 
 def heat_maps(heat: Heat) -> Floats:
-    """The contrast of the strongest class on the flow's grid, float32 [L',SIDE,SIDE]."""
+    """Return the centred heat of the strongest class on the grid of the flow, float32 [L',SIDE,SIDE]."""
     return np.stack([enlarge(cells, SIDE, SIDE) for cells in heat.cube[0] - heat.common])
 
 
 def window_direction(motions: Sequence[Motion]) -> str | None:
-    """The way that the largest moving region goes in `DIRECTION_SHARE` of the slices; None where there is no such."""
-    way, count = Counter(direction(motion) for motion in motions).most_common(1)[0]
+    """Return the direction that the largest moving region has in `DIRECTION_SHARE` of the slices or more, or None."""
+    way, count = Counter(region_direction(motion) for motion in motions).most_common(1)[0]
     return way if count >= DIRECTION_SHARE * len(motions) else None
 
 
-def summary(verdicts: Sequence[Verdict]) -> dict[str, float | int | None]:
-    """Many windows in figures; a share is None where no window asks for it."""
+def summary(scores: Sequence[MotionScore]) -> dict[str, float | int | None]:
+    """Summarise many windows: counts, and shares 0–1. A share is None if no window has it."""
 
     def mean(values: Sequence[float | bool | None]) -> float | None:
         known = [float(value) for value in values if value is not None]
         return round(sum(known) / len(known), 4) if known else None
 
-    painted = [v for v in verdicts if v.painted]
-    directed = [v for v in verdicts if v.direction is not None]
+    painted = [v for v in scores if v.painted]
+    directed = [v for v in scores if v.direction is not None]
     return {
-        "windows": len(verdicts),
-        "with_motion": sum(v.points is not None for v in verdicts),
-        "points": mean([v.points for v in verdicts]),
-        "chance": mean([v.chance for v in verdicts]),
-        "points_near": mean([v.near for v in verdicts]),
-        "chance_near": mean([v.chance_near for v in verdicts]),
+        "windows": len(scores),
+        "with_motion": sum(v.points is not None for v in scores),
+        "points": mean([v.points for v in scores]),
+        "chance": mean([v.chance for v in scores]),
+        "points_near": mean([v.near for v in scores]),
+        "chance_near": mean([v.chance_near for v in scores]),
         "painted": len(painted),
         "points_painted": mean([v.points for v in painted]),
         "points_near_painted": mean([v.near for v in painted]),
-        "energy": mean([v.energy for v in verdicts]),
+        "energy": mean([v.energy for v in scores]),
         "with_direction": len(directed),
-        "direction": mean([v.direction == v.said for v in directed]),
-        "without_motion": sum(v.still is not None for v in verdicts),
-        "still": mean([v.still for v in verdicts]),
-        "unchanging": sum(v.quiet for v in verdicts),
-        "still_unchanging": mean([v.still for v in verdicts if v.quiet]),
+        "direction": mean([v.direction == v.predicted_direction for v in directed]),
+        "without_motion": sum(v.still is not None for v in scores),
+        "still": mean([v.still for v in scores]),
+        "unchanging": sum(v.quiet for v in scores),
+        "still_unchanging": mean([v.still for v in scores if v.quiet]),
     }

@@ -1,4 +1,4 @@
-"""The command `streamcam eval`: a folder and a model's name → a report, a JSON file and a sheet."""
+"""The work of `streamcam eval`: load a model by its name, evaluate it, and write a JSON file and a sheet."""
 
 import os
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from streamcam.engines.backends import require_device
 from streamcam.errors import StreamcamError
 from streamcam.evaluate.dataset import find_items
 from streamcam.evaluate.report import Report, Show, evaluate
-from streamcam.evaluate.sheets import sheet as draw
+from streamcam.evaluate.sheets import draw_sheet
 from streamcam.files import write_json
 from streamcam.models.registry import load_model
 from streamcam.render.image_files import save_picture
@@ -29,10 +29,26 @@ def evaluate_folder(
     sheet: Path | None,
     show: Show,
 ) -> Report:
-    """Assess a model and write what is asked for; mistakes are found before anything is computed.
+    """Evaluate a model, and write the files that are asked for.
+
+    Mistakes in the arguments are found before the model is loaded.
+
+    Args:
+        data: the folder of clips with truth.
+        model: a name of `streamcam models`, or a checkpoint.
+        weights: as for `load_model`.
+        backend: as for `make_engine`.
+        device: as for `make_engine`.
+        precision: as for `make_engine`.
+        extra: as for `evaluate`.
+        erase_steps: as for `evaluate`.
+        limit: as for `evaluate`.
+        json: write the report to this .json file.
+        sheet: draw the best and the worst cases to this .png or .jpg file.
+        show: as for `evaluate`.
 
     Raises:
-        StreamcamError: something cannot be had, read or written.
+        StreamcamError: the data, the model or the device cannot be used, or a file cannot be written.
     """
     require_device(device, backend=backend)
     find_items(data)
@@ -52,15 +68,15 @@ def evaluate_folder(
     if json is not None:
         write_json(json, report.json())
     if sheet is not None:
-        save_picture(sheet, draw(report))
+        save_picture(sheet, draw_sheet(report))
     return report
 
 
 def require_writable(path: Path | None, *suffixes: str) -> None:
-    """Find out before a long run that a file could not be written; None is fine.
+    """Check before a long run that a file can be written; None passes.
 
     Raises:
-        StreamcamError: its folder is not there, or its name ends in something else.
+        StreamcamError: its folder does not exist or is read-only, or the name ends in none of `suffixes`.
     """
     if path is None:
         return

@@ -1,4 +1,4 @@
-"""A clip or a picture → windows that follow one another without overlap, each with its heat."""
+"""Cut a clip or a picture into windows that follow one another without overlap, and compute the heat of each."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,7 +18,7 @@ from streamcam.sources.base import open_source
 
 
 def frames(item: Item) -> Iterator[Frame]:
-    """The frames of a clip; one, of a picture."""
+    """Read the frames of a clip; a picture has one."""
     if item.is_picture:
         yield Frame(read_picture(item.path), 0, 0.0, 0, item.name)
         return
@@ -26,8 +26,8 @@ def frames(item: Item) -> Iterator[Frame]:
         yield from source.frames(Event())
 
 
-def timed(truth: Truth) -> Truth:
-    """The truth with the times of the clip's frames, and its size in pixels."""
+def with_frame_times(truth: Truth) -> Truth:
+    """Decode the clip, and return the truth with the time of each frame and the size of the picture."""
     times, shape = [], (1, 1)
     for frame in frames(truth.item):
         times.append(frame.pts_s)
@@ -36,10 +36,10 @@ def timed(truth: Truth) -> Truth:
 
 
 def windows(item: Item, engine: WindowEngine, model: CamModel) -> Iterator[EvalWindow]:
-    """The windows of a clip.
+    """Yield the windows of a clip with their heat.
 
-    A clip that is shorter than a window, or a picture, is held at its last frame until there is one; what is left over
-    at the end of a longer clip is not looked at.
+    The last frame of a picture or a short clip is repeated until there is one window. What is left over at the end of
+    a longer clip is dropped.
     """
     for clip in _clips(item, model):
         yield EvalWindow(clip, engine.infer([clip])[0], model, f"{item.name} {clip.pts_s[0]:.3f}")
@@ -50,24 +50,26 @@ def _clips(item: Item, model: CamModel) -> Iterator[Clip]:
     if item.is_picture and spec.framewise:
         yield _still(next(frames(item)), model)
         return
+    # A hop of as many frames as a window has slices' worth: no time is covered twice.
     window = SlidingWindow(spec.clip_format, hop=spec.slices * spec.temporal_stride)
-    count, last = 0, None
+    found, last = False, None
     for last in frames(item):
         clip = window.push(last)
         if clip is not None:
-            count += 1
+            found = True
             yield clip
-    at = 0
-    while count == 0 and last is not None:
-        at += 1
-        held = replace(last, pts_s=last.pts_s + at / spec.clip_format.fps, index=last.index + at)
-        clip = window.push(held)
+    # Repeat the last frame, at the model's rate, until the window is full.
+    repeats = 0
+    while not found and last is not None:
+        repeats += 1
+        pts_s = last.pts_s + repeats / spec.clip_format.fps
+        clip = window.push(replace(last, pts_s=pts_s, index=last.index + repeats))
         if clip is not None:
-            count += 1
+            found = True
             yield clip
 
 
 def _still(frame: Frame, model: CamModel) -> Clip:
-    """A picture as a clip with one frame, which is enough where frames are looked at alone."""
+    """Make a clip of one frame, which is enough for a network that looks at each frame alone."""
     prepared = prepare(frame.pixels, model.spec.clip_format)[None]
     return Clip(prepared, np.array([frame.pts_s]), 0, frame, transform_of(model.spec.clip_format))

@@ -1,8 +1,8 @@
-"""What was recorded → what a network sees in it, and where.
+"""Explain recordings: what a network sees in them, and where.
 
-film         a video → overlay, heat, sheet, table
-stills       pictures → overlays, sheets, table
-per_frame    overlapping windows → one answer for each frame
-findings     heat → rows of a table: class, score, box, peak
-storyboard   a video on one sheet
+- `film`: a video, as overlay, heat, sheet and table; `film_outputs` writes them.
+- `stills`: pictures, as overlays, sheets and a table.
+- `per_frame`: average overlapping windows into one result for each frame.
+- `findings`: class, score, box and peak of heat, as rows of a table.
+- `storyboard`: draw a video on one sheet.
 """

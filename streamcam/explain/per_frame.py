@@ -1,21 +1,21 @@
-"""Overlapping windows → one answer for each frame: pure, no threads."""
+"""Average overlapping windows into one result for each frame. No threads and no clocks."""
 
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from streamcam.explain.findings import strongest
 from streamcam.heat.cam import HeatContext
+from streamcam.heat.localise import slice_at
 from streamcam.records import Floats, Frame, Heat, Result
 
 
 @dataclass(eq=False, slots=True)
-class _Waiting:
-    """A frame, and the sum of what the windows that contain it have said so far."""
+class _PendingFrame:
+    """A frame, and the sums over the windows that contain it so far."""
 
     frame: Frame
     windows: int = 0
@@ -23,8 +23,10 @@ class _Waiting:
     cube: Floats | float = 0.0
     common: Floats | float = 0.0
     span_s: tuple[float, float] = (0.0, 0.0)
+    """The times of the first and the last frame of all these windows, in seconds."""
 
     def add(self, heat: Heat, cube: Floats) -> None:
+        """Add a window, whose heat `cube` [C,L',h,w] is in the order of the model's classes."""
         first_s, last_s = heat.clip_pts_s
         self.span_s = (self.span_s[0], last_s) if self.windows else (first_s, last_s)
         self.windows += 1
@@ -34,80 +36,96 @@ class _Waiting:
 
 
 class PerFrame:
-    """Averages, for each frame, what all windows that contain it say: logits, and heat at the frame's own time.
+    """The average, for each frame, of the logits and the heat of all windows that contain it.
 
-        frames    │ │ │ │ │ │ │ │ │ │
-        windows   ├───────┤                 a frame is done as soon as a window begins after it;
-                      ├───────┤             what is waiting is never more than a window and a hop
-                          ├───────┤
+    ```
+    frames    │ │ │ │ │ │ │ │ │ │
+    windows   ├───────┤
+                  ├───────┤
+                      ├───────┤
+    ```
 
-    A frame that no window contains (behind the last one, or between two that do not touch) takes the window before it,
-    with the heat at that window's end. The heat of a frame has one slice, at the frame's time; cube and common are
-    averaged separately, so that it stays raw.
+    A frame is complete as soon as a window begins after it. So the frames that are pending never span more than a
+    window and a hop.
+
+    Some frames lie in no window: those behind the last one, and those between two windows that do not touch. Such a
+    frame takes the window before it, with the heat at that window's end.
+
+    The heat of a frame has one slice, at the frame's time. Cube and common heat are averaged separately, so that the
+    cube is raw heat, as in every `Heat`.
     """
 
     def __init__(self, context: HeatContext, *, top_k: int = 5, always: Collection[int] = ()) -> None:
-        """Begin.
+        """Begin without frames.
 
         Args:
-            context: the model's names and scales.
-            top_k: how many classes' heat each frame gets.
+            context: the model's name, classes and scales.
+            top_k: the number of classes whose heat a frame gets.
             always: classes that are among them in any case.
         """
         self.context, self._top_k, self._always = context, top_k, always
-        self._waiting: deque[_Waiting] = deque()
-        self._window: tuple[Heat, Floats] | None = None
+        self._pending: deque[_PendingFrame] = deque()
+        self._last_window: tuple[Heat, Floats] | None = None
 
     def push(self, frame: Frame) -> list[Result]:
-        """Take the next frame, before any window that contains it; give what is done."""
-        last = self._waiting[-1].frame if self._waiting else None
+        """Add the next frame, before any window that contains it.
+
+        Returns:
+            The frames that are complete: all pending ones, if a new stretch of video begins; else none.
+        """
+        last = self._pending[-1].frame if self._pending else None
+        # Nothing is averaged over a break: a new session, a jump back in time, or pictures of another size.
         breaks = last is not None and (
             frame.session != last.session or frame.pts_s < last.pts_s or frame.pixels.shape != last.pixels.shape
         )
-        done = self.finish() if breaks else []
-        self._waiting.append(_Waiting(frame))
-        return done
+        complete = self.finish() if breaks else []
+        self._pending.append(_PendingFrame(frame))
+        return complete
 
     def add(self, heat: Heat) -> list[Result]:
-        """Take the next window, with the heat of all classes; give the frames that are done."""
+        """Add the next window, with the heat of all classes, and return the frames that are complete."""
         first_s, last_s = heat.clip_pts_s
-        done = []
-        while self._waiting and self._waiting[0].frame.pts_s < first_s:
-            done.append(self._result(self._waiting.popleft()))
-        cube = heat.cube[np.argsort(heat.classes)]
-        self._window = heat, cube
-        for waiting in self._waiting:
-            if waiting.frame.pts_s <= last_s:
-                waiting.add(heat, cube)
-        return done
+        complete = []
+        # Windows come in order: no later one can contain a frame before this one's first. These frames go out before
+        # `_last_window` changes, because those without a window take the heat of the window before.
+        while self._pending and self._pending[0].frame.pts_s < first_s:
+            complete.append(self._result(self._pending.popleft()))
+        cube = heat.cube[np.argsort(heat.classes)]  # windows rank classes differently: sort, to be able to add
+        self._last_window = heat, cube
+        for pending in self._pending:
+            if pending.frame.pts_s <= last_s:
+                pending.add(heat, cube)
+        return complete
 
     def finish(self) -> list[Result]:
-        """What is still waiting; after that, a new stretch of video may begin."""
-        done = [self._result(waiting) for waiting in self._waiting]
-        self._waiting.clear()
-        self._window = None
-        return done
+        """Return the frames that are still pending. After that, a new stretch of video may begin."""
+        complete = [self._result(pending) for pending in self._pending]
+        self._pending.clear()
+        self._last_window = None
+        return complete
 
     def __len__(self) -> int:
-        """How many frames are waiting."""
-        return len(self._waiting)
+        """Return the number of pending frames."""
+        return len(self._pending)
 
     @property
     def scores(self) -> Callable[[Floats], Floats]:
-        """Logits [C] → probabilities [C]."""
+        """Return the function that turns logits [C] into probabilities [C]."""
         return lambda logits: np.asarray(self.context.scores(torch.from_numpy(logits)).numpy(), np.float32)
 
-    def _result(self, waiting: _Waiting) -> Result:
-        if not waiting.windows and self._window is not None:
-            waiting.add(*self._window)
-        if not waiting.windows or self._window is None:
-            return Result(waiting.frame)
+    def _result(self, pending: _PendingFrame) -> Result:
+        """Divide the sums, and choose the frame's strongest classes."""
+        if self._last_window is None:
+            return Result(pending.frame)
+        if not pending.windows:
+            # No window contains this frame: `slice_at` holds the last window's heat beyond its end.
+            pending.add(*self._last_window)
         logits, cube, common = (
-            _mean(total, waiting.windows) for total in (waiting.logits, waiting.cube, waiting.common)
+            _mean(total, pending.windows) for total in (pending.logits, pending.cube, pending.common)
         )
         chosen = np.array(strongest(logits, top_k=self._top_k, always=self._always), np.int64)
         heat = replace(
-            self._window[0],
+            self._last_window[0],
             cube=cube[chosen, None],
             common=common[None],
             classes=chosen,
@@ -115,19 +133,10 @@ class PerFrame:
             scores=self.scores(logits)[chosen],
             logits=logits,
             scale=None if self.context.scale is None else self.context.scale[chosen],
-            pts_s=np.array([waiting.frame.pts_s]),
-            clip_pts_s=waiting.span_s,
+            pts_s=np.array([pending.frame.pts_s]),
+            clip_pts_s=pending.span_s,
         )
-        return Result(waiting.frame, heat)
-
-
-def slice_at(slices: Floats, pts_s: npt.NDArray[np.float64], at_s: float) -> Floats:
-    """Heat [...,L',h,w] at a time → [...,h,w]: interpolated between the slices' centres, held before and after them."""
-    at = float(np.interp(at_s, pts_s, np.arange(len(pts_s))))
-    lower = int(at)
-    upper = min(lower + 1, len(pts_s) - 1)
-    early, late = slices[..., lower, :, :], slices[..., upper, :, :]
-    return np.asarray(early + np.float32(at - lower) * (late - early), np.float32)
+        return Result(pending.frame, heat)
 
 
 def _mean(total: Floats | float, count: int) -> Floats:

@@ -1,4 +1,4 @@
-"""Pictures → what a network sees in each and where: overlays, a table, contact sheets."""
+"""Explain pictures: what a network sees in each, and where, as overlays, a table and contact sheets."""
 
 import csv
 import os
@@ -17,15 +17,16 @@ from streamcam.engines.device.runner import TorchRunner
 from streamcam.errors import StreamcamError
 from streamcam.explain.findings import COLUMNS, Finding, find, painted, strongest
 from streamcam.files import require_fresh, staged
-from streamcam.heat.cam import moments, to_heats
+from streamcam.heat.cam import heat_times, to_heats
 from streamcam.heat.localise import Box
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.classes import find_classes
 from streamcam.models.registry import find_spec, load_model
 from streamcam.records import Clip, Frame, Heat, Image, Result, on_host
+from streamcam.render.canvas import Caption, outline
 from streamcam.render.contact_sheet import Cell, cut, fit, grid, text_width
 from streamcam.render.image_files import read_picture, save_picture
-from streamcam.render.overlay import Caption, Painter, outline, paint
+from streamcam.render.overlay import Painter, paint
 from streamcam.sources.levels import parse_levels
 
 TABLE = "scores.csv"
@@ -33,44 +34,45 @@ PAGE, PAGE_COLUMNS = 36, 3
 """Pictures on one contact sheet, and in one of its rows."""
 
 OTHERS = 3
-"""Classes on a sheet beside the painted one."""
+"""The number of classes that a sheet names besides the painted one."""
 
 THUMBNAIL = (200, 150)
-"""(width, height) in pixels."""
+"""(width, height) of a picture on a sheet, in pixels."""
 
 LEGIBLE = 360
-"""The shorter side in pixels that an overlay has at least, so that what stands on it can be read."""
+"""Small pictures are enlarged until their shorter side has this many pixels, so that the overlay's text is legible."""
 
 LONGEST = 4096
-"""The longer side in pixels that a picture is not enlarged beyond for it."""
+"""No picture is enlarged beyond this many pixels of its longer side."""
 
 LONGEST_STEM = 220
-"""Bytes of a picture's name that its overlay's name begins with: a name has 255 at most."""
+"""Bytes of a picture's name that go into its overlay's name: file systems allow 255 in all."""
 
 BOX_SIDE = 1280
-"""Boxes are looked for in pictures of at most so many pixels, which is far finer than heat."""
+"""Boxes are found in pictures whose longer side has at most this many pixels, which is far finer than heat."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What came out."""
+class ExplainedPictures:
+    """The count of explained pictures, and of those that could not be read."""
 
     pictures: int
     skipped: tuple[str, ...]
-    """What could not be read, and why."""
+    """The pictures that could not be read, each with the reason."""
     seconds: float
-    """How long it took."""
+    """The time that it took."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
+class _ExplainedPicture:
     """A picture, and what the network sees in it."""
 
     path: Path
     image: Image
     heat: Heat
-    found: Sequence[Finding]
+    findings: Sequence[Finding]
     k: int
+    """The index of the painted class, in the heat and in the findings."""
 
 
 def explain_pictures(
@@ -87,18 +89,18 @@ def explain_pictures(
     precision: str = "auto",
     force: bool = False,
     show: Callable[[int], None] = lambda _done: None,
-) -> Done:
-    """Explain pictures: an overlay for each, scores.csv, and sheets; in constant memory.
+) -> ExplainedPictures:
+    """Explain pictures: write an overlay of each, scores.csv and contact sheets, in constant memory.
 
-    Everything appears together, at the end; after an error there is nothing.
+    The outputs appear together at the end; after an error there are none.
 
     Args:
-        paths: files; what cannot be read is skipped.
-        folder: where the outputs go; it is made.
-        model: one of `streamcam models`, or one that is loaded already, that looks at each frame alone.
+        paths: files; those that cannot be read are skipped.
+        folder: the folder for the outputs; it is made.
+        model: one of `streamcam models`, or a loaded model. It looks at each frame alone.
         weights: as for `load_model`.
-        classes: paint the strongest of these; by default each picture's strongest of all.
-        top_k: how many classes are told of for each picture.
+        classes: paint the strongest of these; by default the strongest of all, picture by picture.
+        top_k: the number of classes that the table holds for each picture.
         levels: as for `read_picture`.
         backend: as for `make_engine`.
         device: as for `make_engine`.
@@ -107,16 +109,12 @@ def explain_pictures(
         show: called with the number of pictures that are done.
 
     Raises:
-        StreamcamError: the model cannot be had or looks at clips, not a single picture can be read, or the outputs
-            cannot be written.
+        StreamcamError: the model cannot be loaded or looks at clips, no picture can be read, or the outputs cannot be
+            written.
     """
-    begin_s = time.monotonic()
+    began_s = time.monotonic()
     require_device(device, backend=backend)
-    require_fresh(folder, force=force)
-    if levels is not None:
-        parse_levels(levels)
-    if any(path.resolve().parent == folder.resolve() for path in paths):
-        raise StreamcamError(f"outputs would lie among the pictures in {folder}: give another folder")
+    _require_arguments(paths, folder, levels, force=force)
     spec = find_spec(model) if isinstance(model, str) else model.spec
     _require_framewise(spec)
     always = find_classes(spec, classes) or []
@@ -126,24 +124,19 @@ def explain_pictures(
     skipped: list[str] = []
     with staged(folder) as hidden, closing(_Outputs(hidden, f"As {spec.name} sees them", count=len(paths))) as outputs:
         for path, image in _readable(paths, levels, skipped, show):
-            outputs.add(_see(runner, path, image, top_k=top_k, always=always), names[path])
+            outputs.add(_explain(runner, path, image, top_k=top_k, always=always), names[path])
         if len(skipped) == len(paths):
             raise StreamcamError(f"cannot read {'; '.join(skipped[:3])}")
-    return Done(len(paths) - len(skipped), tuple(skipped), time.monotonic() - begin_s)
+    return ExplainedPictures(len(paths) - len(skipped), tuple(skipped), time.monotonic() - began_s)
 
 
-def _readable(
-    paths: Sequence[Path], levels: str | None, skipped: list[str], show: Callable[[int], None]
-) -> Iterator[tuple[Path, Image]]:
-    """The pictures, one after the other; what cannot be read goes to `skipped`, with the reason."""
-    for done, path in enumerate(paths, start=1):
-        try:
-            image = read_picture(path, levels=levels)
-        except StreamcamError as e:
-            skipped.append(str(e).removeprefix("cannot read "))
-        else:
-            yield path, image
-        show(done)
+def _require_arguments(paths: Sequence[Path], folder: Path, levels: str | None, *, force: bool) -> None:
+    """Check, before the model is loaded, what can be known without it."""
+    require_fresh(folder, force=force)
+    if levels is not None:
+        parse_levels(levels)
+    if any(path.resolve().parent == folder.resolve() for path in paths):
+        raise StreamcamError(f"outputs would lie among the pictures in {folder}: give another folder")
 
 
 def _require_framewise(spec: ModelSpec) -> None:
@@ -154,8 +147,25 @@ def _require_framewise(spec: ModelSpec) -> None:
         )
 
 
+def _readable(
+    paths: Sequence[Path], levels: str | None, skipped: list[str], show: Callable[[int], None]
+) -> Iterator[tuple[Path, Image]]:
+    """Read the pictures one by one. Append to `skipped` those that cannot be read, with the reason."""
+    for done, path in enumerate(paths, start=1):
+        try:
+            image = read_picture(path, levels=levels)
+        except StreamcamError as e:
+            skipped.append(str(e).removeprefix("cannot read "))
+        else:
+            yield path, image
+        show(done)
+
+
 def overlay_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """The overlay's name for each picture, different for all: cat-heat.jpg, cat-heat-2.jpg."""
+    """Name each picture's overlay, such as cat-heat.jpg. Equal names are numbered: cat-heat-2.jpg.
+
+    Upper and lower case count as equal, because some file systems do not tell them apart.
+    """
     names: dict[Path, str] = {}
     taken: set[str] = set()
     for path in paths:
@@ -172,8 +182,8 @@ def overlay_names(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 @torch.inference_mode()
-def _see(runner: TorchRunner, path: Path, image: Image, *, top_k: int, always: Sequence[int]) -> _Seen:
-    """A picture is a clip with one frame."""
+def _explain(runner: TorchRunner, path: Path, image: Image, *, top_k: int, always: Sequence[int]) -> _ExplainedPicture:
+    """Run the network on one picture, as a clip of one frame at second 0."""
     clip_format = runner.spec.clip_format
     frames = prepare(image, clip_format)[None]
     frame = Frame(image, 0, 0.0, captured_ns=0, source=path.name)
@@ -187,16 +197,16 @@ def _see(runner: TorchRunner, path: Path, image: Image, *, top_k: int, always: S
         cube[:, classes].numpy(),
         cube.mean(1).numpy(),
         clips=[clip],
-        times=[moments(clip, np.zeros(1))],
+        times=[heat_times(clip, np.zeros(1))],
         context=runner.context,
     )
     height, width = image.shape[:2]
-    found = find(heat, pts_s=0.0, width=width, height=height, max_side=BOX_SIDE)
-    return _Seen(path, image, heat, found, painted(heat, always))
+    findings = find(heat, pts_s=0.0, width=width, height=height, max_side=BOX_SIDE)
+    return _ExplainedPicture(path, image, heat, findings, painted(heat, always))
 
 
 class _Outputs:
-    """Takes pictures one after the other; a sheet is written as soon as it is full."""
+    """The outputs of all pictures. A sheet is written as soon as it is full, so that memory stays constant."""
 
     def __init__(self, folder: Path, title: str, *, count: int) -> None:
         self._folder, self._title, self._count = folder, title, count
@@ -207,16 +217,16 @@ class _Outputs:
         self._table = csv.writer(self._file)
         self._table.writerow(("picture", "overlay", *COLUMNS))
 
-    def add(self, seen: _Seen, name: str) -> None:
-        """Write a picture's overlay under this name, and its rows."""
-        save_picture(self._folder / name, _overlay(self._painter, seen))
-        self._table.writerows([str(seen.path), name, *finding.row()] for finding in seen.found)
-        self._cells.append(_cell(seen, self._painter.scale(seen.path.name, seen.heat, seen.k)))
+    def add(self, picture: _ExplainedPicture, name: str) -> None:
+        """Write a picture's overlay as `name`, add its rows to the table, and put it on a sheet."""
+        save_picture(self._folder / name, _overlay(self._painter, picture))
+        self._table.writerows([str(picture.path), name, *finding.row()] for finding in picture.findings)
+        self._cells.append(_cell(picture, self._painter.scale(picture.path.name, picture.heat, picture.k)))
         if len(self._cells) == PAGE:
             self._write_sheet()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Close the table, and write the last sheet."""
         self._file.close()
         if self._cells:
             self._write_sheet()
@@ -229,33 +239,33 @@ class _Outputs:
         self._cells = []
 
 
-def _overlay(painter: Painter, seen: _Seen) -> Image:
-    height, width = seen.image.shape[:2]
+def _overlay(painter: Painter, picture: _ExplainedPicture) -> Image:
+    """Paint the overlay, on an enlarged picture if it is so small that text would be illegible."""
+    height, width = picture.image.shape[:2]
     factor = max(1.0, min(LEGIBLE / min(height, width), LONGEST / max(height, width)))
     size = round(width * factor), round(height * factor)
-    image = seen.image if factor == 1 else fit(seen.image, *size)
-    box = seen.found[seen.k].box
+    image = picture.image if factor == 1 else fit(picture.image, *size)
+    box = picture.findings[picture.k].box
     larger = None if box is None else Box(*(round(edge * factor) for edge in box))
-    result = Result(Frame(image, 0, 0.0, captured_ns=0, source=seen.path.name), seen.heat)
-    return on_host(painter.overlay(result, k=seen.k, box=larger))
+    result = Result(Frame(image, 0, 0.0, captured_ns=0, source=picture.path.name), picture.heat)
+    return on_host(painter.overlay(result, k=picture.k, box=larger))
 
 
-def _cell(seen: _Seen, scale: float) -> Cell:
-    """The picture, beside it the heat and the box, and below them what the network takes it for."""
+def _cell(picture: _ExplainedPicture, scale: float) -> Cell:
+    """Draw the picture beside the picture with heat and box, and write the strongest classes below."""
     width, height = THUMBNAIL
-    factor = min(width / seen.image.shape[1], height / seen.image.shape[0])
-    small = fit(seen.image, *(max(1, round(side * factor)) for side in seen.image.shape[1::-1]))
-    warm = paint(small, seen.heat, k=seen.k, pts_s=0.0, scale=scale)
-    box = seen.found[seen.k].box
-    if box is not None:
-        outline(warm, Box(*(round(edge * factor) for edge in box)))
-    both = np.concatenate([fit(small, width, height), fit(warm, width, height)], axis=1)
-    first = seen.found[seen.k]
-    others = [found for k, found in enumerate(seen.found) if k != seen.k][:OTHERS]
-    room = both.shape[1] // OTHERS - text_width(", ")
-    shown = ", ".join(cut(other.label, room, end=_percent(other)) for other in others)
-    return Cell(both, ((first.label, _percent(first)), shown, seen.path.name))
+    factor = min(width / picture.image.shape[1], height / picture.image.shape[0])
+    small = fit(picture.image, *(max(1, round(side * factor)) for side in picture.image.shape[1::-1]))
+    heated = paint(small, picture.heat, k=picture.k, pts_s=0.0, scale=scale)
+    shown = picture.findings[picture.k]
+    if shown.box is not None:
+        outline(heated, Box(*(round(edge * factor) for edge in shown.box)))
+    pair = np.concatenate([fit(small, width, height), fit(heated, width, height)], axis=1)
+    others = [finding for k, finding in enumerate(picture.findings) if k != picture.k][:OTHERS]
+    width_each = pair.shape[1] // OTHERS - text_width(", ")
+    names = ", ".join(cut(other.label, width_each, end=_percent(other)) for other in others)
+    return Cell(pair, ((shown.label, _percent(shown)), names, picture.path.name))
 
 
-def _percent(found: Finding) -> str:
-    return f" {found.score * 100:.0f} %"
+def _percent(finding: Finding) -> str:
+    return f" {finding.score * 100:.0f} %"

@@ -1,1 +1,1 @@
-"""A picture that lives in a GPU's memory: decoded there, resized, painted and encoded there."""
+"""GPU images: pictures that are decoded on a GPU, and resized, painted and encoded there."""

@@ -1,7 +1,7 @@
-"""Video decoded on a GPU: pictures come to lie there, as `card.TorchImage`.
+"""Decoding video on a GPU: each frame becomes a `TorchImage` in the GPU's memory.
 
-FFmpeg, as PyAV brings it along, hands packets to NVIDIA's decoder, of files and of live streams alike; its surfaces are
-seen as tensors through DLPack.
+PyAV's FFmpeg hands the packets of files and live streams to NVIDIA's decoder (NVDEC). PyTorch reads the decoder's
+surfaces through DLPack, without a copy.
 """
 
 import logging
@@ -22,13 +22,13 @@ log = logging.getLogger(__name__)
 
 
 class GpuDecoder:
-    """Has videos decoded by a GPU: what `sources.Decoder` lists."""
+    """NVIDIA's decoder of one GPU: a `sources.decoder.Decoder`."""
 
     def __init__(self, device: torch.device) -> None:
-        """Ask whether it can.
+        """Check that the GPU can decode.
 
         Raises:
-            StreamcamError: it cannot, and why.
+            StreamcamError: it cannot; the message says why.
         """
         self.device = device
         try:
@@ -42,23 +42,23 @@ class GpuDecoder:
             ) from e
 
     def picture(self, decoded: VideoFrame) -> TorchImage | None:
-        """What has been decoded, upright, in RGB; None where it does not lie on the card, or not as 4:2:0.
+        """Convert a decoded frame to RGB, upright; return None where it is not on the GPU, or not 4:2:0.
 
         Raises:
-            StreamcamError: the device has not enough memory.
+            StreamcamError: the GPU has not enough memory.
         """
         if decoded.format.name != "cuda":
             return None
         try:
             return gpu_image(decoded)
-        except NotImplementedError:  # PyAV, of chroma that is not halved
+        except NotImplementedError:  # PyAV raises it too, for chroma that is not halved
             return None
         except torch.OutOfMemoryError as e:
             raise StreamcamError(f"{self.device} has not enough memory for pictures: leave out --decode cuda") from e
 
 
 def decoders_on(devices: Sequence[torch.device]) -> list[GpuDecoder]:
-    """One for each GPU among devices; none where they cannot decode, which is said."""
+    """Return a decoder for each GPU among the devices; where they cannot decode, log why, and return none."""
     try:
         decoders = [GpuDecoder(device) for device in devices if device.type == "cuda"]
     except StreamcamError as e:
@@ -71,12 +71,16 @@ def decoders_on(devices: Sequence[torch.device]) -> list[GpuDecoder]:
 
 @torch.inference_mode()
 def gpu_image(decoded: VideoFrame) -> TorchImage:
-    """A decoded picture, NV12 or P010, upright, in RGB, where it lies.
+    """Convert a decoded frame to RGB, upright, on the device that it was decoded on.
+
+    Args:
+        decoded: a frame in NV12 or P010: luma [H,W], and interleaved chroma [H/2,W/2,2].
 
     Raises:
-        NotImplementedError: it is in no such format.
+        NotImplementedError: the frame has another format.
     """
-    # As capsules: PyTorch would have PyAV wait for a stream, which it refuses; they share the default one.
+    # Given the planes themselves, PyTorch would ask PyAV to wait for a CUDA stream, which PyAV refuses. So it is given
+    # DLPack capsules. Decoder and PyTorch both use the default CUDA stream, which keeps their order.
     luma, chroma = (from_dlpack(plane.__dlpack__()) for plane in decoded.planes[:2])
     if chroma.ndim != 3:
         raise NotImplementedError(f"expected NV12 or P010, got {decoded.format.name}")
@@ -88,9 +92,10 @@ def gpu_image(decoded: VideoFrame) -> TorchImage:
         transfer=int(decoded.color_trc),
         primaries=int(decoded.color_primaries),
     )
-    exchanged, *flips = orientation_in(decoded)
-    rgb = (rgb.mT if exchanged else rgb).flip([at for at, flip in enumerate(flips, 1) if flip])
+    transposed, *flips = orientation_in(decoded)  # flips of rows (dimension 1) and of columns (dimension 2)
+    rgb = (rgb.mT if transposed else rgb).flip([dim for dim, flip in enumerate(flips, 1) if flip])
     picture = TorchImage(rgb.contiguous())
-    if rgb.is_cuda:  # the decoder takes its surface back as soon as nobody holds it, whoever still reads it
+    # The decoder reuses its surface as soon as nothing refers to it, even while a kernel still reads it: wait for that.
+    if rgb.is_cuda:
         torch.cuda.current_stream(rgb.device).synchronize()
     return picture

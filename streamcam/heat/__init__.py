@@ -1,1 +1,1 @@
-"""Features → heat cube → boxes."""
+"""Compute class activation heat from feature maps, and find boxes, peaks and tubes in it."""

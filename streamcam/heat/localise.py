@@ -1,4 +1,7 @@
-"""Heat → places in the picture: maps, points, boxes, and boxes linked over time. Plain numpy, no torch."""
+"""Find places in heat: enlarge it to the picture, and find its peak, its boxes, and boxes linked over time (tubes).
+
+This module needs NumPy and OpenCV, not torch.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +14,14 @@ import numpy.typing as npt
 from streamcam.records import Floats, Heat, Transform
 
 PAPER_THRESHOLD = 0.2
-"""Of the maximum, where a box is cut: section 3.1 of Zhou et al., CVPR 2016."""
+"""A box is drawn around what is above this share of the maximum: Zhou et al., CVPR 2016, section 3.1."""
 
 LINK_IOU = 0.3
-"""Two boxes in successive slices that overlap by so much are one thing."""
+"""Two boxes in successive heat slices belong to the same tube from this IoU on."""
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels; x1 and y1 are the first that are no longer in it."""
+    """A rectangle in pixels, from x0 and y0 up to x1 and y1, which lie outside."""
 
     x0: int
     y0: int
@@ -27,139 +30,171 @@ class Box(NamedTuple):
 
     @property
     def area(self) -> int:
-        """In pixels; 0 where it is empty."""
+        """Return the area in pixels; 0 if the box is empty."""
         return max(0, self.x1 - self.x0) * max(0, self.y1 - self.y0)
 
     def intersection(self, other: "Box") -> int:
-        """The area in pixels that both cover."""
-        corner = max(self.x0, other.x0), max(self.y0, other.y0)
-        return Box(*corner, min(self.x1, other.x1), min(self.y1, other.y1)).area
+        """Return the area in pixels that both boxes cover."""
+        x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
+        return Box(x0, y0, min(self.x1, other.x1), min(self.y1, other.y1)).area
 
     def iou(self, other: "Box") -> float:
-        """Intersection over union, 0–1."""
+        """Return the intersection over union, 0–1."""
         both = self.intersection(other)
         return both / max(1, self.area + other.area - both)
 
 
 @dataclass(frozen=True, slots=True)
 class Tube:
-    """One thing, followed over successive slices."""
+    """A region of heat, followed over successive heat slices."""
 
     slices: tuple[int, ...]
-    """The slices, successive ones, that it was seen in."""
+    """The indices of the slices, without gaps."""
     boxes: tuple[Box, ...]
-    """Where, one for each of them."""
+    """The region's box in each of these slices."""
     score: float
-    """0–1: the share of all positive heat that lies in it."""
+    """The share of all positive heat that lies in the tube, 0–1."""
 
 
 def centred_at(heat: Heat, k: int, pts_s: float) -> Floats:
-    """The contrast of class `k`, float32 [h,w] in logit units, at a time.
+    """Return the centred heat of class `k` at a time in seconds: float32 [h,w], in logit units. See `slice_at`."""
+    return slice_at(heat.cube[k] - heat.common, heat.pts_s, pts_s)
 
-    Between the centres of two slices it is interpolated; before the first and after the last it is held.
+
+def slice_at(slices: Floats, pts_s: npt.NDArray[np.float64], at_s: float) -> Floats:
+    """Return heat at a time, interpolated linearly between the centres of two slices.
+
+    It is constant before the first slice and after the last.
+
+    Args:
+        slices: float32 [...,L',h,w].
+        pts_s: float64 [L'], the time of each slice in seconds.
+        at_s: the time asked for, in seconds.
+
+    Returns:
+        float32 [...,h,w].
     """
-    at = float(np.interp(pts_s, heat.pts_s, np.arange(len(heat.pts_s))))
-    lower = int(at)
-    upper = min(lower + 1, len(heat.pts_s) - 1)
-    early, late = (heat.cube[k, i] - heat.common[i] for i in (lower, upper))
-    return np.asarray(early + (at - lower) * (late - early), np.float32)
+    position = float(np.interp(at_s, pts_s, np.arange(len(pts_s))))
+    lower = int(position)
+    upper = min(lower + 1, len(pts_s) - 1)
+    early, late = slices[..., lower, :, :], slices[..., upper, :, :]
+    return np.asarray(early + np.float32(position - lower) * (late - early), np.float32)
 
 
 def enlarge(cells: Floats, width: int, height: int) -> Floats:
-    """Heat cells [h,w] → float32 [height,width], bilinear.
+    """Enlarge heat cells [h,w] to float32 [height,width], bilinearly.
 
-    A cell's value lies on the centre of the cell, as with `align_corners=False`.
+    A cell's value lies on the centre of the cell, as PyTorch does it with `align_corners=False`.
     """
     return np.asarray(cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def on_picture(cells: Floats, transform: Transform, *, width: int, height: int) -> Floats:
-    """Heat cells [h,w] → a value for each pixel, float32 [height,width]; −∞ where the network did not look."""
+    """Lay heat cells [h,w] over the picture: float32 [height,width], −∞ outside of what the network saw."""
     x0, y0, x1, y1 = transform.to_pixels(height, width)
-    whole = np.full((height, width), -np.inf, np.float32)
-    whole[y0:y1, x0:x1] = enlarge(cells, x1 - x0, y1 - y0)
-    return whole
+    # −∞ is never a peak and never above a threshold, so no box can reach beyond what the network saw.
+    pixels = np.full((height, width), -np.inf, np.float32)
+    pixels[y0:y1, x0:x1] = enlarge(cells, x1 - x0, y1 - y0)
+    return pixels
 
 
 def peak(pixels: Floats) -> tuple[int, int]:
-    """(x, y) of the hottest pixel of a map [H,W]; the middle one, where several in a row are equally hot."""
+    """Return (x, y) of the hottest pixel of a map [H,W]; of several equally hot ones, the middle in reading order."""
     ys, xs = np.nonzero(pixels == pixels.max())
     return int(xs[len(xs) // 2]), int(ys[len(ys) // 2])
 
 
 def boxes_above(pixels: Floats, level: float) -> list[Box]:
-    """The box of each connected region of a map [H,W] that is above `level`; the largest region first."""
-    return [box for box, _ in _regions(pixels, level)]
+    """Return the box of each connected region of a map [H,W] that is above `level`, the largest region first."""
+    return [box for _, box in connected_regions(pixels > level)[1]]
 
 
 def largest_box(pixels: Floats, *, threshold: float = PAPER_THRESHOLD) -> Box | None:
-    """The box of the largest region above `threshold` of the maximum of a map [H,W]: the paper's rule.
+    """Return the box of the largest region above `threshold` times the maximum of a map [H,W].
 
-    None where nothing is above zero.
+    This is the rule of Zhou et al., CVPR 2016, section 3.1. None if nothing is above zero.
     """
     boxes = boxes_above(pixels, threshold * float(pixels.max())) if pixels.max() > 0 else []
     return boxes[0] if boxes else None
 
 
-def tubes(pixels: Sequence[Floats], *, threshold: float = PAPER_THRESHOLD) -> list[Tube]:
-    """Regions above `threshold` of the maximum of maps T × [H,W], linked over successive slices; the hottest first.
+def connected_regions(mask: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int32], list[tuple[int, Box]]]:
+    """Find the connected regions of a mask, bool [H,W]. Pixels that touch at a corner are connected.
 
-    A region goes on in the one of the next slice that it overlaps most, from an IoU of `LINK_IOU` on.
+    Returns:
+        The number of each pixel's region, int32 [H,W], 0 for the background. And each region's number and box, the
+        largest region (by pixels) first.
     """
+    _, numbers, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    # Row 0 is the background. The sort is stable, so regions of equal size stay in reading order.
+    order = 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")
+    boxes = [Box(x, y, x + width, y + height) for x, y, width, height, _ in stats[order].tolist()]
+    return np.asarray(numbers, np.int32), list(zip(order.tolist(), boxes, strict=True))
+
+
+def tubes(pixels: Sequence[Floats], *, threshold: float = PAPER_THRESHOLD) -> list[Tube]:
+    """Link the regions of successive maps over time, the hottest tube first.
+
+    Args:
+        pixels: T maps [H,W] of successive slices.
+        threshold: regions are above this share of the maximum over all T maps.
+
+    Returns:
+        The tubes; a region continues the tube that it overlaps most, from an IoU of `LINK_IOU` on.
+    """
+    # One threshold for all slices: with one of its own, a slice without the object would have a region all the same.
     hottest = max(float(p.max()) for p in pixels)
     if hottest <= 0:
         return []
     total = sum(float(p[p > 0].sum()) for p in pixels)
-    open_tubes: list[_Growing] = []
-    done: list[_Growing] = []
+    open_tubes: list[_OpenTube] = []
+    closed: list[_OpenTube] = []
     for i, slice_pixels in enumerate(pixels):
-        regions = _regions(slice_pixels, threshold * hottest)
-        followed = _follow(open_tubes, regions, i)
-        done += [tube for tube in open_tubes if tube not in followed]
-        open_tubes = followed
-    grown = [Tube(tuple(t.slices), tuple(t.boxes), t.heat / total) for t in (*done, *open_tubes)]
-    return sorted(grown, key=lambda tube: -tube.score)
+        continued = _link(open_tubes, _hot_regions(slice_pixels, threshold * hottest), i)
+        closed += [tube for tube in open_tubes if tube not in continued]
+        open_tubes = continued
+    finished = [Tube(tuple(t.slices), tuple(t.boxes), t.heat / total) for t in (*closed, *open_tubes)]
+    return sorted(finished, key=lambda tube: -tube.score)
 
 
 @dataclass(eq=False, slots=True)
-class _Growing:
+class _OpenTube:
+    """A tube that may still go on in the next slice."""
+
     slices: list[int]
     boxes: list[Box]
     heat: float
 
-    def add(self, i: int, box: Box, heat: float) -> None:
+    def append(self, i: int, box: Box, heat: float) -> None:
         self.slices.append(i)
         self.boxes.append(box)
         self.heat += heat
 
 
-def _follow(open_tubes: Sequence[_Growing], regions: Sequence[tuple[Box, float]], i: int) -> list[_Growing]:
-    """Give each region of slice `i` to the tube that it overlaps most, the best pairs first; or begin another tube."""
+def _link(open_tubes: Sequence[_OpenTube], regions: Sequence[tuple[Box, float]], i: int) -> list[_OpenTube]:
+    """Append each region of slice `i` to the tube that it overlaps most, or begin another tube with it.
+
+    Pairs are matched greedily by descending IoU, and each tube and each region at most once.
+    """
     pairs = sorted(
         ((tube.boxes[-1].iou(box), t, r) for t, tube in enumerate(open_tubes) for r, (box, _) in enumerate(regions)),
         key=lambda pair: -pair[0],
     )
-    owner: dict[int, int] = {}
+    tube_of: dict[int, int] = {}
     for iou, t, r in pairs:
-        if iou >= LINK_IOU and r not in owner and t not in owner.values():
-            owner[r] = t
-    followed = []
+        if iou >= LINK_IOU and r not in tube_of and t not in tube_of.values():
+            tube_of[r] = t
+    continued = []
     for r, (box, heat) in enumerate(regions):
-        tube = open_tubes[owner[r]] if r in owner else _Growing([], [], 0.0)
-        tube.add(i, box, heat)
-        followed.append(tube)
-    return followed
+        tube = open_tubes[tube_of[r]] if r in tube_of else _OpenTube([], [], 0.0)
+        tube.append(i, box, heat)
+        continued.append(tube)
+    return continued
 
 
-def _regions(pixels: Floats, level: float) -> list[tuple[Box, float]]:
-    """(box, sum of its heat) of each region above `level`, the largest region first."""
-    above = np.asarray(pixels > level, np.uint8)
-    count, numbered, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
-    heat = np.bincount(numbered.ravel(), weights=np.where(above, pixels, 0).ravel(), minlength=count)
-    order = 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")
-    return [(_box(stats[r]), float(heat[r])) for r in order]
-
-
-def _box(stats: npt.NDArray[np.int32]) -> Box:
-    x, y, width, height = (int(stats[i]) for i in (0, 1, 2, 3))
-    return Box(x, y, x + width, y + height)
+def _hot_regions(pixels: Floats, level: float) -> list[tuple[Box, float]]:
+    """Return the box and the sum of the heat of each region above `level`, the largest region first."""
+    numbers, regions = connected_regions(pixels > level)
+    inside = np.where(numbers > 0, pixels, 0)  # −∞ of what the network did not see would spoil the background's sum
+    heat = np.bincount(numbers.ravel(), weights=inside.ravel())
+    return [(box, float(heat[number])) for number, box in regions]

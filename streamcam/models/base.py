@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from streamcam.clips import prepare, transform_of
-from streamcam.errors import StreamcamError
-from streamcam.heat.cam import CamOutput, HeatContext, heat_cube, moments, pool, to_heats
+from streamcam.errors import StreamcamError, first_line
+from streamcam.heat.cam import CamOutput, HeatContext, heat_cube, heat_times, pool, to_heats
 from streamcam.models.head import Head
-from streamcam.models.own import first_line, hint_for, made_ready, require_same, rhythm
+from streamcam.models.own import hint_for, made_ready, require_same, rhythm
 from streamcam.models.split import Split, position_weights, split, split_at
 from streamcam.records import Clip, ClipFormat, Frame, Heat
 
@@ -75,8 +76,8 @@ class ModelSpec:
     multi_label: bool = False
     """Whether each class is a question of its own (sigmoid), rather than all of them one (softmax)."""
     heat_scale: float | tuple[float, ...] | None = None
-    """Contrast in logit units that is painted at full strength, for every class or each; None where none was
-    measured."""
+    """The centred heat, in logit units, that is painted at full strength: for all classes or for each. None if it was
+    not measured."""
     half: str = "bf16"
     """The half precision for a device that has both: bf16, or fp16 where the 8 bits of bf16 are too coarse."""
     weights: str = "DEFAULT"
@@ -111,6 +112,18 @@ class ModelSpec:
         """How far a slice is behind the newest frame where each frame is computed once; None where none can be."""
         seen = self.temporal_receptive_field
         return None if seen is None else (seen - 1) / 2 / self.clip_format.fps
+
+    def with_clip_format(self, **changes: Any) -> "ModelSpec":
+        """Return the spec with other clips.
+
+        Args:
+            changes: fields of `ClipFormat`, such as `length` and `fps`. None keeps the present value.
+
+        Raises:
+            StreamcamError: the network needs longer clips.
+        """
+        asked = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, clip_format=replace(self.clip_format, **asked))
 
     def slice_frames(self, slices: int) -> npt.NDArray[np.float64]:
         """The frame of the clip on which each of `slices` slices is centred, float64 [L'].
@@ -205,6 +218,11 @@ class CamModel(nn.Module):
         model = CamModel(spec, self.features, head, windows=self.windows)
         model.int8 = self.int8
         return model
+
+    def with_clip_format(self, **changes: Any) -> "CamModel":
+        """Return the same network for other clips; the arguments are those of `ModelSpec.with_clip_format`."""
+        spec = self.spec.with_clip_format(**changes)
+        return self if spec == self.spec else self.with_spec(spec)
 
     @torch.no_grad()
     def _checked(self, network: nn.Module) -> "CamModel":
@@ -316,7 +334,7 @@ class CamModel(nn.Module):
             cube.numpy(),
             cube.mean(1).numpy(),
             clips=[clip],
-            times=[moments(clip, self.spec.slice_frames(cube.shape[2]))],
+            times=[heat_times(clip, self.spec.slice_frames(cube.shape[2]))],
             context=self.heat_context,
         )
         return heat

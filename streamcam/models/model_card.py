@@ -42,7 +42,7 @@ class ModelCard(_Strict):
     multi_label: bool = False
     clip: ClipCard
     heat_scale: list[Positive] | None = Field(
-        None, description="per class, the contrast in logit units that is painted at full strength"
+        None, description="per class, the centred heat in logit units that is painted at full strength"
     )
     metrics: dict[Line, float] = Field(default_factory=dict, description="measured on the validation clips")
     data_hash: Line | None = Field(None, description="of the clips that it was trained on")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
-from streamcam.errors import StreamcamError
+from streamcam.errors import StreamcamError, first_line
 
 WRAPPERS = (DataParallel, DistributedDataParallel, AveragedModel)
 """Each holds the network as `module`."""
@@ -106,12 +106,6 @@ def rhythm(slices_of: Callable[[Tensor], int], x: Tensor) -> tuple[int, float, i
     stride = max(1, round(length / max(1, more)))
     offset = (length - 1 - stride * (slices - 1)) / 2
     return stride, offset, max(0, length - stride * slices)
-
-
-def first_line(error: Exception) -> str:
-    """Of PyTorch's messages, which may have many: at most 200 letters."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
 
 
 def _described(module: object) -> str:

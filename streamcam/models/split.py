@@ -14,9 +14,8 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, fx, nn
 
-from streamcam.errors import StreamcamError
+from streamcam.errors import StreamcamError, first_line
 from streamcam.models.head import GATES, Head
-from streamcam.models.own import first_line
 
 SHAPE_METHODS = {"flatten", "view", "reshape", "squeeze", "permute", "contiguous"}
 SHAPE_FUNCTIONS = {torch.flatten, torch.squeeze, torch.permute, torch.reshape}

@@ -1,1 +1,1 @@
-"""Results → pictures: overlays, contact sheets and image files."""
+"""Results → pictures: overlays, contact sheets and picture files."""

@@ -1,4 +1,4 @@
-"""Contact sheets: titled pictures in rows and columns, and curves over time, as one picture. Plain OpenCV, no torch."""
+"""Contact sheets: pictures with text in rows and columns, and charts of curves over time, drawn by OpenCV."""
 
 import math
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from streamcam.render.text import cut as fitting
 
 PAPER, INK, FADED, RULE = (255, 255, 255), (28, 28, 34), (110, 110, 120), (222, 222, 228)
 GAP = 12
-"""Pixels between two cells, and around all."""
+"""Pixels between two cells, and around the sheet."""
 
 FONT, LINE = 0.43, 18
-"""OpenCV's scale of the letters, and the height of a line of them in pixels."""
+"""OpenCV's scale of the letters, and the height of a line of text in pixels."""
 
 LEGEND = 240
-"""Pixels to the right of a chart for the curves' names."""
+"""Pixels for the curves' names, at the right of a chart."""
 
 PALETTE = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233))
-"""Okabe and Ito's colours, which colour-blind people can tell apart."""
+"""The colours of Okabe and Ito (*Color Universal Design*, 2008), which colour-blind people can tell apart."""
 
 CEILINGS = (0.1, 0.2, 0.5, 1.0)
-"""What the top of a chart can stand for."""
+"""The values that the top of a chart can have: the lowest that holds all curves is chosen."""
 
 TICKS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 
@@ -35,24 +35,24 @@ TITLE_FONT, TITLE_LINE = 0.62, 30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cell:
-    """A picture and what is written below it."""
+    """A picture with lines of text below it."""
 
     image: Image
     """uint8 [H,W,3], RGB, of any size."""
     lines: Sequence[str | tuple[str, str]] = ()
-    """The first is written in ink, the others are fainter. What is too long for the cell is cut: all of it, or the
-    first of two parts."""
+    """The first line is dark, the others are fainter. A line that is too long is cut at its end; of a pair, only the
+    first text is cut."""
 
 
 def grid(cells: Sequence[Cell], *, columns: int, width: int = 240, height: int | None = None, title: str = "") -> Image:
-    """Pictures in rows of `columns`, each with its lines below it: uint8 [H,W,3], RGB, on white.
+    """Arrange pictures in rows of `columns`, each with its lines below it: uint8 [H,W,3], RGB, on white.
 
     Args:
         cells: at least one, in reading order.
-        columns: pictures in a row.
-        width: of a cell in pixels; pictures are fitted into it whole.
-        height: of the pictures' part of a cell; by default that of the first picture.
-        title: a line above all.
+        columns: the number of pictures in a row.
+        width: the width of a cell in pixels; whole pictures are fitted into it.
+        height: the height of a picture in pixels; by default that of the first picture at this width.
+        title: a line above the first row.
 
     Raises:
         ValueError: there are no cells, or no columns.
@@ -87,13 +87,13 @@ class Curve:
 
 
 def chart(times_s: npt.NDArray[np.float64], curves: Sequence[Curve], *, width: int, height: int = 230) -> Image:
-    """Curves over time, with their names at the right: uint8 [height,width,3]. What is at the top is written there.
+    """Draw curves over time, with their names at the right: uint8 [height,width,3], RGB.
 
     Args:
-        times_s: [T], in seconds, going up.
-        curves: at most as many as there are colours in `PALETTE`, the most important first.
-        width: in pixels, names included.
-        height: in pixels.
+        times_s: float64 [T], in seconds, ascending.
+        curves: at most as many as there are colours in `PALETTE`, the most important first: it is drawn on top.
+        width: the width in pixels, names included.
+        height: the height in pixels.
     """
     sheet = blank(width, height)
     highest = max((float(curve.values.max()) for curve in curves), default=1.0)
@@ -106,7 +106,7 @@ def chart(times_s: npt.NDArray[np.float64], curves: Sequence[Curve], *, width: i
     axes.draw(sheet)
     for i in reversed(range(len(curves))):
         line = np.stack([axes.x(times_s), axes.y(curves[i].values)], axis=1)
-        fine = np.round(line * 16).astype(np.int32)  # a sixteenth of a pixel, so that it is smooth
+        fine = np.round(line * 16).astype(np.int32)  # fixed point with 4 bits of fraction (`shift`): a smooth line
         cv2.polylines(sheet, [fine], False, PALETTE[i], 2, lineType=cv2.LINE_AA, shift=4)
     for i, curve in enumerate(curves):
         x, y = width - LEGEND + GAP, GAP + 4 + LINE // 2 + i * (LINE + 4)
@@ -117,6 +117,8 @@ def chart(times_s: npt.NDArray[np.float64], curves: Sequence[Curve], *, width: i
 
 @dataclass(frozen=True, slots=True)
 class _Axes:
+    """The axes of a chart, and where values lie in pixels."""
+
     begin_s: float
     span_s: float
     ceiling: float
@@ -132,7 +134,7 @@ class _Axes:
         return np.asarray(bottom - values.astype(np.float64) / self.ceiling * (bottom - top))
 
     def draw(self, sheet: Image) -> None:
-        """Lines at nothing, half and all; times below."""
+        """Draw lines at 0, half and the full value, and times below them."""
         left, top, right, bottom = self.area
         for share in (0.0, 0.5, 1.0):
             y = round(bottom - share * (bottom - top))
@@ -146,13 +148,13 @@ class _Axes:
 
 
 def _ticks(begin_s: float, end_s: float) -> list[float]:
-    """About eight round times between two, in seconds."""
+    """Return round times between two, in seconds: about eight of them, or up to ten."""
     step_s = next((s for s in TICKS_S if (end_s - begin_s) / s <= 10), TICKS_S[-1])
     return [i * step_s for i in range(math.ceil(begin_s / step_s - 1e-6), math.floor(end_s / step_s + 1e-6) + 1)]
 
 
 def clock(time_s: float) -> str:
-    """A time as players show it, with hundredths where it has some: 0:07, 0:00.50, 1:02:03."""
+    """Format a time as players show it, with hundredths where it has some: 0:07, 0:00.50, 1:02:03."""
     minutes, seconds = divmod(round(time_s, 2), 60)
     shown = f"{seconds:05.2f}" if seconds % 1 else f"{seconds:02.0f}"
     hours, minutes = divmod(int(minutes), 60)
@@ -160,12 +162,12 @@ def clock(time_s: float) -> str:
 
 
 def blank(width: int, height: int) -> Image:
-    """An empty sheet, uint8 [height,width,3]."""
+    """Return an empty white sheet, uint8 [height,width,3]."""
     return np.full((height, width, 3), PAPER, np.uint8)
 
 
 def fit(image: Image, width: int, height: int) -> Image:
-    """A picture as large as fits into uint8 [height,width,3], whole and centred on white."""
+    """Scale a picture to fit into uint8 [height,width,3], whole and centred on white."""
     factor = min(width / image.shape[1], height / image.shape[0])
     w, h = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
@@ -175,13 +177,14 @@ def fit(image: Image, width: int, height: int) -> Image:
     return fitted
 
 
-def stack(parts: Sequence[Image]) -> Image:
-    """Pictures one below the other, at the left, on a sheet as wide as the widest."""
-    sheet = blank(max(part.shape[1] for part in parts), sum(part.shape[0] for part in parts))
+def stack(images: Sequence[Image]) -> Image:
+    """Put pictures one below the other, at the left edge, on a sheet as wide as the widest."""
+    sheet = blank(max(image.shape[1] for image in images), sum(image.shape[0] for image in images))
     y = 0
-    for part in parts:
-        sheet[y : y + part.shape[0], : part.shape[1]] = part
-        y += part.shape[0]
+    for image in images:
+        height, width = image.shape[:2]
+        sheet[y : y + height, :width] = image
+        y += height
     return sheet
 
 
@@ -196,17 +199,17 @@ def write(
     font: float = FONT,
     colour: tuple[int, int, int] = INK,
 ) -> None:
-    """Write a line whose foot is at (x, y); what does not fit into `width` pixels before `end` is cut."""
+    """Write a line of text and `end` whose baseline starts at (x, y); cut the text to fit both into `width` pixels."""
     shown = cut(one_line(text), width, end=end, font=font)
     cv2.putText(sheet, shown, (x, y), cv2.FONT_HERSHEY_SIMPLEX, font, colour, 1, lineType=cv2.LINE_AA)
 
 
 def cut(text: str, width: int, *, end: str = "", font: float = FONT) -> str:
-    """As much of a text as fits into `width` pixels before `end`."""
+    """Return as much of a text as fits into `width` pixels before `end`, and `end`."""
     return fitting(text, width, lambda shown: text_width(shown, font=font), end=end)
 
 
 def text_width(text: str, *, font: float = FONT) -> int:
-    """Of a line, in pixels."""
+    """Return the width of a line of text, in pixels."""
     (width, _), _ = cv2.getTextSize(one_line(text), cv2.FONT_HERSHEY_SIMPLEX, font, 1)
     return int(width)

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
 
@@ -17,22 +17,23 @@ from streamcam.engines.base import Engine
 from streamcam.engines.device.hardware import a_core_left_free
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.errors import StreamcamError
-from streamcam.files import write_json
+from streamcam.files import unfinished_name, write_json
 from streamcam.gpu.decoder import GpuDecoder, decoders_on
 from streamcam.metrics import Metrics, Summary, without_window
 from streamcam.models.base import CamModel
 from streamcam.models.classes import find_classes
 from streamcam.models.registry import find_spec, load_model
 from streamcam.records import Result
-from streamcam.render.overlay import Caption, Painter
+from streamcam.render.canvas import Caption
+from streamcam.render.overlay import Painter
+from streamcam.render.text import heat_age
 from streamcam.runtime.memory import give_back_freed
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.sinks.base import Sink
-from streamcam.sinks.delay import Aligned
+from streamcam.sinks.delay import DelaySink
 from streamcam.sinks.file import path_for, require_folder
 from streamcam.sinks.heat_npz import HeatRecorder
 from streamcam.sinks.publish import OverlaySink, PublishSink
-from streamcam.sinks.unfinished import unfinished_name
 from streamcam.sinks.video_file import VideoRecorder
 from streamcam.sources.address import parse_address
 from streamcam.sources.base import open_source
@@ -99,7 +100,8 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     _require_surroundings(config)
     spec = model.spec if model is not None else find_spec(config.model)
     classes = find_classes(spec, config.classes)
-    engines = _make_engines(config, _fitted(model or load_model(config.model, weights=config.weights), config), classes)
+    loaded = model or load_model(config.model, weights=config.weights)
+    engines = _make_engines(config, loaded.with_clip_format(length=config.window, fps=config.fps), classes)
     give_back_freed()  # the model as it was loaded: the engines have copies
     engine = engines[0]
     hop = config.hop or engine.hop
@@ -112,18 +114,18 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     published: list[Sink] = [PublishSink(publisher, sources, metrics)] if publisher else []
     overlays: list[Sink] = [OverlaySink(publisher, painter)] if publisher else []
     videos, heats = _recorders(config, sources, painter, spec.classes, stack)
-    aligned = stack.enter_context(Aligned([*overlays, *videos], delay_s=engine.lookahead_s))
+    delayed = stack.enter_context(DelaySink([*overlays, *videos], delay_s=engine.lookahead_s))
     clip_format = engine.runner.spec.clip_format
     pipeline = Pipeline(
         sources,
         engines,
-        [*published, aligned, *heats, *sinks],
+        [*published, delayed, *heats, *sinks],
         window=lambda: SlidingWindow(clip_format, hop=hop, head_start=engine.head_start),
         lossless=config.as_fast_as_possible,
         max_frames=config.max_frames,
         metrics=metrics,
     )
-    left = [file.left for file in (*videos, *heats) if file.left is not None]
+    left = [file.rescued for file in (*videos, *heats) if file.rescued is not None]
     return Live(config, sources, engines, pipeline, publisher.endpoint if publisher else None, left)
 
 
@@ -212,10 +214,9 @@ class _LiveCaption:
         latency_ms = (time.time_ns() - frame.captured_ns) / 1e6
         hop_s = self._metrics.wide_hop_s(frame.source)
         behind = () if hop_s is None else (f"cannot keep up: a window every {hop_s:.2f} s",)
-        age = "no heat yet" if result.heat_age_s is None else f"heat {max(0.0, result.heat_age_s) * 1e3:.0f} ms old"
         return Caption(
             f"{frame.source}  {self._metrics.fps(frame.source):.0f} fps",
-            (age, f"latency {latency_ms:.0f} ms, {drops} dropped", *behind),
+            (heat_age(result.heat_age_s), f"latency {latency_ms:.0f} ms, {drops} dropped", *behind),
         )
 
 
@@ -254,7 +255,7 @@ def _open_sources(config: RunConfig, decoders: Sequence[GpuDecoder], stack: Exit
             name=source.name,
             paced=not config.as_fast_as_possible,
             loop=config.loop,
-            renewed=None if source.username is None else source.uri_with_login,
+            refresh_uri=None if source.username is None else source.uri_with_login,
             video_stream=config.video_stream if source.video_stream is None else source.video_stream,
             levels=source.levels or config.levels,
             decoder=decoders[len(sources) % len(decoders)] if decoders else None,
@@ -272,15 +273,6 @@ def _open_sources(config: RunConfig, decoders: Sequence[GpuDecoder], stack: Exit
                 raise StreamcamError(f"--as-fast-as-possible is for files; {opened.shown} is live")
         sources.append(opened)
     return sources
-
-
-def _fitted(model: CamModel, config: RunConfig) -> CamModel:
-    """The model with the clip length and frame rate that the config asks for."""
-    own = model.spec.clip_format
-    asked = replace(own, length=config.window or own.length, fps=config.fps or own.fps)
-    if asked == own:
-        return model
-    return model.with_spec(replace(model.spec, clip_format=asked))
 
 
 def _recorders(

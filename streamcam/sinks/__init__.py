@@ -1,1 +1,1 @@
-"""What takes results: publishers, video files, heat files."""
+"""Consumers of results: publishers, video files, heat files."""

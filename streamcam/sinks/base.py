@@ -1,16 +1,16 @@
-"""What takes results."""
+"""The interface of every consumer of results."""
 
 from streamcam.records import Result
 
 
 class Sink:
-    """Takes results, on the output thread. Override what is needed."""
+    """A consumer of results. The pipeline calls it on its output thread; override what is needed."""
 
     def on_frame(self, result: Result) -> None:
-        """Every camera frame, with the newest heat of its session."""
+        """Take a camera frame, with the newest heat of its session. Called for every frame."""
 
     def on_window(self, result: Result) -> None:
-        """Every new heat, with the newest frame of its clip."""
+        """Take new heat, with the newest frame of its clip. Called for every window."""
 
     def tick(self) -> None:
-        """Called about every 20 ms, also when nothing comes."""
+        """Do periodic work. Called about every 20 ms, also while no results come."""

@@ -1,4 +1,4 @@
-"""Pictures wait for the heat that speaks of them."""
+"""A delay that shows each frame with the heat of its own moment."""
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -12,42 +12,46 @@ from streamcam.sinks.base import Sink
 ROUNDING_S = 1e-6
 
 
-class Aligned(Sink):
-    """Gives its sinks each frame so much later, with the heat that is known by then.
+class DelaySink(Sink):
+    """A sink that passes each frame on `delay_s` later, with the newest heat at that time.
 
-    A heat slice speaks of the centre of what it sees. A network that looks half a second around has nothing to say of
-    the newest frame yet: painted on that, its heat would trail behind whatever moves.
+    A heat slice belongs to the centre of its temporal receptive field. A network that sees half a second to both sides
+    has no heat for the newest frame yet. Painted on that frame, its heat would trail behind everything that moves.
     """
 
     def __init__(self, sinks: Sequence[Sink], *, delay_s: float) -> None:
-        """Begin.
+        """Start with nothing buffered.
 
         Args:
-            sinks: are given frames only, in order.
-            delay_s: how far behind the newest frame the last heat slice is, by the source's clock; 0 changes nothing.
+            sinks: receive `on_frame` calls only, in this order.
+            delay_s: how far the last heat slice lies behind the newest frame, by the source's clock; 0 delays nothing.
         """
         self._sinks, self._delay_s = sinks, delay_s
-        self._waiting: defaultdict[str, deque[Result]] = defaultdict(deque)
+        self._buffers: defaultdict[str, deque[Result]] = defaultdict(deque)
 
     def on_frame(self, result: Result) -> None:
-        """Take a frame; give those that are due. A new session does not wait for the one before."""
-        waiting, frame = self._waiting[result.frame.source], result.frame
-        if waiting and (waiting[-1].frame.session != frame.session or waiting[-1].frame.pts_s > frame.pts_s):
-            self._give(waiting, waiting[-1], until_s=float("inf"))
-        waiting.append(result)
-        self._give(waiting, result, until_s=frame.pts_s - self._delay_s)
+        """Buffer a frame, and pass on those that have waited long enough.
+
+        A new session, or a clock that runs back, first passes on all older frames: with their own session's last heat.
+        """
+        buffer, frame = self._buffers[result.frame.source], result.frame
+        if buffer and (buffer[-1].frame.session != frame.session or buffer[-1].frame.pts_s > frame.pts_s):
+            self._pass_on(buffer, buffer[-1], until_s=float("inf"))
+        buffer.append(result)
+        self._pass_on(buffer, result, until_s=frame.pts_s - self._delay_s)
 
     def close(self) -> None:
-        """Give what is still waiting, with the last heat. Twice is fine."""
-        for waiting in self._waiting.values():
-            if waiting:
-                self._give(waiting, waiting[-1], until_s=float("inf"))
+        """Pass on all buffered frames, with the last heat. Closing twice is fine."""
+        for buffer in self._buffers.values():
+            if buffer:
+                self._pass_on(buffer, buffer[-1], until_s=float("inf"))
 
-    def _give(self, waiting: deque[Result], newest: Result, *, until_s: float) -> None:
-        while waiting and waiting[0].frame.pts_s <= until_s + ROUNDING_S:
-            due = replace(newest, frame=waiting.popleft().frame)
+    def _pass_on(self, buffer: deque[Result], newest: Result, *, until_s: float) -> None:
+        """Pass on the frames up to a time, each with the heat of the newest result."""
+        while buffer and buffer[0].frame.pts_s <= until_s + ROUNDING_S:
+            delayed = replace(newest, frame=buffer.popleft().frame)
             for sink in self._sinks:
-                sink.on_frame(due)
+                sink.on_frame(delayed)
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""An mp4 whose index comes first, so that it plays while it is still being loaded over a network."""
+"""Moves an mp4's index (`moov`) to its beginning, so that it plays while it is still being downloaded."""
 
 import os
 from contextlib import suppress
@@ -8,13 +8,14 @@ import av
 import av.error
 
 MOST_BYTES = 200_000_000
-"""What is copied in a second or two. A longer recording keeps its index at its end, which players of files take."""
+"""The most that can be copied in a second or two. Larger recordings keep their index at the end, which players of local
+files accept."""
 
 
 def index_first(path: Path) -> None:
-    """Copy a recording's packets into a file whose index comes first, which takes its place.
+    """Replace a recording with a copy of its packets whose index comes first.
 
-    Where that cannot be done (the disk is full, say), the recording stays as it is: it is complete.
+    Where the copy fails (the disk is full, say), the recording stays as it is: it is complete.
     """
     if path.stat().st_size > MOST_BYTES:
         return
@@ -22,6 +23,7 @@ def index_first(path: Path) -> None:
     with suppress(av.error.FFmpegError, OSError):
         try:
             _copy(path, copy)
+            # On the disk before it takes the name: else a power cut could leave an empty file in place of a good one.
             _sync(copy)
             copy.replace(path)
         finally:
@@ -33,7 +35,7 @@ def _copy(path: Path, copy: Path) -> None:
     with av.open(f"file:{path}") as source, av.open(f"file:{copy}", "w", format="mp4", options=options) as target:
         streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
         for packet in source.demux():
-            if packet.dts is not None:
+            if packet.dts is not None:  # demux ends with an empty packet for each stream
                 packet.stream = streams[packet.stream_index]
                 target.mux(packet)
 

@@ -1,4 +1,4 @@
-"""A sink that writes a file, which appears under its name when it is complete."""
+"""The base of sinks that write a file, which gets its name when it is complete."""
 
 import os
 from pathlib import Path
@@ -14,15 +14,26 @@ WRITE_FAILURES = (av.error.FFmpegError, OSError)
 
 
 class FileSink(Sink):
-    """Writes beside the target, under another name; closing renames.
+    """A sink that writes to a temporary file beside the target; closing renames it.
 
-    What was recorded before another part failed is kept. What could not be written itself is removed, unless it can be
-    used as far as it goes.
+    If another part of the program fails, what was recorded until then is kept. If this file cannot be written, the
+    temporary file is removed, unless its beginning is usable (`is_usable`).
     """
 
-    def __init__(self, path: Path, partial: Path, *, left: Path | None = None) -> None:
-        self.path, self.partial, self.left = path, partial, left
-        """`left`: what a run that was killed had written under this name, and what it is called now."""
+    path: Path
+    """The file to make."""
+    partial: Path
+    """The temporary file."""
+    rescued: Path | None
+    """A temporary file of the same name that a killed run had left, under its new name; None if there was none."""
+
+    def __init__(self, path: Path, partial: Path, *, rescued: Path | None = None) -> None:
+        """Make the temporary file.
+
+        Raises:
+            StreamcamError: it cannot be written.
+        """
+        self.path, self.partial, self.rescued = path, partial, rescued
         self._broken = self._closed = False
         try:
             self.partial.touch()
@@ -30,18 +41,18 @@ class FileSink(Sink):
             raise StreamcamError(f"cannot write {path}: {e.strerror}") from e
 
     def finish(self) -> bool:
-        """Complete the temporary file; whether there is anything in it."""
+        """Complete the temporary file; return whether it holds anything."""
         raise NotImplementedError
 
     def completed(self) -> None:
-        """It has its name now."""
+        """Do what has to follow once the file has its name."""
 
-    def is_of_use(self) -> bool:
-        """Whether the temporary file can be used as far as it goes."""
+    def is_usable(self) -> bool:
+        """Return whether the temporary file can be used as far as it goes."""
         return False
 
     def close(self, *, keep: bool = True) -> None:
-        """Complete the file, or leave nothing. Closing twice is fine.
+        """Complete the file, or leave none. Closing twice is fine.
 
         Raises:
             StreamcamError: it could not be written.
@@ -56,15 +67,15 @@ class FileSink(Sink):
         except WRITE_FAILURES as e:
             raise self.failed(e) from e
         finally:
-            if not (self._broken and self.is_of_use()):
-                self.partial.unlink(missing_ok=True)
+            if not (self._broken and self.is_usable()):
+                self.partial.unlink(missing_ok=True)  # does nothing after the rename above
 
     def failed(self, error: Exception) -> StreamcamError:
-        """What to raise when the file cannot be written; it will not be complete."""
+        """Mark the file as broken, and return the error to raise."""
         self._broken = True
-        why = getattr(error, "strerror", None) or error
-        until_then = f"; what was recorded until then is in {self.partial}" if self.is_of_use() else ""
-        return StreamcamError(f"cannot write {self.path}: {why}{until_then}")
+        reason = getattr(error, "strerror", None) or error
+        until_then = f"; what was recorded until then is in {self.partial}" if self.is_usable() else ""
+        return StreamcamError(f"cannot write {self.path}: {reason}{until_then}")
 
     def __enter__(self) -> Self:
         return self
@@ -74,15 +85,15 @@ class FileSink(Sink):
 
 
 def path_for(path: Path, source: str, *, several: bool) -> Path:
-    """A file for each source: out.mp4, or out-cam1.mp4 where there are several."""
+    """Return a file's path for one source: out.mp4, or out-cam1.mp4 where there are several sources."""
     return path.with_name(f"{path.stem}-{source}{path.suffix}") if several else path
 
 
 def require_folder(path: Path) -> None:
-    """Find out before a long run that its results could not be written.
+    """Check before a long run that a file can be written.
 
     Raises:
-        StreamcamError: the folder does not exist, or nothing can be written there.
+        StreamcamError: its folder does not exist or is not writable, or the path is itself a folder.
     """
     if not path.parent.is_dir():
         raise StreamcamError(f"cannot write {path}: there is no folder {path.parent}")

@@ -1,4 +1,4 @@
-"""Heat that outgrows memory → a folder of chunks (Zarr 3), which can be read piece by piece."""
+"""Heat → a folder of chunks (Zarr 3), for heat that outgrows memory: it can be read piece by piece."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,7 @@ CHUNK_ROWS = 256
 
 
 def require_zarr() -> None:
-    """Find out before a long run whether the package is there.
+    """Check before a long run that the package zarr is installed.
 
     Raises:
         StreamcamError: it is not.
@@ -30,17 +30,17 @@ def require_zarr() -> None:
 
 
 class ZarrRecorder(Sink):
-    """Heat → a Zarr group: the arrays of `HeatRecorder` in chunks of 256 rows, `labels` and `transform` as attributes.
+    """Records heat into a Zarr group: `HeatRecorder`'s arrays, with `labels` and `transform` as attributes.
 
-    A chunk's rows are held in memory, and no more.
+    Each chunk holds 256 windows. The rows of one chunk are held in memory, and no more.
     """
 
     def __init__(self, path: Path, source: str, labels: tuple[str, ...]) -> None:
         """Make the folder.
 
         Args:
-            path: where; nothing may be there.
-            source: the source to record; results of others are passed over.
+            path: the folder to make; it must not exist.
+            source: the source to record; results of others are ignored.
             labels: the names of the model's C classes.
 
         Raises:
@@ -65,7 +65,7 @@ class ZarrRecorder(Sink):
             self._write()
 
     def close(self) -> None:
-        """Write what is left. Closing twice is fine."""
+        """Write the rows of the last, shorter chunk. Closing twice is fine."""
         if self._rows:
             self._write()
 

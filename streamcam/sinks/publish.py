@@ -1,4 +1,4 @@
-"""The sinks that publish: heat for every window; pictures, while somebody wants them; status once a second."""
+"""The sinks that publish: heat for every window, pictures while somebody subscribes to them, status once a second."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ STATUS_EVERY_S = 1.0
 
 
 class PublishSink(Sink):
-    """Results → `Publisher`."""
+    """Publishes heat, the cameras' own pictures, and the status of every source."""
 
     def __init__(
         self,
@@ -25,49 +25,52 @@ class PublishSink(Sink):
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Start; the first status is due at once. `clock` gives seconds."""
         self._publisher, self._sources, self._metrics = publisher, sources, metrics
-        self._clock, self._due_s = clock, clock()
-        self._said: dict[str, SourceStatus] = {}
+        self._clock, self._next_status_s = clock, clock()
+        self._published: dict[str, SourceStatus] = {}
 
     def on_frame(self, result: Result) -> None:
-        """The camera's own picture, while somebody wants it."""
-        self._publisher.offer_picture("frame", result, _as_it_came)
+        """Offer the camera's own picture."""
+        self._publisher.offer_picture("frame", result, _camera_picture)
 
     def on_window(self, result: Result) -> None:
-        """The heat, always: it is small, and late joiners are sent the last one."""
+        """Publish the heat, subscribers or not: it is small, and a late joiner is sent the last one."""
         self._publisher.send_result(result)
 
     def tick(self) -> None:
-        """Subscriptions; and the status, when it is due or a source's state has changed."""
+        """Serve subscriptions. Publish a status when the second is over or a source's state has changed."""
         self._publisher.serve()
-        due = self._clock() >= self._due_s
-        if due:
-            self._due_s = self._clock() + STATUS_EVERY_S
+        now_s = self._clock()
+        is_due = now_s >= self._next_status_s
+        if is_due:
+            self._next_status_s = now_s + STATUS_EVERY_S
             self._publisher.send_directory([source.name for source in self._sources])
         for source in self._sources:
             status = source.status
-            if due or self._said.get(source.name) != status:
-                self._said[source.name] = status
+            if is_due or self._published.get(source.name) != status:
+                self._published[source.name] = status
                 self._publisher.send_status(source.name, status_of(source, self._metrics))
 
 
 class OverlaySink(Sink):
-    """Painted pictures → `Publisher`, while somebody wants them."""
+    """Publishes painted pictures while somebody subscribes to them."""
 
     def __init__(self, publisher: Publisher, painter: Painter) -> None:
+        """Take the painter; others may share it, so that each result is painted once."""
         self._publisher, self._painter = publisher, painter
 
     def on_frame(self, result: Result) -> None:
-        """Paint a picture and send it, or keep it for who comes next."""
+        """Offer the overlay; it is painted only if somebody wants it."""
         self._publisher.offer_picture("overlay", result, self._painter.overlay)
 
 
-def _as_it_came(result: Result) -> Picture:
+def _camera_picture(result: Result) -> Picture:
     return result.frame.picture
 
 
 def status_of(source: Source, metrics: Metrics) -> dict[str, str | int | float | bool | None]:
-    """How a source fares, for a `status` message."""
+    """Return the `data` of a source's `status` message, as docs/reference/message-format.md lists it."""
     status = source.status
     return {
         "state": status.kind,

@@ -1,4 +1,4 @@
-"""A recording on its way: a file that any player opens, also when nobody comes to complete it."""
+"""The temporary file of a recording: it plays in any player, even if the program is killed before completing it."""
 
 import fcntl
 import os
@@ -9,25 +9,25 @@ from pathlib import Path
 from threading import Event, Thread
 
 from streamcam.errors import StreamcamError
+from streamcam.files import unfinished_name
 
 SYNC_S = 1.0
 """How often what was written is brought to the disk."""
 
 
-def unfinished_name(path: Path) -> Path:
-    """Where a recording lies until it is complete: NAME.part.mp4, beside NAME.mp4."""
-    return path.with_name(f"{path.stem}.part{path.suffix}")
+class UnfinishedFile:
+    """The file NAME.part.mp4 that a recording is written to; a lock keeps other processes out until it is closed.
 
-
-class Unfinished:
-    """The file in which a recording is written; it is this process's alone until it is closed.
-
-    About once a second it is brought to the disk, so that a power cut takes no more. That is done on a thread of its
-    own: a disk may take its time.
+    A thread brings it to the disk about once a second, so that a power cut takes no more than that. The writer cannot
+    do so itself: a slow disk would hold it up.
     """
 
+    path: Path
+    rescued: Path | None
+    """What a killed run had left here, under its new name; None if there was nothing that plays."""
+
     def __init__(self, path: Path) -> None:
-        """Make it, empty. What a run that was killed has left there gets another name first.
+        """Make it, empty. What a killed run has left there gets another name first.
 
         Args:
             path: the recording's name.
@@ -37,12 +37,12 @@ class Unfinished:
         """
         self.path = unfinished_name(path)
         try:
-            self._descriptor = self._taken(path)
-            self.left = put_aside(self.path) if has_pictures(self.path) else None
-            """What was there, under its new name."""
-            if self.left is not None:
-                os.close(self._descriptor)
-                self._descriptor = self._taken(path)
+            self._descriptor = self._open_locked(path)
+            # With the lock held, no process writes to what is there: its writer is dead.
+            self.rescued = put_aside(self.path) if has_pictures(self.path) else None
+            if self.rescued is not None:
+                os.close(self._descriptor)  # it belongs to the renamed file
+                self._descriptor = self._open_locked(path)
             sync_folder(path)
         except OSError as e:
             raise StreamcamError(f"cannot write {path}: {e.strerror}") from e
@@ -50,7 +50,7 @@ class Unfinished:
         self._thread = Thread(target=self._sync, daemon=True, name=f"sync {path.name}")
         self._thread.start()
 
-    def _taken(self, path: Path) -> int:
+    def _open_locked(self, path: Path) -> int:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,11 +63,11 @@ class Unfinished:
 
     def _sync(self) -> None:
         while not self._closed.wait(SYNC_S):
-            with suppress(OSError):  # whoever writes is told the same
+            with suppress(OSError):  # the writer gets the same error, and reports it
                 os.fdatasync(self._descriptor)
 
     def close(self) -> None:
-        """Let others have it, all of it on the disk. Closing twice is fine."""
+        """Bring all of it to the disk, and release the lock. Closing twice is fine."""
         if self._closed.is_set():
             return
         self._closed.set()
@@ -78,7 +78,7 @@ class Unfinished:
 
 
 def put_aside(path: Path) -> Path:
-    """Give what a run that was killed has left the next free name: NAME.part-1.mp4."""
+    """Rename what a killed run has left to the next free name, NAME.part-1.mp4, and return that."""
     names = (path.with_name(f"{path.stem}-{n}{path.suffix}") for n in count(1))
     free = next(name for name in names if not name.exists())
     path.rename(free)
@@ -86,7 +86,11 @@ def put_aside(path: Path) -> Path:
 
 
 def has_pictures(path: Path) -> bool:
-    """Whether an mp4 has a whole fragment in it: then it plays."""
+    """Return whether an mp4 holds at least one whole fragment of data; then it plays.
+
+    It walks over the file's boxes (ISO/IEC 14496-12, section 4.2): four bytes of size, then four of type. Size 1 means
+    that eight bytes of size follow. Size 0 means that the box has no size yet.
+    """
     end = path.stat().st_size
     with path.open("rb") as file:
         begin = 0
@@ -102,11 +106,11 @@ def has_pictures(path: Path) -> bool:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring the name of a file to the disk."""
+    """Bring the name of a file to the disk: `fsync` of the file alone does not cover its folder's entry."""
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
-    except OSError:  # a file system that has no such thing
+    except OSError:  # a file system that cannot sync folders
         pass
     finally:
         os.close(descriptor)

@@ -1,1 +1,1 @@
-"""URI → frames: cameras, network streams, files and pictures over HTTP."""
+"""Cameras, network streams, video files and JPEG pictures over HTTP → frames: `base.open_source` opens any of them."""

@@ -1,101 +1,188 @@
-"""What a source argument means."""
+"""What a source argument means: its text, called the URI → an `Address`, which FFmpeg can open.
+
+`KINDS` is the registry of all kinds of sources. To add a kind, write one function that makes an `Address` from a
+`SourceUri`, and add one entry to `KINDS`.
+"""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 from streamcam.errors import StreamcamError, redact, redact_uri
-from streamcam.sources.network import OPTIONS, TRANSPORTS, plain, read_url
+from streamcam.sources.network import HTTP, OPTIONS, RTSP, TRANSPORTS, parse_url, without_quotes
 
 SAMPLE = "sample"
-_MISSPELT = re.compile(rf"({'|'.join(OPTIONS)})[:/]", re.IGNORECASE)
+"""The clip that comes with this package."""
+VIDEO_DEVICE = "/dev/video"
+"""How the paths of Linux's webcams begin."""
+ANY_URL = "://"
+
+STANDARD_INPUT = "pipe:0"
+"""FFmpeg's URL for standard input."""
+
+# rtsp:/camera and http:camera are not URLs, so they are taken for the names of files that do not exist.
+_MISSPELT_SCHEME = re.compile(rf"({'|'.join(OPTIONS)})[:/]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A source argument, understood: what FFmpeg is asked to open, and how."""
+    """What FFmpeg is asked to open, and with which options."""
 
     shown: str
-    """For people: without credentials."""
+    """The source argument as people may see it: without credentials."""
     name: str
-    """A default name for the source."""
+    """A default name for the source, which can be part of a message topic."""
     url: str = field(repr=False)
     """What FFmpeg opens; it may hold a password."""
     live: bool
-    """Whether it delivers at its own pace and must be opened again when it ends."""
+    """Whether the source delivers at its own pace, and must be opened again when it ends."""
     format: str | None = None
-    """FFmpeg's input format, where it cannot be guessed."""
+    """FFmpeg's input format; None lets FFmpeg guess it."""
     options: dict[str, str] = field(default_factory=dict)
     """FFmpeg's options."""
-    instead: dict[str, str] = field(default_factory=dict)
-    """Other options, to be tried where it answers and gives no pictures."""
+    fallback_options: dict[str, str] = field(default_factory=dict)
+    """Options to try next, where the host answers but gives no pictures; empty where there are none."""
     host: str | None = None
-    """Whom to ask, by name or number, where it is not on this machine."""
+    """The host's name or number; None for what is on this machine."""
 
-    def other_way(self) -> "Address":
-        """The same with its other options, and these for the others; itself, where there are none."""
-        return replace(self, options=self.instead, instead=self.options) if self.instead else self
+    @property
+    def over_http(self) -> bool:
+        """Whether it is read over HTTP or HTTPS."""
+        return self.url.startswith(HTTP)
+
+    @property
+    def can_be_reopened(self) -> bool:
+        """Whether it gives the same again when it is opened once more, as a file does."""
+        return self.host is None and self.url != STANDARD_INPUT and self.format != "lavfi"
+
+    def with_fallback_options(self) -> "Address":
+        """Return a copy with options and fallback options exchanged; without any fallback, return the same address."""
+        if not self.fallback_options:
+            return self
+        return replace(self, options=self.fallback_options, fallback_options=self.options)
+
+
+class SourceUri(NamedTuple):
+    """A source argument, and the option that some kinds need to understand it."""
+
+    text: str
+    rtsp_transport: str
+    """One of `TRANSPORTS`."""
 
 
 def parse_address(uri: str, *, rtsp_transport: str = "auto") -> Address:
     """Understand a source argument: `0`, /dev/video0, rtsp://…, http://…, file.mp4, `-`, lavfi:…, or `sample`.
 
     Args:
-        uri: it.
-        rtsp_transport: one of `TRANSPORTS`; auto is TCP, or UDP where a camera does not offer that.
+        uri: the source argument. Blanks and quotes around a URL are removed.
+        rtsp_transport: one of `TRANSPORTS`; auto is TCP, or UDP where a camera does not offer TCP.
 
     Raises:
-        StreamcamError: it is none of these, or there is no such file. (Whether a camera is there, opening it tells.)
+        StreamcamError: it is none of these, or there is no such file. Only opening the address shows whether a camera
+            is there.
     """
-    uri = plain(uri)
-    scheme = uri.partition(":")[0].lower()
-    if uri == "-":
-        return Address("standard input", "stdin", "pipe:0", live=False)
-    if uri == SAMPLE:
-        return Address(SAMPLE, SAMPLE, str(files("streamcam") / "data" / "sample.mp4"), live=False)
-    if uri.isdecimal() or uri.startswith("/dev/video"):
-        return _camera(uri)
-    if scheme == "lavfi":
-        name = _name(uri.removeprefix("lavfi:").partition("=")[0])
-        return Address(redact(uri.replace("\\", "")), name, uri[6:], live=False, format="lavfi")
-    if "://" in uri and scheme != "file":
-        return _network(uri, rtsp_transport)
-    return _file(uri)
+    text = without_quotes(uri)
+    return KINDS[_kind_of(text)](SourceUri(text, rtsp_transport))
 
 
-def _camera(uri: str) -> Address:
-    path = f"/dev/video{uri}" if uri.isdecimal() else uri
+def _kind_of(text: str) -> str:
+    """Return the key in `KINDS` of a source argument; what is nothing else is a file."""
+    if text in KINDS:
+        return text
+    if text.isdecimal() or text.startswith(VIDEO_DEVICE):
+        return VIDEO_DEVICE
+    scheme = text.partition(":")[0].lower()
+    if ":" in text and f"{scheme}:" in KINDS:
+        return f"{scheme}:"
+    if ANY_URL in text:
+        return f"{scheme}{ANY_URL}" if f"{scheme}{ANY_URL}" in KINDS else ANY_URL
+    return "file:"
+
+
+def _standard_input(_: SourceUri) -> Address:
+    return Address("standard input", "stdin", STANDARD_INPUT, live=False)
+
+
+def _sample(_: SourceUri) -> Address:
+    return Address(SAMPLE, SAMPLE, str(files("streamcam") / "data" / "sample.mp4"), live=False)
+
+
+def _camera(uri: SourceUri) -> Address:
+    path = f"{VIDEO_DEVICE}{uri.text}" if uri.text.isdecimal() else uri.text
     # nonblock: a camera that hangs must not hold up the end of the program.
     options = {"framerate": "30", "video_size": "640x480", "fflags": "nonblock"}
-    return Address(path, _name(Path(path).name), path, live=True, format="v4l2", options=options)
+    return Address(path, _topic_name(Path(path).name), path, live=True, format="v4l2", options=options)
 
 
-def _network(uri: str, rtsp_transport: str) -> Address:
-    read = read_url(uri)
-    options, instead = OPTIONS[read.scheme], {}
-    if read.scheme in ("rtsp", "rtsps"):
-        options = options | TRANSPORTS[rtsp_transport]
-    if read.scheme == "rtsp" and rtsp_transport == "auto":
-        instead = options | TRANSPORTS["udp"]
-    name = _name(read.host)
-    return Address(redact_uri(uri), name, read.url, live=True, options=options, instead=instead, host=read.host)
+def _filter_graph(uri: SourceUri) -> Address:
+    """Make the address of a test picture, such as `lavfi:testsrc=size=320x240`: FFmpeg's filters draw it."""
+    graph = uri.text.partition(":")[2]
+    # A backslash escapes a character for FFmpeg; people need not see it.
+    shown = redact(uri.text.replace("\\", ""))
+    name = _topic_name(uri.text.removeprefix("lavfi:").partition("=")[0])
+    return Address(shown, name, graph, live=False, format="lavfi")
 
 
-def _file(uri: str) -> Address:
-    path = Path(uri.removeprefix("file://"))
+def _network(uri: SourceUri) -> Address:
+    url = parse_url(uri.text)
+    options, fallback = OPTIONS[url.scheme], {}
+    if url.scheme in RTSP:
+        options = options | TRANSPORTS[uri.rtsp_transport]
+    # Pictures over UDP would not be encrypted, so rtsps has no fallback.
+    if url.scheme == "rtsp" and uri.rtsp_transport == "auto":
+        fallback = options | TRANSPORTS["udp"]
+    return Address(
+        redact_uri(uri.text),
+        _topic_name(url.host),
+        url.url,
+        live=True,
+        options=options,
+        fallback_options=fallback,
+        host=url.host,
+    )
+
+
+def _file(uri: SourceUri) -> Address:
+    path = Path(uri.text.removeprefix("file://"))
     try:
         if path.is_dir():
             raise StreamcamError(f"cannot read {path}: it is a folder; give a video file")
         path.stat()
     except (OSError, ValueError) as e:
-        misspelt = _MISSPELT.match(uri)
-        shown, hint = (redact_uri(uri), f" (did you mean {misspelt[1].lower()}://?)") if misspelt else (str(path), "")
-        raise StreamcamError(f"no such file: {shown[:200]}{hint}") from e
+        raise _no_such_file(uri.text, path) from e
     # "file:" keeps FFmpeg from taking a colon in the name for a protocol.
-    return Address(str(path), _name(path.stem), f"file:{path}", live=False)
+    return Address(str(path), _topic_name(path.stem), f"file:{path}", live=False)
 
 
-def _name(text: str) -> str:
-    """A name that can be part of a message topic."""
+def _no_such_file(text: str, path: Path) -> StreamcamError:
+    misspelt = _MISSPELT_SCHEME.match(text)
+    if misspelt is None:
+        return StreamcamError(f"no such file: {str(path)[:200]}")
+    return StreamcamError(f"no such file: {redact_uri(text)[:200]} (did you mean {misspelt[1].lower()}://?)")
+
+
+def _topic_name(text: str) -> str:
+    """Return a name that can be part of a message topic."""
     return re.sub(r"[^A-Za-z0-9.-]+", "-", text).strip("-.")[:48] or "source"
+
+
+KINDS: dict[str, Callable[[SourceUri], Address]] = {
+    "-": _standard_input,
+    SAMPLE: _sample,
+    VIDEO_DEVICE: _camera,
+    "lavfi:": _filter_graph,
+    "file:": _file,
+    "rtsp://": _network,
+    "rtsps://": _network,
+    "http://": _network,
+    "https://": _network,
+    ANY_URL: _network,
+}
+"""Every kind of source → the function that makes its address.
+
+A key is the whole argument (`sample`), how a path begins (/dev/video), a scheme (`lavfi:`) or a URL's scheme
+(rtsp://). A URL of any other scheme goes to `_network`, which raises the error that fits it.
+"""

@@ -1,4 +1,4 @@
-"""Where frames come from. A source is what `Source` lists; to add a kind, give `open_source` a scheme."""
+"""Opening a source of frames. To add a kind of source, see `address.KINDS`."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -8,12 +8,13 @@ from typing import Protocol
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame
 from streamcam.sources.address import parse_address
+from streamcam.sources.decoder import Decoder
 from streamcam.sources.status import SourceStatus
-from streamcam.sources.video import Decoder, VideoSource
+from streamcam.sources.video import VideoSource
 
 
 class Source(Protocol):
-    """An iterator of frames with real timestamps."""
+    """What the pipeline reads: an iterator of frames with real timestamps."""
 
     name: str
     live: bool
@@ -21,20 +22,20 @@ class Source(Protocol):
 
     @property
     def status(self) -> SourceStatus:
-        """How it fares; any thread may ask."""
+        """What the source does now. Any thread may ask."""
         ...
 
     @property
     def state(self) -> str:
-        """The same as one line for people."""
+        """The status as one line for people."""
         ...
 
     def frames(self, stop: Event) -> Iterator[Frame]:
-        """Frames in order, until the source ends or `stop` is set."""
+        """Yield frames in order, until the source ends or `stop` is set."""
         ...
 
     def close(self) -> None:
-        """Let go of the camera, connection or file; twice is fine."""
+        """Close the camera, connection or file. Closing twice is fine."""
         ...
 
 
@@ -46,37 +47,46 @@ def open_source(
     loop: bool = False,
     start_s: float = 0.0,
     end_s: float | None = None,
-    renewed: Callable[[], str] | None = None,
+    refresh_uri: Callable[[], str] | None = None,
     decoder: Decoder | None = None,
     rtsp_transport: str = "auto",
     video_stream: int | None = None,
     levels: str | None = None,
 ) -> VideoSource:
-    """Take note of a camera or stream, which `frames` opens, and again for ever; open a file.
+    """Open a file, or note how to open a camera or stream: its `frames` connects, and reconnects without end.
+
+    A URI is one of these:
+
+    - `0` or /dev/video0: a webcam
+    - rtsp://… or rtsps://…: a network camera
+    - http://… or https://…: Motion JPEG, a JPEG that is requested again and again, or a video
+    - a video file
+    - `-`: standard input
+    - `lavfi:…`: a test picture that FFmpeg draws
+    - `sample`: the clip that comes with this package
 
     Args:
-        uri: `0` or /dev/video0 (a webcam), rtsp://… , http://… (MJPEG, or one JPEG), a video file, `-` (standard
-            input), `lavfi:…` (a test picture made by FFmpeg) or `sample` (the clip that comes with this package).
-        name: what results call it; by default made from the URI.
-        paced: whether a file plays at its own speed; otherwise as fast as its frames are taken.
-        loop: whether a file starts again when it ends.
-        start_s: of a file, pass over so many seconds.
-        end_s: of a file, end so many seconds after its beginning.
-        renewed: the same URI with the login as it is now: asked for before each connection, since passwords change.
-        decoder: what decodes instead of the CPU, as far as it can.
-        rtsp_transport: how an RTSP camera sends its pictures: tcp, udp, http (a tunnel), or auto: TCP, and UDP where it
-            does not offer that.
-        video_stream: which one of several, from 0; by default the best: never a cover picture.
-        levels: of grey video of more than 8 bits, `low:high`, which become 0 and 255, or `auto`, which follows slowly.
+        uri: what to open.
+        name: the source's name in results; None makes one from the URI.
+        paced: whether a file plays at its own speed; otherwise it plays as fast as its frames are taken.
+        loop: whether a file starts again, as a new session, when it ends.
+        start_s: leave out so many seconds of a file.
+        end_s: end so many seconds after a file's beginning.
+        refresh_uri: returns the URI with the login as it is now; called before each connection, since passwords change.
+        decoder: the hardware that decodes instead of the CPU, as far as it can.
+        rtsp_transport: how an RTSP camera sends its pictures: tcp, udp, http (a tunnel), or auto. That is TCP, or UDP
+            where the camera does not offer TCP.
+        video_stream: the number of the video stream, from 0; None for the best one, which is never a cover picture.
+        levels: for grey video of more than 8 bits: `low:high` become 0 and 255; `auto` follows the scene slowly.
 
     Raises:
-        StreamcamError: it is nothing of these, or a file that cannot be opened; the message says why, without
-            credentials. To hear this of a camera as well, call `open` of what is returned.
+        StreamcamError: the URI is none of these, or a file cannot be opened; the message says why, without credentials.
+            To have the same error for a camera, call `open` of the source that is returned.
     """
     address = parse_address(uri, rtsp_transport=rtsp_transport)
     if loop and uri == "-":
         raise StreamcamError("standard input cannot be played again: leave out --loop")
-    now = None if renewed is None else lambda: parse_address(renewed(), rtsp_transport=rtsp_transport)
+    refresh = None if refresh_uri is None else lambda: parse_address(refresh_uri(), rtsp_transport=rtsp_transport)
     return VideoSource(
         address,
         name=name,
@@ -84,7 +94,7 @@ def open_source(
         loop=loop,
         start_s=start_s,
         end_s=end_s,
-        renewed=now,
+        refresh_address=refresh,
         decoder=decoder,
         video_stream=video_stream,
         levels=levels,

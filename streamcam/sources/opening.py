@@ -1,4 +1,4 @@
-"""Opening what an address stands for, in bounded time and memory; and what went wrong, in words without credentials."""
+"""Opening an address with FFmpeg, in bounded time and memory, and explaining what went wrong without credentials."""
 
 import errno
 import socket
@@ -17,52 +17,60 @@ from av.video.stream import VideoStream
 
 from streamcam.errors import StreamcamError
 from streamcam.sources.address import Address
-from streamcam.sources.jpegs import Jpegs, NotVideoError, pictures_over_http
+from streamcam.sources.jpegs import JpegContainer, NotVideoError, open_jpegs
 from streamcam.sources.network import NETWORK_TIMEOUT_S
 from streamcam.sources.status import DEAD_AFTER_S
-from streamcam.sources.stream_choice import video_stream
+from streamcam.sources.stream_selection import select_video_stream
 
 MAX_PIXELS = 8192 * 8192
-"""In one picture. What claims more is refused before memory is taken for it; twice the area of 8K passes."""
+"""The largest picture, twice the area of 8K. A larger one is refused before memory is allocated for it."""
 
-GEN_PTS = 0x1
-"""FFmpeg's AVFMT_FLAG_GENPTS."""
+AVFMT_FLAG_GENPTS = 0x1
+"""FFmpeg's flag, which PyAV does not name."""
 
-NOT_TAKEN = {
+HTTP_REASONS = {
     errno.EIO: "it breaks off, or sends us elsewhere (then give that address itself)",
     errno.EINVAL: "not a video, or a playlist that sends us elsewhere (then give the stream's address itself)",
 }
-"""What FFmpeg's errors mean over HTTP, where neither redirects nor playlists are followed."""
+"""What FFmpeg's errors mean over HTTP. Neither redirects nor playlists are followed there: see `network`."""
 
 FAILURES = (av.error.FFmpegError, OSError, ValueError)
+"""What PyAV raises where a file or camera is at fault."""
 
-ANSWERED = (
+TRANSPORT_REFUSED = (
     av.error.InvalidDataError,
     av.error.HTTPBadRequestError,
     av.error.HTTPOtherClientError,
     av.error.HTTPServerError,
 )
-"""What FFmpeg makes of a camera that does not care for RTSP over TCP, besides the status for that (461)."""
+"""What FFmpeg raises where a camera refuses RTSP over TCP with another status than the right one (461)."""
 
-_asked: "dict[str, Future[bool]]" = {}
-"""The names that are being looked up."""
-_asking = Lock()
+_lookups: "dict[str, Future[bool]]" = {}
+"""The hosts' names that are being looked up → whether they are known."""
+_lookups_lock = Lock()
+"""Protects `_lookups`, which the threads of all sources share."""
 
 
 def open_video(
     address: Address, stop: Event | None = None, *, hwaccel: HWAccel | None = None, number: int | None = None
 ) -> InputContainer:
-    """Open it, with its best video stream, or that with a number, ready to be decoded, by `hwaccel` where that can be.
+    """Open an address, and make its video stream ready to be decoded.
 
-    It takes no longer than `NETWORK_TIMEOUT_S` for the host's name, as much for the connection, and as much for the
-    stream's particulars, of which a host that does not answer uses up one. Who answers, and gives no pictures, may be
-    asked once more. Once `stop` is set, no connection is begun.
+    The look-up of the host's name takes `NETWORK_TIMEOUT_S` at most. The connection takes as much, and reading the
+    stream's parameters as much again. Where a host does not answer, one of the three times runs out and no other. A
+    host that answers without pictures is asked once more, with the address's fallback options.
+
+    Args:
+        address: what to open.
+        stop: once it is set, no connection is begun.
+        hwaccel: the hardware that decodes, as far as it can; None for the CPU.
+        number: the video stream's number, from 0; None for the best, as `select_video_stream` has it.
 
     Raises:
         StreamcamError: it cannot be opened; the message says why, without credentials.
     """
     if address.host is not None:
-        _require_known(address.host, address.shown)
+        _require_known_host(address.host, address.shown)
     if stop is not None and stop.is_set():
         raise StreamcamError(f"cannot open {address.shown}: told to stop")
     if address.format == "v4l2" and not Path(address.url).exists():
@@ -70,106 +78,115 @@ def open_video(
             f"no such camera: {address.url} (is it plugged in? `streamcam doctor` lists what there is)"
         )
     container = _container_or_reason(address, hwaccel)
-    if isinstance(container, str):  # raised here, and not where the cause would be its context, with the password
+    # Raised here, and not while FFmpeg's error is handled: that would become its context, with the password.
+    if isinstance(container, str):
         raise StreamcamError(f"cannot open {address.shown}: {container}")
-    if isinstance(container, Jpegs):
+    if isinstance(container, JpegContainer):
         return container
-    container.flags &= ~GEN_PTS  # PyAV has FFmpeg make times up, in the wrong order
+    # PyAV sets the flag. FFmpeg would make up pts, in the wrong order: `BestEffortTimestamps` does it better.
+    container.flags &= ~AVFMT_FLAG_GENPTS
     try:
-        _prepare(video_stream(container, address.shown, number), address.shown)
+        _prepare(select_video_stream(container, address.shown, number), address.shown)
     except BaseException:
         container.close()
         raise
     return container
 
 
-def _require_known(host: str, shown: str) -> None:
-    """Look a host's name up: FFmpeg would wait for a dead name server for ever, and not tell an unknown name."""
+def open_stream(address: Address, *, number: int | None = None) -> VideoStream:
+    """Open an address as `open_video` does, on the CPU; return its video stream."""
+    return select_video_stream(open_video(address, number=number), address.shown, number)
+
+
+def _require_known_host(host: str, shown: str) -> None:
+    """Look a host's name up, with a time limit.
+
+    FFmpeg would wait without end for a name server that does not answer, and does not say that a name is unknown.
+    """
     try:
-        known = _look_up(host).result(NETWORK_TIMEOUT_S)
+        is_known = _start_lookup(host).result(NETWORK_TIMEOUT_S)
     except TimeoutError:
         raise StreamcamError(f"cannot reach {shown}: the name server does not answer") from None
-    if not known:
+    if not is_known:
         raise StreamcamError(f"cannot reach {shown}: unknown host {host!r}")
 
 
-def _look_up(host: str) -> "Future[bool]":
-    """Whether a name is known, to be told; whoever asks meanwhile joins, so a dead server holds one thread a host."""
-    with _asking:
-        known = _asked.get(host)
-        if known is None:
-            known = Future()
-            Thread(target=_ask, args=(host, known), daemon=True, name="name look-up").start()
-            _asked[host] = known
-    return known
+def _start_lookup(host: str) -> "Future[bool]":
+    """Begin to look a name up, or join a look-up that is running: a dead name server holds one thread a host."""
+    with _lookups_lock:
+        is_known = _lookups.get(host)
+        if is_known is None:
+            is_known = Future()
+            Thread(target=_look_up, args=(host, is_known), daemon=True, name="name look-up").start()
+            _lookups[host] = is_known
+    return is_known
 
 
-def _ask(host: str, known: "Future[bool]") -> None:
-    answer = False
+def _look_up(host: str, is_known: "Future[bool]") -> None:
+    found = False
     try:
-        with suppress(OSError, ValueError):  # the latter: a name that cannot be one
+        with suppress(OSError, ValueError):  # ValueError: a text that cannot be a name
             socket.getaddrinfo(host, None)
-            answer = True
+            found = True
     finally:
-        with _asking:  # before anybody has the answer: who asks then asks anew
-            del _asked[host]
-        known.set_result(answer)
+        # Remove it before anybody has the result, so that whoever asks later looks the name up anew.
+        with _lookups_lock:
+            del _lookups[host]
+        is_known.set_result(found)
 
 
 def _container_or_reason(address: Address, hwaccel: HWAccel | None) -> InputContainer | str:
+    """Open an address; return FFmpeg's error in words where that fails."""
     begin_s = time.monotonic()
     try:
-        return _open_either_way(address, hwaccel)
+        return _open_with_fallback(address, hwaccel)
     except FAILURES as e:
-        if address.live and _has_waited(begin_s):
+        if address.live and _has_timed_out(begin_s):
             return "no answer in time"
         if address.host is not None and isinstance(e, av.error.InvalidDataError):
             return "the connection breaks off, or what comes is not video"
-        return (NOT_TAKEN.get(getattr(e, "errno", 0)) if _over_http(address) else None) or why_not(e)
+        return (HTTP_REASONS.get(getattr(e, "errno", 0)) if address.over_http else None) or reason_for(e)
 
 
-def _has_waited(begin_s: float) -> bool:
-    """Whether time ran out; FFmpeg calls that invalid data."""
+def _has_timed_out(begin_s: float) -> bool:
+    """Whether the time since `begin_s` is about the time limit. FFmpeg may call a timeout invalid data."""
     return time.monotonic() - begin_s > 0.9 * NETWORK_TIMEOUT_S
 
 
-def _open_either_way(address: Address, hwaccel: HWAccel | None) -> InputContainer:
-    """Open it, or, where it answers without giving pictures, with its other options."""
+def _open_with_fallback(address: Address, hwaccel: HWAccel | None) -> InputContainer:
+    """Open an address; where the host refuses the transport, try once more with the fallback options."""
     begin_s = time.monotonic()
     try:
         return _open_container(address, hwaccel)
     except FAILURES as e:
-        answered = isinstance(e, ANSWERED) or getattr(e, "errno", 0) == errno.EPROTONOSUPPORT
-        if not (address.instead and answered) or _has_waited(begin_s):
+        refused = isinstance(e, TRANSPORT_REFUSED) or getattr(e, "errno", 0) == errno.EPROTONOSUPPORT
+        if not (address.fallback_options and refused) or _has_timed_out(begin_s):
             raise
         with suppress(*FAILURES):
-            return _open_container(address.other_way(), hwaccel)
-        raise
+            return _open_container(address.with_fallback_options(), hwaccel)
+        raise  # the first error: it says what the camera offers
 
 
 def _open_container(address: Address, hwaccel: HWAccel | None) -> InputContainer:
-    # FFmpeg's own look at the first pictures obeys max_pixels, too; a clock that is set back must not be taken for one
-    # that has run for 26.5 hours.
+    # FFmpeg decodes the first pictures to find a stream's parameters: max_pixels limits these, too.
+    # With correct_ts_overflow, it would take a clock that is set back for one that has wrapped after 26.5 hours.
     options = {"max_pixels": str(MAX_PIXELS), "correct_ts_overflow": "0", **address.options}
     timeout_s = (NETWORK_TIMEOUT_S, DEAD_AFTER_S) if address.live else None
     if address.format == "v4l2":
         with suppress(*FAILURES):
             return av.open(address.url, format="v4l2", options=options, timeout=timeout_s, hwaccel=hwaccel)
-        for key in ("framerate", "video_size"):  # whatever the camera has
+        for key in ("framerate", "video_size"):  # the camera does not have these: take its own
             del options[key]
-    if not _over_http(address):
+    if not address.over_http:
         return av.open(address.url, format=address.format, options=options, timeout=timeout_s, hwaccel=hwaccel)
-    pictures = pictures_over_http(address.url, options, hwaccel=hwaccel)
+    pictures = open_jpegs(address.url, options, hwaccel=hwaccel)
     if pictures is not None:
-        return cast(InputContainer, pictures)  # it is read as one
+        return cast(InputContainer, pictures)  # it has the same interface
     return av.open(address.url, options=options, timeout=timeout_s, hwaccel=hwaccel)
 
 
-def _over_http(address: Address) -> bool:
-    return address.url.startswith("http")
-
-
 def _prepare(stream: VideoStream, shown: str) -> None:
+    """Set a stream's decoder up; refuse one that cannot be decoded."""
     codec = stream.codec_context
     if codec is None:
         raise StreamcamError(f"cannot decode {shown}: its video codec is not supported")
@@ -178,12 +195,12 @@ def _prepare(stream: VideoStream, shown: str) -> None:
             f"cannot decode {shown}: its pictures of {codec.width}×{codec.height} are larger than "
             f"{MAX_PIXELS / 1e6:.0f} million pixels"
         )
-    codec.options = {"max_pixels": str(MAX_PIXELS)}  # a picture on the way may be larger than the first
+    codec.options = {"max_pixels": str(MAX_PIXELS)}  # a later picture may be larger than the first
     stream.thread_type = "SLICE"  # frame threads would add a frame of delay each
 
 
-def why_not(error: Exception) -> str:
-    """FFmpeg's reason in words. Never its own text, which may repeat the URL with the password."""
+def reason_for(error: Exception) -> str:
+    """Explain an error of FFmpeg's in words. Its own text is never used: it may repeat the URL with the password."""
     reasons: tuple[tuple[type[Exception], str], ...] = (
         (av.error.HTTPUnauthorizedError, "wrong or missing user name or password"),
         (av.error.HTTPForbiddenError, "access is forbidden for this user"),

@@ -1,4 +1,4 @@
-"""The eight ways in which a picture can lie, and how it is set upright."""
+"""The eight orientations of a picture (turned by quarters, mirrored), and how it is set upright."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,33 +9,36 @@ from streamcam.records import Image
 
 
 class Orientation(NamedTuple):
-    """How a picture is set upright: rows and columns are exchanged first, and then it is mirrored."""
+    """How to set a picture upright: exchange rows and columns first, then mirror."""
 
-    exchanged: bool = False
-    """Whether its rows become columns."""
-    upside_down: bool = False
-    """Whether rows are then mirrored, top to bottom."""
+    transposed: bool = False
+    """Whether rows become columns."""
+    flipped: bool = False
+    """Whether top and bottom are then exchanged."""
     mirrored: bool = False
-    """Whether columns are then mirrored, left to right."""
+    """Whether left and right are then exchanged."""
 
 
 UPRIGHT = Orientation()
 
 
 def orientation_of(matrix: Sequence[int]) -> Orientation:
-    """What a display matrix asks for, a, b, u, c, d, v, x, y, w: (column, row) goes to (a·column + c·row, b·… + d·…).
+    """Return the orientation nearest to a display matrix; `UPRIGHT` for a matrix of zeros.
 
-    The nearest of the eight; of a matrix of nothing but zeros, none.
+    Args:
+        matrix: nine numbers in the order of ISO/IEC 14496-12: a, b, u, c, d, v, x, y, w. The pixel at (column, row) is
+            shown at (a·column + c·row, b·column + d·row), apart from a shift.
     """
     a, b, _, c, d, *_ = matrix
-    exchanged = abs(b) + abs(c) > abs(a) + abs(d)
-    return Orientation(exchanged, (b if exchanged else d) < 0, (c if exchanged else a) < 0)
+    transposed = abs(b) + abs(c) > abs(a) + abs(d)
+    return Orientation(transposed, (b if transposed else d) < 0, (c if transposed else a) < 0)
 
 
 def upright(image: Image, orientation: Orientation) -> Image:
-    """uint8 [H,W,3] → the same picture upright, contiguous."""
+    """Set a picture upright: uint8 [H,W,3] → [H,W,3] or [W,H,3], contiguous."""
     if orientation == UPRIGHT:
         return image
-    turned = image.swapaxes(0, 1) if orientation.exchanged else image
-    rows, columns = (slice(None, None, -1 if flip else 1) for flip in orientation[1:])
+    turned = image.swapaxes(0, 1) if orientation.transposed else image
+    rows = slice(None, None, -1 if orientation.flipped else 1)
+    columns = slice(None, None, -1 if orientation.mirrored else 1)
     return np.ascontiguousarray(turned[rows, columns])

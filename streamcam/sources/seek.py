@@ -1,60 +1,63 @@
-"""Going to a place in a file."""
+"""Seeking in a file, checked: FFmpeg may come out behind the time that it was asked for."""
 
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from streamcam.sources.extent import begin_of, has_no_times, seconds
+from streamcam.sources.stream_info import has_no_timestamps, seconds, start_time_s
 
-BACK_S = (0.0, 2.0, 10.0, 60.0)
-"""How much earlier to look, attempt by attempt: without an index, FFmpeg may come out behind the place asked for."""
+SEEK_EARLIER_S = (0.0, 2.0, 10.0, 60.0)
+"""How much earlier each attempt looks. Without an index, FFmpeg may come out behind the time that it was asked for."""
 
 SEARCH_PACKETS = 1000
-SHOWN_LATER_S = 1.0
-"""How much later a picture may be shown, where only the time is known to decode it."""
+"""Among how many packets a key frame is looked for."""
+
+PTS_AFTER_DTS_S = 1.0
+"""How much later than its dts a frame is shown at most, where its pts is not known."""
 
 
 def may_seek(container: InputContainer) -> bool:
-    """Whether places can be looked for: in program streams (.mpg, .vob) and bare ones, few pictures have times."""
-    return not has_no_times(container) and "mpeg" not in container.format.name.split(",")
+    """Whether a file can be searched by time: in program streams (.mpg, .vob) and bare ones, few pictures have one."""
+    return not has_no_timestamps(container) and "mpeg" not in container.format.name.split(",")
 
 
-def seek(container: InputContainer, stream: VideoStream, at_s: float) -> bool:
-    """Go to a key picture that is not later than `at_s`.
+def seek(container: InputContainer, stream: VideoStream, time_s: float) -> bool:
+    """Go to a key frame that is not later than a time.
 
     Args:
-        container: an open file, of which `may_seek` holds.
+        container: an open file, of which `may_seek` is true.
         stream: one of its streams.
-        at_s: in seconds, by the file's own clock.
+        time_s: the time in seconds, by the file's own clock.
 
     Returns:
-        False where none was found: the file has to be opened again, and read from its beginning.
+        False where no such key frame was found: open the file again, and read it from its beginning.
     """
-    for back_s in BACK_S:
-        if at_s - back_s <= begin_of(container):
+    for earlier_s in SEEK_EARLIER_S:
+        target_s = time_s - earlier_s
+        if target_s <= start_time_s(container):
             return False
-        if _go(container, stream, at_s - back_s) and _key_time(container, stream) <= at_s:
-            return _go(container, stream, at_s - back_s)
+        if _seek_once(container, stream, target_s) and _next_key_frame_s(container, stream) <= time_s:
+            return _seek_once(container, stream, target_s)  # once more: the search has read packets
     return False
 
 
-def _go(container: InputContainer, stream: VideoStream, at_s: float) -> bool:
+def _seek_once(container: InputContainer, stream: VideoStream, time_s: float) -> bool:
     try:
-        container.seek(int(at_s / (stream.time_base or 1)), stream=stream)
+        container.seek(int(time_s / (stream.time_base or 1)), stream=stream)
     except FFmpegError:
         return False
     return True
 
 
-def _key_time(container: InputContainer, stream: VideoStream) -> float:
-    """When the next key picture is shown, in seconds; infinite where none comes."""
+def _next_key_frame_s(container: InputContainer, stream: VideoStream) -> float:
+    """Return when the next key frame is shown, in seconds; infinity where none comes."""
     try:
         for _, packet in zip(range(SEARCH_PACKETS), container.demux(stream), strict=False):
-            shown_s, decoded_s = seconds(packet.pts, packet.time_base), seconds(packet.dts, packet.time_base)
-            if packet.is_keyframe and shown_s is not None:
-                return shown_s
-            if packet.is_keyframe and decoded_s is not None:
-                return decoded_s + SHOWN_LATER_S
+            pts_s, dts_s = seconds(packet.pts, packet.time_base), seconds(packet.dts, packet.time_base)
+            if packet.is_keyframe and pts_s is not None:
+                return pts_s
+            if packet.is_keyframe and dts_s is not None:
+                return dts_s + PTS_AFTER_DTS_S
     except FFmpegError:
         pass
     return float("inf")

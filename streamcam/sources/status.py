@@ -1,4 +1,4 @@
-"""How a source fares, and when one that was lost is tried again."""
+"""The status of a source, how changes of it are logged, and when a lost source is tried again."""
 
 import logging
 import random
@@ -9,33 +9,37 @@ from typing import Literal
 log = logging.getLogger(__name__)
 
 RETRY_DELAYS_S = (*(0.5,) * 13, 1.0, 2.0, 4.0, 8.0, 10.0)
-"""The waits before a lost source is tried again; the last is repeated for ever. None that can begin in the first five
-seconds is longer than 0.6 s: what was away for so long gives a window of 2.1 s within three seconds of its return."""
+"""The waits before a lost source is tried again; the last one is repeated for ever.
+
+No wait that can begin in the first five seconds is longer than 0.6 s. So a camera that was away for so long fills a
+window of 2.1 s within three seconds of its return.
+"""
 
 JITTER = 0.2
-"""Each wait is up to so much shorter or longer, so that cameras that were lost together do not come back together."""
+"""Each wait is shorter or longer by up to this share, so that cameras that were lost together reconnect one by one."""
 
 STALLED_AFTER_S = 1.5
+"""A live source that sends nothing for so long is called stalled."""
 DEAD_AFTER_S = 3.0
-"""A live source that sends nothing for so long is lost, though its connection is open."""
+"""A live source that sends nothing for so long is lost, even if its connection is open."""
 
 Kind = Literal["connecting", "live", "stalled", "lost", "ended"]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """How a source fares. As text, it is one line for people that does not change while the state does not."""
+    """What a source does now. Its text is one line for people, which does not change while the status does not."""
 
     kind: Kind
     """`stalled`: the connection is open, and nothing comes."""
     reason: str | None = None
     """Why it was lost, or why the last attempt to connect failed; without credentials."""
     session: int = 0
-    """Of the newest frame, or the one that the next frame would end."""
+    """The session of the newest frame. While it connects, the session that the next frame would end."""
     next_try_s: float | None = None
     """When a lost source is tried again: Unix time in seconds."""
     wait_s: float | None = None
-    """How long a lost source is left alone, in seconds."""
+    """How long a lost source waits for that, in seconds."""
 
     def __str__(self) -> str:
         if self.kind == "stalled":
@@ -47,34 +51,35 @@ class SourceStatus:
 
 
 class StatusLog:
-    """Tells `logging` how sources fare: each change once, and not each further attempt at one that is lost."""
+    """Logs each change of a source's status once, and not each further attempt at one that is lost."""
 
     def __init__(self) -> None:
-        self._told: dict[str, tuple[object, ...]] = {}
+        self._logged: dict[str, tuple[object, ...]] = {}
+        """A source's name → what was logged of it last."""
 
-    def note(self, name: str, state: SourceStatus) -> None:
-        """A source's state is this now: a warning if nothing comes of it, else a matter of information."""
-        change = state.kind, state.reason, state.session
-        if state.kind == "connecting" or self._told.get(name) == change:
+    def note(self, name: str, status: SourceStatus) -> None:
+        """Log a source's status if it is new: as a warning where the source gives nothing, else as information."""
+        change = status.kind, status.reason, status.session
+        if status.kind == "connecting" or self._logged.get(name) == change:
             return
-        self._told[name] = change
-        trouble = state.kind in ("lost", "stalled")
-        log.log(logging.WARNING if trouble else logging.INFO, "%s %s", name, state)
+        self._logged[name] = change
+        trouble = status.kind in ("lost", "stalled")
+        log.log(logging.WARNING if trouble else logging.INFO, "%s %s", name, status)
 
 
 class Backoff:
-    """How long to wait before each further attempt; one of these for each source."""
+    """The waits before each further attempt to connect to one source."""
 
     def __init__(self, delays_s: Sequence[float] = RETRY_DELAYS_S, *, randomness: random.Random | None = None) -> None:
         self._delays_s, self._random = delays_s, randomness or random.Random()
         self._attempts = 0
 
     def next_s(self) -> float:
-        """The next wait, in seconds."""
+        """Return the next wait, in seconds."""
         delay_s = self._delays_s[min(self._attempts, len(self._delays_s) - 1)]
         self._attempts += 1
         return delay_s * self._random.uniform(1 - JITTER, 1 + JITTER)
 
     def reset(self) -> None:
-        """It has delivered: begin with short waits again."""
+        """Begin with short waits again: the source has given frames."""
         self._attempts = 0

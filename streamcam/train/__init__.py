@@ -1,27 +1,17 @@
-"""Labelled clips → a checkpoint that `streamcam run --model` takes.
+"""Train a network on labelled clips, and write a checkpoint that `streamcam run --model` takes.
 
-collect   camera → labelled clips
-dataset   folder or CSV → clips, some of them for validation
-clips     clips → frames of a batch
-workers   clips → batches, decoded by processes
-augment   batches → more of them, on the device
-optimizer how fast each part of a network learns
-loop      batches → weights
-report    what came out, for people
-fit       a config → all of these, one after the other
+The modules, in the order in which data pass through them:
+
+- `collect` records labelled clips from a camera.
+- `folders` and `csv_file` read annotations: which file shows which class, and when.
+- `segments` turns annotations into clips, and `split` divides these into training and validation.
+- `dataset` joins all of that.
+- `clips` decodes clips into the frames of a batch, and `workers` does so in processes of their own.
+- `augment` varies a batch on the device.
+- `optimizer` sets how fast each part of a network learns.
+- `loop` trains, and `metrics` scores.
+- `report` draws the curves, the confusion matrix and the sheet of heat.
+- `fit` runs all of these for a config.
+
+Two more make a checkpoint fast on CPUs: `quantize` calibrates a model in int8, and `fidelity` measures the result.
 """
-
-from importlib.util import find_spec
-
-from streamcam.errors import StreamcamError
-
-
-def require_training() -> None:
-    """Find out whether what only training needs is installed.
-
-    Raises:
-        StreamcamError: it is not.
-    """
-    for package in ("lightning_fabric", "matplotlib"):
-        if find_spec(package) is None:
-            raise StreamcamError(f"training needs the package {package}: pip install 'streamcam[train]'")

@@ -1,8 +1,7 @@
-"""Camera → labelled clips, one file each: what `streamcam train` learns from."""
+"""Record labelled clips from a camera, a file for each: what `streamcam train` learns from."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -13,14 +12,15 @@ from streamcam.sources.base import Source
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """Where a recording session is."""
+class RecordingStatus:
+    """How far a recording session is."""
 
     number: int
     """The clip that is being recorded, or comes next, from 1."""
     recording: bool
+    """Whether the clip is being recorded; otherwise it is the pause before it."""
     left_s: float
-    """Until the clip ends or begins, in seconds."""
+    """Seconds until the clip, or the pause, ends."""
 
 
 def collect(
@@ -30,24 +30,28 @@ def collect(
     count: int,
     seconds: float,
     pause_s: float,
-    show: Callable[[Moment], None] = lambda _: None,
+    show: Callable[[RecordingStatus], None] = lambda _: None,
 ) -> list[Path]:
-    """Record `count` clips of `seconds` each, with a pause before each; earlier clips in the folder stay.
+    """Record `count` clips of `seconds` each, with a pause before each. Earlier clips in the folder are kept.
 
     Args:
         source: the camera.
-        folder: where the clips go; it is made. Its name is their label.
-        count: how many.
-        seconds: how long each is, by the camera's clock.
-        pause_s: how long to wait before each.
-        show: is told with every frame where the session is.
+        folder: the folder for the clips, which is made. Its name is their label.
+        count: the number of clips.
+        seconds: the length of each, by the camera's clock.
+        pause_s: the pause before each, by the camera's clock.
+        show: called for every frame.
 
     Returns:
-        The files, 0001.mp4 and so on, those of clips that are complete.
+        The files of complete clips, 0001.mp4 and so on.
 
     Raises:
         StreamcamError: the camera ends before the first clip is complete, or nothing can be written.
     """
+
+    def show_left(number: int, recording: bool) -> Callable[[float], None]:
+        return lambda left_s: show(RecordingStatus(number, recording, left_s))
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
@@ -55,11 +59,12 @@ def collect(
     stop = Event()
     frames = source.frames(stop)
     paths: list[Path] = []
+    # Pauses and clips take turns on one iterator: a paused camera must be read on, or its old frames would be recorded.
     for number in range(1, count + 1):
-        if not _pass_over(frames, pause_s, partial(_tell, show, number, False)):
+        if not _pause(frames, pause_s, show_left(number, False)):
             break
-        path = _free_name(folder)
-        if not _record(frames, path, source.name, seconds, partial(_tell, show, number, True)):
+        path = _next_path(folder)
+        if not _record(frames, path, source.name, seconds, show_left(number, True)):
             break
         paths.append(path)
     stop.set()
@@ -69,10 +74,10 @@ def collect(
 
 
 def class_folder(root: Path, label: str) -> Path:
-    """Where the clips of a class go: a folder with its name.
+    """Return the folder below `root` for the clips of a class: it has the name of the class.
 
     Raises:
-        StreamcamError: it is no name for a folder.
+        StreamcamError: a folder cannot have that name.
     """
     name = label.strip()
     if not name or name.startswith(".") or any(c in name for c in '/\\:*?"<>|') or not name.isprintable():
@@ -80,12 +85,8 @@ def class_folder(root: Path, label: str) -> Path:
     return root / name
 
 
-def _tell(show: Callable[[Moment], None], number: int, recording: bool, left_s: float) -> None:
-    show(Moment(number, recording, left_s))
-
-
-def _pass_over(frames: Iterator[Frame], seconds: float, show: Callable[[float], None]) -> bool:
-    """Let frames go by; false if they end meanwhile."""
+def _pause(frames: Iterator[Frame], seconds: float, show: Callable[[float], None]) -> bool:
+    """Drop frames for `seconds`; return False if the camera ends before that."""
     begin_s: float | None = None
     for frame in frames:
         begin_s = frame.pts_s if begin_s is None else begin_s
@@ -96,13 +97,13 @@ def _pass_over(frames: Iterator[Frame], seconds: float, show: Callable[[float], 
 
 
 def _record(frames: Iterator[Frame], path: Path, name: str, seconds: float, show: Callable[[float], None]) -> bool:
-    """Write frames for so long; false, and no file, if they end before that or the camera is lost meanwhile."""
+    """Write frames for `seconds`; return False, and leave no file, if the camera ends or reconnects before that."""
     recorder = VideoRecorder(path, name, lambda result: result.frame.pixels)
     complete, first = False, None
     try:
         for frame in frames:
             first = first or frame
-            if frame.session != first.session:
+            if frame.session != first.session:  # the camera reconnected: there is a gap
                 break
             recorder.on_frame(Result(frame))
             show(left_s := seconds - (frame.pts_s - first.pts_s))
@@ -114,8 +115,8 @@ def _record(frames: Iterator[Frame], path: Path, name: str, seconds: float, show
     return complete
 
 
-def _free_name(folder: Path) -> Path:
-    """The name after the highest number in the folder, that of a clip that was never completed included."""
+def _next_path(folder: Path) -> Path:
+    """Return the path after the highest number in the folder, counting clips that were never completed."""
     stems = [path.name.partition(".")[0] for path in folder.glob("*.mp4")]
     numbers = [int(stem) for stem in stems if stem.isdecimal()]
     return folder / f"{max(numbers, default=0) + 1:04d}.mp4"

@@ -1,4 +1,7 @@
-"""Labelled clips: a folder per class, or a CSV → what there is to learn from. Nothing is decoded but first pictures."""
+"""Read a data set: from folders or a CSV file to clips for training and validation.
+
+Each file is opened once for its length and first frame; nothing else is decoded.
+"""
 
 import hashlib
 from collections import Counter
@@ -11,21 +14,22 @@ from threading import Event
 
 from streamcam.errors import StreamcamError, printable
 from streamcam.sources.base import open_source
-from streamcam.train.division import apart, divide
-from streamcam.train.folders import folder_rows
-from streamcam.train.labels import clips_of, digest_of, merged
-from streamcam.train.rows import LabelledClip, Row, counted, few, is_there
-from streamcam.train.table import require_files, table_rows
+from streamcam.train.annotations import Annotation, LabelledClip, count_of, file_exists, first_few
+from streamcam.train.csv_file import read_csv, require_files
+from streamcam.train.folders import read_folders
+from streamcam.train.segments import file_digest, make_clips, merge_copies
+from streamcam.train.split import remove_shared, split_clips
 
-MOST_CLASSES = 20
-"""The summary lists so many; beyond that nobody would read them."""
+MAX_CLASSES = 20
+"""The summary lists this many classes, and counts the others."""
 
-SPLITS = ("train", "val")
+PathProgress = Callable[[Iterable[Path], int], Iterable[Path]]
+"""Takes some paths and their number, and yields the paths, so that it can show how far the reading is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Clips to learn from, and others to see whether it was learnt."""
+    """Clips for training and clips for validation."""
 
     classes: tuple[str, ...]
     train: tuple[LabelledClip, ...]
@@ -35,26 +39,27 @@ class Dataset:
 
     @property
     def summary(self) -> str:
-        """What there is, in a line for people."""
-        learnt, checked = (
-            Counter(label for clip in clips for label in clip.labels) for clips in (self.train, self.val)
-        )
-        classes = [f"{name} {learnt[i]} + {checked[i]}" for i, name in enumerate(self.classes)]
-        more = f" and {len(classes) - MOST_CLASSES} more" if len(classes) > MOST_CLASSES else ""
+        """The number of clips of each class, in a line for people: `NAME TRAINING + VALIDATION`."""
+        train, val = (Counter(label for clip in clips for label in clip.labels) for clips in (self.train, self.val))
+        classes = [f"{name} {train[i]} + {val[i]}" for i, name in enumerate(self.classes)]
+        more = f" and {len(classes) - MAX_CLASSES} more" if len(classes) > MAX_CLASSES else ""
         return (
-            f"{len(classes)} classes, {counted(len(self.train), 'clip')} to learn from + {len(self.val)} to check "
-            f"with: {', '.join(classes[:MOST_CLASSES])}{more}"
+            f"{len(classes)} classes, {count_of(len(self.train), 'clip')} for training + {len(self.val)} for "
+            f"validation: {', '.join(classes[:MAX_CLASSES])}{more}"
         )
 
     @property
     def digest(self) -> str:
-        """SHA-256 over what the clips are: their labels, times, and files' bytes."""
+        """SHA-256, in hex, of the clips' labels, times and files' bytes. Where the files lie does not matter.
+
+        A run can be resumed only with data of the same digest.
+        """
         digest = hashlib.sha256()
-        hashes = {path: digest_of(path) for path in sorted({clip.path for clip in (*self.train, *self.val)})}
-        for part, clips in zip(SPLITS, (self.train, self.val), strict=True):
+        file_digests = {path: file_digest(path) for path in sorted({clip.path for clip in (*self.train, *self.val)})}
+        for split, clips in (("train", self.train), ("val", self.val)):
             for clip in clips:
                 names = ",".join(self.classes[label] for label in clip.labels)
-                digest.update(f"{part} {hashes[clip.path]} {clip.start_s} {clip.end_s} {names}\n".encode())
+                digest.update(f"{split} {file_digests[clip.path]} {clip.start_s} {clip.end_s} {names}\n".encode())
         return digest.hexdigest()
 
 
@@ -65,96 +70,100 @@ def read_dataset(
     val_share: float,
     multi_label: bool = False,
     known: Sequence[str] | None = None,
-    progress: Callable[[Iterable[Path], int], Iterable[Path]] = lambda paths, _: paths,
+    progress: PathProgress = lambda paths, _: paths,
 ) -> Dataset:
-    """Find the clips, and look into each file. A copy of a file is that file.
+    """Find the clips, read the length of each file, and divide them into training and validation.
 
     Args:
-        data: a folder with a folder of clips for each class (below or above `train`, `val` and `test`, where there are
-            these), or a CSV file with the columns path, start, end and label, and `split` where wanted. Paths are
-            relative to the CSV file; without start and end, a row is the whole file.
-        need_s: how long a clip has to be, in seconds.
-        val_share: 0–1, how many of the files to keep for validation, where the data do not say which.
-        multi_label: whether several rows for the same stretch of a file are one clip with several labels.
-        known: the classes of the checkpoint that training starts from; others are an error.
-        progress: goes through the files, to show how far it is.
+        data: a folder that `read_folders` reads, or a CSV file that `read_csv` reads. The paths in a CSV file are
+            relative to it; without start and end, a line is the whole video.
+        need_s: the least length of a clip, in seconds.
+        val_share: 0–1, the share of the files for validation, where the data do not say which.
+        multi_label: whether several lines for the same segment of a file are one clip with several labels.
+        known: the classes of the checkpoint that training starts from; other classes are an error.
+        progress: wraps the paths while the files are read.
 
     Raises:
-        StreamcamError: no clips, a class with none or alone, clips that are too short or labelled in two ways, or
-            labels that are not known.
+        StreamcamError: there are no clips, or only one class; a class has no clip for training; a clip is too short; a
+            segment has two labels; or `known` lacks a label.
     """
-    listed = (table_rows if data.is_file() else folder_rows)(data, known=known is not None)
-    classes = tuple(known) if known is not None else tuple(sorted({row.label for row in listed.rows}))
-    _require_known(listed.rows, classes, data)
+    listing = (read_csv if data.is_file() else read_folders)(data, known=known is not None)
+    annotations = listing.annotations
+    classes = tuple(known) if known is not None else tuple(sorted({a.label for a in annotations}))
+    _require_known(annotations, classes, data)
     if data.is_file():
-        require_files(list(dict.fromkeys(row.path for row in listed.rows)), data)
-    lengths_s, unread = _look_into({row.path for row in listed.rows}, progress)
-    rows, copies = merged([row for row in listed.rows if row.path in lengths_s])
-    clips, remarks = clips_of(rows, classes, lengths_s, multi_label=multi_label)
+        require_files(list(dict.fromkeys(a.path for a in annotations)), data)
+    lengths_s, unreadable = _read_lengths({a.path for a in annotations}, progress)
+    annotations, copy_notes = merge_copies([a for a in annotations if a.path in lengths_s])
+    clips, clip_notes = make_clips(annotations, classes, lengths_s, multi_label=multi_label)
     _require_long_enough([clip for clip, _ in clips], need_s)
-    train, val = divide(clips, val_share, root=data if data.is_dir() else data.parent)
-    train, shared = apart(train, val)
-    notes = [*listed.notes, *_skipped(unread), *copies, *remarks, *_shared(shared)]
-    if known is None:
-        _require_every_class(train, classes, data, [*_skipped(unread), *_shared(shared)])
+    # The order matters: only once copies are merged do training and validation share a path where they share frames.
+    train, val = split_clips(clips, val_share, root=data if data.is_dir() else data.parent)
+    train, shared = remove_shared(train, val)
+    notes = [*listing.notes, *_notes_on_unreadable(unreadable), *copy_notes, *clip_notes, *_note_on_shared(shared)]
+    if known is None:  # data for a checkpoint need not have clips of all its classes
+        _require_every_class(train, classes, data, [*_notes_on_unreadable(unreadable), *_note_on_shared(shared)])
     if not train or not val:
-        raise StreamcamError(f"{data}: {len(train) + len(val)} clips are too few to learn from and to check with")
-    return Dataset(classes, tuple(train), tuple(val), tuple(map(printable, (*notes, *_unchecked(train, val, classes)))))
+        raise StreamcamError(f"{data}: {len(train) + len(val)} clips are too few for training and validation")
+    notes += _note_on_unscored(train, val, classes)
+    return Dataset(classes, tuple(train), tuple(val), tuple(map(printable, notes)))
 
 
-def _skipped(unread: Mapping[Path, str]) -> list[str]:
-    """What is said of files that cannot be read, those with the same reason together."""
-    reasons: dict[str, list[Path]] = {}
-    for path, reason in unread.items():
-        reasons.setdefault(reason, []).append(path)
+def _notes_on_unreadable(unreadable: Mapping[Path, str]) -> list[str]:
+    """Return a note for each reason, with the files that cannot be read for it."""
+    by_reason: dict[str, list[Path]] = {}
+    for path, reason in unreadable.items():
+        by_reason.setdefault(reason, []).append(path)
     return [
-        f"skipped {few(paths)}: {reason}" if len(paths) == 1 else f"skipped {len(paths)} files: {reason}: {few(paths)}"
-        for reason, paths in reasons.items()
+        f"skipped {paths[0]}: {reason}"
+        if len(paths) == 1
+        else f"skipped {len(paths)} files: {reason}: {first_few(paths)}"
+        for reason, paths in by_reason.items()
     ]
 
 
-def _shared(clips: Sequence[LabelledClip]) -> list[str]:
-    names = few(clip.name for clip in clips)
-    return (
-        [f"not learnt from, being what is checked with as well: {counted(len(clips), 'clip')}: {names}"]
-        if clips
-        else []
-    )
+def _note_on_shared(clips: Sequence[LabelledClip]) -> list[str]:
+    if not clips:
+        return []
+    names = first_few(clip.name for clip in clips)
+    return [f"left out of training, as validation has the same frames: {count_of(len(clips), 'clip')}: {names}"]
 
 
-def _unchecked(train: Sequence[LabelledClip], val: Sequence[LabelledClip], classes: Sequence[str]) -> list[str]:
-    """Classes that are learnt, and of which nobody will know how well."""
-    learnt, checked = ({label for clip in clips for label in clip.labels} for clips in (train, val))
-    names = [classes[label] for label in sorted(learnt - checked)]
-    return [f"no clip to check with, so that the score says nothing of them: {few(names)}"] if names else []
+def _note_on_unscored(train: Sequence[LabelledClip], val: Sequence[LabelledClip], classes: Sequence[str]) -> list[str]:
+    """Name the classes that are trained, and that no validation clip shows."""
+    in_train, in_val = ({label for clip in clips for label in clip.labels} for clips in (train, val))
+    names = [classes[label] for label in sorted(in_train - in_val)]
+    return [f"no clip for validation, so that the score says nothing of them: {first_few(names)}"] if names else []
 
 
-def _require_known(rows: Sequence[Row], classes: Sequence[str], data: Path) -> None:
-    for row in rows:
-        if row.label not in classes:
-            close = get_close_matches(row.label, classes, n=1)
+def _require_known(annotations: Sequence[Annotation], classes: Sequence[str], data: Path) -> None:
+    for annotation in annotations:
+        if annotation.label not in classes:
+            close = get_close_matches(annotation.label, classes, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"it knows {', '.join(classes[:8])}"
-            raise StreamcamError(f"{data}: the checkpoint has no class {row.label!r} ({hint})")
+            raise StreamcamError(f"{data}: the checkpoint has no class {annotation.label!r} ({hint})")
 
 
-def _look_into(
-    paths: set[Path], progress: Callable[[Iterable[Path], int], Iterable[Path]]
-) -> tuple[dict[Path, float], dict[Path, str]]:
-    """How long each file is, in seconds; and which cannot be read, and why."""
-    lengths_s, unread = {}, {}
+def _read_lengths(paths: set[Path], progress: PathProgress) -> tuple[dict[Path, float], dict[Path, str]]:
+    """Return how long each file is, in seconds, and the reason for each that cannot be read."""
+    lengths_s, unreadable = {}, {}
     for path in progress(sorted(paths), len(paths)):
         try:
             lengths_s[path] = _length_s(path)
         except StreamcamError as e:
-            # Without the name, as several may have the same reason.
-            unread[path] = str(e).replace(str(path), "it") if is_there(path) else "no such file"
-    return lengths_s, unread
+            # The reason goes without the file's name, so that files with the same reason share a note.
+            unreadable[path] = str(e).replace(str(path), "it") if file_exists(path) else "no such file"
+    return lengths_s, unreadable
 
 
 def _length_s(path: Path) -> float:
-    """From the beginning to the end of its pictures, of which the first has to be one."""
+    """Return how long a file's video track is, in seconds.
+
+    Raises:
+        StreamcamError: its first frame cannot be decoded.
+    """
     with closing(open_source(f"file://{path}", paced=False)) as source:
-        next(source.frames(Event()))
+        next(source.frames(Event()))  # a file with a good header may still hold no frame
         return source.duration_s or 0.0
 
 
@@ -176,4 +185,4 @@ def _require_every_class(
     for i, name in enumerate(classes):
         if not counts[i]:
             why = f" ({'; '.join(reasons)})" if reasons else ""
-            raise StreamcamError(f"{data}: no clip of class {name!r} to learn from can be read{why}")
+            raise StreamcamError(f"{data}: no clip of class {name!r} for training can be read{why}")

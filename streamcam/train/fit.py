@@ -1,7 +1,7 @@
-"""A config → a trained checkpoint, with figures and pictures of what was learnt."""
+"""Run a training config: write a checkpoint, with figures and pictures of what was learnt."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -20,123 +20,144 @@ from streamcam.models.registry import find_spec, load_model, save_checkpoint
 from streamcam.records import Heat, Image
 from streamcam.render.contact_sheet import Cell
 from streamcam.train import report
-from streamcam.train.clips import read_frames, skipped
-from streamcam.train.dataset import Dataset, read_dataset
-from streamcam.train.loop import Epoch, Show, Trainer, Validation
-from streamcam.train.rows import LabelledClip
-from streamcam.train.workers import ending_with_workers
+from streamcam.train.annotations import LabelledClip
+from streamcam.train.clips import read_frames, unreadable_note
+from streamcam.train.dataset import Dataset, PathProgress, read_dataset
+from streamcam.train.loop import Trainer, TrainingDisplay
+from streamcam.train.metrics import EpochMetrics, Validation
+from streamcam.train.workers import explained_deaths
 
 Say = Callable[[str], None]
 
 STATE, BEST = "last.pt", "best.safetensors"
 OUTPUTS = (STATE, BEST, card_path(Path(BEST)).name, "metrics.csv", "curves.png", "confusion.png", "heat.png")
 
-SCALE_CLIPS = 16
-"""Clips of each class from whose heat its scale is taken."""
+HEAT_SCALE_CLIPS = 16
+"""The heat scale of a class is measured on this many of its training clips, at most."""
 
-SCALE_QUANTILE = 0.99
+HEAT_SCALE_QUANTILE = 0.99
 SHEET_CLIPS, SHEET_CLASSES = 2, 24
-"""How many clips of how many classes the sheet of heat shows; a longer one nobody looks through."""
+"""heat.png shows this many clips of each class, for this many classes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """What a run came to."""
+class TrainingResult:
+    """The checkpoint of a run, and how good it is."""
 
     checkpoint: Path
     score: float
-    """0–1, on the validation clips; see `Epoch.score`."""
+    """0–1, of the best epoch on the validation clips: see `metrics.score_of`."""
     epochs: int
-    leads: bool
-    """Whether this process is the first of those that trained together: the one that speaks and writes."""
+    is_main: bool
+    """Whether this process is rank 0 of those that trained together: it alone prints and writes."""
 
 
-class _Quiet:
-    """The others say nothing."""
+class _NoDisplay:
+    """Shows nothing, on all ranks but the first."""
 
     def step(self, done: int, total: int, *, epoch: int, loss: float) -> None:
         pass
 
-    def epoch(self, epoch: Epoch, *, best: bool) -> None:
+    def epoch(self, epoch: EpochMetrics, *, best: bool) -> None:
         pass
 
 
 def train(
     config: TrainConfig,
     *,
-    show: Show,
-    progress: Callable[[Iterable[Path], int], Iterable[Path]] = lambda paths, _: paths,
+    show: TrainingDisplay,
+    progress: PathProgress = lambda paths, _: paths,
     found: Callable[[Dataset], None] = lambda _: None,
     say: Say = lambda _: None,
-) -> Trained:
-    """Train a model, and leave its checkpoint, figures and pictures in `config.out`.
+) -> TrainingResult:
+    """Train a model, and write its checkpoint, figures and pictures to `config.out`.
 
     Args:
-        config: what to do.
-        show: is told how it goes.
-        progress: goes through the files while they are looked into.
-        found: is told what there is to learn from, before it begins.
-        say: is told, in a line each, what was left out, and what else was noticed.
+        config: the options.
+        show: shows each step and epoch.
+        progress: wraps the paths of the video files while their lengths are read.
+        found: called with the data set before training begins.
+        say: called with a line for each thing that was left out or noticed.
 
     Raises:
         StreamcamError: the data, the model or the options are wrong, or something cannot be written.
     """
-    say = cache(say)  # the same line once
-    _require_out(config)
-    base = _fitted(find_spec(config.model), config)
+    say = cache(say)  # a clip that cannot be decoded is named once, not in every epoch
+    _prepare_out(config)
+    base = find_spec(config.model).with_clip_format(length=config.window, fps=config.fps)
+    # Before Fabric starts other processes: wrong data end in one error. Those processes read the data again.
     dataset = read_dataset(
         config.data,
+        # From the first frame of a window to its last there are length − 1 intervals.
         need_s=(base.clip_format.length - 1) / base.clip_format.fps,
         val_share=config.val_share,
         multi_label=config.multi_label,
         known=base.classes if is_checkpoint(config.model) else None,
         progress=progress,
     )
+    fabric = _launch_fabric(config)
+    is_main = fabric.global_rank == 0
+    if is_main:
+        found(dataset)
+        for note in dataset.notes:
+            say(note)
+    trainer = _new_trainer(config, base, dataset, fabric, say)
+    state = config.out / STATE
+    with explained_deaths(state):
+        for validation, best in trainer.epochs(state, show if is_main else _NoDisplay()):
+            if is_main:
+                _write_epoch(trainer, validation, best=best, say=say)
+    history = trainer.progress.history
+    return TrainingResult(config.out / BEST, max(metrics.score for metrics in history), len(history), is_main)
+
+
+def _prepare_out(config: TrainConfig) -> None:
+    """Check that `config.out` may be written to, before anything slow; with --force, remove an earlier run's files."""
+    state = config.out / STATE
+    if config.resume and not state.exists():
+        raise StreamcamError(f"nothing to go on from: there is no {state}")
+    existing = [name for name in OUTPUTS if (config.out / name).exists()]
+    if existing and not (config.force or config.resume):
+        raise StreamcamError(
+            f"{config.out} holds {existing[0]} of an earlier run: --resume it, or start again with --force"
+        )
+    if config.out.exists() and not config.out.is_dir():
+        raise StreamcamError(f"cannot write to {config.out}: it is not a folder")
+    if config.force:
+        for name in existing:
+            # With several devices, each process runs this: another one may have been faster.
+            (config.out / name).unlink(missing_ok=True)
+
+
+def _launch_fabric(config: TrainConfig) -> Fabric:
+    """Start Lightning Fabric. With several devices it runs this command again for each, unless torchrun has done so."""
     fabric = Fabric(
         accelerator=config.device, devices=config.devices, num_nodes=config.nodes, precision=_precision(config)
     )
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces what was asked for
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it prints the options back
     fabric.launch()
-    leads = fabric.global_rank == 0
-    if leads:
-        found(dataset)
-        for line in dataset.notes:
-            say(line)
-    torch.manual_seed(config.seed)
-    model = load_model(config.model, weights=config.weights).with_spec(_own_spec(base, dataset, config))
+    return fabric
+
+
+def _precision(config: TrainConfig) -> Literal["bf16-mixed", "32-true"]:
+    gpu = config.device != "cpu" and torch.cuda.is_available()
+    native = torch.cuda.is_bf16_supported(including_emulation=False) if gpu else cpu_has_bf16()
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and native)
+    return "bf16-mixed" if bf16 else "32-true"
+
+
+def _new_trainer(config: TrainConfig, base: ModelSpec, dataset: Dataset, fabric: Fabric, say: Say) -> Trainer:
+    """Load the model, give it the classes of the data set, and make a trainer, resumed if the config says so."""
+    torch.manual_seed(config.seed)  # for the new classifier's weights
+    model = load_model(config.model, weights=config.weights).with_spec(_trained_spec(base, dataset, config))
     trainer = Trainer(model, dataset, config, fabric, say=say)
     config.out.mkdir(parents=True, exist_ok=True)
     if config.resume:
         trainer.resume(config.out / STATE)
-    with ending_with_workers(config.out / STATE):
-        for validation, best in trainer.epochs(config.out / STATE, show if leads else _Quiet()):
-            if leads:
-                _leave(trainer, validation, best=best, say=say)
-    history = trainer.progress.history
-    return Trained(config.out / BEST, max(line.score for line in history), len(history), leads)
+    return trainer
 
 
-def _require_out(config: TrainConfig) -> None:
-    state = config.out / STATE
-    if config.resume and not state.exists():
-        raise StreamcamError(f"nothing to go on from: there is no {state}")
-    there = [name for name in OUTPUTS if (config.out / name).exists()]
-    if there and not (config.force or config.resume):
-        raise StreamcamError(f"{config.out} holds {there[0]} of a run before: --resume it, or start again with --force")
-    if config.out.exists() and not config.out.is_dir():
-        raise StreamcamError(f"cannot write to {config.out}: it is not a folder")
-    if config.force:
-        for name in there:
-            (config.out / name).unlink(missing_ok=True)  # each process that starts does so
-
-
-def _fitted(spec: ModelSpec, config: TrainConfig) -> ModelSpec:
-    """The spec with the clip length and frame rate that the config asks for."""
-    own = spec.clip_format
-    return replace(spec, clip_format=replace(own, length=config.window or own.length, fps=config.fps or own.fps))
-
-
-def _own_spec(base: ModelSpec, dataset: Dataset, config: TrainConfig) -> ModelSpec:
+def _trained_spec(base: ModelSpec, dataset: Dataset, config: TrainConfig) -> ModelSpec:
     return replace(
         base,
         name=config.out.resolve().name,
@@ -147,21 +168,14 @@ def _own_spec(base: ModelSpec, dataset: Dataset, config: TrainConfig) -> ModelSp
     )
 
 
-def _precision(config: TrainConfig) -> Literal["bf16-mixed", "32-true"]:
-    gpu = config.device != "cpu" and torch.cuda.is_available()
-    native = torch.cuda.is_bf16_supported(including_emulation=False) if gpu else cpu_has_bf16()
-    bf16 = config.precision == "bf16" or (config.precision == "auto" and native)
-    return "bf16-mixed" if bf16 else "32-true"
-
-
-def _leave(trainer: Trainer, validation: Validation, *, best: bool, say: Say) -> None:
-    """Write what an epoch came to; the checkpoint and its pictures if it is the best so far."""
+def _write_epoch(trainer: Trainer, validation: Validation, *, best: bool, say: Say) -> None:
+    """Write the figures of all epochs so far; of the best so far, its checkpoint and pictures as well."""
     out, config, history = trainer.config.out, trainer.config, trainer.progress.history
     report.write_metrics(out / "metrics.csv", history)
     report.draw_curves(out / "curves.png", history, multi_label=config.multi_label)
     if not best:
         return
-    model = _scaled(trainer.model, trainer.dataset, say)
+    model = _with_heat_scale(trainer.model, trainer.dataset, say)
     metrics = {"score": validation.score, "loss": validation.loss, "epoch": float(history[-1].epoch)}
     save_checkpoint(model, out / BEST, metrics=metrics, data_hash=trainer.digest, about=_about(trainer, history[-1]))
     if not config.multi_label:
@@ -169,59 +183,67 @@ def _leave(trainer: Trainer, validation: Validation, *, best: bool, say: Say) ->
     report.write_sheet(out / "heat.png", _sheet(model, trainer.dataset, say))
 
 
-def _about(trainer: Trainer, epoch: Epoch) -> str:
+def _about(trainer: Trainer, metrics: EpochMetrics) -> str:
+    """Return the line for the model card: what the model was trained on, and its score."""
     dataset = trainer.dataset
     kind = "mean average precision" if trainer.config.multi_label else "mean recall"
     return (
         f"{trainer.config.model}, trained on {len(dataset.train)} clips of {len(dataset.classes)} classes; "
-        f"{kind} {epoch.score:.3f} on {len(dataset.val)} others"
+        f"{kind} {metrics.score:.3f} on {len(dataset.val)} others"
     )
 
 
-def _scaled(model: CamModel, dataset: Dataset, say: Say) -> CamModel:
-    """The model with a heat scale for each class: a high percentile of what is positive on clips of that class."""
+def _with_heat_scale(model: CamModel, dataset: Dataset, say: Say) -> CamModel:
+    """Return the model with a heat scale for each class: a high quantile of its positive centred heat on its clips."""
     scales = []
     for label in range(len(dataset.classes)):
-        clips = [clip for clip in dataset.train if label in clip.labels][:SCALE_CLIPS]
-        heats = [heat.centred[label] for _, heat in _explained(model, clips, say)]
+        clips = [clip for clip in dataset.train if label in clip.labels][:HEAT_SCALE_CLIPS]
+        # The overlay paints centred heat, so the scale is measured on that.
+        heats = [heat.centred[label] for _, heat in _explain_readable(model, clips, say)]
         positive = [heat[heat > 0] for heat in heats if (heat > 0).any()]
-        scales.append(float(np.quantile(np.concatenate(positive), SCALE_QUANTILE)) if positive else 1.0)
+        scales.append(float(np.quantile(np.concatenate(positive), HEAT_SCALE_QUANTILE)) if positive else 1.0)
     return model.with_spec(replace(model.spec, heat_scale=tuple(scales)))
 
 
 def _sheet(model: CamModel, dataset: Dataset, say: Say) -> list[list[Cell]]:
-    """Rows of validation clips, class by class, each with the heat of its own class."""
+    """Return rows of validation clips, class by class, each with the heat of its own class."""
     if len(dataset.classes) > SHEET_CLASSES:
         say(f"heat.png shows the first {SHEET_CLASSES} of {len(dataset.classes)} classes")
     rows: list[list[Cell]] = []
     for label, name in list(enumerate(dataset.classes))[:SHEET_CLASSES]:
         clips = [clip for clip in dataset.val if label in clip.labels][:SHEET_CLIPS]
-        for frames, heat in _explained(model, clips, say):
-            one = _only(heat, label)
-            assert one.scale is not None
-            title = name, f" {one.scores[0] * 100:.0f} %"
-            rows.append(report.heat_row(frames, one, title=title, scale=float(one.scale[0])))
+        for frames, heat in _explain_readable(model, clips, say):
+            class_heat = _select_class(heat, label)
+            assert class_heat.scale is not None
+            title = name, f" {class_heat.scores[0] * 100:.0f} %"
+            rows.append(report.heat_row(frames, class_heat, title=title, scale=float(class_heat.scale[0])))
     return rows
 
 
-def _explained(model: CamModel, clips: Sequence[LabelledClip], say: Say) -> Iterator[tuple[Sequence[Image], Heat]]:
-    """Those of the clips that can be decoded, and their heat."""
+def _explain_readable(
+    model: CamModel, clips: Sequence[LabelledClip], say: Say
+) -> Iterator[tuple[Sequence[Image], Heat]]:
+    """Yield what `explain` returns for each clip that can be decoded, and name the others."""
     for clip in clips:
         try:
             yield explain(model, clip)
         except StreamcamError:
-            say(skipped(clip))
+            say(unreadable_note(clip))
 
 
 def explain(model: CamModel, clip: LabelledClip) -> tuple[Sequence[Image], Heat]:
-    """The middle of a clip as the network sees it, L × uint8 [H,W,3], and the heat of all classes."""
+    """Return the middle frames of a clip as the network sees them, L × uint8 [h,w,3], and the heat of all classes.
+
+    Raises:
+        StreamcamError: no frame of the clip can be decoded.
+    """
     prepared = read_frames(clip, model.spec.clip_format, count=model.spec.clip_format.length)
     frames = np.ascontiguousarray(prepared.transpose(0, 2, 3, 1))
     return list(frames), model.eval().explain(frames)
 
 
-def _only(heat: Heat, k: int) -> Heat:
-    """One of the classes of a heat."""
+def _select_class(heat: Heat, k: int) -> Heat:
+    """Return the heat of class k alone."""
     return replace(
         heat,
         cube=heat.cube[[k]],

@@ -1,4 +1,4 @@
-"""A folder with a folder of clips for each class → rows."""
+"""Read annotations from folders: each class has a folder of clips."""
 
 import os
 from collections.abc import Iterator
@@ -10,210 +10,244 @@ from unicodedata import normalize
 from streamcam.errors import StreamcamError
 from streamcam.files import VIDEOS
 from streamcam.render.image_files import SUFFIXES as PICTURES
-from streamcam.train.rows import Listed, Row, counted, few, folded, require_classes, settled, side_of
+from streamcam.train.annotations import (
+    Annotation,
+    Listing,
+    count_of,
+    first_few,
+    normalise_name,
+    require_classes,
+    resolve_splits,
+    split_of,
+)
 
-JUNK = frozenset({"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information"})
-"""What systems leave in folders, beside what is hidden."""
+SYSTEM_FOLDERS = frozenset(
+    {"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information"}
+)
+"""Folders that operating systems and file servers leave behind; hidden ones are ignored as well."""
 
-JUNK_FILES = frozenset({"thumbs.db", "desktop.ini"})
+SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
-    """A folder, as far as it is of interest here."""
+class FolderTree:
+    """A folder with its folders and files, without those of the system."""
 
     path: Path
-    folders: list["Tree"] = field(default_factory=list)
+    folders: list["FolderTree"] = field(default_factory=list)
     videos: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
-    """Files that are no videos."""
+    """Files that are not videos."""
 
     @property
     def name(self) -> str:
-        """Its own name, however the system stores accents."""
+        """The folder's name in NFC: some systems store accents as characters of their own."""
         return normalize("NFC", self.path.name).strip()
 
-    def walk(self) -> Iterator["Tree"]:
-        """Itself, and all that is below it."""
+    def walk(self) -> Iterator["FolderTree"]:
+        """Yield this folder and all folders below it."""
         yield self
         for folder in self.folders:
             yield from folder.walk()
 
     def all_videos(self) -> list[Path]:
-        """Its videos, and those below it."""
+        """Return the videos in this folder and below it, sorted."""
         return sorted(path for tree in self.walk() for path in tree.videos)
 
-    def classes(self) -> list["Tree"]:
-        """The folders in it that hold videos somewhere."""
+    def classes(self) -> list["FolderTree"]:
+        """Return the direct subfolders that hold videos at any depth."""
         return [folder for folder in self.folders if any(tree.videos for tree in folder.walk())]
 
     @property
-    def divided(self) -> bool:
-        """Whether its folders are the sides of a data set, and not classes."""
-        sides = {side_of(folder.name) for folder in self.classes() if folder.classes()}
-        return {"train", "val"} <= sides or {"train", "test"} <= sides or (bool(sides) and None not in self.names)
+    def has_splits(self) -> bool:
+        """Whether its subfolders are splits of a data set, and not classes.
+
+        They are if train and val (or test) both hold classes, or if every subfolder has the name of a split and at
+        least one holds classes. One called `train` beside other names is a class: a vehicle, say.
+        """
+        splits = {split_of(folder.name) for folder in self.classes() if folder.classes()}
+        all_are_splits = bool(splits) and None not in self.split_names
+        return {"train", "val"} <= splits or {"train", "test"} <= splits or all_are_splits
 
     @property
-    def names(self) -> set[str | None]:
-        """The sides that its folders name, None for any other name."""
-        return {side_of(folder.name) for folder in self.classes()}
+    def split_names(self) -> set[str | None]:
+        """The splits that its subfolders name; None stands for any other name."""
+        return {split_of(folder.name) for folder in self.classes()}
 
 
-def folder_rows(data: Path, *, known: bool) -> Listed:
+def read_folders(data: Path, *, known: bool) -> Listing:
     """Find the clips below a folder.
 
     Args:
         data: DATA/CLASS/clip.mp4, DATA/train/CLASS/clip.mp4 or DATA/CLASS/train/clip.mp4, with val or test.
-        known: whether the classes are those of a checkpoint, which may be told apart by less than others.
+        known: whether the classes are those of a checkpoint; their names may then be nearly the same.
 
     Raises:
-        StreamcamError: it is no folder, or its folders do not look like classes.
+        StreamcamError: it is not a folder, or its subfolders do not look like classes.
     """
     if not data.is_dir():
         raise StreamcamError(f"no such folder or CSV file: {data}")
     tree = read_tree(data)
     if not tree.classes():
         raise StreamcamError(f"{data} holds no clips in folders, one for each class: {_hint(tree)}")
-    _require_no_mixture(tree)
+    _require_splits_or_classes(tree)
     _require_one_reading(tree)
-    listed = settled(Listed(_rows(tree), _beside(data)), data)
-    if _deeper(tree) is None:
+    listing = resolve_splits(Listing(_annotations(tree), _note_on_other_splits(data)), data)
+    # If a deeper folder was meant, `require_classes` has the better message.
+    if _deeper_tree(tree) is None:
         _require_clips(tree)
-    require_classes(listed.rows, data, _hint(tree), known=known)
-    return Listed(listed.rows, [*listed.notes, *_named_like_sides(tree), *_left_out(tree)])
+    require_classes(listing.annotations, data, _hint(tree), known=known)
+    return Listing(listing.annotations, [*listing.notes, *_note_on_split_names(tree), *_notes_on_unused(tree)])
 
 
-def read_tree(path: Path) -> Tree:
-    """All that is below a folder and is neither hidden nor a system's own; links are followed.
+def read_tree(path: Path) -> FolderTree:
+    """Read all that is below a folder, except hidden and system files; links are followed.
 
     Raises:
         StreamcamError: a folder cannot be read.
     """
-    return _read(path, frozenset())
+    return _read_tree(path, frozenset())
 
 
-def _read(path: Path, above: frozenset[str]) -> Tree:
-    tree, real = Tree(path), os.path.realpath(path)
+def _read_tree(path: Path, ancestors: frozenset[str]) -> FolderTree:
+    tree, real = FolderTree(path), os.path.realpath(path)
     try:
         entries = sorted(path.iterdir())
     except OSError as e:
         raise StreamcamError(f"cannot read the folder {path}: {e.strerror}") from e
     for entry in entries:
         name = entry.name.casefold()
-        if name.startswith(".") or name in JUNK | JUNK_FILES:
+        if name.startswith(".") or name in SYSTEM_FOLDERS | SYSTEM_FILES:
             continue
         if entry.is_dir():
-            if os.path.realpath(entry) not in above | {real}:  # a link to what it is in has no end
-                tree.folders.append(_read(entry, above | {real}))
+            # A link to a folder that contains it would be followed without an end.
+            if os.path.realpath(entry) not in ancestors | {real}:
+                tree.folders.append(_read_tree(entry, ancestors | {real}))
         else:
             (tree.videos if _is_video(entry) else tree.others).append(entry)
     return tree
 
 
 def _is_video(path: Path) -> bool:
-    """Whether it is a whole one: a recording that was never completed ends in .part.mp4."""
+    """Return whether a file is a complete video: an interrupted recording ends in .part.mp4."""
     return path.suffix.lower() in VIDEOS and not path.stem.endswith(".part")
-
-
-def _sides(tree: Tree) -> dict[str, Tree]:
-    """The folders of a divided data set."""
-    found: dict[str, Tree] = {}
-    for folder in tree.classes():
-        side = side_of(folder.name)
-        if side in found:
-            raise StreamcamError(
-                f"{found[side].path} and {folder.path} are both {side}: put their clips into one of them"
-            )
-        if side is not None:
-            found[side] = folder
-    return found
-
-
-def _rows(tree: Tree) -> list[Row]:
-    if not tree.divided:
-        return [row for folder in tree.folders for row in _class_rows(folder, None)]
-    return [row for side, tree in _sides(tree).items() for folder in tree.folders for row in _class_rows(folder, side)]
-
-
-def _class_rows(folder: Tree, split: str | None) -> list[Row]:
-    """The clips of a class; its own folders may be sides."""
-    inner = {part.path: side_of(part.name) for part in folder.classes()}
-    if split is None and "train" in inner.values() and {"val", "test"} & {*inner.values()}:
-        rows = [Row(path, folder.name) for path in folder.videos]
-        return rows + [Row(p, folder.name, split=inner[f.path]) for f in folder.classes() for p in f.all_videos()]
-    return [Row(path, folder.name, split=split) for path in folder.all_videos()]
-
-
-def _require_no_mixture(tree: Tree) -> None:
-    """Sides without classes, or beside classes, are a mistake that would train something else."""
-    found = tree.classes()
-    sides = [folder for folder in found if side_of(folder.name)]
-    if tree.divided or not sides:
-        return
-    if len(found) > 1 and len(sides) == len(found):
-        names = " and ".join(folder.name for folder in sides)
-        raise StreamcamError(
-            f"{tree.path}: {names} hold no folder for each class: expected {sides[0].path}/CLASS/clip.mp4"
-        )
-    classes = {folded(folder.name) for folder in found}
-    for side in sides:
-        if classes & {folded(folder.name) for folder in side.classes()}:
-            raise StreamcamError(
-                f"{side.path} holds folders of the classes that lie beside it: put those into {tree.path}/train"
-            )
-
-
-def _require_one_reading(tree: Tree) -> None:
-    """Where every folder holds the same folders, as of people or of days, either may be the classes."""
-    inner = [{folded(part.name): part.name for part in folder.classes()} for folder in tree.classes()]
-    common = set.intersection(*map(set, inner)) if len(inner) > 1 else set()
-    if tree.divided or len(common) < 2 or all({"train"} < set(map(side_of, part)) for part in inner):
-        return
-    first, names = tree.classes()[0], few(sorted(inner[0][name] for name in common))
-    raise StreamcamError(
-        f"{tree.path}: each of its folders holds {names}: if those are the classes, put their clips together, as in "
-        f"{tree.path / inner[0][min(common)]}/{first.name}-1.mp4, or list them in a CSV file: path,label; if not, "
-        f"put the clips of {first.name} into {first.path} itself"
-    )
-
-
-def _require_clips(tree: Tree) -> None:
-    folders = _sides(tree)["train"].folders if tree.divided else tree.folders
-    empty = next((folder for folder in folders if not folder.all_videos()), None)
-    if empty is not None:
-        raise StreamcamError(f"no clip of class {empty.name!r}: {empty.path} holds no video files{_pictures_in(empty)}")
-
-
-def _pictures_in(tree: Tree) -> str:
-    count = sum(_is_picture(path) for part in tree.walk() for path in part.others)
-    advice = "frames in files of their own are not read, make a video of each clip"
-    return f" (but {counted(count, 'picture')}: {advice})" if count else ""
 
 
 def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURES
 
 
-def _hint(tree: Tree) -> str:
-    """What the user may have meant."""
-    deeper = _deeper(tree)
+def _split_folders(tree: FolderTree) -> dict[str, FolderTree]:
+    """Return the folder of each split.
+
+    Raises:
+        StreamcamError: two folders name the same split.
+    """
+    folders: dict[str, FolderTree] = {}
+    for folder in tree.classes():
+        split = split_of(folder.name)
+        if split in folders:
+            raise StreamcamError(
+                f"{folders[split].path} and {folder.path} are both {split}: put their clips into one of them"
+            )
+        if split is not None:
+            folders[split] = folder
+    return folders
+
+
+def _annotations(tree: FolderTree) -> list[Annotation]:
+    if not tree.has_splits:
+        return [annotation for folder in tree.folders for annotation in _class_annotations(folder, None)]
+    return [
+        annotation
+        for split, split_tree in _split_folders(tree).items()
+        for folder in split_tree.folders
+        for annotation in _class_annotations(folder, split)
+    ]
+
+
+def _class_annotations(folder: FolderTree, split: str | None) -> list[Annotation]:
+    """Return the clips of a class. Its own subfolders may be splits, unless it lies in one already."""
+    splits = {part.path: split_of(part.name) for part in folder.classes()}
+    if split is None and "train" in splits.values() and {"val", "test"} & {*splits.values()}:
+        annotations = [Annotation(path, folder.name) for path in folder.videos]
+        for part in folder.classes():
+            annotations += [Annotation(path, folder.name, split=splits[part.path]) for path in part.all_videos()]
+        return annotations
+    return [Annotation(path, folder.name, split=split) for path in folder.all_videos()]
+
+
+def _require_splits_or_classes(tree: FolderTree) -> None:
+    """Refuse splits without classes, and splits beside classes: both are mistakes that would train something else."""
+    folders = tree.classes()
+    splits = [folder for folder in folders if split_of(folder.name)]
+    if tree.has_splits or not splits:
+        return
+    if len(folders) > 1 and len(splits) == len(folders):
+        names = " and ".join(folder.name for folder in splits)
+        raise StreamcamError(
+            f"{tree.path}: {names} hold no folder for each class: expected {splits[0].path}/CLASS/clip.mp4"
+        )
+    names_beside = {normalise_name(folder.name) for folder in folders}
+    for split in splits:
+        if names_beside & {normalise_name(folder.name) for folder in split.classes()}:
+            raise StreamcamError(
+                f"{split.path} holds folders of the classes that lie beside it: put those into {tree.path}/train"
+            )
+
+
+def _require_one_reading(tree: FolderTree) -> None:
+    """Refuse folders that all hold the same folders, as PERSON/CLASS does: either level may be the classes."""
+    parts = [{normalise_name(part.name): part.name for part in folder.classes()} for folder in tree.classes()]
+    common = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
+    # One folder in common may be anything, such as `raw`. And CLASS/train/clip.mp4 is a known layout.
+    if tree.has_splits or len(common) < 2 or all({"train"} < set(map(split_of, names)) for names in parts):
+        return
+    first, names = tree.classes()[0], first_few(sorted(parts[0][name] for name in common))
+    raise StreamcamError(
+        f"{tree.path}: each of its folders holds {names}: if those are the classes, put their clips together, as in "
+        f"{tree.path / parts[0][min(common)]}/{first.name}-1.mp4, or list them in a CSV file: path,label; if not, "
+        f"put the clips of {first.name} into {first.path} itself"
+    )
+
+
+def _require_clips(tree: FolderTree) -> None:
+    folders = _split_folders(tree)["train"].folders if tree.has_splits else tree.folders
+    empty = next((folder for folder in folders if not folder.all_videos()), None)
+    if empty is not None:
+        raise StreamcamError(
+            f"no clip of class {empty.name!r}: {empty.path} holds no video files{_hint_on_pictures(empty)}"
+        )
+
+
+def _hint_on_pictures(tree: FolderTree) -> str:
+    count = sum(_is_picture(path) for part in tree.walk() for path in part.others)
+    advice = "frames in files of their own are not read, make a video of each clip"
+    return f" (but {count_of(count, 'picture')}: {advice})" if count else ""
+
+
+def _hint(tree: FolderTree) -> str:
+    """Say what the user may have meant: a folder below, a CSV file in it, or the folder above."""
+    deeper = _deeper_tree(tree)
     if deeper is not None:
         return f"did you mean {deeper.path}?"
-    lists = [path for path in tree.others if path.suffix.lower() in (".csv", ".tsv")]
-    if lists:
-        return f"did you mean {lists[0]}?"
+    csv_files = [path for path in tree.others if path.suffix.lower() in (".csv", ".tsv")]
+    if csv_files:
+        return f"did you mean {csv_files[0]}?"
     parent = tree.path.resolve().parent
+    # Videos lie directly in the folder, and its neighbours hold videos, too: it is a class, and they are the others.
     if tree.videos and sum(_holds_videos(folder) for folder in _folders_in(parent)) > 1:
         return f"did you mean {parent}?"
-    return f"make a folder of clips for each class, one for what is none of them, too{_pictures_in(tree)}"
+    return f"make a folder of clips for each class, one for what is none of them, too{_hint_on_pictures(tree)}"
 
 
-def _deeper(tree: Tree) -> Tree | None:
-    """Where the only folder leads to several: one level too high was given."""
+def _deeper_tree(tree: FolderTree) -> FolderTree | None:
+    """Follow single subfolders down to one with splits or classes; None unless the given one is a level too high."""
     node = tree
-    while len(node.classes()) == 1 and not node.videos and not node.divided:
+    while len(node.classes()) == 1 and not node.videos and not node.has_splits:
         node = node.classes()[0]
-    return node if node is not tree and (node.divided or (len(node.classes()) > 1 and None in node.names)) else None
+    has_classes = len(node.classes()) > 1 and None in node.split_names
+    return node if node is not tree and (node.has_splits or has_classes) else None
 
 
 def _folders_in(path: Path) -> list[Path]:
@@ -228,34 +262,34 @@ def _holds_videos(folder: Path) -> bool:
     return False
 
 
-def _beside(data: Path) -> list[str]:
-    """Where one side alone was given: the others."""
-    here = data.resolve()
-    if side_of(here.name) != "train":
+def _note_on_other_splits(data: Path) -> list[str]:
+    """Name the val and test folders beside a train folder that was given alone."""
+    resolved = data.resolve()
+    if split_of(resolved.name) != "train":
         return []
-    others = [folder for folder in sorted(_folders_in(here.parent)) if side_of(folder.name) in ("val", "test")]
-    return [f"not used: {few(others)}, beside {data}: give {here.parent} for both"] if others else []
+    others = [folder for folder in sorted(_folders_in(resolved.parent)) if split_of(folder.name) in ("val", "test")]
+    return [f"not used: {first_few(others)}, beside {data}: give {resolved.parent} for both"] if others else []
 
 
-def _left_out(tree: Tree) -> list[str]:
-    """What lies there and is not learnt from."""
-    used = [*_sides(tree).values()] if tree.divided else [tree]
-    astray = [path for part in {id(t): t for t in (tree, *used)}.values() for path in part.videos]
-    astray += [p for f in tree.folders if f not in used and tree.divided for p in f.all_videos()]
-    others = [p for t in used for folder in t.folders for part in folder.walk() for p in part.others]
+def _note_on_split_names(tree: FolderTree) -> list[str]:
+    names = [folder.name for folder in tree.classes() if split_of(folder.name)]
+    return [] if tree.has_splits or not names else [f"taken for a class, as it lies beside others: {first_few(names)}"]
+
+
+def _notes_on_unused(tree: FolderTree) -> list[str]:
+    """Name the videos outside any class, the pictures and the other files, a note for each."""
+    roots = [*_split_folders(tree).values()] if tree.has_splits else [tree]  # folders whose subfolders are classes
+    stray = [path for part in {id(root): root for root in (tree, *roots)}.values() for path in part.videos]
+    stray += [p for folder in tree.folders if folder not in roots and tree.has_splits for p in folder.all_videos()]
+    others = [p for root in roots for folder in root.folders for part in folder.walk() for p in part.others]
     pictures, rest = [p for p in others if _is_picture(p)], [p for p in others if not _is_picture(p)]
-    found = [
-        (astray, "in no folder of a class", "video"),
+    unused = [
+        (stray, "not in the folder of a class", "video"),
         (pictures, "frames in files of their own, which are not read", "picture"),
-        (rest, "no videos", "file"),
+        (rest, "not videos", "file"),
     ]
     return [
-        f"left out, {what}: {counted(len(paths), noun)}: {few(p.relative_to(tree.path) for p in paths)}"
-        for paths, what, noun in found
+        f"left out, {reason}: {count_of(len(paths), noun)}: {first_few(p.relative_to(tree.path) for p in paths)}"
+        for paths, reason, noun in unused
         if paths
     ]
-
-
-def _named_like_sides(tree: Tree) -> list[str]:
-    names = [folder.name for folder in tree.classes() if side_of(folder.name)]
-    return [] if tree.divided or not names else [f"taken for a class, as it lies beside others: {few(names)}"]

@@ -1,4 +1,4 @@
-"""How fast each part of a network learns."""
+"""Make the optimiser, and set how fast each part of a network learns."""
 
 import math
 from typing import Any
@@ -7,31 +7,36 @@ import numpy as np
 import torch
 
 from streamcam.models.base import CamModel
-from streamcam.train.clips import Clips, centred
+from streamcam.train.clips import ClipDataset, centre_crop
 
 BACKBONE_RATE = 0.1
-"""How fast a pretrained backbone learns, compared with the new classifier of features of about 1."""
+"""The learning rate of a pretrained backbone, relative to that of a classifier that reads features of about 1."""
 
 WEIGHT_DECAY = 0.05
 SCALE_CLIPS = 16
-"""On which the size of pretrained features is measured."""
+"""The number of clips on which the size of pretrained features is measured."""
 
 
-def new_optimizer(model: CamModel, clips: Clips, *, pretrained: bool, learning_rate: float) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter, ICLR 2019), whose steps are as large as the rate says, whatever the gradients.
+def new_optimizer(
+    model: CamModel, clips: ClipDataset, *, pretrained: bool, learning_rate: float
+) -> torch.optim.Optimizer:
+    """Make an AdamW (Loshchilov & Hutter, ICLR 2019) with a learning rate for each part of a model.
 
-    So the classifier's are taken in proportion to what it reads. A thing on one percent of the picture leaves little of
-    its features in their mean, where a network is silent elsewhere: 0.23 of `motion` on rendered clips, 0.86 of r3d_18.
+    AdamW's steps are as large as the learning rate, however large the gradients are. A classifier that reads faint
+    features needs larger weights, and so larger steps: its rate is divided by `feature_scale`. Features are faint where
+    a thing covers one percent of the picture and the network is silent elsewhere. The scale on rendered clips is 0.23
+    for `motion` and 0.86 for r3d_18.
 
     Args:
-        model: what is to be trained.
-        clips: some to measure features on, the same for all ranks.
-        pretrained: whether its features know something already.
-        learning_rate: of a classifier that reads features of about 1; each group's share of it is its `rate`.
+        model: the model to train.
+        clips: the clips on which features are measured, the same for all ranks.
+        pretrained: whether the backbone has learnt features already.
+        learning_rate: for a classifier that reads features of about 1. Each parameter group has its factor as `rate`.
     """
     scale = feature_scale(model, clips) if pretrained else 1.0
     weight = model.head.classifier.weight
     groups: list[dict[str, Any]] = [
+        # AdamW decays weights by rate · decay a step: the product stays the same for every scale.
         {"params": [weight], "rate": 1 / scale, "weight_decay": WEIGHT_DECAY * scale},
         {"params": [p for p in model.head.parameters() if p is not weight], "rate": 1.0},
         {
@@ -43,15 +48,17 @@ def new_optimizer(model: CamModel, clips: Clips, *, pretrained: bool, learning_r
 
 
 @torch.no_grad()
-def feature_scale(model: CamModel, clips: Clips) -> float:
-    """The root mean square of what the classifier reads, over some clips; 1 where none can be decoded."""
+def feature_scale(model: CamModel, clips: ClipDataset) -> float:
+    """Return the root mean square of the classifier's input over some clips; 1 where none can be decoded."""
     squares = []
+    # Evenly spaced ones, as clips are often listed class by class.
     for number in sorted({round(i) for i in np.linspace(0, len(clips.clips) - 1, SCALE_CLIPS)}):
         batch = clips[0, number]
         if len(batch.frames):
-            maps = model.feature_maps(model.normalise(centred(batch.frames, model.spec.clip_format)))
-            read = torch.cat([m.float().mean((2, 3, 4)) for m in maps], dim=1)
+            maps = model.feature_maps(model.normalise(centre_crop(batch.frames, model.spec.clip_format)))
+            x = torch.cat([m.float().mean((2, 3, 4)) for m in maps], dim=1)
+            # All layers but the classifier, which is the last.
             for layer in list(model.head.layers)[:-1]:
-                read = layer(read)
-            squares.append(float(read.square().mean()))
+                x = layer(x)
+            squares.append(float(x.square().mean()))
     return max(math.sqrt(float(np.mean(squares))), 1e-4) if squares else 1.0

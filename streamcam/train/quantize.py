@@ -1,59 +1,54 @@
-"""A model in int8, its ranges taken from what a user's own camera shows; and how far that is from float32."""
+"""Quantise a model to int8, calibrated on frames of a user's own camera, and measure how far it is from float32.
+
+The clips of a source are divided: NNCF takes the ranges of values from the calibration clips, and the held-out clips
+measure the result.
+"""
 
 import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, redirect_stdout
-from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from streamcam.clips import SlidingWindow
-from streamcam.engines.backends import make_engine, make_runner
 from streamcam.engines.device.runner import fold_batch_norm
-from streamcam.engines.openvino.runner import apart, convert, converting, import_openvino, require_openvino
-from streamcam.engines.openvino.stream import stepwise, warm_inputs
-from streamcam.engines.stream_engine import StreamEngine
+from streamcam.engines.openvino.runner import (
+    call_without_signals,
+    convert,
+    explain_conversion_errors,
+    import_openvino,
+    require_openvino,
+)
+from streamcam.engines.openvino.stream import convert_step, warm_inputs
 from streamcam.engines.streaming.converted import StreamNetwork
 from streamcam.errors import StreamcamError
-from streamcam.heat.cam import CamOutput
 from streamcam.models.base import CamModel, Int8, Stored
 from streamcam.models.checkpoint import SUFFIX, card_path
 from streamcam.models.registry import load_model, save_checkpoint
-from streamcam.records import Frame
 from streamcam.sources.address import parse_address
 from streamcam.sources.base import Source, open_source
+from streamcam.train.fidelity import Fidelity, Frames, measure_fidelity, to_and_fro
 
-Frames = npt.NDArray[np.uint8]
 Show = Callable[[float, float | None], None]
+"""Is called with how much is done, and of how much."""
 
-HELD_OUT = 4
-"""Of each so many clips, the second is not learnt from: it is for measuring."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fidelity:
-    """How far int8 is from float32, on clips whose ranges it was not given; of whole clips and of streams together."""
-
-    clips: int
-    top1_agreement: float
-    """The share of clips in which both name the same class."""
-    heat_cosine: float
-    """Of the heat of all classes, less its mean over them; the mean over clips. 1 is the same."""
-    logit_error: float
-    """The largest difference between two logits, over the largest logit."""
+HOLD_OUT_EVERY = 4
+"""Of every so many clips, the second is held out."""
 
 
 def require_quantizing(path: Path, *, force: bool) -> None:
-    """Find out before anything slow that there could be no result.
+    """Check, before anything slow, that a checkpoint can be quantised and written.
+
+    Args:
+        path: the checkpoint.
+        force: whether an existing file may be replaced.
 
     Raises:
         StreamcamError: a package is not installed, or the file could not be written.
@@ -65,34 +60,42 @@ def require_quantizing(path: Path, *, force: bool) -> None:
         raise StreamcamError(f"cannot write {path}: give a name that ends in {SUFFIX}")
     if not path.parent.is_dir():
         raise StreamcamError(f"cannot write {path}: there is no folder {path.parent}")
-    taken = [p for p in (path, card_path(path)) if p.exists()]
-    if taken and not force:
-        raise StreamcamError(f"{taken[0]} is there already: give another name, or --force to replace it")
+    existing = [p for p in (path, card_path(path)) if p.exists()]
+    if existing and not force:
+        raise StreamcamError(f"{existing[0]} is there already: give another name, or --force to replace it")
 
 
 def quantize_source(uri: str, path: Path, *, model: str, weights: str | None, count: int, show: Show) -> Fidelity:
-    """Watch a source, and write a checkpoint of a model in int8; nothing is there before all of it is.
+    """Read clips from a source, quantise a model with them, and write it as a checkpoint.
+
+    Args:
+        uri: the source.
+        path: the checkpoint, which exists only once it is complete.
+        model: one of `streamcam models`, or a checkpoint.
+        weights: as for `load_model`.
+        count: the number of calibration clips.
+        show: shows how far it is: first clips read, then clips calibrated.
 
     Raises:
-        StreamcamError: the model or the source cannot be had, or the checkpoint cannot be written.
+        StreamcamError: the model or the source cannot be opened, or the checkpoint cannot be written.
     """
     parse_address(uri)
     loaded = load_model(model, weights=weights)
     with closing(open_source(uri, paced=False)) as source:
         source.open()
-        learnt, held = gather(source, loaded, count=count, show=show)
-    loaded.int8 = quantize(loaded, learnt, show=show)
-    fidelity = compare(loaded, held)
-    save(loaded, path, learnt_from=source.name, fidelity=fidelity)
+        calibration, held_out = read_clips(source, loaded, count=count, show=show)
+    loaded.int8 = quantize(loaded, calibration, show=show)
+    fidelity = measure_fidelity(loaded, held_out)
+    save(loaded, path, source_name=source.name, fidelity=fidelity)
     return fidelity
 
 
-def gather(source: Source, model: CamModel, *, count: int, show: Show) -> tuple[list[Frames], list[Frames]]:
-    """The first clips of a source, none of which shares a frame with another.
+def read_clips(source: Source, model: CamModel, *, count: int, show: Show) -> tuple[list[Frames], list[Frames]]:
+    """Read the first clips of a source, none of which shares a frame with another.
 
     Returns:
-        `count` clips uint8 [L,3,h,w] to learn from and, from between them, a third as many to measure with; fewer where
-        the source ends before.
+        `count` calibration clips uint8 [L,3,h,w] and a third as many held-out clips from between them; fewer if the
+        source ends before.
 
     Raises:
         StreamcamError: the source ends before there is one of each.
@@ -100,7 +103,7 @@ def gather(source: Source, model: CamModel, *, count: int, show: Show) -> tuple[
     clip_format = model.spec.clip_format
     window, stop = SlidingWindow(clip_format, hop=clip_format.length), Event()
     clips: list[Frames] = []
-    needed = count + -(-count // (HELD_OUT - 1))
+    needed = count + -(-count // (HOLD_OUT_EVERY - 1))
     for frame in source.frames(stop):
         clip = window.push(frame)
         if clip is not None:
@@ -109,44 +112,54 @@ def gather(source: Source, model: CamModel, *, count: int, show: Show) -> tuple[
         if len(clips) == needed:
             break
     stop.set()
-    held = clips[1::HELD_OUT]
-    if not held:
+    held_out = clips[1::HOLD_OUT_EVERY]
+    if not held_out:
         seconds = 2 * clip_format.length / clip_format.fps
         raise StreamcamError(f"{source.name} ended too soon: {model.spec.name} needs {seconds:.1f} s of it at least")
-    return [clip for i, clip in enumerate(clips) if i % HELD_OUT != 1], held
+    return [clip for i, clip in enumerate(clips) if i % HOLD_OUT_EVERY != 1], held_out
 
 
 def quantize(model: CamModel, clips: Sequence[Frames], *, show: Show) -> Int8:
-    """The features in int8, with the ranges of values that clips uint8 [L,3,h,w] bring about.
+    """Quantise a model's features to int8, with the ranges of values that calibration clips give.
 
-    Once for whole clips and, where the stream engine takes them another way, once for that.
+    They are quantised for whole clips and, if a stream runs them as another graph, once more for that. The inputs of
+    that graph are the stream's next frames and the state of those before.
+
+    Args:
+        model: the model in float32.
+        clips: the calibration clips, uint8 [L,3,h,w].
+        show: called with the clips done, and all.
     """
     features = fold_batch_norm(model.features)
 
-    def whole(frames: Frames) -> list[Tensor]:
-        return [model.inputs(_normalised(model, frames))]
+    def clip_inputs(frames: Frames) -> list[Tensor]:
+        return [model.inputs(_normalise(model, frames))]
 
-    quantized = _quantized(convert(features, model.spec), _Inputs(whole, clips, show))
-    network = _streamed(model, features)
+    quantized = _quantize_graph(convert(features, model.spec), _CalibrationInputs(clip_inputs, clips, show))
+    network = _stream_network(model, features)
     if network is None:
         return Int8(quantized)
 
-    def steps(frames: Frames) -> list[Tensor]:
+    def stream_inputs(frames: Frames) -> list[Tensor]:
+        # As many frames as the stream takes to warm up, and then enough whole periods for the clip's length.
         periods = -(-len(frames) // network.period)
         video = to_and_fro(frames, network.warmup_frames + periods * network.period)
-        return warm_inputs(network, _normalised(model, video))
+        return warm_inputs(network, _normalise(model, video))
 
-    with converting(model.spec):
-        converted = stepwise(network, model.spec)
-    return Int8(quantized, _quantized(converted, _Inputs(steps, clips, show)))
+    with explain_conversion_errors(model.spec):
+        converted = convert_step(network, model.spec)
+    return Int8(quantized, _quantize_graph(converted, _CalibrationInputs(stream_inputs, clips, show)))
 
 
-def _normalised(model: CamModel, frames: Frames) -> Tensor:
+def _normalise(model: CamModel, frames: Frames) -> Tensor:
     return model.normalise(torch.from_numpy(frames)[None])
 
 
-def _streamed(model: CamModel, features: nn.Module) -> StreamNetwork | None:
-    """A network of clips as a stream; None for one of frames, which is the same there, and where it cannot be one."""
+def _stream_network(model: CamModel, features: nn.Module) -> StreamNetwork | None:
+    """Return the features as a network that takes frames as they come.
+
+    None for a framewise network, which is the same in a stream, and for one that cannot be streamed.
+    """
     if model.spec.framewise or not model.head.is_linear:
         return None
     try:
@@ -155,97 +168,60 @@ def _streamed(model: CamModel, features: nn.Module) -> StreamNetwork | None:
         return None
 
 
-def to_and_fro(frames: Frames, count: int) -> Frames:
-    """A clip uint8 [L,3,h,w] as a video of `count` frames: to its end, back to its beginning, and so on.
-
-    A stream settles after more frames than some networks' clips have, and what is not from one clip may not belong
-    together.
-    """
-    last = len(frames) - 1
-    return frames[[last - abs(last - i % (2 * last)) if last else 0 for i in range(count)]]
-
-
-def _quantized(converted: Any, inputs: "_Inputs") -> Stored:
-    """What NNCF makes of an OpenVINO model."""
+def _quantize_graph(converted: Any, inputs: "_CalibrationInputs") -> Stored:
+    """Quantise an OpenVINO model with NNCF, and return it as OpenVINO stores it."""
     openvino = import_openvino()
-    # It looks for a compiler of CUDA kernels when it is loaded, and says that it finds no GPU.
+    # This module looks for a compiler of CUDA kernels when it is loaded, and logs that it finds no GPU.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     import nncf
 
     nncf.set_log_level(logging.ERROR)
 
-    def learn() -> Any:
-        # Biases are corrected by what really comes out of each layer: it takes seconds more, and is closer to float32.
+    def calibrate() -> Any:
+        # The slow correction of biases uses each layer's real output: it takes seconds, and is closer to float32.
         return nncf.quantize(converted, nncf.Dataset(inputs), subset_size=len(inputs), fast_bias_correction=False)
 
-    with redirect_stdout(io.StringIO()), closing(inputs):  # its own bars
-        quantized = apart(learn)
+    with redirect_stdout(io.StringIO()), closing(inputs):  # NNCF prints progress bars
+        quantized = call_without_signals(calibrate)
     with TemporaryDirectory() as folder:
         graph, weights = Path(folder, "int8.xml"), Path(folder, "int8.bin")
         openvino.serialize(quantized, graph, weights)
         return Stored(graph.read_bytes(), weights.read_bytes())
 
 
-class _Inputs:
-    """What a network is given for each clip."""
+class _CalibrationInputs:
+    """The inputs of a network for each calibration clip, as NNCF iterates over them.
 
-    def __init__(self, given: Callable[[Frames], list[Tensor]], clips: Sequence[Frames], show: Show) -> None:
-        self._given, self._clips, self._show = given, clips, show
-        self._wanted = True
+    NNCF runs in a thread of its own. Once these are closed, as by Ctrl+C, that thread ends at its next clip.
+    """
+
+    def __init__(self, inputs_of: Callable[[Frames], list[Tensor]], clips: Sequence[Frames], show: Show) -> None:
+        self._inputs_of, self._clips, self._show = inputs_of, clips, show
+        self._closed = False
 
     def close(self) -> None:
-        """Nobody waits any more: whoever still learns from them ends."""
-        self._wanted = False
+        """Stop whoever still iterates."""
+        self._closed = True
 
     def __len__(self) -> int:
         return len(self._clips)
 
     def __iter__(self) -> Iterator[Any]:
         for done, frames in enumerate(self._clips):
-            if not self._wanted:
+            if self._closed:
                 raise InterruptedError
             self._show(done, len(self))
-            yield tuple(value.numpy() for value in self._given(frames))
+            yield tuple(value.numpy() for value in self._inputs_of(frames))
 
 
-def compare(model: CamModel, clips: Sequence[Frames]) -> Fidelity:
-    """Hold a quantised model against itself in float32, in each engine that it was quantised for."""
-    ours = make_runner(model, backend="openvino", precision="int8")
-    reference = make_runner(model, device="cpu", precision="fp32")
-    pairs = [(ours.run([frames]), reference.run([frames])) for frames in clips]
-    if model.int8 is not None and model.int8.steps is not None:
-        streams = [_stream(model, "openvino", "int8"), _stream(model, "torch", "fp32")]
-        pairs += [(_warm(streams[0], frames), _warm(streams[1], frames)) for frames in clips]
-    return Fidelity(
-        clips=len(clips),
-        top1_agreement=_mean([float(a.logits.argmax() == b.logits.argmax()) for a, b in pairs]),
-        heat_cosine=_mean([_heat_cosine(a, b) for a, b in pairs]),
-        logit_error=max(float((a.logits - b.logits).abs().max() / b.logits.abs().max()) for a, b in pairs),
-    )
+def save(model: CamModel, path: Path, *, source_name: str, fidelity: Fidelity) -> None:
+    """Write a quantised model as a checkpoint: int8, and float32 weights for every other device.
 
-
-def _stream(model: CamModel, backend: str, precision: str) -> StreamEngine:
-    """A stream of pictures that have been prepared."""
-    clip_format = replace(model.spec.clip_format, resize=model.spec.clip_format.crop)
-    prepared = model.with_spec(replace(model.spec, clip_format=clip_format))
-    engine = make_engine(prepared, name="stream", backend=backend, device="cpu", precision=precision)
-    assert isinstance(engine, StreamEngine)
-    return engine
-
-
-def _warm(engine: StreamEngine, frames: Frames) -> CamOutput:
-    """What a stream of a clip uint8 [L,3,h,w] says as soon as OpenVINO computes it, which the first slice is before."""
-    video = to_and_fro(frames, engine.span.last + 1 + max(len(frames), engine.span.stride))
-    pictures, fps = np.ascontiguousarray(video.transpose(0, 2, 3, 1)), engine.runner.spec.clip_format.fps
-    slices = engine.push([Frame(own, i, i / fps, 0, "clip") for i, own in enumerate(pictures)])[1:]
-    engine.reset("clip")
-    logits = torch.from_numpy(np.mean([s.logits for s in slices], axis=0))
-    cube = torch.from_numpy(np.stack([s.cube for s in slices], axis=1))
-    return CamOutput(logits[None], (cube[None],), engine.runner.model.head.bias)
-
-
-def save(model: CamModel, path: Path, *, learnt_from: str, fidelity: Fidelity) -> None:
-    """Write a quantised model as a checkpoint: its weights in float32 for every other device, and int8 beside them.
+    Args:
+        model: has `int8`.
+        path: the checkpoint.
+        source_name: the source of the calibration clips, for the model card.
+        fidelity: for the model card.
 
     Raises:
         StreamcamError: it cannot be written.
@@ -256,19 +232,5 @@ def save(model: CamModel, path: Path, *, learnt_from: str, fidelity: Fidelity) -
         path,
         int8=model.int8,
         metrics={"int8_top1_agreement": fidelity.top1_agreement, "int8_heat_cosine": fidelity.heat_cosine},
-        about=f"{spec.summary}; in int8 beside float32, with the ranges of {learnt_from}",
+        about=f"{spec.summary}; in int8 beside float32, with the ranges of {source_name}",
     )
-
-
-def _heat_cosine(a: CamOutput, b: CamOutput) -> float:
-    """Of the heat less its mean over classes, which no softmax notices, and which would hide a difference."""
-    x, y = (torch.cat([_centred(cube) for cube in out.cubes]) for out in (a, b))
-    return float(torch.nn.functional.cosine_similarity(x, y, dim=0))
-
-
-def _centred(cube: Tensor) -> Tensor:
-    return (cube - cube.mean(1, keepdim=True)).flatten()
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))

@@ -1,4 +1,4 @@
-"""What a run leaves for people: metrics.csv, curves, a confusion matrix, and what the heat of each class lies on."""
+"""Write what a run leaves for people: metrics.csv, curves, a confusion matrix, and a sheet of each class's heat."""
 
 import csv
 from collections.abc import Sequence
@@ -15,53 +15,54 @@ from streamcam.render.contact_sheet import Cell, blank, grid
 from streamcam.render.image_files import save_picture
 from streamcam.render.overlay import paint
 from streamcam.render.text import short
-from streamcam.train.loop import Epoch, Validation
+from streamcam.train.metrics import EpochMetrics, Validation
 
-LARGEST_MATRIX = 40
-"""Classes; beyond that nobody could read the labels."""
+MAX_MATRIX_CLASSES = 40
+"""Above this, the labels of the confusion matrix could not be read, and it is not drawn."""
 
-NAME_LETTERS = 24
-"""Of a class beside the matrix: longer names would leave no room for it."""
+MAX_LETTERS = 24
+"""The letters of a class's name beside the matrix; longer names would leave no room for it."""
 
-MOMENTS = 6
-"""Columns of the sheet of heat."""
+SHEET_COLUMNS = 6
+"""The moments of a clip that the sheet of heat shows."""
 
 
-def write_metrics(path: Path, history: Sequence[Epoch]) -> None:
-    """One line for each epoch."""
+def write_metrics(path: Path, history: Sequence[EpochMetrics]) -> None:
+    """Write a CSV file with a line for each epoch; its columns are the fields of `EpochMetrics`."""
     with complete_or_absent(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(Epoch)])
+        writer = csv.DictWriter(file, [f.name for f in fields(EpochMetrics)])
         writer.writeheader()
-        writer.writerows(asdict(line) for line in history)
+        writer.writerows(asdict(metrics) for metrics in history)
 
 
-def draw_curves(path: Path, history: Sequence[Epoch], *, multi_label: bool) -> None:
-    """Losses, and the score on the validation clips, by epoch."""
-    epochs = [line.epoch + 1 for line in history]
+def draw_curves(path: Path, history: Sequence[EpochMetrics], *, multi_label: bool) -> None:
+    """Draw both losses, and the score on the validation clips, by epoch."""
+    epochs = [metrics.epoch + 1 for metrics in history]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     losses, scores = figure.subplots(1, 2)
-    losses.plot(epochs, [line.train_loss for line in history], "o-", ms=3, label="training")
-    losses.plot(epochs, [line.val_loss for line in history], "o-", ms=3, label="validation")
+    losses.plot(epochs, [metrics.train_loss for metrics in history], "o-", ms=3, label="training")
+    losses.plot(epochs, [metrics.val_loss for metrics in history], "o-", ms=3, label="validation")
     losses.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
     losses.legend()
     name = "mean average precision" if multi_label else "mean recall of the classes"
-    scores.plot(epochs, [line.score for line in history], "o-", ms=3, color="tab:green")
+    scores.plot(epochs, [metrics.score for metrics in history], "o-", ms=3, color="tab:green")
     scores.set(xlabel="epoch", ylabel=f"{name}, validation", ylim=(0, 1.02))
     _save(figure, path)
 
 
 def draw_confusion(path: Path, validation: Validation, classes: Sequence[str]) -> None:
-    """How often each class (row) is taken for each class (column); nothing for too many classes."""
-    if len(classes) > LARGEST_MATRIX:
+    """Draw how often each class (row) is predicted as each class (column); nothing for too many classes."""
+    if len(classes) > MAX_MATRIX_CLASSES:
         return
     counts = np.zeros((len(classes), len(classes)), int)
     np.add.at(counts, (validation.targets.argmax(1), validation.logits.argmax(1)), 1)
-    side = 2.5 + 0.38 * len(classes)
+    side = 2.5 + 0.38 * len(classes)  # inches
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
+    # Colours show shares, as rare classes would be pale otherwise; the numbers are counts.
     share = counts / np.maximum(1, counts.sum(1, keepdims=True))
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    names = [short(name, NAME_LETTERS) for name in classes]
+    names = [short(name, MAX_LETTERS) for name in classes]
     axes.set_xticks(range(len(classes)), names, rotation=90)
     axes.set_yticks(range(len(classes)), names)
     axes.set(xlabel="taken for", ylabel="is")
@@ -72,10 +73,17 @@ def draw_confusion(path: Path, validation: Validation, classes: Sequence[str]) -
 
 
 def heat_row(frames: Sequence[Image], heat: Heat, *, title: tuple[str, str], scale: float) -> list[Cell]:
-    """A clip as a row of pictures, time from left to right, with the heat of its (first) class at each moment."""
+    """Paint moments of a clip as a row of pictures, time from left to right, with the heat of its first class.
+
+    Args:
+        frames: L × uint8 [H,W,3], evenly spaced in time.
+        heat: the heat of the clip.
+        title: the name and the score above the first picture; the others have their time.
+        scale: the heat, in logit units, that is painted at full strength.
+    """
     cells: list[Cell] = []
     times = np.linspace(heat.clip_pts_s[0], heat.clip_pts_s[1], len(frames))
-    for i in np.linspace(0, len(frames) - 1, min(MOMENTS, len(frames))).round().astype(int):
+    for i in np.linspace(0, len(frames) - 1, min(SHEET_COLUMNS, len(frames))).round().astype(int):
         painted = paint(frames[i], heat, k=0, pts_s=float(times[i]), scale=scale)
         text = title if not cells else f"{times[i] - times[0]:.1f} s"
         cells.append(Cell(painted, (text,)))
@@ -83,7 +91,7 @@ def heat_row(frames: Sequence[Image], heat: Heat, *, title: tuple[str, str], sca
 
 
 def write_sheet(path: Path, rows: Sequence[Sequence[Cell]]) -> None:
-    """The rows of several clips as one picture; nothing for no rows. A clip with fewer moments has a shorter row."""
+    """Write rows of cells as one picture; short rows end in empty cells. Without any row, write nothing."""
     if not rows:
         return
     columns = max(len(row) for row in rows)

@@ -1,4 +1,4 @@
-"""Batches from processes that decode; and what is said when one of them dies."""
+"""Decode batches in worker processes; and explain in one line when a process dies."""
 
 import gc
 import multiprocessing
@@ -15,37 +15,37 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from streamcam.errors import StreamcamError
-from streamcam.train.clips import Batch, Clips, Key
+from streamcam.train.clips import Batch, ClipDataset, ClipKey
 
 _DEATH = re.compile(
     r"killed by signal: [\w ]+|exited unexpectedly|Caught MemoryError|Connection (?:closed|reset) by peer"
 )
-"""How PyTorch tells of a process that is no more: one that decodes or, with several devices, one that trains."""
+"""PyTorch's words for a process that has died: one that decodes or, with several devices ("peer"), one that trains."""
 
 
-class BatchQueue:
-    """Batches, decoded by `workers` processes; what cannot be decoded is left out of them.
+class BatchLoader:
+    """Yields batches that `workers` processes decode, or this process where there are none.
 
-    They come as arrays, through pipes: PyTorch would send tensors through /dev/shm, which has 64 MB in a container, and
-    wait for ever for what finds no room there. Nor is a thread to pin memory between us and the workers: where one of
-    them is killed in the middle of a batch, it would wait for the rest.
+    Batches travel as arrays through pipes. PyTorch would send tensors through /dev/shm, which has 64 MB in a container,
+    and would wait for ever where a batch does not fit. No thread pins memory, either: it would wait for ever for the
+    rest of a batch whose worker was killed.
     """
 
-    def __init__(self, clips: Clips, order: Sampler[list[Key]], *, workers: int) -> None:
+    def __init__(self, clips: ClipDataset, sampler: Sampler[list[ClipKey]], *, workers: int) -> None:
         self._workers = workers
         self._loader: DataLoader[Batch] = DataLoader(
             clips,
-            batch_sampler=order,
+            batch_sampler=sampler,
             num_workers=workers,
             collate_fn=_collate,
-            persistent_workers=workers > 0,
-            worker_init_fn=_end_with_parent,
+            persistent_workers=workers > 0,  # starting them takes longer than a short epoch
+            worker_init_fn=_exit_with_parent,
         )
 
     def __iter__(self) -> Iterator[Batch]:
         try:
-            _make_locks(self._workers)
-            with _nothing_to_free():
+            _require_locks(self._workers)
+            with _frozen_garbage():  # the first time, the workers are forked here
                 batches = iter(self._loader)
         except (OSError, ImportError) as e:  # no process, semaphore or file handle to be had
             raise StreamcamError(f"cannot start processes that decode ({e}): try --workers 0") from e
@@ -53,16 +53,21 @@ class BatchQueue:
             yield Batch(*map(torch.from_numpy, columns))
 
 
-def _make_locks(workers: int) -> None:
-    """As many as PyTorch needs and some more: where there is no room for them, what it has half made complains."""
+def _require_locks(workers: int) -> None:
+    """Make more locks than PyTorch will need, and drop them.
+
+    Where there is no room for them, this fails cleanly. PyTorch would fail with its workers half made, and those would
+    print tracebacks of their own.
+    """
+    # PyTorch makes a queue with its locks for each worker, and a few for all.
     _ = [multiprocessing.Lock() for _ in range(16 + 4 * workers if workers else 0)]
 
 
 @contextmanager
-def _nothing_to_free() -> Iterator[None]:
-    """Let a process that is forked here leave alone what its parent has left.
+def _frozen_garbage() -> Iterator[None]:
+    """Keep processes that are forked meanwhile from freeing the parent's garbage.
 
-    A decoder has threads, which a fork does not have: whoever frees it there waits for them for ever.
+    A decoder has threads, which a fork does not copy. Freeing the decoder in the child waits for them for ever.
     """
     gc.collect()
     gc.freeze()
@@ -72,28 +77,28 @@ def _nothing_to_free() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _collate(parts: list[Batch]) -> list[npt.NDArray[np.generic]]:
-    return [torch.cat(column).numpy() for column in zip(*parts, strict=True)]
+def _collate(batches: list[Batch]) -> list[npt.NDArray[np.generic]]:
+    return [torch.cat(column).numpy() for column in zip(*batches, strict=True)]
 
 
-def _end_with_parent(_worker: int) -> None:
-    """Nobody reads the pipe any more when the parent was killed, and a worker would wait for that for ever."""
+def _exit_with_parent(_worker: int) -> None:
+    """End this worker when its parent is killed: nobody would read its pipe, and it would wait for that for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        Thread(target=_leave_after, args=(parent.join,), daemon=True).start()
+        Thread(target=_exit_after, args=(parent.join,), daemon=True).start()
 
 
-def _leave_after(wait: Callable[[], object]) -> None:
+def _exit_after(wait: Callable[[], object]) -> None:
     wait()
-    os._exit(1)
+    os._exit(1)  # at once, although another thread may be decoding
 
 
 @contextmanager
-def ending_with_workers(state: Path) -> Iterator[None]:
-    """Say in one line that a process of this run has died; what has been learnt until then is in `state`.
+def explained_deaths(state: Path) -> Iterator[None]:
+    """Turn PyTorch's error on a process that has died into one line, which names `state` to resume from if it exists.
 
     Raises:
-        StreamcamError: one has died: killed, out of memory, or by a fault in a decoder.
+        StreamcamError: a process of this run was killed, ran out of memory, or crashed in a decoder.
     """
     try:
         yield
@@ -101,7 +106,7 @@ def ending_with_workers(state: Path) -> Iterator[None]:
         death = _DEATH.search(str(e))
         if death is None:
             raise
-        gone = "that trains with this one" if "peer" in death[0] else "that decodes clips"
+        process = "that trains with this one" if "peer" in death[0] else "that decodes clips"
         hint = ": short of memory? fewer --workers need less" if re.search("Kill|Memory", death[0]) else ""
         saved = f"; --resume goes on from {state}" if state.exists() else ""
-        raise StreamcamError(f"a process {gone} has died ({death[0].strip()}{hint}){saved}") from e
+        raise StreamcamError(f"a process {process} has died ({death[0].strip()}{hint}){saved}") from e

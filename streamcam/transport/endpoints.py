@@ -1,4 +1,4 @@
-"""Where sockets are bound and connected, and that nobody is let in by mistake."""
+"""Checks of the addresses at which sockets are bound and connected."""
 
 import ipaddress
 import socket
@@ -11,7 +11,9 @@ from streamcam.transport.keys import SERVER, default_folder
 
 
 def require_bindable(endpoint: str, *, keys: Path | None = None) -> None:
-    """Without keys, let nobody bind what other machines could reach: messages are pictures.
+    """Check that an endpoint can be bound. Without keys, refuse one that other machines can reach.
+
+    Messages hold pictures, and without keys everybody who connects may watch.
 
     Raises:
         StreamcamError: the endpoint is malformed, in use, or open to others without keys.
@@ -30,7 +32,7 @@ def require_bindable(endpoint: str, *, keys: Path | None = None) -> None:
 
 
 def require_resolvable(endpoint: str) -> None:
-    """Find a mistyped host now; ZeroMQ would wait for it in silence.
+    """Check that an endpoint's host exists: ZeroMQ would wait for a mistyped one without a word.
 
     Raises:
         StreamcamError: the endpoint is malformed, or its host is unknown.
@@ -40,12 +42,12 @@ def require_resolvable(endpoint: str) -> None:
         host = address.rpartition(":")[0].strip("[]")
         try:
             socket.getaddrinfo(host, None)
-        except (OSError, UnicodeError) as e:  # the latter: a name that cannot be one
+        except (OSError, UnicodeError) as e:  # UnicodeError: no host can have such a name
             raise StreamcamError(f"cannot connect to {endpoint}: unknown host {host!r}") from e
 
 
 def reason_of(error: zmq.ZMQError) -> str:
-    """Why a socket could not be bound or connected, for people."""
+    """Say why a socket could not be bound or connected."""
     if error.errno == zmq.EADDRINUSE:
         return "another program serves it; stop that, or give another --bind"
     return error.strerror
@@ -68,7 +70,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _require_unused(path: str) -> None:
-    """ZeroMQ would take a Unix socket away from the program that serves it."""
+    """Refuse a Unix socket that answers: ZeroMQ would take it away from the program that serves it."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(path)

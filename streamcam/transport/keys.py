@@ -1,18 +1,18 @@
-"""Keys: who may watch over a network (CURVE, the encryption that ZeroMQ brings along).
+"""Keys that decide who may watch over a network, for CURVE, ZeroMQ's own encryption.
 
 the publisher's folder        a viewer's folder
   server.secret                 laptop.secret
   clients/laptop.public         server.public
   clients/…
 
-Files have the format of ZeroMQ's certificates (`zmq.auth`, czmq). What is private stays where it was made; what is
-public is copied. Who is in `clients` may watch.
+Files have the format of ZeroMQ's certificates (`zmq.auth`, czmq). Secret files stay where they were made; public files
+are copied. Everybody whose public file is in `clients` may watch.
 """
 
+import logging
 import os
 import re
 import struct
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +22,14 @@ from zmq.utils import z85
 
 from streamcam.errors import StreamcamError
 
+log = logging.getLogger(__name__)
+
 SERVER = "server"
 """The name of the publisher's own key."""
 
 CLIENTS = "clients"
+"""The folder with the public keys of all who may watch."""
+
 PUBLIC, SECRET = ".public", ".secret"
 MAX_FILE_BYTES = 4096
 
@@ -39,61 +43,66 @@ _REMARK = {
 
 @dataclass(frozen=True, slots=True)
 class ServerKeys:
-    """What a publisher needs."""
+    """The keys of a publisher: its own pair, and the public keys of its clients."""
 
     public: bytes
     secret: bytes = field(repr=False)
     clients: Path
-    """The folder of those who may watch. It is read at every connection, so that it can be changed meanwhile."""
-    _told: set[str] = field(default_factory=set, repr=False, compare=False)
+    """The folder with the clients' keys. It is read at every connection, so that changes count at once."""
+    _logged: set[str] = field(default_factory=set, repr=False, compare=False)
 
     def admits(self, public: bytes) -> bool:
-        """Whether a client may watch. What is malformed, or open to others, admits nobody; that is said once."""
+        """Return whether the owner of a public key may watch.
+
+        A file that is malformed, or that others can change, admits nobody; each reason is logged once.
+        """
         try:
             _require_unchanged(self.clients)
         except StreamcamError as e:
-            self._tell(str(e))
+            self._log_once(str(e))
             return False
         for path in _public_files(self.clients):
             try:
                 if read_public(path) == public:
                     return True
             except StreamcamError as e:
-                self._tell(str(e))
+                self._log_once(str(e))
         return False
 
-    def _tell(self, why: str) -> None:
-        if why not in self._told:
-            self._told.add(why)
-            print(f"nobody is let in by it: {why}", file=sys.stderr, flush=True)
+    def _log_once(self, reason: str) -> None:
+        if reason not in self._logged:
+            self._logged.add(reason)
+            log.warning("nobody is let in by it: %s", reason)
 
     @property
     def admitted(self) -> list[str]:
-        """The names of all who may watch."""
+        """The names of all who may watch, sorted."""
         return [path.stem for path in _public_files(self.clients)]
 
 
 @dataclass(frozen=True, slots=True)
 class ClientKeys:
-    """What a subscriber needs."""
+    """The keys of a subscriber: its own pair, and the publisher's public key."""
 
     public: bytes
     secret: bytes = field(repr=False)
     server: bytes
-    """The publisher's public key: nobody else can pass for it."""
+    """The publisher's public key: no other program can pass itself off as this publisher."""
 
 
 def default_folder() -> Path:
-    """Where a user's keys lie."""
+    """Return the folder for a user's keys."""
     configs = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(configs).expanduser() / "streamcam" / "keys"
 
 
 def make_keys(name: str, folder: Path) -> tuple[Path, Path]:
-    """Make a pair: NAME.public, and NAME.secret, which nobody but its owner could read at any moment.
+    """Make a pair of keys; return the paths of NAME.public and NAME.secret.
+
+    The secret file is never, not even for a moment, readable by anybody but its owner.
 
     Raises:
-        StreamcamError: there is one of that name already, the name cannot be one, or it cannot be written.
+        StreamcamError: a key of that name exists, the name has other characters, or a file cannot be written.
     """
     if not _NAME.fullmatch(name):
         raise StreamcamError(f"expected a name of letters, digits, '.', '_' and '-', got {name!r}")
@@ -117,7 +126,7 @@ def make_keys(name: str, folder: Path) -> tuple[Path, Path]:
 
 
 def server_keys(folder: Path) -> ServerKeys:
-    """The publisher's own pair, and who may watch.
+    """Read the publisher's own pair, and check the keys of its clients.
 
     Raises:
         StreamcamError: a key is missing, malformed, or open to others; the message says what to do.
@@ -136,7 +145,7 @@ def server_keys(folder: Path) -> ServerKeys:
 
 
 def client_keys(folder: Path) -> ClientKeys:
-    """A subscriber's own pair, and the publisher's public key.
+    """Read a subscriber's own pair, and the publisher's public key.
 
     Raises:
         StreamcamError: a key is missing, malformed, or open to others; the message says what to do.
@@ -157,10 +166,10 @@ def client_keys(folder: Path) -> ClientKeys:
 
 
 def read_public(path: Path) -> bytes:
-    """The public key in a file: 40 characters of Z85.
+    """Read the public key from a file: 40 characters of Z85 (https://rfc.zeromq.org/spec/32/).
 
     Raises:
-        StreamcamError: it cannot be read, is open to changes by others, or is no key.
+        StreamcamError: the file cannot be read, others can change it, or it holds no public key or a secret one.
     """
     _require_unchanged(path)
     entries = _entries(path)
@@ -205,6 +214,7 @@ def _is_key(text: bytes) -> bool:
 
 
 def _write_new(path: Path, keys: Sequence[bytes], *, mode: int) -> None:
+    """Write a key file that must not exist yet; it has its mode from the first byte on."""
     lines = [f'    {kind}-key = "{key.decode()}"\n' for kind, key in zip(("public", "secret"), keys, strict=False)]
     text = "".join([f"# streamcam, {_REMARK[path.suffix]}\n", "metadata\n", "curve\n", *lines])
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -229,14 +239,20 @@ def _require_unchanged(path: Path) -> None:
 
 
 def _require_closed(path: Path, bits: int, what: str, remedy: str) -> None:
-    """No other user of this machine may do that to a file or folder.
+    """Refuse a file or folder whose mode has any of `bits`: another user of this machine could change or read it.
 
-    What is mounted read-only cannot be written to, and its group may read it: so a Secret comes into a container.
+    On a read-only mount nobody can write, and the group may read: that is how Kubernetes mounts a Secret.
+
+    Args:
+        path: the file or folder.
+        bits: permissions of group and others, such as 0o077.
+        what: what others could do, for the message.
+        remedy: the arguments of `chmod` that take those permissions away.
     """
     try:
         others = path.stat().st_mode & bits
         if others and os.statvfs(path).f_flag & os.ST_RDONLY:
-            others &= 0o005
+            others &= 0o005  # of all permissions, those of "others" to read and to enter still count
             remedy = "mounted read-only, it needs other modes where it is mounted (of a Secret, defaultMode: 0440)"
         else:
             remedy = f"chmod {remedy} {path}"

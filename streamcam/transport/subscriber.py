@@ -1,4 +1,4 @@
-"""Results in again, from a publisher that may come and go."""
+"""The subscriber: receives results from a publisher, which may stop and start again meanwhile."""
 
 import math
 import time
@@ -15,10 +15,11 @@ from zmq.utils.monitor import parse_monitor_message
 from streamcam.errors import StreamcamError
 from streamcam.records import Result
 from streamcam.transport.endpoints import reason_of, require_resolvable
+from streamcam.transport.headers import DIRECTORY, Header, Kind
 from streamcam.transport.keys import client_keys
-from streamcam.transport.messages import DIRECTORY, Header, Kind, Message, decode, decode_header, topic
-from streamcam.transport.payloads import MAX_PART_BYTES, WireError
-from streamcam.transport.sockets import KERNEL_BUFFER_BYTES, notice_the_dead, unlock
+from streamcam.transport.messages import Message, decode, decode_header, topic
+from streamcam.transport.payloads import MAX_PAYLOAD_BYTES, MessageError
+from streamcam.transport.sockets import KERNEL_BUFFER_BYTES, disconnect_dead_peers, encrypt_subscriber
 
 HIGH_WATER_MARK = 256
 RECONNECT_MS, RECONNECT_MAX_MS = 100, 1000
@@ -26,7 +27,7 @@ RECONNECT_MS, RECONNECT_MAX_MS = 100, 1000
 _CLOSED = "it closes the connection: has it keys at all, and is your server.public its own?"
 _WITH_KEYS: dict[int, str] = {
     zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the publisher does not list your key: copy its .public file to clients there",
-    # Which of these two it is, is chance.
+    # The publisher closes the connection; which of these two events that gives is chance.
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: _CLOSED,
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: _CLOSED,
 }
@@ -34,12 +35,13 @@ _WITHOUT_KEYS: dict[int, str] = dict.fromkeys(
     _WITH_KEYS, "it closes the connection: has it keys? You have none (see --keys)"
 )
 _REFUSED = sum(_WITH_KEYS)
+"""All of these events, as bits."""
 
 
 class Subscriber:
-    """Receives results: iterate over it, in the thread that made it.
+    """A receiver of results: iterate over it, in the thread that made it.
 
-    It always gives the newest: where messages of one topic have piled up, the older ones are skipped and counted.
+    It always yields the newest result: where messages of one topic have piled up, it skips and counts the older ones.
 
         with Subscriber("tcp://127.0.0.1:5555") as subscriber:
             for result in subscriber:
@@ -56,41 +58,45 @@ class Subscriber:
         keys: Path | str | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Connect; the publisher may start later, and come back.
+        """Connect to a publisher, which may start later.
 
         Args:
-            endpoint: where the publisher is bound, such as tcp://127.0.0.1:5555 or ipc:///tmp/streamcam.
-            kinds: `result` (heat), `overlay` (painted pictures), `frame` (pictures as they came), `status`, `event`.
-            sources: only these cameras; None means all that the publisher has.
+            endpoint: the publisher's address, such as tcp://127.0.0.1:5555 or ipc:///tmp/streamcam.
+            kinds: `result` (heat), `overlay` (painted pictures), `frame` (the camera's pictures), `status`, `event`.
+            sources: the names of the cameras; None means all that the publisher has.
             max_age_ms: skip and count messages that were sent longer ago.
             keys: the folder with this program's key and the publisher's public one; None for a publisher without keys.
-            clock: Unix time in nanoseconds.
+            clock: gives Unix time in nanoseconds.
 
         Raises:
-            StreamcamError: the endpoint is malformed, or its host is unknown; or a key is missing or malformed.
+            StreamcamError: the endpoint is malformed, its host is unknown, or a key is missing or malformed.
         """
         require_resolvable(endpoint)
-        own = None if keys is None else client_keys(Path(keys))
+        client = None if keys is None else client_keys(Path(keys))
         wanted = [topic(DIRECTORY, "status")] if sources is None else _topics(sources, kinds)
         self.skipped: Counter[str] = Counter()
-        """What was not given out: `stale` (older than the newest, or than `max_age_ms`), `malformed`, and `lost` on
-        the way (known from gaps in the sequence)."""
+        """The number of messages that were not yielded, by reason: `stale`, `malformed` or `lost`.
+
+        A message is stale where a newer one had come, or where it is older than `max_age_ms`. Messages that were lost
+        on the way are known from gaps in the sequence.
+        """
         self.refused: str | None = None
-        """Why the publisher does not let this program in, for people; it is tried again and again."""
-        self._refusals = _WITHOUT_KEYS if own is None else _WITH_KEYS
+        """Why the publisher refuses this program, for people; None if it does not. It tries again every second."""
+        self._refusals = _WITHOUT_KEYS if client is None else _WITH_KEYS
         self._kinds, self._max_age_ms, self._clock = tuple(kinds), max_age_ms, clock
+        # By topic: publisher and number of the newest message, and that message until it is yielded.
         self._newest: dict[bytes, tuple[str, int]] = {}
-        self._waiting: dict[bytes, list[bytes]] = {}
+        self._pending: dict[bytes, list[bytes]] = {}
         self._context = zmq.Context()
-        self._socket = _socket(self._context)
-        if own is not None:
-            unlock(self._socket, own)
+        self._socket = _make_socket(self._context)
+        if client is not None:
+            encrypt_subscriber(self._socket, client)
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | _REFUSED)
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
         self._endpoint = endpoint
-        self._again_s = float("inf")
+        self._reconnect_s = float("inf")  # when to connect again, by the monotonic clock
         try:
             self._socket.connect(endpoint)
         except zmq.ZMQError as e:
@@ -100,21 +106,24 @@ class Subscriber:
         self._subscribe(wanted)
 
     def __iter__(self) -> Iterator[Result]:
-        """Results for ever, as they come."""
+        """Yield results as they come, without end."""
         return (message.result for message in self.messages() if message.result is not None)
 
     def messages(self, *, timeout_s: float | None = None) -> Iterator[Message]:
-        """Messages as they come, until none could be given for `timeout_s`; None waits for ever."""
-        given_s = time.monotonic()
+        """Yield messages as they come, until there has been none for `timeout_s` seconds; None waits without end.
+
+        Messages that are skipped do not count as any: the time runs on.
+        """
+        yielded_s = time.monotonic()
         while True:
-            left_s = float("inf") if timeout_s is None else max(0.0, given_s + timeout_s - time.monotonic())
-            if not self._waiting and not self._await(left_s):
+            left_s = float("inf") if timeout_s is None else max(0.0, yielded_s + timeout_s - time.monotonic())
+            if not self._pending and not self._wait(left_s):
                 return
-            self._drain()
-            message = self._take() if self._waiting else None
+            self._receive_all()
+            message = self._next_pending() if self._pending else None
             if message is not None:
                 yield message
-                given_s = time.monotonic()
+                yielded_s = time.monotonic()
             elif left_s == 0:
                 return
 
@@ -132,13 +141,13 @@ class Subscriber:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _await(self, timeout_s: float) -> bool:
-        """Wait for a message."""
+    def _wait(self, timeout_s: float) -> bool:
+        """Wait for a message; return whether one has come."""
         end_s = time.monotonic() + timeout_s
         while True:
-            self._attend()
+            self._check_handshakes()
             now_s = time.monotonic()
-            until_s = min(end_s, self._again_s)
+            until_s = min(end_s, self._reconnect_s)
             wait_ms = None if until_s == float("inf") else max(0, math.ceil((until_s - now_s) * 1000))
             ready = dict(self._poller.poll(wait_ms))
             if self._socket in ready:
@@ -146,15 +155,15 @@ class Subscriber:
             if not ready and now_s >= end_s:
                 return False
 
-    def _attend(self) -> None:
-        """Look whether the publisher lets this program in; where it does not, ZeroMQ alone would never try again."""
+    def _check_handshakes(self) -> None:
+        """Note whether the publisher accepts this program. If not, reconnect after a second: ZeroMQ would give up."""
         while self._monitor.poll(0):
             event = parse_monitor_message(self._monitor.recv_multipart())["event"]
             self.refused = self._refusals.get(event)
-            self._again_s = float("inf") if self.refused is None else time.monotonic() + RECONNECT_MAX_MS / 1000
-        if time.monotonic() >= self._again_s:
-            self._again_s = float("inf")
-            with suppress(zmq.ZMQError):  # it is not connected any more
+            self._reconnect_s = float("inf") if self.refused is None else time.monotonic() + RECONNECT_MAX_MS / 1000
+        if time.monotonic() >= self._reconnect_s:
+            self._reconnect_s = float("inf")
+            with suppress(zmq.ZMQError):  # the connection is closed already
                 self._socket.disconnect(self._endpoint)
             self._socket.connect(self._endpoint)
 
@@ -164,37 +173,38 @@ class Subscriber:
                 self._subscribed.add(name)
                 self._socket.setsockopt(zmq.SUBSCRIBE, name)
 
-    def _drain(self) -> None:
-        """Take in all that has come; of each topic, keep the newest."""
+    def _receive_all(self) -> None:
+        """Receive all messages that have come, and keep the newest of each topic."""
         while self._socket.poll(0):
             message = self._socket.recv_multipart()
             try:
                 header = decode_header(message)
-            except WireError:
+            except MessageError:
                 self.skipped["malformed"] += 1
                 continue
             if header.source == DIRECTORY:
-                self._follow(header)
+                self._follow_directory(header)
             elif self._is_new(message[0], header):
-                # A newer message takes the older one's turn, so that no topic waits for ever behind a busier one.
-                self.skipped["stale"] += message[0] in self._waiting
-                self._waiting[message[0]] = message
+                # A newer message takes the older one's place in the order: at its end, a busy topic would starve.
+                self.skipped["stale"] += message[0] in self._pending
+                self._pending[message[0]] = message
 
-    def _follow(self, directory: Header) -> None:
-        """Subscribe to the sources that there are now, and to no others."""
+    def _follow_directory(self, directory: Header) -> None:
+        """Subscribe to the sources that the directory lists, and unsubscribe from all others."""
         try:
             wanted = {topic(DIRECTORY, "status"), *_topics(directory.sources, self._kinds)}
-        except WireError:
+        except MessageError:
             self.skipped["malformed"] += 1
             return
         for name in self._subscribed - wanted:
             self._subscribed.discard(name)
             self._socket.setsockopt(zmq.UNSUBSCRIBE, name)
-            self._waiting.pop(name, None)
+            self._pending.pop(name, None)
             self._newest.pop(name, None)
         self._subscribe(sorted(wanted))
 
     def _is_new(self, name: bytes, header: Header) -> bool:
+        """Return whether a message is newer than the last of its topic; count those that were lost in between."""
         publisher, seq = self._newest.get(name, ("", -1))
         if publisher == header.publisher:
             if header.seq <= seq:
@@ -203,12 +213,12 @@ class Subscriber:
         self._newest[name] = header.publisher, header.seq
         return True
 
-    def _take(self) -> Message | None:
-        """The message that has waited longest, unless it is too old or malformed."""
-        message = self._waiting.pop(next(iter(self._waiting)))
+    def _next_pending(self) -> Message | None:
+        """Decode the message that has waited longest; return None if it is too old or malformed."""
+        message = self._pending.pop(next(iter(self._pending)))
         try:
             decoded = decode(message)
-        except WireError:
+        except MessageError:
             self.skipped["malformed"] += 1
             return None
         if self._max_age_ms is not None and self._clock() - decoded.header.sent_ns > self._max_age_ms * 1e6:
@@ -217,16 +227,16 @@ class Subscriber:
         return decoded
 
 
-def _socket(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
-    """One that keeps little, and goes on by itself."""
+def _make_socket(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
+    """Make a socket with a short queue, which reconnects by itself."""
     socket = context.socket(zmq.SUB)
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
-    socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_PAYLOAD_BYTES)
     socket.setsockopt(zmq.RCVBUF, KERNEL_BUFFER_BYTES)
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
-    notice_the_dead(socket)
+    disconnect_dead_peers(socket)
     return socket
 
 

@@ -1,1 +1,1 @@
-"""A subscriber for people: a window, or lines on a terminal."""
+"""Subscribers for people: a window, or lines on a terminal."""

@@ -1,4 +1,4 @@
-"""Whether a window can be opened here."""
+"""A check whether a window can be opened."""
 
 import os
 import socket
@@ -8,10 +8,10 @@ from streamcam.errors import StreamcamError
 
 
 def require_display() -> None:
-    """OpenCV's window would abort the whole process where there is no display.
+    """Check that there is an X display: without one, OpenCV's window would abort the whole process.
 
     Raises:
-        StreamcamError: there is none, or it cannot be reached.
+        StreamcamError: DISPLAY is not set, or nothing answers there.
     """
     display = os.environ.get("DISPLAY", "")
     if not sys.platform.startswith("linux"):
@@ -23,16 +23,17 @@ def require_display() -> None:
 
 
 def _reachable(display: str) -> bool:
-    """Whether an X server answers at host:number[.screen]."""
+    """Return whether an X server answers at host:number[.screen]."""
     host, _, number = display.rpartition(":")
     number = number.partition(".")[0]
     if not number.isdecimal():
         return False
     if host and host != "unix":
+        # An X server's TCP port is 6000 plus the display's number.
         addresses: list[tuple[int, str | tuple[str, int]]] = [(socket.AF_INET, (host, 6000 + int(number)))]
     else:
         path = f"/tmp/.X11-unix/X{number}"
-        addresses = [(socket.AF_UNIX, path), (socket.AF_UNIX, "\0" + path)]
+        addresses = [(socket.AF_UNIX, path), (socket.AF_UNIX, "\0" + path)]  # the latter: Linux's abstract socket
     return any(_answers(family, address) for family, address in addresses)
 
 
@@ -41,6 +42,6 @@ def _answers(family: int, address: str | tuple[str, int]) -> bool:
         probe.settimeout(1.0)
         try:
             probe.connect(address)
-        except (OSError, OverflowError):  # the latter: no such port
+        except (OSError, OverflowError):  # OverflowError: no such port
             return False
     return True

@@ -1,4 +1,4 @@
-"""A subscriber with a window: frame, heat, classes, latency; and a plain one for terminals. Needs no torch."""
+"""What a viewer shows: frame, heat, classes and latency, as a picture. It knows no window and no socket."""
 
 import time
 from collections import Counter, deque
@@ -8,10 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from streamcam.records import Heat, Image, Result, on_host
-from streamcam.render.overlay import Caption, Painter, overlay, panel
+from streamcam.render.canvas import Caption
+from streamcam.render.overlay import Painter, overlay, panel
+from streamcam.render.text import heat_age
 from streamcam.transport.messages import Message
 
 SILENT_S = 2.0
+"""A source that has sent no picture for so long is reported as silent."""
+
+FPS_FRAMES = 30
+"""Frames over which the frame rate is averaged."""
 
 HELP = (
     "q   quit",
@@ -26,21 +32,29 @@ HELP = (
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the keys change."""
+    """The settings that keys change."""
 
     class_index: int | None = None
-    """The class that is painted; None for the strongest."""
+    """The class to paint; None for the strongest."""
     source: str | None = None
-    """The source that is shown; None for the first."""
+    """The source to show; None for the first."""
     opacity: float = 0.6
     paused: bool = False
     help: bool = False
     quit: bool = False
     snapshots: int = 0
+    """How often a snapshot has been asked for."""
 
 
 def on_key(view: View, key: str, *, classes: Sequence[int], sources: Sequence[str]) -> View:
-    """The view after a key, given the classes whose heat is at hand, and all sources."""
+    """Return the view after a key.
+
+    Args:
+        view: the view before it.
+        key: the key's character.
+        classes: indices of the classes whose heat is shown, the strongest first.
+        sources: the names of all sources.
+    """
     match key:
         case "q" | "\x1b":
             return replace(view, quit=True)
@@ -63,15 +77,21 @@ def on_key(view: View, key: str, *, classes: Sequence[int], sources: Sequence[st
 
 
 def _next_class(classes: Sequence[int], current: int | None) -> int | None:
-    """The strongest, whichever it is (None) → the second of now → … → the last → the strongest."""
+    """Step through the classes: the strongest (None), the second, …, the last, and the strongest again."""
     at = classes.index(current) + 1 if current in classes else 1
     return classes[at] if at < len(classes) else None
 
 
 class Screen:
-    """What is known of each source, and how it looks. Knows no window and no socket."""
+    """The newest messages of every source, and the picture that they make."""
 
     def __init__(self, endpoint: str, *, clock: Callable[[], int] = time.time_ns) -> None:
+        """Start without messages.
+
+        Args:
+            endpoint: the publisher's address, to show while nothing has come.
+            clock: gives Unix time in nanoseconds.
+        """
         self._endpoint, self._clock = endpoint, clock
         self._frames: dict[str, Result] = {}
         self._heats: dict[str, Result] = {}
@@ -82,47 +102,56 @@ class Screen:
 
     @property
     def sources(self) -> list[str]:
-        """All sources from which a frame has come."""
+        """The sources that a frame has come from, in the order of their first."""
         return list(self._frames)
 
-    def shown(self, view: View) -> str | None:
-        """The source that a view shows."""
+    def visible_source(self, view: View) -> str | None:
+        """Return the source that a view shows; None while no frame has come."""
         if view.source in self._frames:
             return view.source
         return next(iter(self._frames), None)
 
     def take(self, message: Message) -> str | None:
-        """Take in a message; the source whose picture has changed with it, if any."""
+        """Take a message; return the source whose picture has changed by it, if any."""
         header, result = message.header, message.result
-        if self._publishers.setdefault(header.source, header.publisher) != header.publisher:  # it has been restarted
+        if self._publishers.setdefault(header.source, header.publisher) != header.publisher:
+            # The publisher has been restarted, and counts its sessions from 0 again: its old heat could look current.
             self._publishers[header.source] = header.publisher
             self._heats.pop(header.source, None)
         if header.kind == "status":
-            told = (header.data.get("state"), header.data.get("reason"))
-            self._states[header.source] = ": ".join(str(text) for text in told if text)
+            state = (header.data.get("state"), header.data.get("reason"))
+            self._states[header.source] = ": ".join(str(text) for text in state if text)
         elif header.kind == "result" and result is not None:
             self._heats[header.source] = result
         elif result is not None:
             self._frames[header.source] = result
-            self._arrivals_s.setdefault(header.source, deque(maxlen=30)).append(self._clock() / 1e9)
+            self._arrivals_s.setdefault(header.source, deque(maxlen=FPS_FRAMES)).append(self._clock() / 1e9)
             return header.source
         return None
 
     def heat(self, source: str | None) -> Heat | None:
-        """The newest heat of a source, if it is of the session that is shown."""
+        """Return the newest heat of a source; None if there is none of its frame's session."""
         frame, result = self._frames.get(source or ""), self._heats.get(source or "")
         if frame is None or result is None or frame.frame.session != result.frame.session:
             return None
         return result.heat
 
     def picture(self, view: View, skipped: Counter[str], refused: str | None = None) -> Image:
-        """What the window shows, uint8 [H,W,3] RGB."""
-        source = self.shown(view)
+        """Return the picture of a view, uint8 [H,W,3] RGB.
+
+        Args:
+            view: the settings.
+            skipped: the subscriber's counts of skipped messages.
+            refused: why the publisher refuses this program, if it does.
+        """
+        source = self.visible_source(view)
         if source is None:
             waiting = np.full((360, 640, 3), 24, np.uint8)
             return panel(waiting, [f"waiting for {self._endpoint}", *([refused] if refused else []), "", *HELP])
         heat = self.heat(source)
         k = 0 if heat is None else _position(heat, view.class_index)
+        # Of the painter only the scale is used. Its overlay is painted once for each result, but keys and the clock
+        # change the picture in between.
         scale = 1.0 if heat is None else self._painter.scale(source, heat, k)
         result = replace(self._frames[source], heat=heat)
         caption = self._caption(result, view, skipped)
@@ -130,23 +159,31 @@ class Screen:
         return panel(picture, HELP) if view.help else picture
 
     def _caption(self, result: Result, view: View, skipped: Counter[str]) -> Caption:
-        frame = result.frame
-        title = f"{frame.source}  {self._fps(frame.source):.0f} fps" + ("  PAUSED" if view.paused else "")
-        latency_ms = (self._clock() - frame.captured_ns) / 1e6
-        age = "no heat yet" if result.heat_age_s is None else f"heat {max(0.0, result.heat_age_s) * 1e3:.0f} ms old"
-        notes = [age, f"latency {latency_ms:.0f} ms, {sum(result.drops.values())} dropped, {skipped.total()} skipped"]
+        """Write the source with its frame rate, and below it the notes."""
+        source = result.frame.source
+        title = f"{source}  {self._fps(source):.0f} fps" + ("  PAUSED" if view.paused else "")
+        return Caption(title, [*self._figures(result, skipped), *self._warnings(result, view)])
+
+    def _figures(self, result: Result, skipped: Counter[str]) -> list[str]:
+        latency_ms, dropped = (self._clock() - result.frame.captured_ns) / 1e6, sum(result.drops.values())
+        latency = f"latency {latency_ms:.0f} ms, {dropped} dropped, {skipped.total()} skipped"
+        return [heat_age(result.heat_age_s), latency]
+
+    def _warnings(self, result: Result, view: View) -> list[str]:
+        """Write a note for each thing that is not as it should be."""
+        source, heat, warnings = result.frame.source, result.heat, []
         if result.hop_s is not None and result.skipped:
-            notes.append(f"its device cannot keep up: a window every {result.hop_s:.2f} s")
-        heat = result.heat
+            warnings.append(f"its device cannot keep up: a window every {result.hop_s:.2f} s")
         if heat is not None and view.class_index is not None and view.class_index not in heat.classes:
-            notes.append("the chosen class is not among those sent: showing the strongest")
-        state = self._states.get(frame.source, "live")
-        silent_s = self._clock() / 1e9 - self._arrivals_s[frame.source][-1]
+            warnings.append("the chosen class is not among those sent: showing the strongest")
+        silent_s = self._clock() / 1e9 - self._arrivals_s[source][-1]
         if silent_s > SILENT_S and not view.paused:
-            notes.append(f"no picture for {silent_s:.0f} s")
-        return Caption(title, notes if state in ("live", "ended") else [*notes, state])
+            warnings.append(f"no picture for {silent_s:.0f} s")
+        state = self._states.get(source, "live")
+        return warnings if state in ("live", "ended") else [*warnings, state]
 
     def _fps(self, source: str) -> float:
+        """Return the rate at which a source's frames have arrived; 0 once it is silent."""
         arrivals_s = self._arrivals_s[source]
         if self._clock() / 1e9 - arrivals_s[-1] > SILENT_S:
             return 0.0
@@ -155,6 +192,6 @@ class Screen:
 
 
 def _position(heat: Heat, class_index: int | None) -> int:
-    """Where a class is among the heat's K; the strongest, where it is not."""
-    found = np.flatnonzero(heat.classes == class_index)
-    return int(found[0]) if len(found) else 0
+    """Return the position of a class among the heat's K; 0, the strongest, if it is not among them."""
+    positions = np.flatnonzero(heat.classes == class_index)
+    return int(positions[0]) if len(positions) else 0

@@ -12,12 +12,12 @@ from streamcam.transport.subscriber import Subscriber
 
 
 def print_results(endpoint: str, *, keys: Path | None = None, seconds: float | None = None) -> None:
-    """Print a line for each result, for terminals.
+    """Print a line for each result.
 
     Args:
-        endpoint: where the publisher is bound.
+        endpoint: the publisher's address.
         keys: the folder of keys, for a publisher that has them.
-        seconds: stop after so long; None goes on for ever.
+        seconds: when to stop; None goes on without end.
 
     Raises:
         StreamcamError: the endpoint is malformed, or a key is missing.
@@ -30,6 +30,7 @@ def print_results(endpoint: str, *, keys: Path | None = None, seconds: float | N
             if subscriber.refused != refused:
                 refused = subscriber.refused
                 print(f"not let in: {refused}" if refused else "let in", file=sys.stderr)
+            # A short timeout, so that a refusal is reported and `seconds` is kept while no message comes.
             for message in subscriber.messages(timeout_s=0.2):
                 if message.result is not None:
                     print(line_of(message), flush=True)
@@ -38,7 +39,12 @@ def print_results(endpoint: str, *, keys: Path | None = None, seconds: float | N
 
 
 def line_of(message: Message, *, clock: Callable[[], int] = time.time_ns) -> str:
-    """A result in one line: source, time, the strongest classes, latency, drops."""
+    """Describe a result in one line: source, time, the strongest classes, latency, drops.
+
+    Args:
+        message: any message; one without heat is named only.
+        clock: gives Unix time in nanoseconds.
+    """
     result = message.result
     if result is None or result.heat is None:
         return f"{message.header.source}: {message.header.kind}"

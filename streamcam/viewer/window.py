@@ -1,4 +1,4 @@
-"""A subscriber with a window: it draws the screen, and reads the keys."""
+"""A subscriber with a window: it draws the screen and reads the keys."""
 
 import sys
 import time
@@ -15,13 +15,19 @@ from streamcam.viewer.screen import Screen, View, on_key
 WINDOW, WINDOW_SIZE = "streamcam", (800, 600)
 
 POLL_S = 0.015
+"""How long to wait for a message before keys are read again."""
 
 REDRAW_S = 1.0
-"""How often the window is drawn anew while nothing comes, to say so."""
+"""How often the window is redrawn while no picture comes, so that it says for how long."""
 
 
 def show(endpoint: str, *, keys: Path | None = None, snapshot_folder: Path = Path()) -> None:
-    """Open a window on a publisher and stay until it is closed.
+    """Show a publisher's pictures in a window, until it is closed.
+
+    Args:
+        endpoint: the publisher's address.
+        keys: the folder of keys, for a publisher that has them.
+        snapshot_folder: where the key `s` saves pictures.
 
     Raises:
         StreamcamError: there is no display, the endpoint is malformed, or a key is missing.
@@ -35,11 +41,12 @@ def show(endpoint: str, *, keys: Path | None = None, snapshot_folder: Path = Pat
             message = next(subscriber.messages(timeout_s=POLL_S), None)
             changed = None if message is None or view.paused else screen.take(message)
             before, view = view, _read_key(screen, view)
-            if view.quit or not _is_open():  # asked before drawing, which would open a closed window again
+            if view.quit or not _is_open():  # before drawing: that would open a closed window again
                 break
             silent = not view.paused and time.monotonic() - drawn_s > REDRAW_S
-            if view != before or silent or (changed and changed == screen.shown(view)):
+            if view != before or silent or (changed and changed == screen.visible_source(view)):
                 picture, drawn_s = _draw(screen, view, subscriber), time.monotonic()
+            # What is saved is what is on the screen, also while the view is paused.
             if view.snapshots > before.snapshots:
                 _save(picture, snapshot_folder / f"streamcam-{time.strftime('%Y%m%d-%H%M%S')}-{view.snapshots}.png")
         cv2.destroyAllWindows()
@@ -63,10 +70,10 @@ def _draw(screen: Screen, view: View, subscriber: Subscriber) -> Image:
 
 
 def _read_key(screen: Screen, view: View) -> View:
-    code = cv2.waitKey(1)
+    code = cv2.waitKey(1)  # it also lets the window handle its events
     if code < 0:
         return view
-    heat = screen.heat(screen.shown(view))
+    heat = screen.heat(screen.visible_source(view))
     classes = [] if heat is None else heat.classes.tolist()
     return on_key(view, chr(code & 0xFF), classes=classes, sources=screen.sources)
 
@@ -74,14 +81,14 @@ def _read_key(screen: Screen, view: View) -> View:
 def _is_open() -> bool:
     try:
         return cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) > 0
-    except cv2.error:  # it has been closed
+    except cv2.error:  # the window has been closed
         return False
 
 
 def _save(picture: Image, path: Path) -> None:
     content = cv2.imencode(path.suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
     try:
-        path.write_bytes(content.tobytes())  # OpenCV would take no name that is not text
+        path.write_bytes(content.tobytes())  # cv2.imwrite refuses names that are not valid text
     except OSError as e:
         print(one_line(f"could not save {path}: {e.strerror or e}"), file=sys.stderr)
     else:

@@ -1,4 +1,4 @@
-"""What measuring comes to: turns, sums and reports. How fast anything is, no test says."""
+"""Take turns, sum up times, and print reports. No test says how fast anything is."""
 
 import json
 from collections import Counter
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamcam.bench.cameras import CameraRun, missing_of
+from streamcam.bench.cameras import CameraRun, missing_share
 from streamcam.bench.engines import EngineTurn, camera_clips, matmul_turn
-from streamcam.bench.measure import Spread, alternate, most, order, ratios, timed_ms
+from streamcam.bench.measure import Spread, alternate, ratios, round_order, search_max_cameras, timed_ms
 from streamcam.engines.backends import make_engine
 from streamcam.metrics import Metrics, Summary
 from streamcam.models.base import CamModel
@@ -27,19 +27,19 @@ class FakeClock:
         return self.now_s
 
     def taking(self, *seconds: float) -> Callable[[], float]:
-        """A method whose turns take so long, one after the other."""
+        """Return a method whose turns take these times, one after the other."""
         left = iter(seconds)
 
         def turn() -> float:
-            taken_s = next(left)
-            self.now_s += taken_s
-            return taken_s * 1e3
+            duration_s = next(left)
+            self.now_s += duration_s
+            return duration_s * 1e3
 
         return turn
 
 
 def test_everybody_is_first_as_often_and_follows_everybody_else() -> None:
-    rounds = [order("abc", i) for i in range(6)]
+    rounds = [round_order("abc", i) for i in range(6)]
     assert all(sorted(names) == list("abc") for names in rounds)
     assert Counter(names[0] for names in rounds) == dict.fromkeys("abc", 2)
     followers = Counter(pair for names in rounds for pair in pairwise(names))
@@ -51,8 +51,8 @@ def test_turns_alternate_until_the_time_is_up_and_the_first_ones_do_not_count() 
     clock = FakeClock()
     turns = {"a": clock.taking(9, 1, 1, 1, 1, 1), "b": clock.taking(9, 2, 2, 2, 2, 2)}
     shown: list[float] = []
-    taken = alternate(turns, seconds=10, show=lambda done, _total: shown.append(done), clock=clock)
-    assert taken == {"a": [1000.0] * 4, "b": [2000.0] * 4}
+    times_ms = alternate(turns, seconds=10, show=lambda done, _total: shown.append(done), clock=clock)
+    assert times_ms == {"a": [1000.0] * 4, "b": [2000.0] * 4}
     assert shown == sorted(shown)
     assert shown[-1] == 10
 
@@ -98,7 +98,7 @@ def run_of(cameras: int, missing: float) -> CameraRun:
 
 
 def test_the_most_cameras_are_found_by_doubling_and_halving() -> None:
-    runs = most(lambda count: run_of(count, 0.0 if count <= 11 else 0.5))
+    runs = search_max_cameras(lambda count: run_of(count, 0.0 if count <= 11 else 0.5))
     assert [(run.cameras, run.sustained) for run in runs] == [
         *((1, True), (2, True), (4, True), (8, True)),
         *((10, True), (12, False), (16, False)),
@@ -112,17 +112,18 @@ def test_what_fails_once_is_tried_again() -> None:
         tried.append(count)
         return run_of(count, 0.5 if count > 2 or tried == [1] else 0.0)
 
-    assert [run.cameras for run in most(attempt) if run.sustained] == [1, 2]
+    assert [run.cameras for run in search_max_cameras(attempt) if run.sustained] == [1, 2]
     assert tried == [1, 1, 2, 4, 4, 3, 3]
 
 
 def test_no_more_is_tried_once_the_time_is_up() -> None:
     left = iter([False, False, True, True])
-    assert [run.cameras for run in most(lambda count: run_of(count, 0.0), enough=lambda: next(left))] == [1, 2, 4]
+    runs = search_max_cameras(lambda count: run_of(count, 0.0), enough=lambda: next(left))
+    assert [run.cameras for run in runs] == [1, 2, 4]
 
 
 def test_a_machine_that_is_too_slow_for_one_camera_has_none() -> None:
-    assert [run.sustained for run in most(lambda count: run_of(count, 1.0))] == [False]
+    assert [run.sustained for run in search_max_cameras(lambda count: run_of(count, 1.0))] == [False]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_what_is_missing_is_what_was_dropped_or_never_came(
     summary: Summary = Metrics().summary(model="m", model_hash="0", engine="stream", device="cpu", precision="fp32")
     drops = {"window": dropped} if dropped else {}
     summary = replace(summary, frames=frames, windows=windows, results=results, drops=drops, sources={"cam": {}})
-    assert missing_of(summary, expected_frames=100) == pytest.approx(missing)
+    assert missing_share(summary, expected_frames=100) == pytest.approx(missing)
 
 
 @pytest.mark.slow

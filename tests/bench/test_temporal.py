@@ -1,4 +1,4 @@
-"""What a network sees of time, counted and measured."""
+"""Count and measure what a network sees of time."""
 
 from dataclasses import astuple, replace
 
@@ -9,14 +9,14 @@ from torchvision.models import get_model_weights
 
 from streamcam.bench.temporal import (
     Agreement,
-    Analysis,
-    Layer,
+    Convolution,
     Speed,
-    analyze,
-    drifting,
-    layers_of,
+    TemporalReport,
+    comparison_videos,
+    drifting_frames,
+    inspect_temporal,
+    list_convolutions,
     measure_agreement,
-    videos,
 )
 from streamcam.cli.output.analysis import rows, warning
 from streamcam.engines.streaming.temporal_ops import Span
@@ -32,36 +32,36 @@ def test_multiplications_are_those_that_torchvision_publishes(name: str) -> None
     model = load_model(name, weights="none")
     clip_format = replace(model.spec.clip_format, length=16)  # which is what they are published for, also of S3D
     model = model.with_spec(replace(model.spec, clip_format=clip_format))
-    total = sum(layer.macs * layer.slices for layer in layers_of(model))
+    total = sum(conv.macs * conv.slices for conv in list_convolutions(model))
     assert total == pytest.approx(get_model_weights(name).DEFAULT.meta["_ops"] * 1e9, rel=0.01)
 
 
 def test_padding_touches_the_slices_at_the_ends_of_a_clip() -> None:
-    assert Layer(1.0, 8, Span()).padded(8) == 0
-    assert Layer(1.0, 8, Span(-1, 1)).padded(8) == 2
-    assert Layer(1.0, 4, Span(-3, 5, 2)).padded(8) == 4  # frames −3…5, −1…7, 1…9 and 3…11
-    assert Layer(1.0, 6, Span(0, 2)).padded(8) == 0
+    assert Convolution(1.0, 8, Span()).padded(8) == 0
+    assert Convolution(1.0, 8, Span(-1, 1)).padded(8) == 2
+    assert Convolution(1.0, 4, Span(-3, 5, 2)).padded(8) == 4  # frames −3…5, −1…7, 1…9 and 3…11
+    assert Convolution(1.0, 6, Span(0, 2)).padded(8) == 0
 
 
 def test_a_padded_network_is_counted_and_compared(tiny: CamModel) -> None:
-    found = analyze(tiny)
+    report = inspect_temporal(tiny)
     # two layers over 4 slices each: of the first, two see padding; of the second, which sees two frames around, all
     first, second = 8 * 3 * 27 * 16 * 16, 6 * 8 * 27 * 8 * 8
-    assert found.window_macs == 4 * (first + second)
-    assert found.frame_macs == first + second
-    assert found.padded == pytest.approx((2 * first + 4 * second) / (4 * (first + second)))
-    assert (found.span.receptive_field, found.pads_time) == (5, True)
-    assert min(found.speed.window_ms, found.speed.stream_ms) > 0
-    assert found.agreement is not None
-    assert found.agreement.windows == 12
-    assert 0 <= found.agreement.top1 <= 1
-    assert -1 <= found.agreement.cosine <= 1
+    assert report.window_macs == 4 * (first + second)
+    assert report.frame_macs == first + second
+    assert report.padded == pytest.approx((2 * first + 4 * second) / (4 * (first + second)))
+    assert (report.span.receptive_field, report.pads_time) == (5, True)
+    assert min(report.speed.window_ms, report.speed.stream_ms) > 0
+    assert report.agreement is not None
+    assert report.agreement.windows == 12
+    assert 0 <= report.agreement.top1 <= 1
+    assert -1 <= report.agreement.cosine <= 1
 
 
 def test_pictures_take_a_window_less_for_each_frame(tiny_framewise: CamModel) -> None:
-    found = analyze(tiny_framewise)
-    assert found.window_macs == 4 * found.frame_macs == 4 * 8 * 3 * 9 * 8 * 8
-    assert (found.padded, found.pads_time, found.agreement) == (0, False, None)
+    report = inspect_temporal(tiny_framewise)
+    assert report.window_macs == 4 * report.frame_macs == 4 * 8 * 3 * 9 * 8 * 8
+    assert (report.padded, report.pads_time, report.agreement) == (0, False, None)
 
 
 def test_without_padding_both_engines_agree_entirely(tiny: CamModel) -> None:
@@ -69,7 +69,7 @@ def test_without_padding_both_engines_agree_entirely(tiny: CamModel) -> None:
     clip_format = replace(tiny.spec.clip_format, length=9)
     changes = {"clip_format": clip_format, "temporal_stride": 2, "temporal_context": 2, "temporal_offset": 1.0}
     model = CamModel(replace(tiny.spec, **changes), features, Head([nn.Linear(6, 3)]))  # type: ignore[arg-type]
-    agreement = measure_agreement(model, videos(clip_format, Span(0, 2, 2)))
+    agreement = measure_agreement(model, comparison_videos(clip_format, Span(0, 2, 2)))
     assert astuple(agreement) == (12, 1.0, pytest.approx(1.0, abs=1e-5))
 
 
@@ -80,34 +80,34 @@ def test_agreement_falls_where_padding_has_a_say(tiny: CamModel) -> None:
 
 
 def test_a_synthetic_video_moves_and_is_the_same_every_time(tiny: CamModel) -> None:
-    one, two = (drifting(tiny.spec.clip_format, seed=3) for _ in range(2))
+    one, two = (drifting_frames(tiny.spec.clip_format, seed=3) for _ in range(2))
     first, second, again = next(one), next(one), next(two)
     assert (first.pixels == again.pixels).all()
     assert (first.pixels != second.pixels).any()
 
 
-def an_analysis(model: CamModel, *, seen: int) -> Analysis:
+def a_report(model: CamModel, *, seen: int) -> TemporalReport:
     span = Span(-(seen // 2), seen // 2, 8)
-    return Analysis(
+    return TemporalReport(
         model.spec, span, True, 0.65, 40e9, 2.5e9, Speed("cpu", "fp32", 400.0, 50.0), Agreement(12, 0.5, 0.75)
     )
 
 
 def test_the_table_says_it_in_words(tiny: CamModel) -> None:
-    said = dict(rows(an_analysis(tiny, seen=109), random=True))
-    assert said["a heat slice sees"] == "109 frames, 10.90 s"
-    assert said["lookahead as a stream"] == "54 frames, 5.40 s"
-    assert said["stream is faster, hop 1"] == "8.0 times (by multiplications: 16.0)"
-    assert said["stream is faster, hop 8"] == "1.0 times (by multiplications: 2.0)"
-    assert "top-1 in 50% of 12 windows; centred cosine of the heat 0.75" in said["stream says what window says"]
-    assert "random weights" in said["stream says what window says"]
-    assert said["--engine auto takes"] == "window"
-    assert "random" not in dict(rows(an_analysis(tiny, seen=109), random=False))["stream says what window says"]
+    cells = dict(rows(a_report(tiny, seen=109), random=True))
+    assert cells["a heat slice sees"] == "109 frames, 10.90 s"
+    assert cells["lookahead as a stream"] == "54 frames, 5.40 s"
+    assert cells["stream is faster, hop 1"] == "8.0 times (by multiplications: 16.0)"
+    assert cells["stream is faster, hop 8"] == "1.0 times (by multiplications: 2.0)"
+    assert "top-1 in 50% of 12 windows; centred cosine of the heat 0.75" in cells["stream says what window says"]
+    assert "random weights" in cells["stream says what window says"]
+    assert cells["--engine auto takes"] == "window"
+    assert "random" not in dict(rows(a_report(tiny, seen=109), random=False))["stream says what window says"]
 
 
 def test_a_receptive_field_beyond_the_clip_is_warned_of(tiny: CamModel) -> None:
-    assert warning(an_analysis(tiny, seen=3)) is None
-    text = warning(an_analysis(tiny, seen=109))
+    assert warning(a_report(tiny, seen=3)) is None
+    text = warning(a_report(tiny, seen=109))
     assert text is not None
     assert "sees 109 frames, and a window has 4" in text
     assert "54 of them late" in text
@@ -115,4 +115,4 @@ def test_a_receptive_field_beyond_the_clip_is_warned_of(tiny: CamModel) -> None:
 
 def test_what_cannot_be_streamed_is_not_analyzed() -> None:
     with pytest.raises(StreamcamError, match="mobilenet_v3_small cannot be streamed: its head is not linear"):
-        analyze(load_model("mobilenet_v3_small", weights="none"))
+        inspect_temporal(load_model("mobilenet_v3_small", weights="none"))

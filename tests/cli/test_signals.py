@@ -180,7 +180,7 @@ def test_a_signal_ends_a_run_with_its_recording_complete(
 WAITS = """
 import pathlib, time
 import streamcam.train.quantize
-streamcam.train.quantize._normalised = lambda *_: (pathlib.Path("learning").touch(), time.sleep(60))
+streamcam.train.quantize._normalise = lambda *_: (pathlib.Path("learning").touch(), time.sleep(60))
 """
 
 

@@ -1,4 +1,4 @@
-"""Engines on a device whose CUDA streams are late and out of step: only events keep the work in order."""
+"""Engines on a device whose queues are late and out of step, so that only events order their work."""
 
 import random
 import threading
@@ -14,8 +14,9 @@ from torch import Tensor
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines.device.cuda_graphs import GraphCache, bucket
+from streamcam.engines.device.cuda_streams import _cudnn_benchmark
 from streamcam.engines.device.runner import TorchRunner
-from streamcam.engines.device.streams import CpuStreams, StreamKind, _kernels_chosen_by_time
+from streamcam.engines.device.streams import CpuStreams, StreamKind
 from streamcam.engines.device.transfers import TransferRing, _Slot
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.engines.streaming.source_state import ReadyWindows
@@ -42,7 +43,9 @@ def test_results_are_never_mixed_however_late_the_device_is(unpadded: CamModel, 
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_neither_are_those_of_pictures_or_of_a_hop(tiny_framewise: CamModel, unpadded: CamModel, seed: int) -> None:
+def test_results_of_framewise_networks_and_of_a_hop_are_never_mixed(
+    tiny_framewise: CamModel, unpadded: CamModel, seed: int
+) -> None:
     for model, hop in ((tiny_framewise, None), (tiny_framewise, 3), (unpadded, 2)):
         check(engine_of("stream", model, LateStreams(seed), hop=hop), engine_of("window", model), model, seed)
 
@@ -50,24 +53,23 @@ def test_neither_are_those_of_pictures_or_of_a_hop(tiny_framewise: CamModel, unp
 def check_crowded(
     engine: WindowEngine | StreamEngine, reference: WindowEngine | StreamEngine, model: CamModel, seed: int
 ) -> None:
-    """Hand over far more batches than there are slots before any is read."""
-    given = list(batches(model, seed))
-    pending = [engine.submit(clips) for clips in given]
-    for flight, clips in zip(pending, given, strict=True):
-        assert_same(flight.wait(), reference.infer(clips))
+    """Submit far more batches than there are slots before any is read."""
+    all_clips = list(batches(model, seed))
+    pending = [engine.submit(clips) for clips in all_clips]
+    for batch, clips in zip(pending, all_clips, strict=True):
+        assert_same(batch.wait(), reference.infer(clips))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", ["window", "stream"])
-def test_staging_memory_is_not_used_again_before_it_is_free(
+def test_a_slots_buffers_are_not_used_again_before_it_is_free(
     unpadded: CamModel, name: str, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = engine_of("window", unpadded)
     check_crowded(engine_of(name, unpadded, LateStreams(seed)), reference, unpadded, seed)
     engine = engine_of(name, unpadded, LateStreams(seed))
-    monkeypatch.setattr(
-        _Slot, "wait_until_free", lambda _slot: None
-    )  # with the one wait left out, this test has to fail
+    # Without this one wait, the test has to fail.
+    monkeypatch.setattr(_Slot, "wait_until_free", lambda _slot: None)
     with pytest.raises((AssertionError, RuntimeError, LookupError)):
         check_crowded(engine, reference, unpadded, seed)
 
@@ -77,7 +79,7 @@ def test_staging_memory_is_not_used_again_before_it_is_free(
 def test_work_waits_for_its_events(unpadded: CamModel, name: str, seed: int) -> None:
     streams, reference = LateStreams(seed), engine_of("window", unpadded)
     engine = engine_of(name, unpadded, streams)
-    streams.ordered = False  # no stream waits for another: the test notices
+    streams.ordered = False  # as if no queue waited for another, so the test has to fail
     with pytest.raises((AssertionError, RuntimeError, LookupError, ValueError)):
         check_crowded(engine, reference, unpadded, seed)
 
@@ -85,25 +87,25 @@ def test_work_waits_for_its_events(unpadded: CamModel, name: str, seed: int) -> 
 def test_the_host_waits_for_nothing_but_a_slot_and_a_result(unpadded: CamModel) -> None:
     streams = LateStreams(0)
     engine = engine_of("window", unpadded, streams)
-    given = list(batches(unpadded, 0))
-    streams.did.clear()
-    pending = [engine.submit(clips) for clips in given[: engine.in_flight]]
-    assert streams.did == []  # as many as are worth having under way: nobody waited
-    pending.append(engine.submit(given[engine.in_flight]))
-    assert streams.did.count(StreamKind.OUT) == 1  # for the slot of the first, and no further
+    all_clips = list(batches(unpadded, 0))
+    streams.turns.clear()
+    pending = [engine.submit(clips) for clips in all_clips[: engine.in_flight]]
+    assert streams.turns == []  # each has a slot of its own, so the host has not waited
+    pending.append(engine.submit(all_clips[engine.in_flight]))
+    assert streams.turns.count(StreamKind.COPY_OUT) == 1  # the host has waited for the first slot only
     pending[1].wait()
-    assert streams.did.count(StreamKind.OUT) == 2
+    assert streams.turns.count(StreamKind.COPY_OUT) == 2
     assert engine.in_flight > 1
 
 
-def test_on_a_processor_everything_is_done_when_it_is_handed_in(tiny: CamModel) -> None:
+def test_on_a_cpu_a_batch_is_done_when_it_is_submitted(tiny: CamModel) -> None:
     engine = engine_of("window", tiny)
     clips = next(batches(tiny, 0))
     pending = [engine.submit(clips) for _ in range(5)]
-    assert all(flight.done() for flight in pending)
+    assert all(batch.done() for batch in pending)
     assert engine.in_flight == 1
-    for flight in pending:
-        assert_same(flight.wait(), engine.infer(clips))
+    for batch in pending:
+        assert_same(batch.wait(), engine.infer(clips))
     assert list(engine.submit([]).wait()) == []
 
 
@@ -118,20 +120,20 @@ def test_frames_cross_the_bus_once_and_as_bytes(unpadded: CamModel) -> None:
     assert streams.uploaded - before == 12 * 3 * 16 * 16
 
 
-def test_results_cross_it_as_one_for_the_classes_that_are_shown(unpadded: CamModel) -> None:
+def test_results_of_the_chosen_classes_cross_the_bus_as_one_copy(unpadded: CamModel) -> None:
     streams = LateStreams(0)
     engine = engine_of("window", unpadded, streams)
-    streams.did.clear()
+    streams.turns.clear()
     heats = engine.infer(next(batches(unpadded, 0)))
-    assert sorted(kind.name for kind in streams.did) == ["COMPUTE", "IN", "OUT"]
+    assert sorted(kind.name for kind in streams.turns) == ["COMPUTE", "COPY_IN", "COPY_OUT"]
     assert all(heat is not None and len(heat.cube) == 2 and len(heat.logits) == 3 for heat in heats)
 
 
-def test_what_work_raises_reaches_whoever_waits_for_it_and_nobody_else(unpadded: CamModel) -> None:
+def test_an_error_reaches_whoever_waits_for_its_batch_and_nobody_else(unpadded: CamModel) -> None:
     engine, reference = engine_of("window", unpadded, LateStreams(1)), engine_of("window", unpadded)
     a, b, c = list(batches(unpadded, 3))[:3]
-    see = engine.runner.see
-    calls = iter([None, ValueError("a kernel of its own mind"), None])
+    see = engine.runner.forward
+    calls = iter([None, ValueError("a broken kernel"), None])
 
     def broken(frames: Tensor) -> object:
         error = next(calls, None)
@@ -140,15 +142,15 @@ def test_what_work_raises_reaches_whoever_waits_for_it_and_nobody_else(unpadded:
         return see(frames)
 
     engine._graphs = GraphCache(CpuStreams(CPU))  # each batch is one call
-    engine.runner.see = broken  # type: ignore[assignment, method-assign]
+    engine.runner.forward = broken  # type: ignore[assignment, method-assign]
     first, second, third = engine.submit(a), engine.submit(b), engine.submit(c)
     assert_same(third.wait(), reference.infer(c))
-    with pytest.raises(ValueError, match="own mind"):
+    with pytest.raises(ValueError, match="broken kernel"):
         second.wait()
     assert_same(first.wait(), reference.infer(a))
 
 
-def test_an_error_that_is_kept_holds_no_tensors() -> None:
+def test_the_error_of_an_event_refers_to_no_tensors() -> None:
     held: list[weakref.ref[Tensor]] = []
 
     def inner() -> None:
@@ -164,14 +166,14 @@ def test_an_error_that_is_kept_holds_no_tensors() -> None:
         finally:
             raise RuntimeError("capture failed")  # as the end of a capture does
 
-    event = CpuStreams(CPU).put(StreamKind.COMPUTE, work)
+    event = CpuStreams(CPU).enqueue(StreamKind.COMPUTE, work)
     assert isinstance(event.error, RuntimeError)
     assert isinstance(event.error.__context__, torch.cuda.OutOfMemoryError)
     assert [ref() for ref in held] == [None, None]
 
 
 def out_of_memory(engine: WindowEngine | StreamEngine, fits: Callable[[int], bool]) -> list[int]:
-    """Let a device run out of memory wherever a batch does not fit; the sizes that were tried."""
+    """Let a device run out of memory where `fits` is false for a batch's size; return the list of sizes tried."""
     normalise, tried = engine.runner.normalise, []
 
     def small(frames: Tensor) -> Tensor:
@@ -186,7 +188,7 @@ def out_of_memory(engine: WindowEngine | StreamEngine, fits: Callable[[int], boo
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(("name", "limit"), [("window", 2), ("window", 1), ("stream", 1)])
-def test_a_batch_that_does_not_fit_is_done_again_in_halves(
+def test_a_batch_that_does_not_fit_is_computed_again_in_halves(
     unpadded: CamModel, name: str, limit: int, seed: int
 ) -> None:
     streams = LateStreams(seed)
@@ -195,11 +197,11 @@ def test_a_batch_that_does_not_fit_is_done_again_in_halves(
     check(engine, engine_of("window", unpadded), unpadded, seed)
     assert max(tried) > limit
     assert engine.max_batch == limit
-    assert streams.released > 0
+    assert streams.cache_emptied > 0
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_stream_that_memory_fails_now_and_then_is_as_exact_as_before(unpadded: CamModel, seed: int) -> None:
+def test_a_stream_is_exact_although_memory_runs_out_now_and_then(unpadded: CamModel, seed: int) -> None:
     engine, chance = engine_of("stream", unpadded, LateStreams(seed)), random.Random(seed)
     out_of_memory(engine, lambda count: count == 1 or chance.random() < 0.8)
     check(engine, engine_of("window", unpadded), unpadded, seed)
@@ -214,39 +216,39 @@ def test_a_clip_that_does_not_fit_alone_is_one_clear_error(unpadded: CamModel, n
 
 
 @pytest.mark.parametrize("name", ["window", "stream"])
-def test_neither_does_it_fit_when_an_engine_is_made_or_frames_are_pushed(
+def test_too_little_memory_for_a_new_engine_or_a_push_is_one_clear_error(
     unpadded: CamModel, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pushing = engine_of("stream", unpadded, LateStreams(0))
     assert isinstance(pushing, StreamEngine)
-    monkeypatch.setattr(TorchRunner, "normalise", full)
-    told = r"cpu has not enough memory for frames of unpadded: free some"
-    with pytest.raises(StreamcamError, match=told):
+    monkeypatch.setattr(TorchRunner, "normalise", run_out_of_memory)
+    message = r"cpu has not enough memory for frames of unpadded: free some"
+    with pytest.raises(StreamcamError, match=message):
         engine_of(name, unpadded, LateStreams(0))
-    with pytest.raises(StreamcamError, match=told):
+    with pytest.raises(StreamcamError, match=message):
         pushing.push([make_frame(0)])
 
 
-def pinned_memory(streams: LateStreams, largest: int) -> None:
-    """Let the host have no memory for the device in pieces of more bytes."""
-    host = streams.host
+def limit_host_buffers(streams: LateStreams, largest: int) -> None:
+    """Let the host have no buffers of more than so many bytes."""
+    host_buffer = streams.host_buffer
 
     def small(size: int) -> Tensor:
         if size > largest:
             raise RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported")
-        return host(size)
+        return host_buffer(size)
 
-    streams.host = small  # type: ignore[method-assign]
+    streams.host_buffer = small  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(("name", "limit"), [("window", 2), ("window", 1), ("stream", 1)])
-def test_a_batch_for_which_the_host_has_no_memory_is_done_again_in_halves(
+def test_a_batch_for_which_the_host_has_no_memory_is_computed_again_in_halves(
     unpadded: CamModel, name: str, limit: int, seed: int
 ) -> None:
     streams = LateStreams(seed)
     engine = engine_of(name, unpadded, streams)
-    pinned_memory(streams, limit * 6 * 3 * 16 * 16)
+    limit_host_buffers(streams, limit * 6 * 3 * 16 * 16)
     check(engine, engine_of("window", unpadded), unpadded, seed)
     assert engine.max_batch == limit
 
@@ -257,17 +259,17 @@ def test_a_host_without_memory_for_a_single_clip_is_one_clear_error(
 ) -> None:
     streams = LateStreams(0)
     engine = engine_of(name, unpadded, streams)
-    pinned_memory(streams, largest)
-    told = r"this machine has no memory left that cpu can copy from or to, for a single clip of unpadded: end other"
+    limit_host_buffers(streams, largest)
+    message = r"this machine has no memory left that cpu can copy from or to, for a single clip of unpadded: end other"
     for _ in range(4):  # whichever slot it is
-        with pytest.raises(StreamcamError, match=told):
+        with pytest.raises(StreamcamError, match=message):
             for clips in batches(unpadded, 0):
                 engine.infer(clips)
 
 
-def test_neither_has_it_when_an_engine_is_made(unpadded: CamModel) -> None:
+def test_a_host_without_memory_for_a_new_engine_is_one_clear_error(unpadded: CamModel) -> None:
     streams = LateStreams(0)
-    pinned_memory(streams, 0)
+    limit_host_buffers(streams, 0)
     for name in ("window", "stream"):
         with pytest.raises(StreamcamError, match=r"no memory left that cpu can .*, for frames of unpadded: end other"):
             engine_of(name, unpadded, streams)
@@ -281,26 +283,26 @@ def test_a_lost_device_is_one_clear_error(unpadded: CamModel, name: str) -> None
         raise RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be late")
 
     engine.runner.normalise = lost  # type: ignore[method-assign]
-    given = list(batches(unpadded, 0))
-    pending = [engine.submit(clips) for clips in given[:3]]
-    for flight in pending:
+    all_clips = list(batches(unpadded, 0))
+    pending = [engine.submit(clips) for clips in all_clips[:3]]
+    for batch in pending:
         with pytest.raises(StreamcamError, match=r"cpu has failed, .*\(CUDA error: an illegal .*\): start again"):
-            flight.wait()
+            batch.wait()
 
 
-def test_a_setting_of_the_whole_process_is_what_it_was_after_two_captures_at_once() -> None:
+def test_two_captures_at_once_restore_the_setting_of_cudnn() -> None:
     inside, before = threading.Event(), torch.backends.cudnn.benchmark
 
     def first() -> None:
-        with _kernels_chosen_by_time():
+        with _cudnn_benchmark():
             inside.set()
             time.sleep(0.1)
 
     def second() -> None:
         inside.wait()
-        with _kernels_chosen_by_time():
+        with _cudnn_benchmark():
             assert torch.backends.cudnn.benchmark
-            time.sleep(0.2)  # it ends when the first has, which it began within
+            time.sleep(0.2)  # this ends after the first
 
     with ThreadPoolExecutor() as pool:
         for future in [pool.submit(first), pool.submit(second)]:
@@ -310,11 +312,11 @@ def test_a_setting_of_the_whole_process_is_what_it_was_after_two_captures_at_onc
 
 @pytest.mark.parametrize("count", range(1, 10))
 def test_a_batch_is_put_into_the_next_larger_graph(count: int) -> None:
-    streams, seen = LateStreams(0), []
+    streams, inputs = LateStreams(0), []
     graphs = GraphCache(streams)
 
     def rows(x: Tensor, y: Tensor) -> list[Tensor]:
-        seen.append(x.clone())
+        inputs.append(x.clone())
         return [x + y, x.sum(1)]
 
     full = bucket(count)
@@ -324,15 +326,15 @@ def test_a_batch_is_put_into_the_next_larger_graph(count: int) -> None:
         assert torch.equal(total, x + y)
         assert torch.equal(sums, x.sum(1))
     assert streams.captured == 1
-    assert {len(x) for x in seen} == {full}
-    assert float(seen[-1][count:].abs().sum()) == 0  # nothing is left of the batch before
+    assert {len(x) for x in inputs} == {full}
+    assert float(inputs[-1][count:].abs().sum()) == 0  # zeros, not the batch before
     graphs.run("rows", rows, torch.rand(full, 2), torch.rand(full, 2))
     graphs.clear()
     graphs.run("rows", rows, x, y)
     assert streams.captured == 3
 
 
-def test_a_settled_stream_is_captured_once_for_each_size_of_batch(unpadded: CamModel) -> None:
+def test_a_warmed_up_stream_is_captured_once_for_each_size_of_batch(unpadded: CamModel) -> None:
     streams = LateStreams(0)
     engine = engine_of("stream", unpadded, streams)
     windows = {f"camera {i}": SlidingWindow(unpadded.spec.clip_format) for i in range(3)}
@@ -349,12 +351,12 @@ def test_a_settled_stream_is_captured_once_for_each_size_of_batch(unpadded: CamM
     assert streams.captured == before > 0
 
 
-def full(*_arguments: object) -> Tensor:
+def run_out_of_memory(*_arguments: object) -> Tensor:
     raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
 
-def seen_for_long(model: CamModel, streams: LateStreams) -> StreamEngine:
-    """An engine that has captured what one camera takes."""
+def warmed_up(model: CamModel, streams: LateStreams) -> StreamEngine:
+    """Make an engine that has captured the graphs for one camera."""
     engine = engine_of("stream", model, streams)
     assert isinstance(engine, StreamEngine)
     window = SlidingWindow(model.spec.clip_format)
@@ -364,54 +366,56 @@ def seen_for_long(model: CamModel, streams: LateStreams) -> StreamEngine:
     return engine
 
 
-def test_graphs_are_forgotten_when_one_state_pool_grows_and_the_other_cannot(
+def test_graphs_are_cleared_when_one_pool_grows_and_the_other_cannot(
     unpadded: CamModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = seen_for_long(unpadded, LateStreams(0))
-    tracks = engine._source_states
-    monkeypatch.setattr(tracks._rings.state_pool, "_grown", full)
+    engine = warmed_up(unpadded, LateStreams(0))
+    sources = engine._source_pool
+    monkeypatch.setattr(sources._rings.state_pool, "_grown", run_out_of_memory)
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        tracks._begin(tracks.new())
+        sources._start(sources.new())
     assert engine._graphs._captured == {}
 
 
-def test_a_look_at_the_end_that_fails_leaves_no_row_behind(unpadded: CamModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = seen_for_long(unpadded, LateStreams(0))
-    tracks, track = engine._source_states, engine._sources["cam"].state
-    state_pools = tracks._rings.state_pool, engine._network.state_pool  # type: ignore[attr-defined]
+def test_a_window_as_if_ended_that_fails_leaves_no_row_behind(
+    unpadded: CamModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = warmed_up(unpadded, LateStreams(0))
+    sources, state = engine._source_pool, engine._sources["cam"].state
+    state_pools = sources._rings.state_pool, engine._network.state_pool  # type: ignore[attr-defined]
     before = [len(state_pool._streams) for state_pool in state_pools]
-    monkeypatch.setattr(engine._network, "run", full)
+    monkeypatch.setattr(engine._network, "run", run_out_of_memory)
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        tracks._see_ended(0, track, ReadyWindows())
+        sources._add_as_if_ended(0, state, ReadyWindows())
     assert [len(state_pool._streams) for state_pool in state_pools] == before
-    assert track.stream is not None
-    assert track.place is not None
+    assert state.network_state is not None
+    assert state.ring_state is not None
 
 
-def test_what_is_skipped_for_another_reason_than_memory_costs_no_graphs(
+def test_a_batch_skipped_for_another_reason_than_memory_costs_no_graphs(
     unpadded: CamModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     streams = LateStreams(0)
-    engine, window = seen_for_long(unpadded, streams), SlidingWindow(unpadded.spec.clip_format)
+    engine, window = warmed_up(unpadded, streams), SlidingWindow(unpadded.spec.clip_format)
     failing, skipped = [clip for i in range(12) if (clip := window.push(make_frame(i)))][-2:]
     captured = dict(engine._graphs._captured)
 
     def broken(*_arguments: object) -> Tensor:
         monkeypatch.undo()
-        raise ValueError("a kernel of its own mind")
+        raise ValueError("a broken kernel")
 
     monkeypatch.setattr(engine.runner, "normalise", broken)
     first, second = engine.submit([failing]), engine.submit([skipped])
-    with pytest.raises(ValueError, match="own mind"):
+    with pytest.raises(ValueError, match="broken kernel"):
         first.wait()
     assert_same(second.wait(), engine_of("window", unpadded).infer([skipped]))
     assert engine._graphs._captured == captured
-    assert streams.released == 0
+    assert streams.cache_emptied == 0
 
 
 @pytest.mark.parametrize("hop", [None, 2])
 def test_an_overloaded_camera_captures_nothing_new(unpadded: CamModel, hop: int | None) -> None:
-    """It brings any count of new frames: only the usual one is worth a graph."""
+    """It brings any number of new frames, and only the usual ones are worth a graph."""
     streams = LateStreams(0)
     engine, reference = engine_of("stream", unpadded, streams, hop=hop), engine_of("window", unpadded)
     window, i = SlidingWindow(unpadded.spec.clip_format), 0
@@ -422,11 +426,11 @@ def test_an_overloaded_camera_captures_nothing_new(unpadded: CamModel, hop: int 
         assert_same(engine.infer([clip]), reference.infer([clip]))
         i += count
         captured.append(streams.captured)
-    assert captured[-1] == captured[2] == (2 if hop else 1)  # of one frame, and of a hop
+    assert captured[-1] == captured[2] == (2 if hop else 1)  # for one frame, and for a hop
 
 
 @pytest.mark.parametrize("hop", [2, 3])
-def test_a_hop_that_was_asked_for_is_worth_graphs(unpadded: CamModel, hop: int) -> None:
+def test_pushes_of_a_hop_are_captured(unpadded: CamModel, hop: int) -> None:
     streams = LateStreams(0)
     engine, reference = engine_of("stream", unpadded, streams, hop=hop), engine_of("window", unpadded)
     window = SlidingWindow(unpadded.spec.clip_format, hop=hop)
@@ -435,10 +439,10 @@ def test_a_hop_that_was_asked_for_is_worth_graphs(unpadded: CamModel, hop: int) 
         assert_same(engine.infer([clip]), reference.infer([clip]))
         captured.append(streams.captured)
     assert captured[1:] == [1] * (len(captured) - 1)
-    assert captured[0] == 0  # the first clip of all is seen whole
+    assert captured[0] == 0  # all frames of the first clip are new, and that count is not captured
 
 
-def test_a_transfer_brings_back_what_was_computed_in_its_own_type_and_shape() -> None:
+def test_results_come_back_in_the_type_and_shape_in_which_they_were_computed() -> None:
     transfers, rng = TransferRing(LateStreams(0)), np.random.default_rng(0)
     pieces = [rng.integers(0, 255, (n, 3), dtype=np.uint8) for n in (2, 1, 4)]
 

@@ -52,7 +52,7 @@ def test_the_heat_pools_to_the_logits_in_every_precision(tiny: CamModel, precisi
         assert heat.logits[heat.classes[0]] == heat.logits.max()
 
 
-def test_the_window_engine_says_what_the_model_says(tiny: CamModel) -> None:
+def test_the_window_engine_gives_the_heat_of_explain(tiny: CamModel) -> None:
     clip = clips()[5]
     frames = np.stack([make_frame(i).pixels for i in range(5, 9)])
     expected = tiny.explain(frames, pts_s=clip.pts_s)
@@ -63,7 +63,7 @@ def test_the_window_engine_says_what_the_model_says(tiny: CamModel) -> None:
     np.testing.assert_allclose(heat.logits, expected.logits, atol=1e-5)
 
 
-def test_a_batch_of_many_cameras_is_as_good_as_each_alone(tiny: CamModel, tiny_framewise: CamModel) -> None:
+def test_cameras_in_one_batch_give_the_heat_that_each_gives_alone(tiny: CamModel, tiny_framewise: CamModel) -> None:
     for model in (tiny, tiny_framewise):
         together, alone = (make_engine(model, device="cpu", precision="fp32") for _ in range(2))
         a, b = clips(source="a"), clips(source="b")[3:]
@@ -73,7 +73,7 @@ def test_a_batch_of_many_cameras_is_as_good_as_each_alone(tiny: CamModel, tiny_f
             assert_same(both[1], alone.infer([y])[0])
 
 
-def test_stream_answers_as_window_does(tiny_framewise: CamModel) -> None:
+def test_stream_gives_the_heat_of_window(tiny_framewise: CamModel) -> None:
     stream = make_engine(tiny_framewise, device="cpu", precision="fp32")
     window = make_engine(tiny_framewise, name="window", device="cpu", precision="fp32")
     assert stream.name == "stream"
@@ -89,26 +89,26 @@ def test_stream_answers_as_window_does(tiny_framewise: CamModel) -> None:
 @pytest.mark.parametrize(
     "name", ["googlenet", "densenet121", "mobilenet_v2", "resnet18", "resnet50", "efficientnet_b0"]
 )
-def test_every_family_that_is_streamed_by_itself_answers_as_window_does(name: str) -> None:
-    """To a hundredth of what tells one window from the next."""
+def test_every_family_that_auto_streams_gives_the_heat_of_window(name: str) -> None:
+    """The tolerance is a hundredth of the largest difference between two windows."""
     torch.manual_seed(0)
     model = load_model(name, weights="none")
     model = model.with_spec(replace(model.spec, clip_format=replace(TINY_FORMAT, resize=(64, 64), crop=(64, 64))))
     found, expected = heats_of(model, asked="auto", got="stream"), heats_of(model, asked="window", got="window")
-    apart = np.abs(np.diff(expected, axis=0)).max()
-    assert apart > 0
-    np.testing.assert_allclose(found, expected, atol=1e-2 * apart, rtol=0)
+    difference = np.abs(np.diff(expected, axis=0)).max()
+    assert difference > 0
+    np.testing.assert_allclose(found, expected, atol=1e-2 * difference, rtol=0)
 
 
 def heats_of(model: CamModel, *, asked: str, got: str) -> list[Floats]:
-    """Of seven clips, by an engine that ends here: two at once would be two copies of the network."""
+    """Compute the heat of seven clips. The engine is freed here: two at once would be two copies of the network."""
     engine = make_engine(model, name=asked, device="cpu", precision="fp32", classes=range(20))
     assert engine.name == got
     return [heat_of(engine, clip) for clip in clips(count=7, clip_format=model.spec.clip_format)]
 
 
 def heat_of(engine: Engine, clip: Clip) -> Floats:
-    """In the order of classes."""
+    """Compute the heat of a clip, in the order of classes."""
     (heat,) = engine.infer([clip])
     assert heat is not None
     return heat.cube[heat.classes.argsort()]
@@ -122,7 +122,7 @@ def test_stream_catches_up_after_clips_that_were_dropped(tiny_framewise: CamMode
         assert_same(stream.infer([all_clips[i]])[0], window.infer([all_clips[i]])[0])
 
 
-def test_stream_forgets_what_it_saw_before_a_reconnect(tiny_framewise: CamModel) -> None:
+def test_stream_drops_its_state_at_a_reconnect(tiny_framewise: CamModel) -> None:
     stream = make_engine(tiny_framewise, device="cpu", precision="fp32")
     stream.infer([clips()[0]])
     other = clips(session=1)[3]
@@ -130,7 +130,7 @@ def test_stream_forgets_what_it_saw_before_a_reconnect(tiny_framewise: CamModel)
     assert_same(stream.infer([other])[0], fresh.infer([other])[0])
 
 
-def test_stream_forgets_what_it_saw_before_the_window_started_afresh(tiny_framewise: CamModel) -> None:
+def test_stream_drops_its_state_when_the_window_starts_anew(tiny_framewise: CamModel) -> None:
     stream = make_engine(tiny_framewise, device="cpu", precision="fp32")
     window = SlidingWindow(TINY_FORMAT, head_start=True)
     frames = [make_frame(i) for i in range(3)]
@@ -146,20 +146,20 @@ def test_stream_forgets_what_it_saw_before_the_window_started_afresh(tiny_framew
 
 def test_stream_computes_each_frame_once(tiny_framewise: CamModel) -> None:
     engine = make_engine(tiny_framewise, device="cpu", precision="fp32")
-    seen: list[int] = []
+    computed: list[int] = []
     assert isinstance(engine.runner, TorchRunner)
     normalise = engine.runner.normalise
-    engine.runner.normalise = lambda frames: (seen.append(frames.shape[1]), normalise(frames))[1]  # type: ignore[method-assign]
+    engine.runner.normalise = lambda frames: (computed.append(frames.shape[1]), normalise(frames))[1]  # type: ignore[method-assign]
     for clip in clips(head_start=True):
         engine.infer([clip])
-    assert seen == [1] * 30
+    assert computed == [1] * 30
 
 
 @torch.inference_mode()
-def test_a_million_slices_later_a_window_is_still_the_mean_over_its_own() -> None:
+def test_after_a_million_slices_a_window_is_still_the_mean_of_its_own() -> None:
     rings, rng = HeatRings(16), torch.Generator().manual_seed(0)
     row = torch.tensor([rings.state_pool.allocate().row])
-    for i in range(1000):  # huge numbers come by: a sum that is kept up to date would not forget them
+    for i in range(1000):  # huge values: a sum kept up to date by differences would keep their rounding errors
         rings.add(row, torch.tensor([i * 1000]), torch.randn(1, 1000, 3, 2, 2, generator=rng) * 1e8)
     for i in range(40):
         last = torch.randn(1, 1, 3, 2, 2, generator=torch.Generator().manual_seed(i))
@@ -171,12 +171,12 @@ def test_a_million_slices_later_a_window_is_still_the_mean_over_its_own() -> Non
     torch.testing.assert_close(window.common[0], expected.mean(1))
 
 
-def test_a_network_that_pads_in_time_is_streamed_only_when_asked_to(tiny: CamModel) -> None:
+def test_a_network_that_pads_along_time_is_streamed_only_on_request(tiny: CamModel) -> None:
     assert make_engine(tiny, device="cpu").name == "window"
     assert make_engine(tiny, name="stream", device="cpu").name == "stream"
 
 
-def test_the_engine_leaves_the_model_as_it_was(tiny: CamModel) -> None:
+def test_making_an_engine_does_not_change_the_model(tiny: CamModel) -> None:
     before = tiny.weights_hash
     engine = make_engine(tiny, device="cpu", precision="bf16")
     assert CamModel(tiny.spec, tiny.features, tiny.head).weights_hash == before
@@ -185,7 +185,7 @@ def test_the_engine_leaves_the_model_as_it_was(tiny: CamModel) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["r3d_18", "r2plus1d_18", "imagenet"])
-def test_folded_batch_norm_changes_nothing(name: str) -> None:
+def test_folding_batch_norms_does_not_change_logits(name: str) -> None:
     torch.manual_seed(0)
     model = load_model(name, weights="none")
     for module in model.modules():
@@ -211,12 +211,12 @@ def test_auto_device_is_the_gpu_where_there_is_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "gpu", "tpu:0", "cuda:x"])
-def test_a_device_that_is_not_there_is_one_clear_error(name: str) -> None:
+def test_a_device_that_does_not_exist_is_one_clear_error(name: str) -> None:
     with pytest.raises(StreamcamError, match="no such device"):
         pick_device(name)
 
 
-def test_auto_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_precision_depends_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for has, expected in ((True, "bf16"), (False, "fp32")):
         monkeypatch.setattr("streamcam.engines.device.hardware.cpu_has_bf16", lambda has=has: has)
         assert pick_precision("auto", torch.device("cpu")) == expected
@@ -225,20 +225,20 @@ def test_auto_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("precision", ["auto", "bf16"])
-def test_a_clip_of_one_frame_is_computed_from_what_was_written(tiny: CamModel, precision: str) -> None:
+def test_a_clip_of_one_frame_is_not_computed_from_uninitialised_memory(tiny: CamModel, precision: str) -> None:
     clip_format = replace(tiny.spec.clip_format, length=1)
     model = tiny.with_spec(replace(tiny.spec, clip_format=clip_format))
     frames = np.random.default_rng(0).integers(0, 255, (1, 3, *clip_format.crop), dtype=np.uint8)
     expected = make_engine(model, name="window", device="cpu", precision="fp32").runner.run([frames]).logits
     runner = make_engine(model, name="window", device="cpu", precision=precision).runner
     for _ in range(20):
-        for count in (64, 500, 4096, 12_288):  # what a convolution may find in memory that it is given
+        for count in (64, 500, 4096, 12_288):  # what a convolution may find in new memory
             torch.full((count,), float("nan"), dtype=torch.bfloat16)
         assert torch.allclose(runner.run([frames]).logits, expected, atol=0.02)
 
 
-def test_what_pytorch_does_not_compute_in_bf16_is_computed_in_fp32(tiny: CamModel) -> None:
-    features = nn.Sequential(nn.Conv3d(3, 6, 1), nn.AvgPool3d(3, 1, 1))  # which PyTorch 2.14 has in no bf16 on a CPU
+def test_operations_that_pytorch_lacks_in_bf16_are_computed_in_fp32(tiny: CamModel) -> None:
+    features = nn.Sequential(nn.Conv3d(3, 6, 1), nn.AvgPool3d(3, 1, 1))  # missing in bf16 on CPUs in PyTorch 2.14
     model = CamModel(tiny.spec, features, tiny.head)
     assert make_runner(model, device="cpu").precision == "fp32"
     with pytest.raises(StreamcamError, match="does not compute tiny in bf16 here: use --precision fp32"):
@@ -250,13 +250,13 @@ def test_what_pytorch_does_not_compute_in_bf16_is_computed_in_fp32(tiny: CamMode
     [
         ("avx2 avx512f avx512_bf16", "AVX512", True),
         ("avx2 avx512f amx_bf16", "AVX512_VNNI", True),
-        ("avx2 avx512f avx512_bf16", "AVX2", False),  # the processor has it, PyTorch was told to leave it
+        ("avx2 avx512f avx512_bf16", "AVX2", False),  # the CPU has it, but PyTorch may not use it
         ("avx2 avx512f", "AVX512", False),
         ("avx2 fma", "AVX2", False),
         ("asimd bf16", "DEFAULT", True),  # ARM
     ],
 )
-def test_bf16_is_native_where_the_processor_has_it_and_pytorch_may_use_it(
+def test_bf16_is_native_where_the_cpu_has_it_and_pytorch_may_use_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, capability: str, expected: bool
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu sse {flags}\n")
@@ -299,7 +299,7 @@ def test_pytorch_leaves_one_of_a_containers_cores_free(monkeypatch: pytest.Monke
 
 @pytest.mark.needs_cuda
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
-def test_the_gpu_says_what_the_cpu_says(tiny: CamModel, precision: str) -> None:
+def test_the_gpu_gives_the_heat_that_the_cpu_gives(tiny: CamModel, precision: str) -> None:
     tolerance = 1e-3 if precision == "fp32" else 5e-2
     gpu, cpu = TorchRunner(tiny, torch.device("cuda:0"), precision), TorchRunner(tiny, torch.device("cpu"), "fp32")
     rng = np.random.default_rng(0)
@@ -319,7 +319,7 @@ def test_stream_takes_two_clips_of_one_camera_in_a_batch(tiny_framewise: CamMode
 
 
 @pytest.mark.parametrize("dropped", range(8))
-def test_stream_never_mixes_what_lies_on_either_side_of_a_gap(tiny_framewise: CamModel, dropped: int) -> None:
+def test_stream_never_mixes_frames_from_both_sides_of_a_gap(tiny_framewise: CamModel, dropped: int) -> None:
     stream = make_engine(tiny_framewise, device="cpu", precision="fp32")
     reference = make_engine(tiny_framewise, name="window", device="cpu", precision="fp32")
     window = SlidingWindow(TINY_FORMAT, head_start=True)

@@ -1,4 +1,4 @@
-"""The same network on another runtime: the same answer, and heat that still pools to the logits."""
+"""OpenVINO gives the heat that PyTorch gives, and the heat pools to the logits."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ from tests.support.frames import TINY_FORMAT, make_frame
 
 pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="needs the extra openvino")
 
-NEEDS_BF16 = pytest.mark.skipif(not cpu_has_bf16(), reason="needs a processor that multiplies bfloat16")
+NEEDS_BF16 = pytest.mark.skipif(not cpu_has_bf16(), reason="needs a CPU that multiplies bfloat16")
 REAL = ("imagenet", "motion", "r3d_18", "mobilenet_v3_small")
 
 
@@ -57,7 +57,7 @@ def assert_same(a: Heat | None, b: Heat | None, *, atol: float = 1e-4) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
-def test_a_model_says_on_openvino_what_it_says_on_pytorch(name: str) -> None:
+def test_a_model_gives_the_heat_on_openvino_that_it_gives_on_pytorch(name: str) -> None:
     torch.manual_seed(0)
     model = load_model(name, weights=None if name in ("imagenet", "motion") else "none")
     frames = noise(model)
@@ -92,7 +92,7 @@ def test_bf16_is_off_by_no_more_than_3_percent_of_the_largest_logit(name: str) -
     assert float((a * b).sum() / (a.norm() * b.norm())) > 0.99
 
 
-def test_clips_of_several_cameras_are_as_good_as_each_alone(tiny: CamModel, tiny_framewise: CamModel) -> None:
+def test_clips_in_one_batch_give_the_heat_that_each_gives_alone(tiny: CamModel, tiny_framewise: CamModel) -> None:
     for model in (tiny, tiny_framewise):
         engine = make_engine(model, name="window", backend="openvino", precision="fp32")
         reference = make_engine(model, name="window", device="cpu", precision="fp32")
@@ -101,7 +101,7 @@ def test_clips_of_several_cameras_are_as_good_as_each_alone(tiny: CamModel, tiny
             assert_same(ours, theirs)
 
 
-def test_a_network_of_frames_is_streamed_and_answers_as_window_does(tiny_framewise: CamModel) -> None:
+def test_a_framewise_network_is_streamed_and_gives_the_heat_of_window(tiny_framewise: CamModel) -> None:
     stream = make_engine(tiny_framewise, backend="openvino", precision="fp32")
     window = make_engine(tiny_framewise, name="window", device="cpu", precision="fp32")
     assert stream.name == "stream"
@@ -114,7 +114,7 @@ def test_a_network_of_frames_is_streamed_and_answers_as_window_does(tiny_framewi
 
 
 def small(name: str) -> CamModel:
-    """A model on small pictures, so that a long video takes no time."""
+    """Load a model for small frames, so that a long video takes no time."""
     torch.manual_seed(0)
     if name == "strided":
         layers = (nn.Conv3d(3, 6, 3, 2, 1), nn.ReLU(), nn.MaxPool3d(3, 2, 1), nn.Conv3d(6, 5, (2, 3, 3)), nn.ReLU())
@@ -131,8 +131,8 @@ def small(name: str) -> CamModel:
     ("name", "dense", "frames"),
     [("motion", False, 60), ("strided", False, 60), ("strided", True, 40), ("r3d_18", False, 125)],
 )
-def test_a_stream_says_on_openvino_what_it_says_on_pytorch(name: str, dense: bool, frames: int) -> None:
-    """Of two cameras, one of which comes later; in any pieces, also of the others' time, and after a new beginning."""
+def test_a_stream_gives_the_slices_on_openvino_that_it_gives_on_pytorch(name: str, dense: bool, frames: int) -> None:
+    """Two cameras are pushed in random pieces, one more slowly than the other, which is reset in between."""
     model = small(name)
     ours, torchs = (
         make_engine(model, name="stream", backend=backend, device="cpu", precision="fp32", dense=dense)
@@ -140,23 +140,25 @@ def test_a_stream_says_on_openvino_what_it_says_on_pytorch(name: str, dense: boo
     )
     assert isinstance(ours, StreamEngine)
     assert isinstance(torchs, StreamEngine)
-    rng, came = np.random.default_rng(0), {"a": 0, "b": 0}
+    rng, pushed = np.random.default_rng(0), {"a": 0, "b": 0}
     got: list[HeatSlice] = []
     expected: list[HeatSlice] = []
-    while min(came.values()) < frames:
+    while min(pushed.values()) < frames:
         new = [
-            make_frame(came[c] + i, source=c) for c in came for i in range(int(rng.integers(0, 10)) // (1 + (c == "b")))
+            make_frame(pushed[c] + i, source=c)
+            for c in pushed
+            for i in range(int(rng.integers(0, 10)) // (1 + (c == "b")))
         ]
         for frame in new:
-            came[frame.source] += 1
+            pushed[frame.source] += 1
         ours_now, torchs_now = ours.push(new), torchs.push(new)
         assert [(s.source, s.pts_s) for s in ours_now] == [(s.source, s.pts_s) for s in torchs_now]
         got, expected = got + ours_now, expected + torchs_now
-        if came["a"] > 2 * frames // 3 and came["b"] < frames // 2:
+        if pushed["a"] > 2 * frames // 3 and pushed["b"] < frames // 2:
             for engine in (ours, torchs):
                 engine.reset("b")
-            came["b"] = frames // 2
-    for source in came:
+            pushed["b"] = frames // 2
+    for source in pushed:
         got, expected = got + ours.flush(source), expected + torchs.flush(source)
     assert len(got) == len(expected) > 2 * (frames - ours.span.last) // ours.span.stride
     size = max(float(np.abs(s.cube).max()) for s in expected)
@@ -167,7 +169,7 @@ def test_a_stream_says_on_openvino_what_it_says_on_pytorch(name: str, dense: boo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("hop", [1, 3])
-def test_what_auto_streams_on_openvino_is_window(hop: int) -> None:
+def test_models_that_auto_streams_on_openvino_give_the_heat_of_window(hop: int) -> None:
     model = small("motion")
     stream = make_engine(model, backend="openvino", precision="fp32")
     window = make_engine(model, name="window", device="cpu", precision="fp32")
@@ -182,7 +184,7 @@ def test_what_auto_streams_on_openvino_is_window(hop: int) -> None:
 
 @NEEDS_BF16
 @pytest.mark.parametrize("name", ["motion", "strided"])
-def test_in_bf16_a_streams_heat_pools_to_its_logits_and_is_not_far_off(name: str) -> None:
+def test_in_bf16_the_heat_of_a_stream_pools_to_its_logits_and_is_close_to_fp32(name: str) -> None:
     model, slices = small(name), {}
     for backend, precision in (("openvino", "bf16"), ("torch", "fp32")):
         engine = make_engine(model, name="stream", backend=backend, device="cpu", precision=precision)
@@ -219,19 +221,19 @@ def test_a_network_that_pools_several_maps_keeps_them_apart(tiny_framewise: CamM
     ("precision", "has_bf16", "expected"),
     [pytest.param("auto", True, "bf16", marks=NEEDS_BF16), ("auto", False, "fp32")],
 )
-def test_auto_precision_follows_the_processor(
+def test_auto_precision_depends_on_the_cpu(
     tiny: CamModel, monkeypatch: pytest.MonkeyPatch, precision: str, has_bf16: bool, expected: str
 ) -> None:
     monkeypatch.setattr("streamcam.engines.openvino.runner.cpu_has_bf16", lambda: has_bf16)
     assert make_runner(tiny, backend="openvino", precision=precision).precision == expected
 
 
-def test_a_precision_that_it_has_not_is_one_clear_error(tiny: CamModel) -> None:
+def test_a_precision_that_openvino_lacks_is_one_clear_error(tiny: CamModel) -> None:
     with pytest.raises(StreamcamError, match="no such precision on openvino: fp16"):
         make_runner(tiny, backend="openvino", precision="fp16")
 
 
-def test_what_cannot_be_converted_is_one_clear_error(tiny_framewise: CamModel) -> None:
+def test_a_network_that_cannot_be_converted_is_one_clear_error(tiny_framewise: CamModel) -> None:
     class Stubborn(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x if float(x.sum()) > 0 else x + 1
@@ -241,7 +243,7 @@ def test_what_cannot_be_converted_is_one_clear_error(tiny_framewise: CamModel) -
         make_runner(model, backend="openvino", precision="fp32")
 
 
-def test_it_takes_as_many_threads_as_pytorch_has(tiny: CamModel) -> None:
+def test_openvino_uses_as_many_threads_as_pytorch(tiny: CamModel) -> None:
     before = torch.get_num_threads()
     try:
         for count in range(1, min(2, usable_cores()) + 1):
@@ -262,7 +264,7 @@ def test_without_the_extra_one_line_names_what_to_install(monkeypatch: pytest.Mo
 WITHOUT = """
 import sys
 sys.modules["openvino"] = None
-import streamcam.engines.openvino as ours
+import streamcam.engines.openvino.runner as ours
 ours.find_spec = lambda name: None
 """
 
@@ -277,7 +279,7 @@ ours.find_spec = lambda name: None
     ],
     ids=lambda a: a[0],
 )
-def test_every_command_says_so_before_anything_is_loaded(arguments: list[str], tmp_path: Path) -> None:
+def test_without_the_extra_every_command_fails_before_anything_is_loaded(arguments: list[str], tmp_path: Path) -> None:
     (tmp_path / "picture.png").write_bytes(b"")
     done = streamcam(*arguments, "--backend", "openvino", "--model", "r3d_18", cwd=tmp_path, first=WITHOUT)
     assert (done.returncode, done.stdout) == (2, "")
@@ -289,7 +291,7 @@ def test_every_command_says_so_before_anything_is_loaded(arguments: list[str], t
 
 
 @pytest.mark.slow
-def test_nobody_is_told_that_it_is_used(tmp_path: Path) -> None:
+def test_openvino_sends_no_telemetry(tmp_path: Path) -> None:
     code = (
         "import sys; from streamcam.engines.backends import make_runner\n"
         "from streamcam.models.registry import load_model\n"

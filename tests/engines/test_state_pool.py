@@ -1,4 +1,4 @@
-"""Many videos in one state pool: each gets the result that it would get alone, and no row moves."""
+"""Many streams in one state pool: each gives the slices that it gives alone, and tensors stay at their addresses."""
 
 from collections import defaultdict
 from functools import cache
@@ -17,18 +17,18 @@ SIDE = 12
 
 
 class Residual(nn.Module):
-    """A block as r3d_18 has it: padded in time, with a stride, and a branch beside it that has to wait."""
+    """A block as in r3d_18: padded along time, with a stride, and a second branch that has to wait."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.a = nn.Conv3d(inputs, outputs, 3, stride, 1, bias=False)
         self.norm = nn.BatchNorm3d(outputs)
         self.b = nn.Conv3d(outputs, outputs, 3, 1, 1)
-        self.beside = nn.Conv3d(inputs, outputs, 1, stride) if stride > 1 else nn.Identity()
+        self.shortcut = nn.Conv3d(inputs, outputs, 1, stride) if stride > 1 else nn.Identity()
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.relu(self.b(self.relu(self.norm(self.a(x)))) + self.beside(x))
+        result: Tensor = self.relu(self.b(self.relu(self.norm(self.a(x)))) + self.shortcut(x))
         return result
 
 
@@ -54,42 +54,42 @@ def video(camera: int) -> Tensor:
 
 
 class Cameras:
-    """Some cameras on one network, and what came of each."""
+    """Cameras on one network, and the slices of each."""
 
     def __init__(self, name: str) -> None:
         self.network, self._features = StreamNetwork(features(name)), features(name)
         self.streams: dict[int, StreamState] = {}
-        self.came: dict[int, int] = {}
-        self._parts: defaultdict[int, list[Tensor]] = defaultdict(list)
+        self.pushed: dict[int, int] = {}
+        self._slices: defaultdict[int, list[Tensor]] = defaultdict(list)
 
     def push(self, new: dict[int, int]) -> None:
-        """So many frames of some cameras; those that are new to it join."""
+        """Push so many new frames of each camera. A camera that is not known starts a stream."""
         groups = defaultdict(list)
         for camera, count in new.items():
             if camera not in self.streams:
-                self.streams[camera], self.came[camera] = self.network.start(), 0
+                self.streams[camera], self.pushed[camera] = self.network.start(), 0
             groups[count, self.streams[camera].phase].append(camera)
         for (count, _), cameras in groups.items():
-            frames = torch.cat([video(c)[:, :, self.came[c] : self.came[c] + count] for c in cameras])
+            frames = torch.cat([video(c)[:, :, self.pushed[c] : self.pushed[c] + count] for c in cameras])
             slices = self.network.push([self.streams[c] for c in cameras], frames)
             for i, camera in enumerate(cameras):
-                self.came[camera] += count
+                self.pushed[camera] += count
                 if slices is not None:
-                    self._parts[camera].append(slices[i : i + 1])
+                    self._slices[camera].append(slices[i : i + 1])
 
     def leave(self, camera: int, *, flush: bool) -> None:
-        """Hold what came of a camera against one pass over all its frames."""
+        """End a camera's stream, and compare its slices with one pass over all its frames."""
         stream = self.streams.pop(camera, None)
         if stream is None:
             return
         if not flush:
-            self.network.forget(stream)
+            self.network.release(stream)
         elif (last := self.network.flush(stream)) is not None:
-            self._parts[camera].append(last)
-        if parts := self._parts.pop(camera, []):
-            got = torch.cat(parts, dim=2)
+            self._slices[camera].append(last)
+        if slices := self._slices.pop(camera, []):
+            got = torch.cat(slices, dim=2)
             with torch.inference_mode():
-                expected = self._features(video(camera)[:, :, : self.came[camera]])
+                expected = self._features(video(camera)[:, :, : self.pushed[camera]])
             assert not flush or got.shape == expected.shape
             expected = expected[:, :, : got.shape[2]]
             assert float((got - expected).abs().max() / expected.abs().max()) <= 1e-5
@@ -97,9 +97,9 @@ class Cameras:
 
 CAMERA = st.integers(0, 5)
 ROUND = st.one_of(
-    st.dictionaries(CAMERA, st.integers(1, 5), min_size=1),  # each its own number of frames, in any order
-    st.sets(CAMERA, min_size=1).map(lambda cameras: dict.fromkeys(sorted(cameras), 1)),  # one of each
-    st.tuples(CAMERA, st.booleans()),  # leaves, with its last slices or without
+    st.dictionaries(CAMERA, st.integers(1, 5), min_size=1),  # a number of frames of each camera, in any order
+    st.sets(CAMERA, min_size=1).map(lambda cameras: dict.fromkeys(sorted(cameras), 1)),  # one frame of each camera
+    st.tuples(CAMERA, st.booleans()),  # a camera that leaves, with its last slices or without
 )
 
 
@@ -107,7 +107,9 @@ ROUND = st.one_of(
 @pytest.mark.parametrize("name", NETWORKS)
 @settings(max_examples=30, deadline=None)
 @given(rounds=st.lists(ROUND, min_size=10, max_size=30))
-def test_each_camera_gets_what_it_gets_alone(name: str, rounds: list[dict[int, int] | tuple[int, bool]]) -> None:
+def test_each_camera_gives_the_slices_that_it_gives_alone(
+    name: str, rounds: list[dict[int, int] | tuple[int, bool]]
+) -> None:
     cameras = Cameras(name)
     for event in rounds:
         if isinstance(event, dict):
@@ -119,22 +121,22 @@ def test_each_camera_gets_what_it_gets_alone(name: str, rounds: list[dict[int, i
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_all_rows_of_a_phase_are_pushed_where_they_lie(name: str) -> None:
+def test_buffers_stay_at_their_addresses_until_there_are_more_streams_than_rows(name: str) -> None:
     cameras = Cameras(name)
     network, everyone = cameras.network, dict.fromkeys(range(4), cameras.network.period)
 
-    def places() -> list[tuple[int, tuple[int, ...]]]:
+    def addresses() -> list[tuple[int, tuple[int, ...]]]:
         return [(tensor.data_ptr(), tensor.stride()) for tensor in network.state_pool.tensors.values()]
 
-    for _ in range(network.warmup_frames + network.period):  # frame by frame, so that all that is ever kept is there
+    for _ in range(network.warmup_frames + network.period):  # frame by frame, so that every buffer is made
         cameras.push(dict.fromkeys(range(4), 1))
-    before = places()
+    before = addresses()
     for new in (everyone, dict.fromkeys((2, 0), 3), dict.fromkeys((1, 3), 1), everyone, {2: 8, 1: 2}, everyone):
         cameras.push(new)
-        assert places() == before
+        assert addresses() == before
     cameras.leave(1, flush=False)
     cameras.push({0: 1, 2: 1, 3: 1, 7: 2})  # into the row that is free again
-    assert places() == before
+    assert addresses() == before
     cameras.push({8: 1})  # one more than there are rows
     assert network.state_pool.capacity == 8
     for camera in list(cameras.streams):

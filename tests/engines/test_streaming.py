@@ -1,4 +1,4 @@
-"""Networks of clips as networks of streams: each frame once, and the same answer."""
+"""Networks of clips, converted into networks of streams that give the same slices."""
 
 import operator
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ FRAMES = 48
 
 
 class Own(nn.Module):
-    """What the named networks do not do: dilation in time, a stride beside a stride, a step over slices, arithmetic."""
+    """A network with what the named ones lack: dilation along time, parallel strides, skipped slices, arithmetic."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def own() -> CamModel:
 
 @pytest.fixture(scope="module", params=NAMES)
 def model(request: pytest.FixtureRequest) -> CamModel:
-    """A network that can be converted, with statistics of its own, as if it had been trained."""
+    """Make a network that can be converted, with random statistics, as if it had been trained."""
     torch.manual_seed(0)
     model = own() if request.param == "own" else load_model(request.param, weights="none")
     for module in model.features.modules():
@@ -61,17 +61,17 @@ def model(request: pytest.FixtureRequest) -> CamModel:
 
 @torch.inference_mode()
 def whole(features: nn.Module, video: Tensor) -> Tensor:
-    """One pass over all of a video."""
+    """Compute all slices of a video in one pass."""
     out = features(video)
     result: Tensor = out[0] if isinstance(out, tuple) else out
     return result
 
 
 def pushed(network: StreamNetwork, video: Tensor, chunks: Sequence[int]) -> Tensor:
-    """All slices of a video that comes in pieces."""
+    """Compute all slices of a video that is pushed in pieces."""
     stream = network.start()
-    parts = [network.push([stream], piece) for piece in video.split(list(chunks), dim=2)]
-    return torch.cat([part for part in (*parts, network.flush(stream)) if part is not None], dim=2)
+    slices = [network.push([stream], piece) for piece in video.split(list(chunks), dim=2)]
+    return torch.cat([new for new in (*slices, network.flush(stream)) if new is not None], dim=2)
 
 
 def assert_close(got: Tensor, expected: Tensor) -> None:
@@ -79,7 +79,7 @@ def assert_close(got: Tensor, expected: Tensor) -> None:
     assert float((got - expected).abs().max() / expected.abs().max()) <= 1e-5
 
 
-def test_a_video_in_pieces_gives_what_it_gives_whole(model: CamModel) -> None:
+def test_a_video_in_pieces_gives_the_slices_that_it_gives_whole(model: CamModel) -> None:
     video = torch.randn(1, 3, FRAMES, 32, 32, generator=torch.Generator().manual_seed(1))
     expected, network = whole(model.features, video), StreamNetwork(model.features)
     borders = np.sort(np.random.default_rng(3).choice(np.arange(1, FRAMES), 6, replace=False))
@@ -88,19 +88,19 @@ def test_a_video_in_pieces_gives_what_it_gives_whole(model: CamModel) -> None:
         assert_close(pushed(network, video, chunks), expected)
 
 
-def test_what_is_kept_stays_where_it_is(model: CamModel) -> None:
-    """So that a CUDA graph, which knows nothing but addresses, could hold a push."""
+def test_buffers_stay_at_their_addresses(model: CamModel) -> None:
+    """A CUDA graph, which knows nothing but addresses, could hold a push."""
     network = StreamNetwork(model.features)
     stream, frames = network.start(), torch.randn(1, 3, model.spec.temporal_stride, 32, 32)
 
-    def kept() -> list[tuple[int, torch.Size]]:
+    def buffers() -> list[tuple[int, torch.Size]]:
         return [(t.data_ptr(), t.shape) for t in network.state_pool.tensors.values()]
 
     while stream.phase < network.warmup_frames:
         network.push([stream], frames)
-    before, first = kept(), network.push([stream], frames)
+    before, first = buffers(), network.push([stream], frames)
     second = network.push([stream], 2 * frames)
-    assert kept() == before
+    assert buffers() == before
     assert first is not None
     assert second is not None
     assert first.shape == second.shape
@@ -110,16 +110,17 @@ def test_dense_gives_the_slices_between_as_well(model: CamModel) -> None:
     video = torch.randn(1, 3, FRAMES, 32, 32, generator=torch.Generator().manual_seed(2))
     dense = pushed(StreamNetwork(model.features, dense=True), video, (7, 1, 24, 16))
     stride = model.spec.temporal_stride
-    assert (
-        FRAMES - stride < dense.shape[2] + model.spec.temporal_context <= FRAMES
-    )  # S3D pools over two frames without padding
+    # S3D pools over two frames without padding, so it gives fewer slices than there are frames.
+    assert FRAMES - stride < dense.shape[2] + model.spec.temporal_context <= FRAMES
     assert_close(dense[:, :, ::stride], whole(model.features, video))
-    if stride > 1:  # the network began a frame later is another phase, but for what it sees before the video's start
+    if stride > 1:
+        # From the second frame on, the strided network gives the slices of the next phase. Only those that see padding
+        # before the video's start differ.
         span = StreamNetwork(model.features).span
         later = whole(model.features, video[:, :, 1:])
-        first_clean = -(-max(0, -span.first) // stride)
-        if first_clean < later.shape[2]:
-            assert_close(dense[:, :, 1::stride][:, :, first_clean:], later[:, :, first_clean:])
+        first_without_padding = -(-max(0, -span.first) // stride)
+        if first_without_padding < later.shape[2]:
+            assert_close(dense[:, :, 1::stride][:, :, first_without_padding:], later[:, :, first_without_padding:])
 
 
 @pytest.mark.parametrize(
@@ -132,9 +133,7 @@ def test_dense_gives_the_slices_between_as_well(model: CamModel) -> None:
         ("motion", 17, 1, 8),
     ],
 )
-def test_a_slice_sees_and_waits_for_so_many_frames(
-    name: str, receptive_field: int, stride: int, lookahead: int
-) -> None:
+def test_spans_are_those_of_the_model_cards(name: str, receptive_field: int, stride: int, lookahead: int) -> None:
     spec = load_model(name, weights="none")
     span = StreamNetwork(spec.features).span
     assert (span.receptive_field, span.stride, span.lookahead) == (receptive_field, stride, lookahead)
@@ -144,7 +143,7 @@ def test_a_slice_sees_and_waits_for_so_many_frames(
 
 
 @pytest.mark.parametrize("name", ["imagenet", "resnet18", "googlenet", "mobilenet_v3_small", "convnext_tiny"])
-def test_a_picture_networks_spec_says_whether_it_can_be_streamed(name: str) -> None:
+def test_the_spec_of_a_framewise_network_says_whether_it_can_be_streamed(name: str) -> None:
     model = load_model(name, weights="none")
     if model.spec.stream_lookahead_s is None:
         with pytest.raises(StreamcamError, match=f"{name} cannot be streamed: its head is not linear"):
@@ -153,7 +152,7 @@ def test_a_picture_networks_spec_says_whether_it_can_be_streamed(name: str) -> N
         assert streaming(model).span.lookahead == model.spec.stream_lookahead_s == 0
 
 
-def test_a_slice_comes_as_soon_as_its_last_frame_is_there(model: CamModel) -> None:
+def test_a_slice_is_complete_with_its_last_frame(model: CamModel) -> None:
     network = StreamNetwork(model.features)
     stream, span = network.start(), network.span
     video = torch.randn(1, 3, span.last + 1, 32, 32)
@@ -164,7 +163,7 @@ def test_a_slice_comes_as_soon_as_its_last_frame_is_there(model: CamModel) -> No
 
 
 class Unpadded(nn.Module):
-    """No padding in time: a branch, a residual that is cropped, a stride."""
+    """A network without padding along time: branches, a cropped residual, a stride."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -182,7 +181,7 @@ class Unpadded(nn.Module):
 
 @pytest.fixture
 def unpadded() -> CamModel:
-    """Its clips of 10 frames give 6 slices."""
+    """Make a model whose clips of 10 frames give 6 slices."""
     torch.manual_seed(0)
     spec = ModelSpec(
         "unpadded", "a test", ("red", "green", "blue"), replace(TINY_FORMAT, length=10), framewise=False,
@@ -200,7 +199,7 @@ def run(engine_name: str, model: CamModel, *, count: int = 40, hop: int = 1) -> 
 
 
 @pytest.mark.parametrize("hop", [1, 2, 3, 7])
-def test_without_padding_in_time_stream_is_window(unpadded: CamModel, hop: int) -> None:
+def test_without_padding_along_time_stream_gives_the_heat_of_window(unpadded: CamModel, hop: int) -> None:
     streamed, windowed = run("stream", unpadded, hop=hop), run("window", unpadded, hop=hop)
     assert len(streamed) == len(windowed) > 3
     for a, b in zip(streamed, windowed, strict=True):
@@ -215,7 +214,7 @@ def test_without_padding_in_time_stream_is_window(unpadded: CamModel, hop: int) 
 
 
 @pytest.mark.parametrize("name", ["motion", "imagenet"])
-def test_what_auto_streams_is_window_to_a_hundred_thousandth(name: str) -> None:
+def test_models_that_auto_streams_give_the_heat_of_window_to_a_hundred_thousandth(name: str) -> None:
     model = load_model(name)
     clip_format = replace(model.spec.clip_format, resize=(36, 48), crop=(32, 32))
     model = model.with_spec(replace(model.spec, clip_format=clip_format))
@@ -229,18 +228,18 @@ def test_what_auto_streams_is_window_to_a_hundred_thousandth(name: str) -> None:
                 assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
-def test_auto_streams_what_it_can_without_another_answer(unpadded: CamModel, tiny: CamModel) -> None:
+def test_auto_streams_only_where_the_heat_stays_the_same(unpadded: CamModel, tiny: CamModel) -> None:
     assert make_engine(unpadded, device="cpu").name == "stream"
     assert make_engine(tiny, device="cpu").name == "window"
     assert make_engine(unpadded, device="cpu", dense=True).name == "stream"
-    # It would give other heat: not without being told to.
+    # Streamed, tiny would give other heat, so this has to be asked for.
     with pytest.raises(
         StreamcamError, match=r"dense is for the stream engine, and tiny runs in window: use --engine st"
     ):
         make_engine(tiny, device="cpu", dense=True)
 
 
-def test_cameras_that_are_not_as_far_are_as_good_as_each_alone(unpadded: CamModel) -> None:
+def test_cameras_of_different_phases_give_the_heat_that_each_gives_alone(unpadded: CamModel) -> None:
     together = make_engine(unpadded, name="stream", device="cpu", precision="fp32")
     alone = {name: make_engine(unpadded, name="stream", device="cpu", precision="fp32") for name in "abc"}
     windows = {name: SlidingWindow(unpadded.spec.clip_format, head_start=True) for name in "abc"}
@@ -249,19 +248,19 @@ def test_cameras_that_are_not_as_far_are_as_good_as_each_alone(unpadded: CamMode
         present = [name for name, joins in (("a", 0), ("b", 3), ("c", 17)) if i >= joins and (name, i) != ("b", 20)]
         session = int(i >= 25)  # a reconnects
         clips = [windows[name].push(make_frame(i, source=name, session=session * (name == "a"))) for name in present]
-        given = [clip for clip in clips if clip is not None]
-        for clip, heat in zip(given, together.infer(given), strict=True):
-            (own,) = alone[clip.last.source].infer([clip])
-            assert (heat is None) == (own is None)
-            if heat is not None and own is not None:
-                np.testing.assert_allclose(heat.cube, own.cube, atol=1e-5)
-                np.testing.assert_allclose(heat.logits, own.logits, atol=1e-5)
-                np.testing.assert_allclose(heat.pts_s, own.pts_s)
+        present_clips = [clip for clip in clips if clip is not None]
+        for clip, heat in zip(present_clips, together.infer(present_clips), strict=True):
+            (alone_heat,) = alone[clip.last.source].infer([clip])
+            assert (heat is None) == (alone_heat is None)
+            if heat is not None and alone_heat is not None:
+                np.testing.assert_allclose(heat.cube, alone_heat.cube, atol=1e-5)
+                np.testing.assert_allclose(heat.logits, alone_heat.logits, atol=1e-5)
+                np.testing.assert_allclose(heat.pts_s, alone_heat.pts_s)
                 compared += 1
     assert compared > 50
 
 
-def test_a_padded_networks_slices_are_those_of_the_whole_video_at_their_own_times(tiny: CamModel) -> None:
+def test_slices_of_a_padded_network_are_those_of_one_pass_at_the_same_times(tiny: CamModel) -> None:
     heats = run("stream", tiny, count=20)
     video = torch.stack([torch.from_numpy(clip_of(tiny, i)) for i in range(20)])[None]
     with torch.inference_mode():
@@ -283,7 +282,7 @@ def clip_of(model: CamModel, i: int) -> np.ndarray:
     return np.asarray(clip.frames[0])
 
 
-def test_positions_count_as_they_do_behind_s3ds_sliding_average(unpadded: CamModel) -> None:
+def test_positions_are_weighted_as_behind_the_sliding_average_of_s3d(unpadded: CamModel) -> None:
     model = CamModel(unpadded.spec, unpadded.features, unpadded.head, windows=(2, 3, 3))
     streamed, windowed = run("stream", model), run("window", model)
     assert not np.allclose(windowed[0].logits, run("window", unpadded)[0].logits)
@@ -293,8 +292,8 @@ def test_positions_count_as_they_do_behind_s3ds_sliding_average(unpadded: CamMod
 
 
 @pytest.mark.parametrize("name", ["r3d_18", "motion", "imagenet", "own"])
-def test_a_stream_of_which_most_frames_are_missing_is_answered_as_window_does(name: str) -> None:
-    """Each clip begins after frames that none brought, so the stream never sees as much as it needs."""
+def test_where_most_frames_are_missing_stream_gives_the_heat_of_window(name: str) -> None:
+    """Frames are missing before each clip, so the stream never gets as many in a row as it needs."""
     model = own() if name == "own" else load_model(name, weights="none" if name == "r3d_18" else None)
     clip_format = replace(model.spec.clip_format, resize=(36, 48), crop=(32, 32))
     model = model.with_spec(replace(model.spec, clip_format=clip_format))
@@ -302,7 +301,7 @@ def test_a_stream_of_which_most_frames_are_missing_is_answered_as_window_does(na
     frames = SlidingWindow(clip_format, hop=2 * clip_format.length + 3)
     clips = [clip for i in range(7 * clip_format.length) if (clip := frames.push(make_frame(i, fps=clip_format.fps)))]
     assert len(clips) == 3
-    assert (stream.infer([clips[0]]) == [None]) == (name == "r3d_18")  # which has yet to see what comes next
+    assert (stream.infer([clips[0]]) == [None]) == (name == "r3d_18")  # whose first slices wait for later frames
     for clip in clips[1:]:
         (got,), (expected,) = stream.infer([clip]), window.infer([clip])
         assert got is not None
@@ -314,7 +313,7 @@ def test_a_stream_of_which_most_frames_are_missing_is_answered_as_window_does(na
         assert np.abs(got.common - expected.common).max() <= 1e-4 * peak
 
 
-def test_a_dense_stream_of_which_most_frames_are_missing_is_not_silent_either() -> None:
+def test_where_most_frames_are_missing_a_dense_stream_gives_heat_too() -> None:
     model = own()
     stream = make_engine(model, name="stream", device="cpu", precision="fp32", dense=True)
     frames = SlidingWindow(TINY_FORMAT, hop=11)
@@ -324,13 +323,13 @@ def test_a_dense_stream_of_which_most_frames_are_missing_is_not_silent_either() 
     assert shapes == {(TINY_FORMAT.length, 8, 8)}
 
 
-def test_a_stream_that_gets_all_frames_again_answers_as_before_and_is_not_silent_in_between(tiny: CamModel) -> None:
+def test_after_a_gap_a_stream_gives_heat_at_once_and_later_the_heat_of_one_pass(tiny: CamModel) -> None:
     stream, reference = (make_engine(tiny, name="stream", device="cpu", precision="fp32") for _ in range(2))
     window = SlidingWindow(TINY_FORMAT, head_start=True)
     clips = [clip for i in range(60) if (clip := window.push(make_frame(i)))]
-    given = [*clips[:10], clips[20], clips[33], *clips[34:]]
-    heats = [stream.infer([clip])[0] for clip in given]
-    assert all(heat is not None for clip, heat in zip(given[10:], heats[10:], strict=True))
+    computed = [*clips[:10], clips[20], clips[33], *clips[34:]]
+    heats = [stream.infer([clip])[0] for clip in computed]
+    assert all(heat is not None for clip, heat in zip(computed[10:], heats[10:], strict=True))
     expected = [reference.infer([clip])[0] for clip in clips][-15:]
     for a, b in zip(heats[-15:], expected, strict=True):
         assert a is not None
@@ -404,12 +403,12 @@ class OddCrop(nn.Module):
         (nn.Conv3d(3, 3, 3, padding=1, padding_mode="replicate"), "pads or steps in a way of its own"),
     ],
 )
-def test_what_mixes_all_of_time_is_refused_by_name(module: nn.Module, culprit: str) -> None:
+def test_an_operation_that_mixes_all_of_time_is_refused_by_name(module: nn.Module, culprit: str) -> None:
     with pytest.raises(StreamcamError, match=rf"cannot be streamed: .*{culprit}.*use --engine window"):
         StreamNetwork(nn.Sequential(module))
 
 
 def test_the_user_is_told_which_network_cannot_be_streamed() -> None:
-    told = r"swin3d_t cannot be streamed: shifted_window_attention_3d may mix all of time \(use --engine window\)"
-    with pytest.raises(StreamcamError, match=told):
+    message = r"swin3d_t cannot be streamed: shifted_window_attention_3d may mix all of time \(use --engine window\)"
+    with pytest.raises(StreamcamError, match=message):
         make_engine(load_model("swin3d_t", weights="none"), name="stream", device="cpu")

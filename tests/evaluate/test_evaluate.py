@@ -1,17 +1,18 @@
-"""Each metric against a value computed by hand; insertion and deletion, figures, accuracy, contenders."""
+"""Each metric against a value computed by hand; insertion and deletion, figures, accuracy, methods."""
 
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.window_engine import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.evaluate import metrics
-from streamcam.evaluate.assess import Verdict, grid_size
+from streamcam.evaluate.assess import Prediction, grid_size
 from streamcam.evaluate.erasure import Erasure, blur, erase, frame_ranks
-from streamcam.evaluate.methods import METHODS, EvalWindow, choose
+from streamcam.evaluate.methods import METHODS, EvalWindow, choose_methods
 from streamcam.evaluate.report import accuracy
 from streamcam.evaluate.scores import FIGURES, best_threshold, figures, score
 from streamcam.heat.localise import Box, Tube
@@ -67,7 +68,7 @@ def test_the_largest_region_and_the_best_one_at_each_threshold() -> None:
     assert np.allclose(best[above], 6 / 9)
 
 
-def test_pixel_precision_is_the_area_under_precision_over_recall() -> None:
+def test_pixel_average_precision_is_the_area_under_precision_over_recall() -> None:
     """Two of three pixels at 1 are inside, and the third inside one is at 0.5 with nothing else, the rest at 0.
 
     Recall goes to 2/3 at precision 2/3, then to 1 at precision 3/4.
@@ -77,7 +78,19 @@ def test_pixel_precision_is_the_area_under_precision_over_recall() -> None:
     inside, everywhere = metrics.pixel_counts(pixels, mask)
     assert (inside[0], everywhere[0]) == (3, 100)
     assert (inside[-1], everywhere[-1]) == (2, 3)
-    assert metrics.pixel_precision(inside, everywhere) == pytest.approx(2 / 3 * 2 / 3 + 1 / 3 * 3 / 4)
+    assert metrics.pixel_average_precision(inside, everywhere) == pytest.approx(2 / 3 * 2 / 3 + 1 / 3 * 3 / 4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pixel_average_precision_is_scikit_learns_of_the_levels(seed: int) -> None:
+    """PxAP cuts a map at 50 levels: it is the average precision of the levels that pixels reach."""
+    rng = np.random.default_rng(seed)
+    pixels, mask = rng.normal(size=(40, 30)).astype(np.float32), rng.random((40, 30)) < 0.2
+    pixels[mask] += 0.5
+    pixels[:, :4] = -np.inf  # the network did not look there
+    levels = np.digitize(metrics.scaled(pixels), metrics.THRESHOLDS)
+    expected = average_precision_score(mask.ravel(), levels.ravel())
+    assert metrics.pixel_average_precision(*metrics.pixel_counts(pixels, mask)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_class_curve_points_at_a_time_and_covers_an_interval() -> None:
@@ -102,6 +115,15 @@ def test_average_precision_counts_the_ranks_of_the_true_ones() -> None:
     truth = np.array([True, False, True, False])
     assert metrics.average_precision(np.array([0.9, 0.8, 0.7, 0.1]), truth) == pytest.approx((1 + 2 / 3) / 2)
     assert metrics.average_precision(np.full(4, 0.5), truth) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_average_precision_is_scikit_learns_with_ties_and_without(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = rng.random(60) < 0.3
+    for scores in (rng.random(60), rng.integers(0, 5, 60).astype(float), np.zeros(60)):
+        expected = average_precision_score(truth, scores)
+        assert metrics.average_precision(scores, truth) == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_area_under_a_curve() -> None:
@@ -129,11 +151,16 @@ def test_a_thing_that_is_always_there_says_nothing_about_time_and_a_picture_noth
 
 
 def test_accuracy_over_windows_in_which_something_is_there() -> None:
-    def verdict(rank: int | None, cat: float, *present: str) -> Verdict:
-        return Verdict(rank, {"cat": cat, "cup": 0.5}, frozenset(present))
+    def prediction(rank: int | None, cat: float, *present: str) -> Prediction:
+        return Prediction(rank, {"cat": cat, "cup": 0.5}, frozenset(present))
 
-    verdicts = [verdict(0, 0.9, "cat"), verdict(3, 0.3, "cat"), verdict(7, 0.4, "cup"), verdict(None, 0.1)]
-    found = accuracy(verdicts)
+    predictions = [
+        prediction(0, 0.9, "cat"),
+        prediction(3, 0.3, "cat"),
+        prediction(7, 0.4, "cup"),
+        prediction(None, 0.1),
+    ]
+    found = accuracy(predictions)
     assert (found["windows"], found["top5"]) == (3, 0.6667)
     assert found["top1"] == pytest.approx(1 / 3, abs=1e-4)
     assert found["mean_average_precision"] == pytest.approx(((1 + 2 / 3) / 2 + 0.25) / 2, abs=1e-4)
@@ -154,7 +181,7 @@ def window(model: CamModel) -> EvalWindow:
 
 @pytest.mark.parametrize("name", list(METHODS))
 @pytest.mark.parametrize("which", ["tiny", "tiny_framewise"])
-def test_every_contender_gives_a_map_for_each_slice(name: str, which: str, request: pytest.FixtureRequest) -> None:
+def test_every_method_gives_a_map_for_each_slice(name: str, which: str, request: pytest.FixtureRequest) -> None:
     view = window(request.getfixturevalue(which))
     cells = METHODS[name](view, 1)
     assert cells.dtype == np.float32
@@ -170,17 +197,17 @@ def test_grad_cam_is_the_positive_raw_heat_up_to_its_scale(which: str, request: 
     assert (theirs * ours).sum() / np.linalg.norm(theirs) / np.linalg.norm(ours) > 0.9999
 
 
-def test_a_report_always_has_raw_contrast_and_the_baselines() -> None:
-    assert list(choose([])) == ["contrast", "raw", "random", "centre"]
-    assert list(choose(["grad-cam"])) == ["contrast", "raw", "grad-cam", "random", "centre"]
-    with pytest.raises(StreamcamError, match="no such contender: x"):
-        choose(["x"])
+def test_a_report_always_has_raw_centred_and_the_baselines() -> None:
+    assert list(choose_methods([])) == ["centred", "raw", "random", "centre"]
+    assert list(choose_methods(["grad-cam"])) == ["centred", "raw", "grad-cam", "random", "centre"]
+    with pytest.raises(StreamcamError, match="no such method: x"):
+        choose_methods(["x"])
 
 
 def test_without_the_package_grad_cam_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pytorch_grad_cam", None)
     with pytest.raises(StreamcamError, match="scripts/install test brings it"):
-        choose(["grad-cam"])
+        choose_methods(["grad-cam"])
 
 
 def test_pixels_of_a_clip_are_ranked_together_each_frame_by_its_nearest_slice() -> None:

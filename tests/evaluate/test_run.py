@@ -31,16 +31,16 @@ def test_heat_beats_the_baselines_on_the_rendered_set(rendered: Path, tmp_path: 
     done = streamcam(*EVAL, rendered, "--limit", "3", *outputs)
     assert done.returncode == 0, done.stderr
     shown = done.stdout
-    assert all(word in shown for word in ("contrast", "raw", "random", "centre", "top-1"))
+    assert all(word in shown for word in ("centred", "raw", "random", "centre", "top-1"))
     report = json.loads((tmp_path / "out.json").read_text())
-    by = report["contenders"]
-    assert list(by) == ["contrast", "raw", "random", "centre"]
-    assert set(by["contrast"]) == set(FIGURES)
+    by = report["methods"]
+    assert list(by) == ["centred", "raw", "random", "centre"]
+    assert set(by["centred"]) == set(FIGURES)
     for figure in ("points", "energy", "box_acc", "box_acc_v2", "pxap", "time_iou", "tube_iou"):
         rival = max(by["random"][figure], by["centre"][figure])
-        assert by["contrast"][figure] > rival, figure
-    assert by["contrast"]["points"] > 0.9 > report["chance"]
-    assert by["contrast"]["insertion"] is None
+        assert by["centred"][figure] > rival, figure
+    assert by["centred"]["points"] > 0.9 > report["chance"]
+    assert by["centred"]["insertion"] is None
     assert report["accuracy"]["top1"] > 0.5
     assert report["classes"]["cup"] == ["espresso", "cup", "coffee mug"]
     assert {case["class"] for case in report["cases"]} == {"cat", "cup"}
@@ -58,12 +58,12 @@ def pictures(rendered: Path) -> Path:
 
 def test_grad_cam_and_insertion_may_be_asked_for(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    options = ("--limit", "1", "--contender", "grad-cam", "--insertion", "2")
+    options = ("--limit", "1", "--method", "grad-cam", "--insertion", "2")
     assert streamcam(*EVAL, pictures, *options, "--json", out).returncode == 0
-    by = json.loads(out.read_text())["contenders"]
+    by = json.loads(out.read_text())["methods"]
     assert by["grad-cam"]["points"] == by["raw"]["points"] == 1.0
-    assert by["contrast"]["deletion"] < by["random"]["deletion"]
-    assert by["contrast"]["time_points"] is None
+    assert by["centred"]["deletion"] < by["random"]["deletion"]
+    assert by["centred"]["time_points"] is None
 
 
 def test_two_runs_agree(pictures: Path, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_clip_that_is_shorter_than_a_window_is_held(rendered: Path, tmp_path: 
     assert streamcam(*EVAL, tmp_path, "--json", out).returncode == 0
     report = json.loads(out.read_text())
     assert (report["windows"], report["slices"]) == (1, 16)
-    assert report["contenders"]["contrast"]["energy"] > 1.5 * report["chance"]
+    assert report["methods"]["centred"]["energy"] > 1.5 * report["chance"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_clip_that_is_shorter_than_a_window_is_held(rendered: Path, tmp_path: 
     [
         (("nowhere",), "no such folder: nowhere"),
         ((".",), "no clips or pictures in"),
-        (("SET", "--contender", "x"), "no such contender: x"),
+        (("SET", "--method", "x"), "no such method: x"),
         (("SET", "--model", "x"), "no such model: x"),
         (("SET", "--json", "nowhere/a.json"), "cannot write nowhere/a.json"),
         (("SET", "--sheet", "a.txt"), "ends in .png"),

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from streamcam.errors import StreamcamError
+from streamcam.evaluate.annotations import read_npz, read_pngs
 from streamcam.evaluate.dataset import find_indices, find_items, read_names
-from streamcam.evaluate.truth import Truth, box_of, read_npz, read_pngs, write_truth
+from streamcam.evaluate.objects import box_of
+from streamcam.evaluate.truth import Truth, write_truth
 from streamcam.heat.localise import Box
 
 MASKS = np.zeros((3, 6, 8), np.uint8)
@@ -27,7 +29,7 @@ def touch(path: Path) -> Path:
 def timed(data: Path) -> Truth:
     (item,) = find_items(data)
     truth = item.truth()
-    return Truth(item, truth.things, truth.scene, TIMES, (6, 8))
+    return Truth(item, truth.objects, truth.scene, TIMES, (6, 8))
 
 
 def as_npz(data: Path) -> None:

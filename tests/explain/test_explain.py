@@ -21,7 +21,7 @@ from streamcam.explain import film as explaining
 from streamcam.explain.film import explain, seconds_of
 from streamcam.explain.findings import find, strongest
 from streamcam.explain.per_frame import PerFrame
-from streamcam.explain.storyboard import Course, EvenlyInTime
+from streamcam.explain.storyboard import EvenSample, TimeSeries
 from streamcam.heat.cam import HeatContext
 from streamcam.heat.localise import Box, largest_box, on_picture
 from streamcam.models.base import CamModel
@@ -166,7 +166,7 @@ def test_boxes_of_a_smaller_picture_are_those_of_the_picture() -> None:
 
 @pytest.mark.parametrize("count", [1, 5, 48, 1000])
 def test_few_are_kept_of_many_and_evenly(count: int) -> None:
-    kept: EvenlyInTime[int] = EvenlyInTime(8)
+    kept: EvenSample[int] = EvenSample(8)
     for i in range(count):
         if kept.wants(i * 0.04):
             kept.add(i * 0.04, i)
@@ -177,11 +177,11 @@ def test_few_are_kept_of_many_and_evenly(count: int) -> None:
         assert np.abs(np.diff(chosen) - 125).max() < 45
 
 
-def test_a_course_keeps_its_mean_in_few_steps() -> None:
-    course = Course(most=64)
+def test_a_time_series_keeps_its_mean_in_few_steps() -> None:
+    series = TimeSeries(most=64)
     for i in range(10_000):
-        course.add(float(i), np.array([i % 2, i], np.float32))
-    times, values = course.steps()
+        series.add(float(i), np.array([i % 2, i], np.float32))
+    times, values = series.steps()
     assert 32 <= len(times) <= 64
     assert values[:, 0] == pytest.approx(0.5)
     assert values[:, 1] == pytest.approx(times, rel=1e-4)
@@ -266,8 +266,8 @@ def test_table_heat_and_overlay_speak_of_the_same_frames(explained: Path) -> Non
     assert [float(row["score"]) for row in rows] == pytest.approx(heat["scores"].ravel(), abs=1e-5)
     logits = np.take_along_axis(heat["logits"], heat["classes"], axis=1).ravel()
     assert [float(row["logit"]) for row in rows] == pytest.approx(logits, abs=1e-3)
-    contrast = heat["cube"][30, 0, 0].astype(np.float32) - heat["common"][30, 0]
-    box = largest_box(on_picture(contrast, Transform(), width=480, height=360), threshold=0.2)
+    centred = heat["cube"][30, 0, 0].astype(np.float32) - heat["common"][30, 0]
+    box = largest_box(on_picture(centred, Transform(), width=480, height=360), threshold=0.2)
     assert box is not None
     assert np.abs(np.subtract([int(rows[90][edge]) for edge in ("x0", "y0", "x1", "y1")], box)).max() <= 3
     assert video_times(explained / "overlay.mp4") == pytest.approx(heat["slice_pts_s"][:, 0] - 2.5, abs=1e-4)

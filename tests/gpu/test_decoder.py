@@ -1,4 +1,4 @@
-"""Video decoded on a GPU. Tests that need no GPU run on the CPU, with its surfaces as tensors."""
+"""Video decoded on a GPU. What needs no GPU runs on the CPU, whose surfaces are seen as tensors just so."""
 
 import logging
 from contextlib import ExitStack, closing
@@ -26,7 +26,7 @@ from streamcam.render.overlay import Painter
 from streamcam.runtime.app import Live, assemble
 from streamcam.sinks.base import Sink
 from streamcam.sources.base import open_source
-from streamcam.sources.video import Decoder
+from streamcam.sources.decoder import Decoder
 from streamcam.transport.messages import encode_picture
 from tests.support.cameras import stop_after
 from tests.support.commands import streamcam
@@ -85,7 +85,7 @@ def test_what_a_decoder_gives_in_another_layout_is_refused() -> None:
 
 
 class OnCpu:
-    """A decoder whose surfaces are the CPU's; all else is as on a GPU."""
+    """A decoder whose surfaces are the CPU's: all but that is as on a GPU."""
 
     hwaccel = None
 

@@ -1,6 +1,5 @@
-"""GPU images equal those of the host, to rounding. Tests that need no GPU run on tensors of the CPU."""
+"""GPU images are as the host's pictures, to rounding. What needs no GPU runs on the CPU, tensors and all."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,11 +7,12 @@ import pytest
 import torch
 
 from streamcam.clips import prepare
-from streamcam.gpu import image as gpu_images
 from streamcam.gpu.image import TorchImage, to_rgb
 from streamcam.heat.localise import Box
 from streamcam.records import Frame, Heat, Image, Result, Transform, on_host
-from streamcam.render.overlay import Caption, overlay, paint
+from streamcam.render.canvas import Caption
+from streamcam.render.overlay import overlay, paint
+from streamcam.sources import log_once
 from streamcam.transport.messages import decode, encode_picture
 from tests.support.frames import TINY_FORMAT
 from tests.support.heats import one_class_heat, with_classes
@@ -97,7 +97,7 @@ def test_only_what_is_drawn_crosses_the_bus() -> None:
             return self
 
         def with_patches(self, patches: Any) -> TorchImage:
-            with_patches.append(sum(ink.colours.nbytes + ink.through.nbytes for ink in patches))
+            with_patches.append(sum(patch.colour.nbytes + patch.transmittance.nbytes for patch in patches))
             return self
 
     image = a_scene(1080, 1920)
@@ -119,20 +119,14 @@ def test_a_jpeg_made_there_passes_for_one_of_the_host(device: str) -> None:
     assert psnr_db(got.frame.pixels, on_host(painted)) > psnr_db(host.frame.pixels, on_host(painted)) - 1
 
 
-@pytest.fixture
-def nothing_said() -> Iterator[None]:
-    gpu_images._say_once.cache_clear()
-    yield
-    gpu_images._say_once.cache_clear()
-
-
 def test_where_no_jpeg_can_be_made_the_host_makes_it_and_says_so_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, nothing_said: None
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("encode_jpegs_cuda: torchvision not compiled with nvJPEG support\nat somewhere")
 
     monkeypatch.setattr("torchvision.io.encode_jpeg", broken)
+    monkeypatch.setattr(log_once, "_logged", set())
     image = a_scene(120, 200)
     result = Result(Frame(on("cpu", image), 0, 0.0, 0, "cam"))
     for _ in range(3):

@@ -6,7 +6,7 @@ import torch
 
 from streamcam.clips import transform_of
 from streamcam.errors import StreamcamError
-from streamcam.heat.cam import HeatContext, choose, heat_cube, moments, pool, to_heats
+from streamcam.heat.cam import HeatContext, choose_classes, heat_cube, heat_times, pool, to_heats
 from streamcam.records import Clip, Heat
 from tests.support.frames import TINY_FORMAT, make_frame
 
@@ -31,11 +31,11 @@ def test_half_precision_features_give_heat_in_float32() -> None:
     assert heat_cube(torch.ones(1, 2, 1, 1, 1, dtype=torch.bfloat16), torch.ones(3, 2)).dtype == torch.float32
 
 
-def test_choose_takes_the_strongest_of_all_or_of_those_given() -> None:
+def test_choose_classes_takes_the_strongest_of_all_or_of_those_given() -> None:
     logits = torch.tensor([0.1, 3.0, -1.0, 2.0])
-    assert choose(logits, top_k=2).tolist() == [1, 3]
-    assert choose(logits, top_k=9).tolist() == [1, 3, 0, 2]
-    assert choose(logits, top_k=2, classes=torch.tensor([2, 0, 3])).tolist() == [3, 0, 2]
+    assert choose_classes(logits, top_k=2).tolist() == [1, 3]
+    assert choose_classes(logits, top_k=9).tolist() == [1, 3, 0, 2]
+    assert choose_classes(logits, top_k=2, classes=torch.tensor([2, 0, 3])).tolist() == [3, 0, 2]
 
 
 def clip() -> Clip:
@@ -51,7 +51,7 @@ def heat_of(logits: list[float], context: HeatContext) -> Heat:
     """Two slices of a clip, of classes 1 and 2."""
     cubes, common = np.ones((1, 2, 2, 1, 1), np.float32), np.full((1, 2, 1, 1), 0.5, np.float32)
     given = np.array([logits], np.float32), np.array([[1, 2]])
-    times = [moments(clip(), np.array([0.5, 2.5]))]
+    times = [heat_times(clip(), np.array([0.5, 2.5]))]
     (heat,) = to_heats(*given, cubes, common, clips=[clip()], times=times, context=context)
     return heat
 
@@ -83,7 +83,7 @@ def test_heat_of_many_clips_is_that_of_each_alone() -> None:
     rng = np.random.default_rng(0)
     logits, cubes = rng.standard_normal((7, 3)).astype(np.float32), rng.random((7, 2, 2, 3, 4), np.float32)
     classes, common = np.stack([rng.permutation(3)[:2] for _ in range(7)]), rng.random((7, 2, 3, 4), np.float32)
-    times = [moments(clip(), rng.uniform(0, 3, 2)) for _ in range(7)]
+    times = [heat_times(clip(), rng.uniform(0, 3, 2)) for _ in range(7)]
     for multi_label in (False, True):
         told = replace(context(), multi_label=multi_label)
         heats = to_heats(logits, classes, cubes, common, clips=[clip()] * 7, times=times, context=told)

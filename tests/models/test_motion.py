@@ -270,10 +270,10 @@ def test_the_held_out_set_says_what_is_in_it(scene_renderer: SceneRenderer, tmp_
         rendered, found = next(clips(scene_renderer, [label], SINGLE_SEED))
         write(tmp_path / label / "000.mp4", scene_renderer, rendered, found, [label])
     moving, still = (item.truth() for item in find_items(tmp_path))
-    assert (still.labels, still.things) == (("still",), ())
+    assert (still.labels, still.objects) == (("still",), ())
     assert moving.labels == ("moving left",)
-    (thing,) = moving.things
-    assert thing.when.tolist() == pytest.approx([(8 + i) / 15 for i in range(16)])
+    (thing,) = moving.objects
+    assert thing.times.tolist() == pytest.approx([(8 + i) / 15 for i in range(16)])
     assert thing.masks is not None
     columns = [np.flatnonzero(mask.any(0)).mean() for mask in thing.masks if mask.any()]
     assert columns[-1] < columns[0]

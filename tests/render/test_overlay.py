@@ -6,7 +6,8 @@ import pytest
 
 from streamcam.heat.localise import Box, centred_at
 from streamcam.records import Floats, Frame, Heat, Image, Result, Transform, on_host
-from streamcam.render.overlay import Caption, Painter, RunningScale, cells_alone, overlay, paint, panel
+from streamcam.render.canvas import Caption
+from streamcam.render.overlay import Painter, RunningScale, cells_alone, overlay, paint, panel
 from tests.support.heats import one_class_heat, with_classes
 
 GREY = 128

@@ -8,8 +8,8 @@ import pytest
 
 from scripts.footage.flow_check import main
 from scripts.footage.photographs import photograph
-from streamcam.evaluate.flow import SIDE, FlowTrack, Motion, camera_flow, changed, dilate, direction
-from streamcam.evaluate.moving import Verdict, Vocabulary, judge, summary, window_direction
+from streamcam.evaluate.flow import SIDE, FlowHistory, Motion, camera_flow, changed, dilate, region_direction
+from streamcam.evaluate.moving import MotionClasses, MotionScore, score_motion, summary, window_direction
 from streamcam.records import Heat, Image, Transform
 from tests.support.paths import DOCS
 
@@ -32,10 +32,10 @@ def scene(t: float, *, actor: tuple[float, float] = (0, 0), camera: tuple[float,
 
 def motion_of(fps: float = 30.0, **how: tuple[float, float]) -> Motion:
     """What moves half a second into a scene."""
-    track = FlowTrack(Transform(), keep_s=1.0)
+    history = FlowHistory(Transform(), keep_s=1.0)
     for i in range(round(0.7 * fps)):
-        track.push(scene(i / fps, **how), i / fps)
-    motion = track.at(0.5)
+        history.push(scene(i / fps, **how), i / fps)
+    motion = history.at(0.5)
     assert motion is not None
     return motion
 
@@ -57,13 +57,13 @@ def test_a_thing_that_goes_right_is_found_with_its_speed_and_place_at_any_frame_
     [((60, 0), "right"), ((-60, 0), "left"), ((0, -60), "up"), ((0, 60), "down"), ((50, 50), None), ((0, 0), None)],
 )
 def test_a_direction_is_along_an_axis_or_none(actor: tuple[float, float], way: str | None) -> None:
-    assert direction(motion_of(actor=actor)) == way
+    assert region_direction(motion_of(actor=actor)) == way
 
 
 def test_what_turns_goes_no_way() -> None:
     ys, xs = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) - SIDE / 2
     moving = np.hypot(xs, ys) < 60
-    assert direction(Motion(np.stack([-ys, xs], axis=-1), 0.0, moving, False)) is None
+    assert region_direction(Motion(np.stack([-ys, xs], axis=-1), 0.0, moving, False)) is None
 
 
 def test_a_camera_that_pans_moves_nothing() -> None:
@@ -72,17 +72,17 @@ def test_a_camera_that_pans_moves_nothing() -> None:
     assert motion.camera == pytest.approx(np.hypot(12, 6), abs=1)
     assert not motion.quiet
     followed = motion_of(camera=(24, 0), actor=(-60, 0))
-    assert direction(followed) == "left"
+    assert region_direction(followed) == "left"
 
 
 def test_an_empty_scene_is_quiet_and_a_blinking_lamp_is_not() -> None:
     assert motion_of().quiet
-    track = FlowTrack(Transform(), keep_s=1.0)
+    history = FlowHistory(Transform(), keep_s=1.0)
     for i in range(10):
         image = scene(0).copy()
         image[20:60, 20:60] = 255 if i % 4 < 2 else 0
-        track.push(image, i / 10)
-    motion = track.at(0.35)
+        history.push(image, i / 10)
+    motion = history.at(0.35)
     assert motion is not None
     assert not motion.quiet
 
@@ -101,13 +101,13 @@ def test_the_cameras_flow_is_affine_and_leaves_out_the_smaller_half() -> None:
 
 
 def test_there_is_no_flow_before_the_second_picture_nor_across_a_jump_back() -> None:
-    track = FlowTrack(Transform(), keep_s=1.0)
-    assert track.at(0.0) is None
-    track.push(scene(0), 5.0)
-    track.push(scene(0.1), 5.1)
-    assert track.at(5.05) is not None
-    track.push(scene(0), 0.0)
-    assert track.at(0.0) is None
+    history = FlowHistory(Transform(), keep_s=1.0)
+    assert history.at(0.0) is None
+    history.push(scene(0), 5.0)
+    history.push(scene(0.1), 5.1)
+    assert history.at(5.05) is not None
+    history.push(scene(0), 0.0)
+    assert history.at(0.0) is None
 
 
 def moving_square(x0: int, *, way: float = 20.0) -> Motion:
@@ -142,14 +142,16 @@ def test_heat_is_held_against_the_slices_own_time() -> None:
     motions = [moving_square(0), moving_square(168)]
     cells = np.zeros((2, 4, 4))
     cells[0, 0, 0], cells[1, 0, 0] = 4, 2
-    words = Vocabulary.of(WORDS)
-    right = judge(heat_with(cells, logits=(0, 1, 3, 0, 0, 0)), motions, words)
-    assert (right.points, right.near, right.direction, right.said) == (True, True, "right", "right")
+    classes = MotionClasses.of(WORDS)
+    right = score_motion(heat_with(cells, logits=(0, 1, 3, 0, 0, 0)), motions, classes)
+    assert (right.points, right.near, right.direction, right.predicted_direction) == (True, True, "right", "right")
     assert right.painted
     assert right.chance == pytest.approx(1 / 16)
-    wrong = judge(heat_with(cells[::-1], logits=(0, 3, 1, 0, 0, 0)), motions, words)
-    assert (wrong.points, wrong.near, wrong.direction, wrong.said) == (False, False, "right", "left")
-    unsure = judge(replace(heat_with(cells, logits=(0, 1, 3, 0, 0, 0)), scores=np.array([0.4])), motions, words)
+    wrong = score_motion(heat_with(cells[::-1], logits=(0, 3, 1, 0, 0, 0)), motions, classes)
+    assert (wrong.points, wrong.near, wrong.direction, wrong.predicted_direction) == (False, False, "right", "left")
+    unsure = score_motion(
+        replace(heat_with(cells, logits=(0, 1, 3, 0, 0, 0)), scores=np.array([0.4])), motions, classes
+    )
     assert (unsure.points, unsure.painted) == (True, False)
     assert right.energy is not None
     assert wrong.energy is not None
@@ -165,24 +167,26 @@ def test_near_is_four_px_of_112() -> None:
 
 
 def test_stillness_is_asked_about_only_where_nothing_moves() -> None:
-    words = Vocabulary.of(WORDS)
+    classes = MotionClasses.of(WORDS)
     nothing = Motion(np.zeros((SIDE, SIDE, 2), np.float32), 0.0, np.zeros((SIDE, SIDE), bool), True)
     swaying = nothing._replace(quiet=False)
     heat = heat_with(np.zeros((2, 4, 4)), logits=(9, 0, 0, 0, 0, 0))
-    assert judge(heat, [nothing] * 2, words) == Verdict(still=True, quiet=True)
-    assert judge(heat, [nothing, swaying], words) == Verdict(still=True, quiet=False)
-    assert judge(heat, [nothing, nothing._replace(camera=20.0)], words) == Verdict()
+    assert score_motion(heat, [nothing] * 2, classes) == MotionScore(still=True, quiet=True)
+    assert score_motion(heat, [nothing, swaying], classes) == MotionScore(still=True, quiet=False)
+    assert score_motion(heat, [nothing, nothing._replace(camera=20.0)], classes) == MotionScore()
     one_of_five = [nothing] * 4 + [moving_square(0)]
-    assert judge(heat_with(np.zeros((5, 4, 4)), logits=(9, 0, 0, 0, 0, 0)), one_of_five, words) == Verdict()
+    assert (
+        score_motion(heat_with(np.zeros((5, 4, 4)), logits=(9, 0, 0, 0, 0, 0)), one_of_five, classes) == MotionScore()
+    )
     restless = heat_with(np.zeros((2, 4, 4)), logits=(0, 0, 0, 0, 0, 9))
-    assert judge(restless, [nothing] * 2, words).still is False
+    assert score_motion(restless, [nothing] * 2, classes).still is False
 
 
 def test_the_vocabulary_is_read_off_the_names() -> None:
-    words = Vocabulary.of(WORDS)
-    assert words.motion == (1, 2, 3, 4)
-    assert words.directions == {"left": 1, "right": 2, "up": 3, "down": 4}
-    assert Vocabulary.of(("tabby", "espresso")) == Vocabulary(None, {}, None)
+    classes = MotionClasses.of(WORDS)
+    assert classes.motion == (1, 2, 3, 4)
+    assert classes.directions == {"left": 1, "right": 2, "up": 3, "down": 4}
+    assert MotionClasses.of(("tabby", "espresso")) == MotionClasses(None, {}, None)
 
 
 def test_a_window_has_the_direction_of_three_quarters_of_its_slices() -> None:
@@ -192,14 +196,14 @@ def test_a_window_has_the_direction_of_three_quarters_of_its_slices() -> None:
 
 
 def test_figures_are_shares_of_the_windows_that_were_asked() -> None:
-    verdicts = [
-        Verdict(True, True, True, 0.5, 0.1, 0.2, "left", "left"),
-        Verdict(False, True, False, 0.1, 0.3, 0.4, "left", "right"),
-        Verdict(still=True, quiet=True),
-        Verdict(still=False),
-        Verdict(),
+    scores = [
+        MotionScore(True, True, True, 0.5, 0.1, 0.2, "left", "left"),
+        MotionScore(False, True, False, 0.1, 0.3, 0.4, "left", "right"),
+        MotionScore(still=True, quiet=True),
+        MotionScore(still=False),
+        MotionScore(),
     ]
-    figures = summary(verdicts)
+    figures = summary(scores)
     assert (figures["windows"], figures["with_motion"], figures["points"], figures["points_near"]) == (5, 2, 0.5, 1.0)
     assert (figures["painted"], figures["points_painted"], figures["points_near_painted"]) == (1, 1.0, 1.0)
     assert (figures["energy"], figures["chance"], figures["chance_near"]) == pytest.approx((0.3, 0.2, 0.3))

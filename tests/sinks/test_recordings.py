@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from streamcam.errors import StreamcamError
+from streamcam.files import unfinished_name
 from streamcam.records import Frame, Result
 from streamcam.sinks.faststart import index_first
 from streamcam.sinks.file import path_for, require_folder
 from streamcam.sinks.heat_npz import HeatRecorder
-from streamcam.sinks.unfinished import has_pictures, unfinished_name
+from streamcam.sinks.unfinished import has_pictures
 from streamcam.sinks.video_file import VideoRecorder
 from tests.support.commands import running, streamcam
 from tests.support.frames import make_frame, pixels
@@ -317,8 +318,8 @@ def test_what_a_killed_run_left_gets_another_name(tmp_path: Path) -> None:
     for n in (1, 2):
         write_with_sound(unfinished_name(tmp_path / "o.mp4"))
         recorder = VideoRecorder(tmp_path / "o.mp4", "cam", pixels)
-        assert recorder.left == tmp_path / f"o.part-{n}.mp4"
-        assert len(read(recorder.left)) == 50
+        assert recorder.rescued == tmp_path / f"o.part-{n}.mp4"
+        assert len(read(recorder.rescued)) == 50
         recorder.close()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["o.part-1.mp4", "o.part-2.mp4"]
 
@@ -328,7 +329,7 @@ def test_what_holds_no_picture_is_no_recording(tmp_path: Path, size: int) -> Non
     write_with_sound(tmp_path / "whole.mp4")
     unfinished_name(tmp_path / "o.mp4").write_bytes((tmp_path / "whole.mp4").read_bytes()[:size])
     recorder = VideoRecorder(tmp_path / "o.mp4", "cam", pixels)
-    assert recorder.left is None
+    assert recorder.rescued is None
     recorder.close()
     assert [p.name for p in tmp_path.iterdir()] == ["whole.mp4"]
 
@@ -375,10 +376,10 @@ def test_heat_that_a_killed_run_left_gets_another_name(tmp_path: Path) -> None:
         (tmp_path / "h.part").mkdir()
         np.save(tmp_path / "h.part" / "cube.npy", np.full(3, n))
         recorder = HeatRecorder(tmp_path / "h.npz", "cam", ("x",) * 6)
-        assert recorder.left == tmp_path / f"h-{n}.part" != tmp_path / "h.part"
+        assert recorder.rescued == tmp_path / f"h-{n}.part" != tmp_path / "h.part"
         recorder.on_window(Result(make_frame(0), make_heat()))
         recorder.close()
-        assert np.load(recorder.left / "cube.npy").tolist() == [n] * 3
+        assert np.load(recorder.rescued / "cube.npy").tolist() == [n] * 3
     assert sorted(p.name for p in tmp_path.iterdir()) == ["h-1.part", "h-2.part", "h.npz"]
 
 

@@ -17,7 +17,7 @@ from streamcam.gpu.decoder import gpu_image
 from streamcam.records import Image
 from streamcam.sources.base import open_source
 from streamcam.sources.opening import FAILURES
-from streamcam.sources.rgb import ToRgb
+from streamcam.sources.rgb import RgbConverter
 from tests.support.write_planes import write_planes
 
 ROUNDS = 4
@@ -163,7 +163,7 @@ def test_a_matrix_that_is_not_known_is_taken_for_the_nearest(
     path = write_planes(tmp_path / "a.mkv", (100, 90, 190), **said)
     assert colour_of(path) == pytest.approx(by_h273(100, 90, 190, nearest, full=False), abs=ROUNDS)
     told = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
-    near = f"a: its colours are near, not exact: nothing here undoes matrix {matrix} of ITU-T H.273"
+    near = f"a: its colours are approximate: matrix {matrix} of ITU-T H.273 is not supported"
     assert told == ([] if matrix == 12 and primaries != 2 else [near])
 
 
@@ -234,7 +234,7 @@ def test_a_gpu_tone_maps_as_the_host_does(transfer: int) -> None:
         values = np.linspace(low, high, plane.buffer_size // 2).round().astype("<u2") << 6
         plane.update(values.tobytes())
     frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries = 9, 1, transfer, 9
-    there, host = gpu_image(frame).fetch(), ToRgb("a").image(frame)
+    there, host = gpu_image(frame).fetch(), RgbConverter("a").image(frame)
     assert np.abs(there.astype(int) - host).mean() < 2
 
 
@@ -243,7 +243,7 @@ def test_a_gpu_tone_maps_as_the_host_does(transfer: int) -> None:
 def test_no_number_that_a_picture_carries_loses_it(layout: str, said: int) -> None:
     frame = av.VideoFrame(64, 48, layout)
     frame.colorspace = frame.color_range = frame.color_trc = frame.color_primaries = said
-    assert ToRgb("a").image(frame).shape == (48, 64, 3)
+    assert RgbConverter("a").image(frame).shape == (48, 64, 3)
 
 
 def test_every_pixel_format_that_swscale_reads_gives_a_picture() -> None:
@@ -251,7 +251,7 @@ def test_every_pixel_format_that_swscale_reads_gives_a_picture() -> None:
     fails = set()
     for layout in sorted(vars(av.video.format)["names"]):
         try:
-            picture = ToRgb("a").image(av.VideoFrame(64, 48, layout))
+            picture = RgbConverter("a").image(av.VideoFrame(64, 48, layout))
         except FAILURES:  # surfaces of GPUs cannot even be made
             fails.add(layout)
         else:
@@ -274,7 +274,7 @@ def test_every_pixel_format_that_swscale_reads_gives_a_picture() -> None:
 
 
 def test_a_format_that_is_not_converted_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    converter = ToRgb("cam")
+    converter = RgbConverter("cam")
     for _ in range(3):
         with pytest.raises(FAILURES):
             converter.image(av.VideoFrame(64, 48, "yaf32le"))
@@ -288,20 +288,20 @@ def test_what_is_transparent_is_shown_on_white(layout: str) -> None:
         rgba = np.zeros((48, 64, 4), np.uint8)
         rgba[..., 3] = alpha
         frame = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format=layout)
-        assert ToRgb("a").image(frame)[20, 20].tolist() == pytest.approx([expected] * 3, abs=2)
+        assert RgbConverter("a").image(frame)[20, 20].tolist() == pytest.approx([expected] * 3, abs=2)
 
 
 def test_a_picture_with_a_palette_has_its_colours() -> None:
     frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), (200, 40, 40), np.uint8)).reformat(format="rgb8")
     palette = frame.reformat(format="rgb24").to_ndarray()[0, 0]
-    assert ToRgb("a").image(frame)[0, 0].tolist() == palette.tolist()
+    assert RgbConverter("a").image(frame)[0, 0].tolist() == palette.tolist()
 
 
 def test_a_source_has_one_converter_on_the_thread_that_reads(tmp_path: Path) -> None:
     """FFmpeg's would start a thread for each core, for each picture, and keep them as long as the picture lives."""
     path = write_planes(tmp_path / "a.mkv", (100, 90, 190), size=HD)
     with av.open(str(path)) as container:
-        decoded, converter = list(container.decode(video=0)), ToRgb("a")
+        decoded, converter = list(container.decode(video=0)), RgbConverter("a")
         converter.image(decoded[0])
         before = psutil.Process().num_threads()
         pictures = [converter.image(frame) for frame in decoded * 10]

@@ -18,7 +18,7 @@ import pytest
 from av.filter import Graph
 
 from streamcam.records import Frame
-from streamcam.sources import once
+from streamcam.sources import log_once
 from streamcam.sources.base import open_source
 from streamcam.sources.interlaced import Deinterlacer
 from streamcam.sources.reading import Reader
@@ -213,7 +213,7 @@ def test_a_picture_that_is_held_was_here_when_it_came(tmp_path: Path) -> None:
                     yield packet
 
         reader = Reader(Noted(), stream=container.streams.video[0], live=True, drops=Counter())  # type: ignore[arg-type]
-        arrived_ns = [reader.arrived_ns for _ in reader.pictures(Event())]
+        arrived_ns = [reader.arrived_ns for _ in reader.frames(Event())]
     assert len(arrived_ns) == COUNT
     assert all(fed <= arrived < after for fed, arrived, after in zip(fed_ns, arrived_ns, fed_ns[1:], strict=False))
 
@@ -225,11 +225,11 @@ def test_what_lies_on_a_gpu_stays_woven_and_that_is_said_once(
     there = SimpleNamespace(interlaced_frame=True, width=WIDTH, height=HEIGHT, format=SimpleNamespace(name="cuda"))
     with av.open(str(write(tmp_path / "clip.mp4", [woven(0)], options=H264))) as container:
         fields = Deinterlacer(container.streams.video[0])
-        monkeypatch.setattr(once, "_said", set())
+        monkeypatch.setattr(log_once, "_logged", set())
         with caplog.at_level(logging.WARNING):
             assert [fields.push(there) for _ in range(2)] == [[there]] * 2  # type: ignore[arg-type]
     assert [record.message for record in caplog.records] == [
-        "interlaced video stays woven on the GPU: leave out --decode cuda"
+        "interlaced video is not deinterlaced on the GPU: leave out --decode cuda"
     ]
 
 
@@ -243,7 +243,7 @@ def test_fields_that_come_one_by_one_are_not_torn_apart_again(
     with av.open(str(path)) as container:
         expected = [(f.interlaced_frame, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
     assert all(interlaced for interlaced, _ in expected)
-    monkeypatch.setattr(once, "_said", set())
+    monkeypatch.setattr(log_once, "_logged", set())
     with caplog.at_level(logging.WARNING):
         np.testing.assert_array_equal([frame.pixels for frame in read(path)], [image for _, image in expected])
     assert [record.message for record in caplog.records] == [

@@ -17,7 +17,8 @@ from PIL import Image
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame
 from streamcam.sources.base import open_source
-from streamcam.sources.jpegs import MAX_BYTES, POLL_S, Splitter
+from streamcam.sources.jpeg_splitter import MAX_BYTES, Splitter
+from streamcam.sources.jpegs import POLL_S
 from streamcam.sources.status import SourceStatus
 from tests.support.cameras import camera, in_order, stop_after
 from tests.support.mjpeg_server import HEIGHT, WIDTH, Form, mjpeg_server, picture

@@ -14,11 +14,11 @@ import pytest
 
 from streamcam.config import make_config
 from streamcam.errors import StreamcamError
-from streamcam.render import image_files as pictures
+from streamcam.render import image_decoding
 from streamcam.render.image_files import read_picture
-from streamcam.sources import once
+from streamcam.sources import log_once
 from streamcam.sources.base import open_source
-from streamcam.sources.levels import Grader, Levels, Range, grey, parse_levels
+from streamcam.sources.levels import AutoLevels, LevelMapper, Levels, apply_levels, parse_levels
 from tests.support.commands import complaint
 from tests.support.containers import add_video
 from tests.support.streams import Video, turn_round, write_streams
@@ -57,7 +57,7 @@ def read(path: Path, levels: str | None = None) -> list[npt.NDArray[np.uint8]]:
 def test_grey_is_linear_between_the_levels_and_ends_at_them() -> None:
     values = np.array([[0, 6999, 7000, 7010, 8000, 9000, 9001, 65535]], np.uint16)
     # (8000 − 7000) / 2000 · 255 = 127.5, which NumPy rounds to the even 128; 10 of 2000 are 1.275.
-    np.testing.assert_array_equal(grey(values, Levels(7000, 9000)), [[0, 0, 0, 1, 128, 255, 255, 255]])
+    np.testing.assert_array_equal(apply_levels(values, Levels(7000, 9000)), [[0, 0, 0, 1, 128, 255, 255, 255]])
 
 
 @pytest.mark.parametrize("text", ["7000:9500", " 7000 : 9500 ", "0:65535", "auto"])
@@ -107,12 +107,12 @@ def test_a_kelvin_can_be_seen_with_levels_and_without_them_it_is_said_to_be_lost
     scene = np.full((HEIGHT, WIDTH), 30500, np.uint16)
     scene[8:16, 20:30] = 30600
     path = write(tmp_path / "thermal.mkv", [scene] * 2)
-    monkeypatch.setattr(once, "_said", set())
+    monkeypatch.setattr(log_once, "_logged", set())
     with caplog.at_level(logging.WARNING):
         plain, *_ = [read(path)[0] for _ in range(2)]
     assert int(plain[12, 25, 0]) - int(plain[0, 0, 0]) <= 1
     assert [record.message for record in caplog.records] == [
-        "of 16 bits of grey 8 are kept: --levels low:high, or auto, of run and explain says which"
+        "only 8 of 16 bits of grey are kept: run and explain take --levels LOW:HIGH, or auto, to choose"
     ]
     for levels in ("30400:30700", "auto"):
         graded = read(path, levels)[0]
@@ -122,7 +122,7 @@ def test_a_kelvin_can_be_seen_with_levels_and_without_them_it_is_said_to_be_lost
 
 def test_auto_begins_with_the_first_picture_and_follows_slowly() -> None:
     dark, bright = ramp(7000, 8000), ramp(17000, 18000)
-    follow = Range()
+    follow = AutoLevels()
     first = follow.update(dark, 0.0)
     assert first.low == pytest.approx(7005, abs=5)  # the percentiles 0.5 and 99.5
     assert first.high == pytest.approx(7995, abs=5)
@@ -134,7 +134,7 @@ def test_auto_begins_with_the_first_picture_and_follows_slowly() -> None:
 
 
 def test_auto_begins_anew_where_time_does() -> None:
-    follow = Range()
+    follow = AutoLevels()
     follow.update(ramp(7000, 8000), 5.0)
     assert follow.update(ramp(17000, 18000), 0.0).low == pytest.approx(17_005, abs=5)
     assert follow.update(ramp(7000, 8000), 60.0).low == pytest.approx(7005, abs=5)
@@ -142,7 +142,7 @@ def test_auto_begins_anew_where_time_does() -> None:
 
 def test_auto_makes_no_noise_of_an_even_scene() -> None:
     values = (20_000 + np.random.default_rng(0).integers(0, 3, (HEIGHT, WIDTH))).astype(np.uint16)
-    image = Grader("auto").image(values, 0.0)
+    image = LevelMapper("auto").image(values, 0.0)
     assert np.ptp(image.astype(int)) <= 3
     assert image.mean() == pytest.approx(127, abs=3)
 
@@ -150,7 +150,7 @@ def test_auto_makes_no_noise_of_an_even_scene() -> None:
 def test_a_few_dead_pixels_do_not_move_auto() -> None:
     values = ramp(7000, 8000)
     values[0, 0], values[-1, -1] = 0, 65535
-    levels = Range().update(np.tile(values, (4, 4)), 0.0)
+    levels = AutoLevels().update(np.tile(values, (4, 4)), 0.0)
     assert 6900 < levels.low < 7100
     assert 7900 < levels.high < 8100
 
@@ -209,7 +209,7 @@ def test_stills_are_graded_as_well(tmp_path: Path, name: str) -> None:
 def test_stills_without_levels_are_scaled_and_that_is_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pictures._tell_that_depth_is_lost.cache_clear()
+    image_decoding._warn_of_lost_depth.cache_clear()
     PIL.Image.fromarray(ramp(0, 65535)).save(tmp_path / "x.png")
     for _ in range(2):
         assert read_picture(tmp_path / "x.png").max() == 255

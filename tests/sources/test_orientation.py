@@ -1,4 +1,4 @@
-"""The eight orientations of a picture, in files, in Motion JPEG and in H.264's own messages, on host and GPU."""
+"""The eight ways in which a picture can lie, of files, of Motion JPEG and of H.264's own messages, on host and GPU."""
 
 import io
 import itertools

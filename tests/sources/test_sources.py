@@ -26,12 +26,12 @@ from hypothesis import strategies as st
 
 from streamcam.errors import StreamcamError, redact
 from streamcam.records import Frame
-from streamcam.sources.address import parse_address
+from streamcam.sources.address import KINDS, Address, SourceUri, parse_address
 from streamcam.sources.base import open_source
+from streamcam.sources.live_timing import MAX_LATE_S, FrameRateMonitor, LiveTimestamps, RateLimiter
 from streamcam.sources.reading import Reader
-from streamcam.sources.rgb import ToRgb
+from streamcam.sources.rgb import RgbConverter
 from streamcam.sources.status import SourceStatus
-from streamcam.sources.times import MAX_LATE_S, LiveTimes, Rate, RateLimit
 from streamcam.sources.video import VideoSource
 from tests.support import mjpeg_server as mjpeg
 from tests.support.cameras import camera, rtsp_server, stop_after
@@ -179,6 +179,15 @@ def test_an_address_that_cannot_be_right_is_explained_without_its_password(uri: 
 def test_a_url_is_taken_as_it_is_meant(uri: str, url: str, host: str) -> None:
     address = parse_address(uri)
     assert (address.url, address.host) == (url, host)
+
+
+def test_a_kind_of_source_is_one_entry_in_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    def blank(uri: SourceUri) -> Address:
+        return Address(uri.text, "blank", f"color=size={uri.text.removeprefix('blank:')}", live=False, format="lavfi")
+
+    monkeypatch.setitem(KINDS, "blank:", blank)
+    with closing(open_source("blank:64x48", paced=False)) as source:
+        assert next(source.frames(Event())).pixels.shape == (48, 64, 3)
 
 
 def link_local() -> str:
@@ -513,12 +522,12 @@ def test_pictures_that_cannot_be_converted_are_counted_and_passed_over(
 ) -> None:
     looks = itertools.count()
 
-    def convert(_: ToRgb, picture: av.VideoFrame) -> np.ndarray:
+    def convert(_: RgbConverter, picture: av.VideoFrame) -> np.ndarray:
         if next(looks) in (3, 4):
             raise ValueError("no such pixel format")
         return picture.to_ndarray(format="rgb24")
 
-    monkeypatch.setattr(ToRgb, "image", convert)
+    monkeypatch.setattr(RgbConverter, "image", convert)
     with closing(open_source(str(write_clip(tmp_path / "clip.mkv")), paced=False)) as source:
         frames = list(source.frames(Event()))
     assert [f.index for f in frames] == list(range(28))
@@ -584,7 +593,7 @@ def test_a_webcam_that_has_nothing_yet_is_asked_again() -> None:
 
     with av.open("testsrc=size=64x48:rate=10:duration=1", format="lavfi") as container:
         reader = Reader(Waiting(container), stream=container.streams.video[0], live=True, drops=Counter())  # type: ignore[arg-type]
-        assert len(list(reader.pictures(Event()))) == 10
+        assert len(list(reader.frames(Event()))) == 10
     assert reader.reason == "the stream ended"
 
 
@@ -594,14 +603,14 @@ def test_another_size_on_the_way_is_a_new_session(tmp_path: Path) -> None:
     assert [f.session for f in read(path, paced=False)] == [0] * 30 + [1] * 30
 
 
-def arrive(times: LiveTimes, stream_s: float | None, now_s: float) -> tuple[float, float, float]:
+def arrive(times: LiveTimestamps, stream_s: float | None, now_s: float) -> tuple[float, float, float]:
     pts_s, captured_ns, late_s = times.read(stream_s, int(now_s * S))
     return pts_s, captured_ns / S, late_s
 
 
-def running(delay_s: float = 0.2, *, at_s: float = 500.0) -> LiveTimes:
+def running(delay_s: float = 0.2, *, at_s: float = 500.0) -> LiveTimestamps:
     """Three seconds into a stream at 30 fps whose frames take `delay_s` to get here, from second `at_s` of ours."""
-    times = LiveTimes(by_arrival=False)
+    times = LiveTimestamps(by_arrival=False)
     for i in range(90):
         arrive(times, 40 + i / 30, at_s + i / 30 + delay_s)
     return times
@@ -617,21 +626,21 @@ def test_a_frame_held_up_on_the_way_is_late_by_that_and_was_due_before() -> None
 
 
 def test_a_late_first_frame_does_not_make_the_others_early() -> None:
-    times = LiveTimes(by_arrival=False)
+    times = LiveTimestamps(by_arrival=False)
     arrive(times, 40.0, 502.0)
     assert arrive(times, 41.0, 501.2 + 1.0) == pytest.approx((1.0, 502.2, 0.0), abs=0.005)
 
 
 @pytest.mark.parametrize("speed", [1 - 5e-4, 1 + 5e-4])
 def test_a_camera_clock_that_runs_slow_or_fast_never_makes_frames_late(speed: float) -> None:
-    times = LiveTimes(by_arrival=False)
+    times = LiveTimestamps(by_arrival=False)
     late_s = [arrive(times, i * speed, 500.0 + i)[2] for i in range(3600)]
     assert max(late_s) < 0.01
 
 
 @pytest.mark.parametrize(("by_arrival", "stream_s"), [(True, 7.0), (False, None)])
 def test_a_stream_without_times_of_its_own_is_timed_by_arrival(by_arrival: bool, stream_s: float | None) -> None:
-    times = LiveTimes(by_arrival)
+    times = LiveTimestamps(by_arrival)
     arrivals_s = [500.0, 500.05, 500.3, 502.0]
     read_s = [arrive(times, stream_s, now_s) for now_s in arrivals_s]
     assert [pts_s for pts_s, _, _ in read_s] == pytest.approx([0.0, 0.05, 0.3, 2.0])
@@ -654,7 +663,7 @@ def test_one_frame_with_a_wild_time_does_not_silence_the_rest() -> None:
 
 
 def test_a_way_that_has_become_longer_for_good_is_accepted() -> None:
-    times = LiveTimes(False)
+    times = LiveTimestamps(False)
     dropped = 0
     for i in range(300):
         arrives_s = 100 + i / 30 + (1.0 if i >= 100 else 0.0)
@@ -664,7 +673,7 @@ def test_a_way_that_has_become_longer_for_good_is_accepted() -> None:
 
 @pytest.mark.parametrize(("fps", "becomes", "changed"), [(30, 15, True), (15, 30, True), (30, 25, False)])
 def test_another_frame_rate_is_noticed_and_unsteady_frames_are_not(fps: int, becomes: int, changed: bool) -> None:
-    rate, random = Rate(), np.random.default_rng(0)
+    rate, random = FrameRateMonitor(), np.random.default_rng(0)
     times_s = random.uniform(-0.01, 0.01, 200) + np.cumsum([1 / fps] * 100 + [1 / becomes] * 100)
     seen = [rate.changes(pts_s) for pts_s in times_s]
     assert not any(seen[:100])
@@ -672,7 +681,7 @@ def test_another_frame_rate_is_noticed_and_unsteady_frames_are_not(fps: int, bec
 
 
 def test_more_frames_than_anybody_can_look_at_are_dropped_but_not_a_burst() -> None:
-    limit = RateLimit(max_fps=100)
+    limit = RateLimiter(max_fps=100)
     assert all(limit.allows(S) for _ in range(100))
     passed = sum(limit.allows(S + i * S // 1000) for i in range(1, 5001))  # five seconds of 1000 fps
     assert 499 <= passed <= 501

@@ -12,7 +12,7 @@ from av.stream import Disposition
 from streamcam.errors import StreamcamError
 from streamcam.sinks.audio import Sound
 from streamcam.sources.base import open_source
-from streamcam.sources.stream_choice import sound_stream, video_stream
+from streamcam.sources.stream_selection import select_audio_stream, select_video_stream
 from streamcam.train.dataset import _length_s
 from tests.support.streams import Tone, Video, cover, cover_first, two_programmes, write_streams
 
@@ -100,11 +100,11 @@ def test_sound_is_the_default_one_and_no_commentary(tmp_path: Path) -> None:
     ]
     path = write_streams(tmp_path / "film.mkv", [Video(60)], tones)
     with av.open(str(path)) as container:
-        video = video_stream(container, "film")
-        assert _at(sound_stream(container, "film", video)) == 3
-        assert _at(sound_stream(container, "film", video, 1)) == 2
+        video = select_video_stream(container, "film")
+        assert _at(select_audio_stream(container, "film", video)) == 3
+        assert _at(select_audio_stream(container, "film", video, 1)) == 2
         with pytest.raises(StreamcamError, match=r"no sound stream 4 in film: there are 4 \(0: aac, 2 channels .*deu"):
-            sound_stream(container, "film", video, 4)
+            select_audio_stream(container, "film", video, 4)
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts", "mp4"])
@@ -113,7 +113,7 @@ def test_of_sounds_that_are_marked_alike_the_one_with_most_channels_is_taken(suf
     tones = [Tone("mono", disposition=marked), Tone("5.1", disposition=marked), Tone("stereo", disposition=marked)]
     path = write_streams(tmp_path / f"film.{suffix}", [Video(60)], tones)
     with av.open(str(path)) as container:
-        assert _at(sound_stream(container, "film", container.streams.video[0])) == 2
+        assert _at(select_audio_stream(container, "film", container.streams.video[0])) == 2
 
 
 def test_sound_is_that_of_the_videos_own_programme(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_sound_is_that_of_the_videos_own_programme(tmp_path: Path) -> None:
     assert greys(path) == {120}
     with av.open(str(path)) as container:
         assert len(container.streams.audio) == 2
-        chosen = sound_stream(container, "television", video_stream(container, "television"))
+        chosen = select_audio_stream(container, "television", select_video_stream(container, "television"))
         assert chosen is not None
         assert chosen.codec_context.channels == 1
 

@@ -22,11 +22,11 @@ from streamcam.models.base import CamModel
 from streamcam.records import Frame, Result
 from streamcam.sinks.video_file import VideoRecorder
 from streamcam.sources.base import open_source
-from streamcam.sources.clock import WRAP_S, Course, Order
-from streamcam.sources.extent import Extent
+from streamcam.sources.file_times import TimeSpan
+from streamcam.sources.timestamps import WRAP_S, BestEffortTimestamps, Timeline
+from streamcam.train.annotations import LabelledClip
 from streamcam.train.clips import read_frames
 from streamcam.train.dataset import read_dataset
-from streamcam.train.rows import LabelledClip
 from tests.support.commands import streamcam
 from tests.support.frames import TINY_FORMAT, make_frame, pixels
 from tests.support.media import beeps, rows_of, video_times
@@ -59,9 +59,9 @@ def times(frames: list[Frame]) -> list[float]:
     return [frame.pts_s for frame in frames]
 
 
-def extent_of(path: Path) -> Extent | None:
+def time_span_of(path: Path) -> TimeSpan | None:
     with closing(open_source(str(path), paced=False)) as source:
-        return source.extent
+        return source.time_span
 
 
 def rises(values: list[float]) -> bool:
@@ -80,7 +80,9 @@ def test_pictures_come_in_order_and_each_at_its_time(clip: Path) -> None:
     assert numbers(frames) == list(range(40))
     assert times(frames) == pytest.approx([i / 25 for i in range(40)], abs=2e-3)
     assert {frame.session for frame in frames} == {0}
-    assert extent_of(clip) == pytest.approx((0, 1.6), abs=0.021)  # of MPEG-1 in ASF, FFmpeg says it lasts half as long
+    assert time_span_of(clip) == pytest.approx(
+        (0, 1.6), abs=0.021
+    )  # of MPEG-1 in ASF, FFmpeg says it lasts half as long
 
 
 def test_a_start_and_an_end_are_found_to_the_picture(clip: Path) -> None:
@@ -93,7 +95,7 @@ def test_a_start_and_an_end_are_found_to_the_picture(clip: Path) -> None:
 def test_training_reads_what_is_shown_and_when(tmp_path: Path, kind: str) -> None:
     path = write_numbered(tmp_path / f"clip.{kind}")
     clip_format = TINY_FORMAT.__class__(8, 25, (64, 128), (64, 128), (0.0,) * 3, (1.0,) * 3)
-    frames = read_frames(LabelledClip(path, 0.395, 1.6, (0,)), clip_format, count=20, place=0.0)
+    frames = read_frames(LabelledClip(path, 0.395, 1.6, (0,)), clip_format, count=20, position=0.0)
     assert [number_of(image.transpose(1, 2, 0)) for image in frames] == list(range(10, 30))
 
 
@@ -135,7 +137,9 @@ def test_a_muxer_that_writes_wrong_times_does_not_split_a_clip(
     assert times(frames)[-1] - times(frames)[0] == pytest.approx((len(frames) - 1) / 25, abs=0.13)
 
 
-def shown(order: Order, packets: list[tuple[float | None, float | None]], held: int) -> list[float | None]:
+def shown(
+    timestamps: BestEffortTimestamps, packets: list[tuple[float | None, float | None]], held: int
+) -> list[float | None]:
     """What a decoder that holds back `held` packets makes of packets' pts and dts, in 25ths of a second.
 
     It shows them in the order of their pts, where all have one, and else as they are.
@@ -144,10 +148,10 @@ def shown(order: Order, packets: list[tuple[float | None, float | None]], held: 
     in_turn = [pts for pts, _ in packets] if len(known) < len(packets) else sorted(known)
     came: list[float | None] = []
     for number, packet in enumerate(packets):
-        order.sent(*(None if value is None else value / 25 for value in packet))
+        timestamps.push_packet(*(None if value is None else value / 25 for value in packet))
         last = len(packets) if number == len(packets) - 1 else number - held + 1
         due = in_turn[len(came) : max(0, last)]
-        came += [order.time_of(None if pts is None else pts / 25) for pts in due]
+        came += [timestamps.next_pts_s(None if pts is None else pts / 25) for pts in due]
     return [None if time_s is None else round(time_s * 25, 6) for time_s in came]
 
 
@@ -168,14 +172,14 @@ def shown(order: Order, packets: list[tuple[float | None, float | None]], held: 
 def test_pictures_have_the_times_to_be_shown_or_in_turn_those_to_be_decoded(
     packets: list[tuple[float | None, float | None]], held: int, expected: list[float | None]
 ) -> None:
-    assert shown(Order(0.04), packets, held) == expected
+    assert shown(BestEffortTimestamps(0.04), packets, held) == expected
 
 
 def placed(own: list[float | None], *, gaps: bool = False) -> tuple[list[float], list[int]]:
-    """Where a course puts pictures of 0.1 s, and before which it says that the clock was set."""
-    course = Course(0.1, gaps=gaps)
-    places = [course.place(own_s) for own_s in own]
-    return [round(place.at_s, 6) for place in places], [i for i, place in enumerate(places) if place.is_new]
+    """Where a timeline puts pictures of 0.1 s, and before which it says that the clock was set."""
+    timeline = Timeline(0.1, gaps=gaps)
+    places = [timeline.add(own_s) for own_s in own]
+    return [round(place.pts_s, 6) for place in places], [i for i, place in enumerate(places) if place.is_discontinuity]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +223,7 @@ def test_a_bare_stream_goes_as_fast_as_it_says(tmp_path: Path, codec: str, kind:
     frames = frames_of(path)
     assert numbers(frames) == list(range(40))
     assert times(frames) == pytest.approx([i / fps for i in range(40)], abs=1e-3)
-    assert extent_of(path) == pytest.approx((0, 40 / fps), abs=1e-3)
+    assert time_span_of(path) == pytest.approx((0, 40 / fps), abs=1e-3)
     with closing(open_source(str(path))) as source:
         assert source.fps == fps
 
@@ -261,7 +265,7 @@ def with_sound(
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "webm", "avi", "ts", "flv", "mpg", "asf", "nut", "mov"])
 def test_a_file_is_as_long_as_its_pictures(tmp_path: Path, kind: str) -> None:
     path = with_sound(tmp_path / f"clip.{kind}")
-    begin_s, end_s = extent_of(path) or (9, 9)
+    begin_s, end_s = time_span_of(path) or (9, 9)
     assert end_s - begin_s == pytest.approx(1.6, abs=0.002)
     assert end_s == pytest.approx(times(frames_of(path))[-1] + 0.04, abs=0.002)
 
@@ -280,7 +284,7 @@ def test_training_takes_all_of_a_clip_whose_sound_goes_on(tmp_path: Path, kind: 
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "webm", "ts", "mov"])
 def test_pictures_that_begin_after_the_sound_keep_their_times(tiny: CamModel, tmp_path: Path, kind: str) -> None:
     path = with_sound(tmp_path / f"clip.{kind}", pictures_s=2.0, sound_s=(0.0, 4.0), beeps_s=(2.4, 3.4))
-    assert extent_of(path) == pytest.approx((2.0, 3.6), abs=0.05)
+    assert time_span_of(path) == pytest.approx((2.0, 3.6), abs=0.05)
     frames = frames_of(path)
     assert numbers(frames) == list(range(40))
     assert times(frames)[0] == pytest.approx(2.0, abs=0.05)
@@ -330,7 +334,7 @@ def test_recordings_one_behind_the_other_are_sessions_whose_time_goes_on(
     assert numbers(frames) == [*range(50), *range(50)]
     assert times(frames) == pytest.approx([i / 25 for i in range(100)], abs=2e-3)
     assert [frame.session for frame in frames] == [0] * 50 + [1] * 50
-    assert extent_of(path) == pytest.approx((0, 4), abs=2e-3)
+    assert time_span_of(path) == pytest.approx((0, 4), abs=2e-3)
 
 
 @pytest.mark.parametrize("clocks_s", CLOCKS)
@@ -353,7 +357,7 @@ def test_a_fragmented_mp4_is_as_long_as_its_pictures(tmp_path: Path, options: di
             if packet.size:
                 packet.stream = stream
                 out.mux(packet)
-    assert extent_of(path) == pytest.approx((0, 1.6), abs=2e-3)
+    assert time_span_of(path) == pytest.approx((0, 1.6), abs=2e-3)
     assert times(frames_of(path)) == pytest.approx([i / 25 for i in range(40)], abs=2e-3)
 
 
@@ -429,7 +433,7 @@ def test_a_pause_before_the_last_picture_counts(tmp_path: Path) -> None:
     """MP4's table counts until the last picture is decoded, which with B-frames is long before it is shown."""
     times_s = [i / 25 for i in range(12)] + [60.0]
     path = write_numbered(tmp_path / "clip.mp4", "h264", times_s=times_s)
-    _, end_s = extent_of(path) or (0.0, 0.0)
+    _, end_s = time_span_of(path) or (0.0, 0.0)
     assert end_s == pytest.approx(60.04, abs=0.1)
     assert numbers(frames_of(path, start_s=40.0)) == [12]
 

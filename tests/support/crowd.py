@@ -1,4 +1,4 @@
-"""Cameras that come and go, and engines that are held against each other on them."""
+"""Random clips of several cameras, on which two engines are compared."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 
 def unpadded_model() -> CamModel:
-    """It takes 6 frames to give 4 slices, the same in both engines."""
+    """Make a model whose clips of 6 frames give 4 slices, the same in both engines."""
     torch.manual_seed(2)
     features = nn.Sequential(nn.Conv3d(3, 6, (3, 3, 3), (1, 2, 2)), nn.ReLU(), nn.Conv3d(6, 5, (1, 3, 3)), nn.ReLU())
     clip_format = replace(TINY_FORMAT, length=6)
@@ -42,18 +42,18 @@ def engine_of(
 
 
 def batches(model: CamModel, seed: int, *, count: int = 12) -> Iterator[list[Clip]]:
-    """Clips of some cameras, of which each may be left out, or come with more frames at once, or have a gap."""
+    """Yield batches of clips of five cameras. Each may be left out, bring several frames at once, or have a gap."""
     chance = random.Random(seed)
     names = [f"camera {i}" for i in range(5)]
     windows = {name: SlidingWindow(model.spec.clip_format) for name in names}
-    at = dict.fromkeys(names, 0)
+    next_frame = dict.fromkeys(names, 0)
     for _ in range(count):
         clips: dict[str, Clip] = {}
         for name in chance.sample(names, chance.randint(1, 4)):
-            at[name] += 100 if chance.random() < 0.05 else 0
+            next_frame[name] += 100 if chance.random() < 0.05 else 0
             for _ in range(chance.choice([1, 1, 1, 2, 7])):
-                clip = windows[name].push(make_frame(at[name], source=name))
-                at[name] += 1
+                clip = windows[name].push(make_frame(next_frame[name], source=name))
+                next_frame[name] += 1
                 clips = clips if clip is None else {**clips, name: clip}
         if clips:
             yield list(clips.values())
@@ -74,16 +74,16 @@ def assert_same(got: Sequence[Heat | None], expected: Sequence[Heat | None]) -> 
 def check(
     engine: WindowEngine | StreamEngine, reference: WindowEngine | StreamEngine, model: CamModel, seed: int
 ) -> None:
-    """Hand over several batches before the first is read; read them as they come, late, or out of turn."""
-    chance, under_way = random.Random(seed), []
+    """Compare two engines. Submit several batches before the first is read, and read them late or out of order."""
+    chance, submitted = random.Random(seed), []
     for clips in batches(model, seed):
-        under_way.append((engine.submit(clips), reference.infer(clips)))
-        while len(under_way) > chance.randint(0, 5):
-            pending, expected = under_way.pop(chance.choice([0, 0, -1]))
+        submitted.append((engine.submit(clips), reference.infer(clips)))
+        while len(submitted) > chance.randint(0, 5):
+            pending, expected = submitted.pop(chance.choice([0, 0, -1]))
             while chance.random() < 0.5 and not pending.done():
                 pass
             assert_same(pending.wait(), expected)
             assert pending.done()
             assert_same(pending.wait(), expected)
-    for pending, expected in under_way:
+    for pending, expected in submitted:
         assert_same(pending.wait(), expected)

@@ -1,19 +1,13 @@
-"""What an engine of a test has computed at once."""
+"""The future of a batch that an engine of a test has computed already."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from streamcam.engines.base import BatchFuture
 from streamcam.records import Heat
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A batch that was done when it was handed in."""
+class Done(BatchFuture):
+    """A batch that was computed when it was submitted."""
 
-    heats: Sequence[Heat | None]
-
-    def done(self) -> bool:
-        return True
-
-    def wait(self) -> Sequence[Heat | None]:
-        return self.heats
+    def __init__(self, heats: Sequence[Heat | None]) -> None:
+        super().__init__(done=lambda: True, wait=lambda: heats)

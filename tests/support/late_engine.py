@@ -1,17 +1,17 @@
-"""An engine whose device answers late, later at times than what was asked for after it."""
+"""An engine whose device is slow, and may finish a batch after a later one."""
 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from streamcam.engines.base import BatchFuture
 from streamcam.records import Clip, Heat
 
 
 def heat_of(clip: Clip) -> Heat:
-    """A heat that says which clip it is of: its only logit is the clip's index."""
+    """Return heat that tells which clip it is of: its only logit is the clip's index."""
     one = np.ones((1, 1, 1, 1), np.float32)
     return Heat(
         cube=one,
@@ -29,32 +29,31 @@ def heat_of(clip: Clip) -> Heat:
     )
 
 
-@dataclass(frozen=True)
-class Late:
-    """A batch under way."""
+class Late(BatchFuture):
+    """A batch that is done at `ready_s` on the clock of its engine."""
 
-    engine: "LateEngine"
-    clips: Sequence[Clip]
-    ready_s: float
+    def __init__(self, engine: "LateEngine", clips: Sequence[Clip], ready_s: float) -> None:
+        # Functions, not methods: a future that refers to itself would keep its clips until the garbage collector runs.
+        def is_ready() -> bool:
+            now_s = engine.clock()
+            if now_s < ready_s:
+                engine.waited_s = now_s
+            return now_s >= ready_s
 
-    def done(self) -> bool:
-        now_s = self.engine.clock()
-        if now_s < self.ready_s:
-            self.engine.waited_s = now_s
-        return now_s >= self.ready_s
+        def wait() -> list[Heat | None]:
+            engine.require_own_thread()
+            while not is_ready():
+                time.sleep(0.0005)
+            engine.under_way -= 1
+            return [heat_of(clip) if clip.full else None for clip in clips]
 
-    def wait(self) -> list[Heat | None]:
-        self.engine.require_own_thread()
-        while not self.done():
-            time.sleep(0.0005)
-        self.engine.under_way -= 1
-        return [heat_of(clip) if clip.full else None for clip in self.clips]
+        super().__init__(is_ready, wait)
 
 
 class LateEngine:
-    """Computes one batch after the other, each for `seconds`; what comes of it can be had some `lag` after that.
+    """An engine that computes one batch after the other, each for `seconds`. Results are ready a `lag` after that.
 
-    The clock may be another than ours: one that counts windows, say, so that a device is as slow on any machine.
+    The clock may be another than the machine's. One that counts windows makes a device equally slow on any machine.
     """
 
     name, head_start, hop, lookahead_s = "late", False, 1, 0.0
@@ -73,7 +72,7 @@ class LateEngine:
         self.batches: list[list[str]] = []
         self.under_way = self.most_under_way = 0
         self.waited_s = 0.0
-        """When somebody last looked for a batch in vain."""
+        """When somebody last asked for a batch that was not ready."""
         self._seconds, self._lag, self._free_s = seconds, lag, 0.0
         self._thread: int | None = None
 
@@ -89,10 +88,10 @@ class LateEngine:
         self._free_s = max(self._free_s, self.clock()) + self._seconds
         return Late(self, clips, self._free_s + self._lag())
 
-    def infer(self, clips: Sequence[Clip]) -> list[Heat | None]:
+    def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
         return self.submit(clips).wait()
 
     def require_own_thread(self) -> None:
-        """All calls come from one thread."""
+        """Check that all calls come from one thread."""
         self._thread = self._thread or threading.get_ident()
         assert self._thread == threading.get_ident()

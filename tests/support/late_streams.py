@@ -1,7 +1,4 @@
-"""A device whose CUDA streams are late.
-
-Each stream does its work in order, at a time drawn by chance, and only when somebody waits for it.
-"""
+"""A device whose queues are late. Each does its work in order, but only while somebody waits for an event."""
 
 import random
 from collections import deque
@@ -11,15 +8,18 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from streamcam.engines.device.streams import CUDA_SLOTS, WARM_UPS, Event, Function, StreamKind, Work, attempt
+from streamcam.engines.device.cuda_streams import WARM_UPS
+from streamcam.engines.device.streams import CUDA_SLOTS, Event, Function, StreamKind, Work, attempt
 
 
 class LateEvent(Event):
+    """A point in a queue of `LateStreams`. Waiting for it does work of random queues until it has passed."""
+
     def __init__(self, streams: "LateStreams") -> None:
         self._streams, self.passed = streams, False
 
     def done(self) -> bool:
-        self._streams.some()
+        self._streams.do_some()
         return self.passed
 
     def wait(self) -> None:
@@ -30,6 +30,8 @@ class LateEvent(Event):
 
 @dataclass
 class Queued:
+    """Work in a queue."""
+
     work: Work
     after: Sequence[Event]
     event: LateEvent
@@ -37,46 +39,48 @@ class Queued:
 
 @dataclass
 class LateStreams:
-    """Streams that take turns in an order drawn by chance, and do nothing before it has to be done.
+    """A device that does nothing before it has to, and whose queues take turns at random.
 
-    A host that reads before it waits gets old data. A host that writes too early overwrites data that has not been
-    read. Memory "on the device" is separate from the host's, and poisoned where nothing has been copied to it.
+    A host that reads too early reads what was in memory before. One that writes too early overwrites what has not been
+    read. Memory "on the device" is separate, and buffers of the host hold 255 where nothing has been copied to them.
     """
 
     seed: int
     ordered: bool = True
-    """Whether work waits for the events it was given. False is for tests of tests: streams then run in any order."""
+    """Whether events hold work back. Without that, queues do not wait for each other: to test the tests."""
     slots: int = CUDA_SLOTS
     captures: bool = True
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    did: list[StreamKind] = field(default_factory=list)
-    """The stream of each piece of work that was done, in order."""
+    turns: list[StreamKind] = field(default_factory=list)
+    """The queue of each piece of work that has been done, in order."""
     captured: int = 0
+    """How many functions have been captured."""
     uploaded: int = 0
-    """Bytes copied from the host to the device."""
-    released: int = 0
+    """Bytes that were copied to the device."""
+    cache_emptied: int = 0
+    """How often the cache has been emptied."""
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
         self._queues: dict[StreamKind, deque[Queued]] = {kind: deque() for kind in StreamKind}
 
-    def put(self, kind: StreamKind, work: Work, *, after: Sequence[Event] = ()) -> Event:
+    def enqueue(self, kind: StreamKind, work: Work, *, after: Sequence[Event] = ()) -> Event:
         event = LateEvent(self)
         self._queues[kind].append(Queued(work, after, event))
         return event
 
     def step(self) -> None:
-        """Do one piece of work, of any stream that has work and need not wait."""
+        """Do the next work of any queue whose next work may be done."""
         ready = [kind for kind, queue in self._queues.items() if queue and self._may_go(queue[0])]
         assert ready, "everybody waits for everybody"
         kind = self._random.choice(ready)
         queued = self._queues[kind].popleft()
         queued.event.error = attempt(queued.work, queued.after)
         queued.event.passed = True
-        self.did.append(kind)
+        self.turns.append(kind)
 
-    def some(self) -> None:
-        """Do up to two pieces of work, as a device does while time goes by."""
+    def do_some(self) -> None:
+        """Do none, one or two pieces of work, as if time went by."""
         for _ in range(self._random.randrange(3)):
             if any(self._queues.values()):
                 self.step()
@@ -84,18 +88,18 @@ class LateStreams:
     def _may_go(self, queued: Queued) -> bool:
         return not self.ordered or all(isinstance(event, LateEvent) and event.passed for event in queued.after)
 
-    def host(self, size: int) -> Tensor:
+    def host_buffer(self, size: int) -> Tensor:
         return torch.full((size,), 255, dtype=torch.uint8)
 
     def upload(self, staged: Tensor) -> Tensor:
         self.uploaded += len(staged)
         return staged.clone()
 
-    def numbers(self, values: Sequence[Sequence[int]]) -> Tensor:
+    def index_tensor(self, values: Sequence[Sequence[int]]) -> Tensor:
         return torch.tensor(values)
 
     def capture(self, function: Function, inputs: Sequence[Tensor]) -> Callable[[], Sequence[Tensor]]:
-        """Capture a function. As with a CUDA graph, every replay writes its results into the same tensors."""
+        """Return a replay that writes to the tensors of the first run, as a graph does."""
         self.captured += 1
         for _ in range(WARM_UPS):
             outputs = [result.clone() for result in function(*inputs)]
@@ -107,5 +111,5 @@ class LateStreams:
 
         return replay
 
-    def release(self) -> None:
-        self.released += 1
+    def empty_cache(self) -> None:
+        self.cache_emptied += 1

@@ -12,7 +12,7 @@ from streamcam.models.head import Head
 from streamcam.models.registry import MODELS
 from streamcam.records import ClipFormat
 from streamcam.train.fit import train
-from streamcam.train.loop import Epoch
+from streamcam.train.metrics import EpochMetrics
 
 FORMAT = ClipFormat(length=4, fps=10, resize=(36, 48), crop=(32, 32), mean=(127.0,) * 3, std=(64.0,) * 3)
 SMALL = ModelSpec("small", "a test", ("a", "b"), FORMAT, framewise=False, weights="none")
@@ -32,7 +32,7 @@ class Spoken:
     def step(self, done: int, total: int, *, epoch: int, loss: float) -> None:
         print(f"step {done} {loss!r}", flush=True)
 
-    def epoch(self, epoch: Epoch, *, best: bool) -> None:
+    def epoch(self, epoch: EpochMetrics, *, best: bool) -> None:
         print(f"epoch {epoch.epoch}", flush=True)
 
 

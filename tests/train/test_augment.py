@@ -1,11 +1,11 @@
-"""What is changed of clips for training: never so that a label is wrong."""
+"""Augmentation changes clips, and never so that a label is wrong."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from streamcam.train.augment import Augment, frames_needed, mirrored
+from streamcam.train.augment import Augment, frames_needed, mirrored_classes
 from tests.support.train_small import FORMAT
 
 
@@ -31,7 +31,7 @@ from tests.support.train_small import FORMAT
     ],
 )
 def test_a_mirror_changes_sides_or_is_left_out(classes: tuple[str, ...], expected: list[int | None]) -> None:
-    assert mirrored(classes) == expected
+    assert mirrored_classes(classes) == expected
 
 
 def test_a_mirrored_clip_has_the_mirrored_label() -> None:

@@ -1,4 +1,4 @@
-"""Recording labelled clips from a camera."""
+"""Record labelled clips from a camera."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import av
 import pytest
 
 from streamcam.errors import StreamcamError
-from streamcam.train.collect import Moment, collect
-from streamcam.train.folders import folder_rows
+from streamcam.train.collect import RecordingStatus, collect
+from streamcam.train.folders import read_folders
 from tests.support.frames import FakeSource, make_frame
 
 
@@ -18,12 +18,12 @@ def length_s(path: Path) -> float:
 
 
 def test_so_many_clips_of_so_long_with_pauses_between(tmp_path: Path) -> None:
-    seen: list[Moment] = []
+    statuses: list[RecordingStatus] = []
     source = FakeSource([make_frame(i) for i in range(100)])
-    paths = collect(source, tmp_path / "wave", count=3, seconds=1.5, pause_s=1.0, show=seen.append)
+    paths = collect(source, tmp_path / "wave", count=3, seconds=1.5, pause_s=1.0, show=statuses.append)
     assert [path.name for path in paths] == ["0001.mp4", "0002.mp4", "0003.mp4"]
     assert [length_s(path) for path in paths] == pytest.approx([1.5] * 3, abs=0.11)
-    assert [(m.number, m.recording) for m in seen if m.left_s <= 0] == [
+    assert [(m.number, m.recording) for m in statuses if m.left_s <= 0] == [
         (n, recording) for n in (1, 2, 3) for recording in (False, True)
     ]
 
@@ -44,7 +44,7 @@ def test_a_clip_that_is_cut_short_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_a_clip_that_was_never_completed_is_neither_replaced_nor_learnt_from(tmp_path: Path) -> None:
-    """What a killed `streamcam record` leaves."""
+    """A killed `streamcam record` leaves such a file."""
     for label in ("nod", "wave"):
         collect(FakeSource([make_frame(i) for i in range(80)]), tmp_path / label, count=2, seconds=1.0, pause_s=0.5)
     left = (tmp_path / "wave" / "0002.mp4").rename(tmp_path / "wave" / "0002.part.mp4")
@@ -52,5 +52,5 @@ def test_a_clip_that_was_never_completed_is_neither_replaced_nor_learnt_from(tmp
     frames = [make_frame(i) for i in range(40)]
     assert collect(FakeSource(frames), tmp_path / "wave", count=1, seconds=1.0, pause_s=0.5)[0].name == "0003.mp4"
     assert left.read_bytes() == before
-    rows = folder_rows(tmp_path, known=True).rows
-    assert sorted(row.path.name for row in rows if row.label == "wave") == ["0001.mp4", "0003.mp4"]
+    annotations = read_folders(tmp_path, known=True).annotations
+    assert sorted(a.path.name for a in annotations if a.label == "wave") == ["0001.mp4", "0003.mp4"]

@@ -1,4 +1,4 @@
-"""Labelled clips: which are learnt from, which are checked with, and what is said of a list that is wrong."""
+"""Divide labelled clips into training and validation, and refuse a list that is wrong."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ CLASSES = ("blue", "red")
 
 
 def write(path: Path) -> Path:
-    """A clip of 0.8 s that is no other: its picture depends on its path."""
+    """Write a clip of 0.8 s unlike all others: its picture depends on its path."""
     seed = list(path.parent.name.encode() + path.name.encode())
     return write_clip(path, [np.random.default_rng(seed).integers(0, 255, (36, 48, 3), dtype=np.uint8)] * 8)
 
@@ -79,7 +79,7 @@ def test_clips_stay_on_their_side_when_others_come(data: Path, tmp_path: Path) -
 def listed(
     data: Path, tmp_path: Path, rows: list[str], *, val_share: float = 0.25, multi_label: bool = False
 ) -> Dataset:
-    """Rows whose paths begin with `clips/`."""
+    """Read a CSV file of these lines, whose paths begin with `clips/`."""
     (tmp_path / "clips").symlink_to(data)
     (tmp_path / "clips.csv").write_text("\n".join(["path,start,end,label", *rows]))
     return read_dataset(tmp_path / "clips.csv", need_s=0.0, val_share=val_share, multi_label=multi_label)

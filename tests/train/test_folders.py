@@ -1,4 +1,4 @@
-"""Folders of clips: what people mean by them, and what is said where that is not clear."""
+"""Read folders of clips as people mean them, and refuse what is not clear."""
 
 import errno
 import os
@@ -12,8 +12,8 @@ import pytest
 
 from streamcam.errors import StreamcamError
 from streamcam.files import VIDEOS
+from streamcam.train.annotations import split_of
 from streamcam.train.dataset import Dataset, read_dataset
-from streamcam.train.rows import side_of
 from tests.support.containers import add_video
 from tests.support.pool import Pool
 
@@ -41,12 +41,12 @@ def refusal(data: Path, **options: object) -> str:
 
 
 def names(dataset: Dataset, root: Path) -> tuple[list[str], list[str]]:
-    learnt, checked = ([c.path.relative_to(root).as_posix() for c in s] for s in (dataset.train, dataset.val))
-    return sorted(learnt), sorted(checked)
+    train, val = ([c.path.relative_to(root).as_posix() for c in s] for s in (dataset.train, dataset.val))
+    return sorted(train), sorted(val)
 
 
 @pytest.mark.parametrize(
-    ("name", "side"),
+    ("name", "split"),
     [
         *(
             (name, "train")
@@ -62,8 +62,8 @@ def names(dataset: Dataset, root: Path) -> tuple[list[str], list[str]]:
         ),
     ],
 )
-def test_the_usual_names_of_sides_are_known_in_any_case(name: str, side: str | None) -> None:
-    assert side_of(name) == side
+def test_the_usual_names_of_sides_are_known_in_any_case(name: str, split: str | None) -> None:
+    assert split_of(name) == split
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_sides_are_no_classes(parts: tuple[str, str], inner: bool, pool: Pool, t
             pool.put(tmp_path, f"{name}/{part}/x/{part}.mp4" if inner else f"{part}/{name}/x/{part}.mp4")
     dataset = read(tmp_path)
     assert dataset.classes == ("nod", "wave")
-    learnt, checked = names(dataset, tmp_path)
-    assert all(parts[0] in name for name in learnt)
-    assert all(parts[1] in name for name in checked)
-    assert len(learnt) == len(checked) == 2
-    said = ["there is no val: test is what is checked with, and the best epoch is chosen by it"]
-    assert list(dataset.notes) == (said if parts[1] == "Test" else [])
+    train, val = names(dataset, tmp_path)
+    assert all(parts[0] in name for name in train)
+    assert all(parts[1] in name for name in val)
+    assert len(train) == len(val) == 2
+    notes = ["there is no val: test is used for validation, and the best epoch is chosen by it"]
+    assert list(dataset.notes) == (notes if parts[1] == "Test" else [])
 
 
 def test_a_test_beside_a_val_is_kept_apart(pool: Pool, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_test_beside_a_val_is_kept_apart(pool: Pool, tmp_path: Path) -> None:
         ["train/nod/1.mp4", "train/wave/1.mp4"],
         ["valid/nod/1.mp4", "valid/wave/1.mp4"],
     )
-    assert dataset.notes == ("test is kept apart, neither learnt from nor checked with: 2 clips",)
+    assert dataset.notes == ("test is used neither for training nor for validation: 2 clips",)
 
 
 def test_train_alone_is_divided(pool: Pool, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_train_alone_is_divided(pool: Pool, tmp_path: Path) -> None:
     dataset = read(tmp_path)
     assert dataset.classes == ("nod", "wave")
     assert dataset.val
-    assert dataset.notes == ("there is no val and no test: some of train is kept to check with",)
+    assert dataset.notes == ("there is no val and no test: some of train is used for validation",)
 
 
 def test_one_side_alone_says_what_lies_beside_it(pool: Pool, tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_a_vehicle_may_be_called_train(pool: Pool, tmp_path: Path) -> None:
         (["train/1.mp4", "val/2.mp4"], "train and val hold no folder for each class: expected {}/train/CLASS/clip.mp4"),
         (["a/1.mp4", "b/1.mp4", "test/a/2.mp4"], "{}/test holds folders of the classes that lie beside it"),
         (["train/a/1.mp4", "training/a/2.mp4", "val/a/3.mp4"], "{0}/train and {0}/training are both train"),
-        (["a/train/1.mp4", "a/val/2.mp4", "b/3.mp4"], "b/3.mp4 is on no side, and others are in train, val or test"),
-        (["a/train/1.mp4", "a/val/2.mp4", "a/3.mp4"], "a/3.mp4 is on no side"),
+        (["a/train/1.mp4", "a/val/2.mp4", "b/3.mp4"], "b/3.mp4 has no split, and others are in train, val or test"),
+        (["a/train/1.mp4", "a/val/2.mp4", "a/3.mp4"], "a/3.mp4 has no split"),
         (["wave/1.mp4"], "holds one class, 'wave', and a network learns to tell classes apart: make a folder of clips"),
         (["train/wave/1.mp4", "val/wave/2.mp4"], "holds one class, 'wave'"),
         (["clips/a/1.mp4", "clips/b/1.mp4"], "did you mean {}/clips?"),
@@ -135,7 +135,7 @@ def test_a_vehicle_may_be_called_train(pool: Pool, tmp_path: Path) -> None:
             "{0}/nod/anna-1.mp4, or list them in a CSV file: path,label; if not, put the clips of anna into {0}/anna",
         ),
         (["1.mp4", "2.mp4"], "holds no clips in folders, one for each class: make a folder of clips for each class"),
-        (["train/a/1.mp4", "train/b/1.mp4", "val/a/2.mp4", "val/c/1.mp4"], "no clip of class 'c' to learn from"),
+        (["train/a/1.mp4", "train/b/1.mp4", "val/a/2.mp4", "val/c/1.mp4"], "no clip of class 'c' for training"),
     ],
 )
 def test_what_is_not_clear_is_refused(files: list[str], message: str, pool: Pool, tmp_path: Path) -> None:
@@ -183,9 +183,9 @@ def test_what_is_left_out_is_named(pool: Pool, tmp_path: Path) -> None:
     for name in ("notes.txt", "1.srt", "1.json", "2.json", "frame.JPG", "x.png"):
         (tmp_path / "a" / name).touch()
     assert read(tmp_path).notes == (
-        "left out, in no folder of a class: 1 video: loose.mp4",
+        "left out, not in the folder of a class: 1 video: loose.mp4",
         "left out, frames in files of their own, which are not read: 2 pictures: a/frame.JPG, a/x.png",
-        "left out, no videos: 4 files: a/1.json, a/1.srt, a/2.json and 1 more",
+        "left out, not videos: 4 files: a/1.json, a/1.srt, a/2.json and 1 more",
     )
 
 
@@ -193,7 +193,7 @@ def test_folders_beside_the_sides_are_named(pool: Pool, tmp_path: Path) -> None:
     pool.put(tmp_path, *(f"{part}/{name}/1.mp4" for part in ("train", "val") for name in "ab"), "raw/x/1.mp4")
     pool.put(tmp_path, "train/loose.mp4")
     (note,) = read(tmp_path).notes
-    assert note == "left out, in no folder of a class: 2 videos: train/loose.mp4, raw/x/1.mp4"
+    assert note == "left out, not in the folder of a class: 2 videos: train/loose.mp4, raw/x/1.mp4"
 
 
 @pytest.mark.parametrize(
@@ -254,13 +254,13 @@ def test_a_copy_of_what_is_checked_with_is_not_learnt_from(pool: Pool, tmp_path:
     dataset = read(tmp_path)
     assert len(dataset.val) == len(dataset.train) == 4
     assert not {clip.path.read_bytes() for clip in dataset.val} & {clip.path.read_bytes() for clip in dataset.train}
-    assert dataset.notes[1].startswith("not learnt from, being what is checked with as well: 1 clip: ")
+    assert dataset.notes[1].startswith("left out of training, as validation has the same frames: 1 clip: ")
     for name in "ab":
         for i in range(2):
             (tmp_path / "train" / name / f"{i}.mp4").write_bytes((tmp_path / "val" / name / f"{i}.mp4").read_bytes())
     message = refusal(tmp_path)
-    assert "no clip of class 'a' to learn from" in message
-    assert "being what is checked with as well" in message
+    assert "no clip of class 'a' for training" in message
+    assert "as validation has the same frames" in message
 
 
 def test_a_copy_with_another_label_is_refused(pool: Pool, tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_a_name_is_one_however_its_accents_are_stored(pool: Pool, tmp_path: Path
 
 def test_a_class_that_nothing_checks_is_named(pool: Pool, tmp_path: Path) -> None:
     pool.put(tmp_path, "train/a/1.mp4", "train/b/1.mp4", "val/b/2.mp4")
-    assert read(tmp_path).notes == ("no clip to check with, so that the score says nothing of them: a",)
+    assert read(tmp_path).notes == ("no clip for validation, so that the score says nothing of them: a",)
 
 
 def test_a_folder_that_may_not_be_read_is_named(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,6 +319,6 @@ def test_names_that_are_not_text_are_no_obstacle_or_named(pool: Pool, tmp_path: 
     assert {clip.path for clip in (*dataset.train, *dataset.val)} == set(paths)
     (tmp_path / "b" / os.fsdecode(b"\xff.txt")).touch()
     (tmp_path / "b" / "\x1b[2J.txt").touch()
-    assert read(tmp_path).notes == ("left out, no videos: 2 files: b/\\x1b[2J.txt, b/\\udcff.txt",)
+    assert read(tmp_path).notes == ("left out, not videos: 2 files: b/\\x1b[2J.txt, b/\\udcff.txt",)
     pool.put(tmp_path, f"{odd}/1.mp4")
     assert "cannot be the name of a class: it is not text of one line" in refusal(tmp_path)

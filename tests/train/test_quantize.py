@@ -1,4 +1,4 @@
-"""int8 from a camera's own frames: a checkpoint like any other, and heat that still pools to the logits."""
+"""Quantise to int8: the checkpoint is like any other, and its heat still pools to the logits."""
 
 import json
 import shutil
@@ -23,15 +23,8 @@ from streamcam.models.head import Head
 from streamcam.models.registry import load_model
 from streamcam.records import Frame, HeatSlice
 from streamcam.sources.base import open_source
-from streamcam.train.quantize import (
-    Fidelity,
-    compare,
-    gather,
-    quantize,
-    quantize_source,
-    require_quantizing,
-    to_and_fro,
-)
+from streamcam.train.fidelity import Fidelity, measure_fidelity, to_and_fro
+from streamcam.train.quantize import quantize, quantize_source, read_clips, require_quantizing
 from tests.support.frames import FakeSource, make_frame
 
 pytestmark = [
@@ -88,7 +81,7 @@ def test_int8_takes_windows_of_other_lengths(made: tuple[Path, Fidelity]) -> Non
     model = load_model(str(made[0]))
     shorter = model.with_spec(replace(model.spec, clip_format=replace(model.spec.clip_format, length=20)))
     assert make_runner(shorter).run([noise(shorter)]).cube.shape[2] == 4
-    assert compare(shorter, [noise(shorter)]).heat_cosine > 0.9
+    assert measure_fidelity(shorter, [noise(shorter)]).heat_cosine > 0.9
 
 
 def test_a_quantised_model_with_a_part_that_is_broken_is_one_clear_error(made: tuple[Path, Fidelity]) -> None:
@@ -107,7 +100,7 @@ def steps_of(model: CamModel) -> Stored:
 
 
 class Block(nn.Module):
-    """As in a ResNet: what was there, and what two convolutions make of it."""
+    """A residual block of a ResNet: two convolutions, and a shortcut past them."""
 
     def __init__(self, into: int, out: int, stride: int) -> None:
         super().__init__()
@@ -124,7 +117,7 @@ class Block(nn.Module):
 
 
 def unquantised_resnet() -> CamModel:
-    """Like r3d_18, padded and strided in time, of clips of 8 frames; a slice sees 21."""
+    """Build a network like r3d_18, padded and strided in time. Its clips have 8 frames, and a slice sees 21."""
     torch.manual_seed(0)
     stem = (nn.Conv3d(3, 16, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False), nn.BatchNorm3d(16), nn.ReLU())
     features = nn.Sequential(*stem, Block(16, 16, 1), Block(16, 32, 2), Block(32, 32, 1))
@@ -135,17 +128,17 @@ def unquantised_resnet() -> CamModel:
 
 @pytest.fixture(scope="module")
 def resnet() -> CamModel:
-    """A network whose clips are shorter than what a slice of it sees."""
+    """A quantised network whose clips are shorter than its receptive field."""
     model = unquantised_resnet()
     with closing(open_source("sample", paced=False)) as source:
         source.open()
-        learnt, _ = gather(source, model, count=6, show=quiet)
-    model.int8 = quantize(model, learnt, show=quiet)
+        calibration, _ = read_clips(source, model, count=6, show=quiet)
+    model.int8 = quantize(model, calibration, show=quiet)
     return model
 
 
 def footage(model: CamModel, *, count: int, source: str = "cam") -> list[Frame]:
-    """The sample's pictures, at the model's rate."""
+    """Return the sample's frames, as if they had been taken at the model's rate."""
     taken: list[Frame] = []
     with closing(open_source("sample", paced=False)) as sample:
         for frame in sample.frames(Event()):
@@ -174,13 +167,13 @@ def quantised(request: pytest.FixtureRequest) -> CamModel:
 
 
 def centred_cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Of heat [C,…], less its mean over classes."""
+    """Return the cosine between the centred heat of two cubes [C,…]."""
     x, y = (part - part.mean(0) for part in (a, b))
     return float((x * y).sum() / np.linalg.norm(x) / np.linalg.norm(y))
 
 
 def test_a_stream_in_int8_pools_to_its_logits_and_is_close_to_float32(quantised: CamModel) -> None:
-    """Up to the video's end, which is PyTorch's, with what was kept in int8."""
+    """Also at the end of the video, which PyTorch computes from the state that OpenVINO left."""
     engines, frames = streams_of(quantised), footage(quantised, count=90)
     made = {precision: engine.push(frames) + engine.flush("cam") for precision, engine in engines.items()}
     assert [s.pts_s for s in made["int8"]] == [s.pts_s for s in made["fp32"]]
@@ -224,7 +217,7 @@ def test_in_int8_two_cameras_in_any_pieces_are_each_as_if_alone_and_whole(quanti
 
 
 def test_in_int8_both_engines_say_the_same_where_they_do_in_float32(made: tuple[Path, Fidelity]) -> None:
-    """Each rounds by ranges of its own, so that they are as near to each other as to float32, and no nearer."""
+    """Each engine has ranges of its own, so the two differ as much as each differs from float32."""
     model = load_model(str(made[0]))
     engines = {name: make_engine(model, name=name, classes=range(15)) for name in ("window", "stream")}
     window, cosines = SlidingWindow(model.spec.clip_format, hop=8, head_start=True), []
@@ -295,24 +288,24 @@ def test_int8_without_quantising_says_how_to(tiny: CamModel) -> None:
 
 
 def test_a_third_as_many_clips_are_held_out_and_none_shares_a_frame(tiny: CamModel) -> None:
-    source, seen = FakeSource([make_frame(i) for i in range(1000)]), []
-    learnt, held = gather(source, tiny, count=9, show=lambda done, total: seen.append((done, total)))
-    assert (len(learnt), len(held)) == (9, 3)
-    frames = [frame.tobytes() for clip in (*learnt, *held) for frame in clip]
+    source, progress = FakeSource([make_frame(i) for i in range(1000)]), []
+    calibration, held_out = read_clips(source, tiny, count=9, show=lambda done, total: progress.append((done, total)))
+    assert (len(calibration), len(held_out)) == (9, 3)
+    frames = [frame.tobytes() for clip in (*calibration, *held_out) for frame in clip]
     assert len(set(frames)) == len(frames) == 12 * 4
-    assert seen[-1] == (12, 12)
+    assert progress[-1] == (12, 12)
 
 
 @pytest.mark.parametrize(("frames", "expected"), [(9, (1, 1)), (13, (2, 1)), (17, (3, 1)), (21, (4, 1))])
 def test_a_source_that_ends_gives_what_it_has(tiny: CamModel, frames: int, expected: tuple[int, int]) -> None:
-    learnt, held = gather(FakeSource([make_frame(i) for i in range(frames)]), tiny, count=99, show=quiet)
-    assert (len(learnt), len(held)) == expected
+    calibration, held_out = read_clips(FakeSource([make_frame(i) for i in range(frames)]), tiny, count=99, show=quiet)
+    assert (len(calibration), len(held_out)) == expected
 
 
 @pytest.mark.parametrize("frames", [0, 5])
 def test_a_source_that_is_too_short_is_one_clear_error(tiny: CamModel, frames: int) -> None:
     with pytest.raises(StreamcamError, match=r"cam ended too soon: tiny needs 0\.8 s"):
-        gather(FakeSource([make_frame(i) for i in range(frames)]), tiny, count=9, show=quiet)
+        read_clips(FakeSource([make_frame(i) for i in range(frames)]), tiny, count=9, show=quiet)
 
 
 def test_nothing_is_overwritten_unless_asked_to(tmp_path: Path) -> None:
@@ -347,6 +340,6 @@ def test_the_command_says_how_far_it_is_and_how_to_see_it(
     monkeypatch.setattr("streamcam.train.quantize.quantize_source", copy_it)
     out = tmp_path / "desk.safetensors"
     app(["quantize", "sample", "-o", str(out), "--model", "motion", "--clips", "2"], standalone_mode=False)
-    told = capsys.readouterr().out
-    assert "int8 against float32 on 1 other clips" in told
-    assert f"streamcam run 0 --model {out}" in told
+    printed = capsys.readouterr().out
+    assert "int8 against float32 on 1 other clips" in printed
+    assert f"streamcam run 0 --model {out}" in printed

@@ -1,4 +1,4 @@
-"""Training: what is learnt, that it can be taken up anywhere, and what is said of bad data."""
+"""Train small networks, resume runs at any step, and refuse bad data."""
 
 import csv
 import json
@@ -22,16 +22,17 @@ from streamcam.errors import StreamcamError
 from streamcam.models.base import ModelEntry
 from streamcam.models.registry import MODELS, load_model
 from streamcam.render.contact_sheet import Cell
-from streamcam.train.clips import Clips, InOrder, Order, read_frames
+from streamcam.train.annotations import LabelledClip
+from streamcam.train.clips import BalancedSampler, ClipDataset, ValidationSampler, read_frames
 from streamcam.train.dataset import read_dataset
-from streamcam.train.fit import BEST, STATE, Trained, explain, train
-from streamcam.train.loop import Epoch, average_precision, score_of
+from streamcam.train.fit import BEST, STATE, TrainingResult, explain, train
+from streamcam.train.metrics import EpochMetrics, average_precision, score_of
 from streamcam.train.optimizer import BACKBONE_RATE, WEIGHT_DECAY, feature_scale, new_optimizer
 from streamcam.train.report import write_sheet
-from streamcam.train.rows import LabelledClip
 from tests.support.train_small import FORMAT, SMALL, build_small
 from tests.support.write_clip import write_clip
 
+Run = tuple[TrainingResult, "Silent"]
 COLOURS = {"red": (230, 30, 30), "blue": (30, 30, 230)}
 
 
@@ -41,7 +42,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def picture(number: int, i: int, colour: tuple[int, int, int]) -> np.ndarray:
-    """A coloured square on noise, going to the right; its corner is at (4 + i, 8 + number % 8)."""
+    """Draw a coloured square on noise that moves right with i; its corner is at (4 + i, 8 + number % 8)."""
     image = np.random.default_rng(number).integers(60, 160, (36, 48, 3), dtype=np.uint8)
     y, x = 8 + number % 8, 4 + i
     image[y : y + 14, x : x + 14] = colour
@@ -59,11 +60,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Silent:
-    """Remembers the losses; may end the run like somebody who pulls the plug."""
+    """A display that records the losses, and may interrupt the run."""
 
     def __init__(self, *, dies_after: int | None = None) -> None:
         self.losses: list[float] = []
-        self.epochs: list[Epoch] = []
+        self.epochs: list[EpochMetrics] = []
         self._dies_after = dies_after
 
     def step(self, done: int, total: int, *, epoch: int, loss: float) -> None:
@@ -71,7 +72,7 @@ class Silent:
         if done == self._dies_after:
             raise KeyboardInterrupt
 
-    def epoch(self, epoch: Epoch, *, best: bool) -> None:
+    def epoch(self, epoch: EpochMetrics, *, best: bool) -> None:
         self.epochs.append(epoch)
 
 
@@ -81,8 +82,8 @@ def config_of(data: Path, out: Path, **options: object) -> TrainConfig:
 
 
 @pytest.fixture(scope="module")
-def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Silent]:
-    """A run that learns."""
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that learns to tell the two colours apart, and its losses."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(MODELS, "small", ModelEntry(SMALL, build_small))
         show = Silent()
@@ -91,7 +92,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Train
         return train(config_of(data, out, **options), show=show), show
 
 
-def test_it_learns_and_the_heat_lies_on_what_it_has_learnt(data: Path, trained: tuple[Trained, Silent]) -> None:
+def test_it_learns_and_the_heat_lies_on_what_it_has_learnt(data: Path, trained: Run) -> None:
     result, show = trained
     assert result.score == 1.0
     assert show.losses[-1] < 0.5 * show.losses[0]
@@ -106,7 +107,7 @@ def test_it_learns_and_the_heat_lies_on_what_it_has_learnt(data: Path, trained: 
         assert -4 <= 2 * x <= 20
 
 
-def test_a_run_leaves_its_model_card_figures_and_pictures(trained: tuple[Trained, Silent]) -> None:
+def test_a_run_leaves_its_card_figures_and_pictures(trained: Run) -> None:
     out = trained[0].checkpoint.parent
     card = json.loads((out / "best.json").read_text())
     assert card["name"] == "colours"
@@ -137,7 +138,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
 
 
 def small_run(data: Path, out: Path, **options: object) -> list[str]:
-    """The end of a command that trains `small`."""
+    """Return the arguments for Python that train `small`."""
     return ["-m", "tests.support.train_small", json.dumps({"data": str(data), "out": str(out)} | options)]
 
 
@@ -191,7 +192,7 @@ def test_several_labels_for_one_clip(data: Path, tmp_path: Path) -> None:
     assert model.spec.multi_label
 
 
-def test_nothing_is_overwritten_unless_forced(data: Path, trained: tuple[Trained, Silent], tmp_path: Path) -> None:
+def test_nothing_is_overwritten_unless_forced(data: Path, trained: Run, tmp_path: Path) -> None:
     out = trained[0].checkpoint.parent
     before = trained[0].checkpoint.read_bytes()
     with pytest.raises(StreamcamError, match="--resume it, or start again with --force"):
@@ -214,15 +215,15 @@ def spoiled(data: Path, tmp_path: Path) -> Path:
 
 
 def test_what_cannot_be_read_is_named_and_left_out(data: Path, tmp_path: Path) -> None:
-    folder, said = spoiled(data, tmp_path), list[str]()
+    folder, notes = spoiled(data, tmp_path), list[str]()
     (folder / "red" / "broken.mp4").write_bytes(b"not a video")
-    train(config_of(folder, tmp_path / "x", epochs=1), show=Silent(), say=said.append)
-    assert len(said) == 1
-    assert "broken.mp4" in said[0]
+    train(config_of(folder, tmp_path / "x", epochs=1), show=Silent(), say=notes.append)
+    assert len(notes) == 1
+    assert "broken.mp4" in notes[0]
 
 
 def cut_off(path: Path) -> Path:
-    """A file of 8 s, of which nothing after the third second is there."""
+    """Write a video of 8 s, and cut the file off after a third of its bytes."""
     write_clip(path, [picture(0, i % 8, COLOURS["red"]) for i in range(80)], index_first=True)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
     return path
@@ -233,9 +234,9 @@ def test_what_turns_out_to_be_unreadable_on_the_way_is_named_once_and_left_out(d
     rows = [f"{data}/{name}/{i}.mp4,,,{name},{'val' if i < 2 else 'train'}" for name in COLOURS for i in range(8)]
     rows += ["cut.mp4,6,7.5,red,train", "cut.mp4,5,5.5,red,val"]
     (tmp_path / "clips.csv").write_text("\n".join(["path,start,end,label,split", *rows]))
-    said: list[str] = []
-    train(config_of(tmp_path / "clips.csv", tmp_path / "x"), show=Silent(), say=said.append)
-    assert sorted(said) == [
+    notes: list[str] = []
+    train(config_of(tmp_path / "clips.csv", tmp_path / "x"), show=Silent(), say=notes.append)
+    assert sorted(notes) == [
         f"skipped {cut} ({stretch} s): no picture in it can be decoded" for stretch in ("5–5.5", "6–7.5")
     ]
     assert (tmp_path / "x" / BEST).exists()
@@ -260,7 +261,7 @@ def _all_broken(folder: Path) -> None:
     [
         (_no_clips, "no clip of class 'red'"),
         (_one_short, r"short\.mp4: 0\.20 s, shorter than the window of 0\.30 s"),
-        (_all_broken, "no clip of class 'red' to learn from can be read"),
+        (_all_broken, "no clip of class 'red' for training can be read"),
     ],
 )
 def test_bad_data_end_in_one_line(data: Path, tmp_path: Path, spoil: Callable[[Path], None], message: str) -> None:
@@ -271,7 +272,7 @@ def test_bad_data_end_in_one_line(data: Path, tmp_path: Path, spoil: Callable[[P
     assert not (tmp_path / "x").exists()
 
 
-def test_a_label_that_the_checkpoint_does_not_know(data: Path, trained: tuple[Trained, Silent], tmp_path: Path) -> None:
+def test_a_label_that_the_checkpoint_does_not_know(data: Path, trained: Run, tmp_path: Path) -> None:
     folder = spoiled(data, tmp_path)
     (folder / "red").rename(folder / "reed")
     with pytest.raises(StreamcamError, match=r"has no class 'reed' .*did you mean 'red'"):
@@ -280,7 +281,7 @@ def test_a_label_that_the_checkpoint_does_not_know(data: Path, trained: tuple[Tr
 
 def test_frames_are_those_of_the_stretch(data: Path) -> None:
     clip = LabelledClip(data / "red" / "0.mp4", 0.3, 0.8, (1,))
-    frames = read_frames(clip, FORMAT, count=3, place=0.0)
+    frames = read_frames(clip, FORMAT, count=3, position=0.0)
     whole = read_frames(replace(clip, start_s=0.0), FORMAT, count=8)
     assert frames.shape == (3, 3, 36, 48)
     np.testing.assert_array_equal(frames, whole[3:6])
@@ -288,26 +289,27 @@ def test_frames_are_those_of_the_stretch(data: Path) -> None:
 
 def test_every_class_is_drawn_as_often() -> None:
     clips = [LabelledClip(Path("x"), 0, 1, (int(i >= 90),)) for i in range(100)]
-    keys = [key for batch in Order(clips, batch=10, seed=3) for key in batch]
+    keys = [key for batch in BalancedSampler(clips, batch=10, seed=3) for key in batch]
     rare = sum(number >= 90 for _, number in keys)
     assert 35 <= rare <= 65
 
 
 def test_an_epoch_taken_up_in_its_middle_goes_on_with_the_same_clips() -> None:
     clips = [LabelledClip(Path("x"), 0, 1, (i % 2,)) for i in range(40)]
-    order = Order(clips, batch=8, seed=3)
-    whole = list(order)
-    order.first = 2
-    assert list(order) == whole[2:]
-    order.epoch = 1
-    assert list(order) != whole[2:]
+    sampler = BalancedSampler(clips, batch=8, seed=3)
+    whole = list(sampler)
+    sampler.first = 2
+    assert list(sampler) == whole[2:]
+    sampler.epoch = 1
+    assert list(sampler) != whole[2:]
 
 
 def test_ranks_share_an_epoch_and_a_validation() -> None:
     clips = [LabelledClip(Path("x"), 0, 1, (0,)) for _ in range(40)]
-    both = [list(Order(clips, batch=4, seed=3, rank=rank, world=2)) for rank in (0, 1)]
+    both = [list(BalancedSampler(clips, batch=4, seed=3, rank=rank, world=2)) for rank in (0, 1)]
     assert len(both[0]) == len(both[1]) == 5
-    assert sorted(n for part in (0, 1) for b in InOrder(7, batch=2, rank=part, world=2) for _, n in b) == list(range(7))
+    samplers = [ValidationSampler(7, batch=2, rank=rank, world=2) for rank in (0, 1)]
+    assert sorted(n for sampler in samplers for batch in sampler for _, n in batch) == list(range(7))
 
 
 def test_a_sheet_has_a_row_for_each_clip_however_few_moments_it_has(tmp_path: Path) -> None:
@@ -328,9 +330,9 @@ def test_the_sheet_says_which_classes_it_leaves_out(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streamcam.train.fit, "SHEET_CLASSES", 1)
-    said: list[str] = []
-    train(config_of(data, tmp_path / "x", learning_rate=0.05), show=Silent(), say=said.append)
-    assert said == ["heat.png shows the first 1 of 2 classes"]
+    notes: list[str] = []
+    train(config_of(data, tmp_path / "x", learning_rate=0.05), show=Silent(), say=notes.append)
+    assert notes == ["heat.png shows the first 1 of 2 classes"]
 
 
 def test_scores_by_hand() -> None:
@@ -372,7 +374,7 @@ def test_no_process_waits_for_one_that_has_no_clips(data: Path, tmp_path: Path) 
 
 def test_a_classifier_learns_in_proportion_to_what_it_reads(data: Path) -> None:
     dataset = read_dataset(data, need_s=0.3, val_share=0.25, multi_label=False)
-    clips = Clips(dataset.val, 2, FORMAT, frames=FORMAT.length)
+    clips = ClipDataset(dataset.val, 2, FORMAT, frames=FORMAT.length)
     model = build_small("none")
     loud = feature_scale(model, clips)
     with torch.no_grad():

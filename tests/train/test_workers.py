@@ -1,4 +1,4 @@
-"""Processes that decode: without shared memory, and what happens when one of them dies."""
+"""Decode in worker processes, without shared memory; and survive or explain it when one dies."""
 
 import errno
 import json
@@ -22,9 +22,9 @@ from streamcam.config import TrainConfig
 from streamcam.errors import StreamcamError
 from streamcam.models.base import ModelEntry
 from streamcam.models.registry import MODELS
-from streamcam.train.clips import Clips
+from streamcam.train.clips import ClipDataset
 from streamcam.train.fit import BEST, STATE, train
-from streamcam.train.workers import ending_with_workers
+from streamcam.train.workers import explained_deaths
 from tests.support.train_small import SMALL, Spoken, build_small
 from tests.support.write_clip import write_clip
 
@@ -55,7 +55,7 @@ def small_run(data: Path, out: Path, **options: object) -> list[str]:
 
 
 def in_a_container(shm: str, command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run where /dev/shm is as small as that."""
+    """Run a command where /dev/shm has only this size."""
     apart = ["unshare", "--user", "--map-root-user", "--mount"]
     if shutil.which("unshare") is None or subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs a system where anybody may make a mount namespace")
@@ -87,7 +87,7 @@ def test_where_there_is_no_room_for_a_lock_it_says_so(
 
 
 class Ending(Spoken):
-    """Ends a process that decodes, once some steps are done."""
+    """A display that ends a process that decodes, after four steps."""
 
     def __init__(self, how: Callable[[], None]) -> None:
         self._how = how
@@ -98,14 +98,14 @@ class Ending(Spoken):
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "death"),
     [
         (signal.SIGKILL, r"died \(killed by signal: Killed: short of memory\? fewer --workers need less\)"),
         (signal.SIGSEGV, r"died \(killed by signal: Segmentation fault\)"),
     ],
 )
 def test_a_worker_that_dies_ends_the_run_and_it_can_be_taken_up(
-    number: signal.Signals, told: str, data: Path, tmp_path: Path
+    number: signal.Signals, death: str, data: Path, tmp_path: Path
 ) -> None:
     def kill() -> None:
         worker = multiprocessing.active_children()[0]
@@ -115,7 +115,7 @@ def test_a_worker_that_dies_ends_the_run_and_it_can_be_taken_up(
 
     state = tmp_path / "x" / STATE
     with pytest.raises(
-        StreamcamError, match=rf"a process that decodes clips has {told}; --resume goes on from {state}"
+        StreamcamError, match=rf"a process that decodes clips has {death}; --resume goes on from {state}"
     ):
         train(config_of(data, tmp_path / "x"), show=Ending(kill))
     assert not list((tmp_path / "x").glob(".*"))
@@ -126,12 +126,12 @@ def test_a_worker_that_dies_ends_the_run_and_it_can_be_taken_up(
 
 
 def test_a_worker_without_memory_ends_the_run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Clips, key: object) -> None:
+    def full(self: ClipDataset, key: object) -> None:
         raise MemoryError
 
     train(config_of(data, tmp_path / "first", epochs=1, workers=0), show=Spoken())
     monkeypatch.setattr(streamcam.train.loop, "new_optimizer", lambda model, clips, **_: _plain(model))
-    monkeypatch.setattr(Clips, "__getitem__", full)
+    monkeypatch.setattr(ClipDataset, "__getitem__", full)
     with pytest.raises(StreamcamError, match=r"has died \(Caught MemoryError: short of memory\?[^;]*$"):
         train(config_of(data, tmp_path / "x"), show=Spoken())
 
@@ -152,10 +152,10 @@ def _plain(model: object) -> object:
 def test_those_who_train_together_tell_that_one_has_died(error: str, tmp_path: Path) -> None:
     with (
         pytest.raises(StreamcamError, match=r"that trains with this one has died \(Connection \w+ by peer\)$"),
-        ending_with_workers(tmp_path / STATE),
+        explained_deaths(tmp_path / STATE),
     ):
         raise RuntimeError(error)
-    with pytest.raises(RuntimeError, match="some other"), ending_with_workers(tmp_path / STATE):
+    with pytest.raises(RuntimeError, match="some other"), explained_deaths(tmp_path / STATE):
         raise RuntimeError("some other fault, which is ours")
 
 

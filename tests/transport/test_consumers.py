@@ -22,7 +22,7 @@ from streamcam.render.overlay import Painter
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.sinks.publish import OverlaySink, PublishSink
 from streamcam.sources.status import SourceStatus
-from streamcam.transport.messages import Kind
+from streamcam.transport.headers import Kind
 from streamcam.transport.publisher import HIGH_WATER_MARK, Publisher
 from streamcam.transport.subscriber import Subscriber
 from tests.support.bad_consumers import consumers

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamcam.records import Frame, Heat, Result
-from streamcam.transport import messages as wire
+from streamcam.transport import headers, messages
 from streamcam.transport.messages import (
     Message,
     decode,
@@ -22,7 +22,7 @@ from streamcam.transport.messages import (
     encode_status,
     topic,
 )
-from streamcam.transport.payloads import WireError
+from streamcam.transport.payloads import MessageError
 from tests.support.messages import (
     CAPTURED_NS,
     STAMP,
@@ -134,7 +134,7 @@ def test_status_comes_back() -> None:
 
 def test_the_directory_comes_back() -> None:
     message = decode(encode_directory(["cam1", "cam10"], STAMP))
-    assert (message.header.source, message.header.sources) == (wire.DIRECTORY, ["cam1", "cam10"])
+    assert (message.header.source, message.header.sources) == (headers.DIRECTORY, ["cam1", "cam10"])
     assert message.result is None
 
 
@@ -161,7 +161,7 @@ def test_the_topic_of_cam1_is_no_prefix_of_that_of_cam10() -> None:
 
 @pytest.mark.parametrize("name", ["", "a/b", "a b", "ä", "a\n", "x" * 65])
 def test_a_source_name_that_cannot_be_part_of_a_topic_is_refused(name: str) -> None:
-    with pytest.raises(WireError, match="source name"):
+    with pytest.raises(MessageError, match="source name"):
         topic(name, "result")
 
 
@@ -173,18 +173,18 @@ def test_header_fields_of_the_future_are_ignored() -> None:
 def test_minor_versions_are_accepted_and_major_ones_refused() -> None:
     assert heat_in(decode(with_header(a_message(), protocol="streamcam/1.7"))).model == "tiny"
     for protocol in ("streamcam/2", "streamcam/11", "streamcam", "else/1"):
-        with pytest.raises(WireError, match="streamcam/1"):
+        with pytest.raises(MessageError, match="streamcam/1"):
             decode(with_header(a_message(), protocol=protocol))
 
 
 def test_a_header_over_64_kib_is_refused() -> None:
     message = a_message()
-    with pytest.raises(WireError, match="65536"):
-        decode([message[0], message[1] + b" " * wire.MAX_HEADER_BYTES, *message[2:]])
+    with pytest.raises(MessageError, match="65536"):
+        decode([message[0], message[1] + b" " * headers.MAX_HEADER_BYTES, *message[2:]])
 
 
 def test_too_many_classes_for_a_header_are_refused_when_sending() -> None:
-    with pytest.raises(WireError, match="fewer classes"):
+    with pytest.raises(MessageError, match="fewer classes"):
         encode_result(a_result(a_heat(classes=2000)), STAMP)
 
 
@@ -217,7 +217,7 @@ def test_a_result_without_heat_cannot_be_sent_as_heat() -> None:
     ],
 )
 def test_a_part_that_is_not_as_described_is_refused(fields: dict[str, Any]) -> None:
-    with pytest.raises(WireError):
+    with pytest.raises(MessageError):
         decode(with_part(a_message(), **fields))
 
 
@@ -225,7 +225,7 @@ def test_a_part_that_is_not_as_described_is_refused(fields: dict[str, Any]) -> N
 def test_a_part_that_is_longer_or_shorter_than_described_is_refused(change: int) -> None:
     message = a_message()
     message[2] = message[2][:-1] if change < 0 else message[2] + b"\0"
-    with pytest.raises(WireError, match="bytes"):
+    with pytest.raises(MessageError, match="bytes"):
         decode(message)
 
 
@@ -234,31 +234,31 @@ def test_scores_and_scales_that_cannot_be_are_refused(fields: dict[str, float]) 
     message = a_message()
     heat = json.loads(message[1])["heat"]
     heat["top"][0] |= fields
-    with pytest.raises(WireError):
+    with pytest.raises(MessageError):
         decode(with_header(message, heat=heat))
 
 
 def test_a_topic_of_another_source_than_the_headers_is_refused() -> None:
-    with pytest.raises(WireError, match="disagree"):
+    with pytest.raises(MessageError, match="disagree"):
         decode([topic("cam2", "result"), *a_message()[1:]])
 
 
 def test_numbers_beyond_64_bits_are_refused() -> None:
-    with pytest.raises(WireError):
+    with pytest.raises(MessageError):
         decode(with_header(a_message(), frame={"index": 0, "pts_s": 0, "captured_ns": 10**400}))
 
 
 @pytest.mark.parametrize("kind", ["frame", "overlay"])
 def test_a_picture_message_without_a_picture_is_refused(kind: Any) -> None:
     message = encode_picture(kind, a_result(), a_picture(), STAMP)
-    with pytest.raises(WireError):
+    with pytest.raises(MessageError):
         decode(with_header(message[:2], parts=[]))
 
 
 def test_a_picture_in_another_format_than_jpeg_is_refused() -> None:
     message = encode_picture("frame", a_result(), a_picture(), STAMP)
     png = cv2.imencode(".png", a_picture())[1].tobytes()
-    with pytest.raises(WireError):
+    with pytest.raises(MessageError):
         decode(with_part([*message[:2], png], nbytes=len(png)))
 
 
@@ -267,7 +267,7 @@ def test_a_jpeg_that_is_larger_than_its_message_says_is_refused_before_it_takes_
     size = message[2].index(b"\xff\xc0") + 5  # the JPEG's own height and width, two bytes each
     bomb = message[2][:size] + bytes([0x10, 0, 0x10, 0]) + message[2][size + 4 :]
     tracemalloc.start()
-    with pytest.raises(WireError):
+    with pytest.raises(MessageError):
         decode([*message[:2], bomb])
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -282,7 +282,7 @@ def test_heat_is_in_single_precision_whatever_type_a_part_has() -> None:
 
 
 def test_nothing_is_ever_unpickled() -> None:
-    source = Path(wire.__file__).read_text()
+    source = Path(messages.__file__).read_text()
     for word in ("import pickle", "from pickle", "allow_pickle", "recv_pyobj", "eval("):
         assert word not in source
 
@@ -291,10 +291,10 @@ MANY = settings(max_examples=1200, deadline=None, suppress_health_check=[HealthC
 
 
 def survives(message: list[bytes]) -> None:
-    """Decode, or raise WireError, and nothing else; what is decoded is as the records say."""
+    """Decode, or raise MessageError, and nothing else; what is decoded is as the records say."""
     try:
         result = decode(message).result
-    except WireError:
+    except MessageError:
         return
     if result is not None and result.heat is not None:
         heat = result.heat
@@ -303,43 +303,43 @@ def survives(message: list[bytes]) -> None:
 
 @MANY
 @given(damaged_bytes())
-def test_damaged_bytes_never_raise_anything_but_wire_error(message: list[bytes]) -> None:
+def test_damaged_bytes_never_raise_anything_but_message_error(message: list[bytes]) -> None:
     survives(message)
 
 
 @MANY
 @given(shuffled_parts())
-def test_missing_and_shuffled_parts_never_raise_anything_but_wire_error(message: list[bytes]) -> None:
+def test_missing_and_shuffled_parts_never_raise_anything_but_message_error(message: list[bytes]) -> None:
     survives(message)
 
 
 @MANY
 @given(replaced_fields())
-def test_any_json_in_the_header_never_raises_anything_but_wire_error(message: list[bytes]) -> None:
+def test_any_json_in_the_header_never_raises_anything_but_message_error(message: list[bytes]) -> None:
     survives(message)
 
 
 @MANY
 @given(replaced_descriptions())
-def test_parts_that_lie_about_themselves_never_raise_anything_but_wire_error(message: list[bytes]) -> None:
+def test_parts_that_lie_about_themselves_never_raise_anything_but_message_error(message: list[bytes]) -> None:
     survives(message)
 
 
 @MANY
 @given(st.lists(st.binary(max_size=64), max_size=20))
-def test_random_messages_never_raise_anything_but_wire_error(message: list[bytes]) -> None:
+def test_random_messages_never_raise_anything_but_message_error(message: list[bytes]) -> None:
     survives(message)
 
 
 def test_a_deeply_nested_header_is_refused() -> None:
     for text in (b"[" * 60_000, b'{"parts":' * 6_000):
-        with pytest.raises(WireError):
+        with pytest.raises(MessageError):
             decode([a_message()[0], text])
 
 
 @pytest.mark.parametrize("digits", [19, 20, 400, 5000, 60_000])
 @pytest.mark.parametrize("field", ["seq", "index", "captured_ns", "nbytes"])
-def test_integers_of_any_length_never_raise_anything_but_wire_error(field: str, digits: int) -> None:
+def test_integers_of_any_length_never_raise_anything_but_message_error(field: str, digits: int) -> None:
     message = a_message()
     message[1] = re.sub(f'"{field}":[0-9]+'.encode(), f'"{field}":'.encode() + b"9" * digits, message[1], count=1)
     survives(message)

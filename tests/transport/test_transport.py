@@ -19,7 +19,8 @@ import zmq
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame, Image, Result
 from streamcam.transport.endpoints import require_bindable, require_resolvable
-from streamcam.transport.messages import Kind, Message, Stamp, encode_directory, encode_result, topic
+from streamcam.transport.headers import Kind
+from streamcam.transport.messages import Message, Stamp, encode_directory, encode_result, topic
 from streamcam.transport.publisher import Publisher
 from streamcam.transport.subscriber import Subscriber
 from tests.support.proxy import way_to

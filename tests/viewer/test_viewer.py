@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from streamcam.errors import StreamcamError
 from streamcam.records import Floats, Heat, Image, Result
 from streamcam.transport.messages import Stamp, decode, encode_picture, encode_result, encode_status
-from streamcam.transport.payloads import WireError
+from streamcam.transport.payloads import MessageError
 from streamcam.transport.subscriber import Subscriber
 from streamcam.viewer.display import require_display
 from streamcam.viewer.screen import HELP, Screen, View, on_key
@@ -141,7 +141,7 @@ def hotness(picture: Image, place: tuple[float, float] = HOT) -> int:
 def test_a_screen_waits_with_a_message_when_nothing_has_come() -> None:
     screen = Sent().screen
     picture = screen.picture(View(), NOTHING)
-    assert (screen.sources, screen.shown(View()), screen.heat(None)) == ([], None, None)
+    assert (screen.sources, screen.visible_source(View()), screen.heat(None)) == ([], None, None)
     assert picture.std() > 5
     assert (picture != Screen("tcp://127.0.0.1:1").picture(View(), NOTHING)).any()  # it says for what
 
@@ -241,7 +241,7 @@ def show(message: list[bytes]) -> None:
     sent.frame()
     try:
         decoded = decode(message)
-    except WireError:
+    except MessageError:
         return
     sent.screen.take(decoded)
     line_of(decoded)
@@ -351,8 +351,8 @@ def test_printing_stops_in_time_when_nothing_comes(tmp_path: Path) -> None:
 
 
 def test_the_view_command_loads_no_network() -> None:
-    heavy = "print([m for m in ('torch', 'av') if m in sys.modules])"
-    code = f"import sys, streamcam.cli.main, streamcam.viewer.screen; {heavy}"
+    modules = "streamcam.cli.main, streamcam.viewer.screen"
+    code = f"import sys, {modules}; print([m for m in ('torch', 'av') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -126,7 +126,9 @@ def image(
 
 
 def evaluate(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="a folder of clips with truth: docs/evaluation.md")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="a folder of clips with truth: docs/guides/evaluation.md")
+    ],
     model: Annotated[str, option("model")] = "motion",
     weights: Annotated[str | None, option("weights")] = None,
     method: Annotated[

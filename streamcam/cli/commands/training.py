@@ -49,14 +49,14 @@ def train(
     """Train a network on labelled clips; `streamcam run --model OUT/best.safetensors` streams it at once."""
     checked = make_train_config({"data": data, **options}, file=config)
     from streamcam.cli.output.training import Training, print_trained
-    from streamcam.train import require_training
+    from streamcam.train.requirements import require_training
 
     require_training()
     from streamcam.train.fit import train as fit
 
     with Training(checked.epochs) as display:
         trained = fit(checked, show=display, progress=display.look_into, found=display.found, say=display.say)
-    if trained.leads:
+    if trained.is_main:
         print_trained(trained.checkpoint, score=trained.score, epochs=trained.epochs)
 
 

@@ -6,14 +6,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from streamcam.bench.temporal import Analysis, analyze
+from streamcam.bench.temporal import TemporalReport, inspect_temporal
 from streamcam.models.registry import load_model
 
 
 def analyze_and_print(name: str, *, weights: str | None) -> None:
     """Load a model, look into it, and say what was found."""
     with Console(stderr=True).status(f"measuring {name}: up to a few minutes…"):
-        analysis = analyze(load_model(name, weights=weights))
+        analysis = inspect_temporal(load_model(name, weights=weights))
     console = Console()
     table = Table(title=escape(analysis.spec.name), title_justify="left", show_header=False)
     for row in rows(analysis, random=weights == "none"):
@@ -23,7 +23,7 @@ def analyze_and_print(name: str, *, weights: str | None) -> None:
         console.print(f"[yellow]{text}[/]", highlight=False)
 
 
-def rows(analysis: Analysis, *, random: bool) -> Iterator[tuple[str, str]]:
+def rows(analysis: TemporalReport, *, random: bool) -> Iterator[tuple[str, str]]:
     """What was found, in words; `random` where the weights are."""
     spec, span, speed = analysis.spec, analysis.span, analysis.speed
     fps = spec.clip_format.fps
@@ -49,7 +49,7 @@ def rows(analysis: Analysis, *, random: bool) -> Iterator[tuple[str, str]]:
     yield "--engine auto takes", "window" if analysis.pads_time else "stream"
 
 
-def agreement(analysis: Analysis, *, random: bool) -> str:
+def agreement(analysis: TemporalReport, *, random: bool) -> str:
     """How far both engines agree."""
     measured = analysis.agreement
     if measured is None:
@@ -60,7 +60,7 @@ def agreement(analysis: Analysis, *, random: bool) -> str:
     return f"{text}; of random weights, which says little of trained ones" if random else text
 
 
-def warning(analysis: Analysis) -> str | None:
+def warning(analysis: TemporalReport) -> str | None:
     """What to think of twice before this network is streamed."""
     seen, length = analysis.span.receptive_field, analysis.spec.clip_format.length
     if not analysis.pads_time or seen <= length:

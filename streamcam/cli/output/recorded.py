@@ -8,7 +8,7 @@ from rich.console import Console
 from streamcam.errors import one_line
 from streamcam.evaluate.report import Report, table
 from streamcam.explain.film import Explained
-from streamcam.explain.stills import Done
+from streamcam.explain.stills import ExplainedPictures
 
 PLAIN_WIDTH = 130
 """Letters in a line of a table, where there is no terminal to ask."""
@@ -29,7 +29,7 @@ def print_explained(done: Explained, folder: Path, *, window_frames: int) -> Non
     )
 
 
-def print_stills(done: Done, folder: Path) -> None:
+def print_stills(done: ExplainedPictures, folder: Path) -> None:
     """What came out of pictures, and which could not be read."""
     for line in done.skipped:
         print(f"skipped {one_line(line)}", file=sys.stderr)
@@ -40,6 +40,6 @@ def print_stills(done: Done, folder: Path) -> None:
 
 
 def print_report(report: Report) -> None:
-    """Contenders by figures."""
+    """Print the figures of each method as a table."""
     console = Console()
     (console if console.is_terminal else Console(width=PLAIN_WIDTH)).print(table(report), highlight=False)

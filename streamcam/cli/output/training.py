@@ -9,10 +9,10 @@ from typing import Self
 from streamcam.cli.output.progress import Progress, TerminalLine
 from streamcam.errors import one_line
 from streamcam.render.text import short
-from streamcam.train.collect import Moment
+from streamcam.train.collect import RecordingStatus
 from streamcam.train.dataset import Dataset
-from streamcam.train.loop import Epoch
-from streamcam.train.quantize import Fidelity
+from streamcam.train.fidelity import Fidelity
+from streamcam.train.metrics import EpochMetrics
 
 
 class Training:
@@ -40,7 +40,7 @@ class Training:
         """So many of all steps are done."""
         self._progress.show(done, total)
 
-    def epoch(self, epoch: Epoch, *, best: bool) -> None:
+    def epoch(self, epoch: EpochMetrics, *, best: bool) -> None:
         """A round is complete."""
         self.say(
             f"epoch {epoch.epoch + 1} of {self._epochs}: loss {epoch.train_loss:.3f}, on the validation clips "
@@ -63,12 +63,12 @@ class Recording(TerminalLine):
         self._label, self._count = short(label), count
         self._said = ""
 
-    def show(self, moment: Moment) -> None:
+    def show(self, status: RecordingStatus) -> None:
         """Count down to a clip, or to its end."""
-        what = f"recording {self._label!r}" if moment.recording else "get ready"
-        line = f"clip {moment.number} of {self._count}: {what}"
-        mark = "●" if moment.recording else "○"
-        if not self.draw(f"{mark} {line}, {max(0.0, moment.left_s):.1f} s") and line != self._said:
+        what = f"recording {self._label!r}" if status.recording else "get ready"
+        line = f"clip {status.number} of {self._count}: {what}"
+        mark = "●" if status.recording else "○"
+        if not self.draw(f"{mark} {line}, {max(0.0, status.left_s):.1f} s") and line != self._said:
             print(line, file=sys.stderr, flush=True)
         self._said = line
 

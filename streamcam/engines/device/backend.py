@@ -55,7 +55,7 @@ def _require_bf16(runner: TorchRunner, model: CamModel, *, may_change: bool) -> 
     Raises:
         StreamcamError: an operation is missing, and bfloat16 was asked for.
     """
-    if model.spec.name in MODELS:  # all of these run in bfloat16
+    if (model.spec.architecture or model.spec.name) in MODELS:  # all of these run in bfloat16
         return runner
     clip_format = model.spec.clip_format
     try:

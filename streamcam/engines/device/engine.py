@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from streamcam.engines.base import BatchFuture
 from streamcam.engines.device.cuda_graphs import GraphCache, bucket
+from streamcam.engines.device.errors import SkippedError, explain_error, is_out_of_memory
 from streamcam.engines.device.runner import TorchRunner
-from streamcam.engines.device.streams import SkippedError, explained, is_out_of_memory
 from streamcam.engines.device.transfers import Arrays, Transfer, TransferRing
 from streamcam.records import Clip, Heat
 
@@ -57,7 +57,7 @@ class DeviceEngine(ABC):
         try:
             return transfer.wait()
         except Exception as e:
-            raise self._explained(e, "frames") from e
+            raise self._explain(e, "frames") from e
 
     def _heats_of(self, batch: SentBatch) -> Sequence[Heat | None]:
         """Wait for the heat of a batch; compute it again in halves, if it did not fit into the device's memory."""
@@ -67,15 +67,17 @@ class DeviceEngine(ABC):
             pass  # an earlier batch of the same sources failed, so this one was not computed
         except Exception as e:
             if not is_out_of_memory(e) or len(batch.clips) == 1:
-                raise self._explained(e, "a single clip") from e
+                raise self._explain(e, "a single clip") from e
+            # The graph for the batch's size has not fitted, so the next smaller one is tried. Its memory is free only
+            # when all graphs are gone, since they share one pool.
             self.max_batch = min(self.max_batch, bucket(len(batch.clips)) // 2)
             self._graphs.clear()
-            self.runner.streams.release()
-        self._forget(batch.clips)
+            self.runner.streams.empty_cache()
+        self._drop_state(batch.clips)
         return self.submit(batch.clips).wait()
 
-    def _explained(self, error: Exception, what: str) -> Exception:
-        return explained(error, self.runner.device_name, f"{what} of {self.runner.spec.name}")
+    def _explain(self, error: Exception, what: str) -> Exception:
+        return explain_error(error, self.runner.device_name, f"{what} of {self.runner.spec.name}")
 
     def _split(self, clips: Sequence[Clip]) -> list[Sequence[Clip]]:
         """Split clips into batches that can be sent as they are."""
@@ -85,5 +87,5 @@ class DeviceEngine(ABC):
     def _send(self, clips: Sequence[Clip]) -> SentBatch:
         """Send a batch to the device."""
 
-    def _forget(self, _clips: Sequence[Clip]) -> None:  # noqa: B027
+    def _drop_state(self, _clips: Sequence[Clip]) -> None:  # noqa: B027
         """Drop the state of clips whose batch failed. They are sent again."""

@@ -1,4 +1,4 @@
-"""What this machine computes with: devices, precisions and processor cores."""
+"""Devices, precisions and CPU cores of this machine."""
 
 import os
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from streamcam.errors import StreamcamError
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Of this process's control group, as a container sees it."""
+"""The limit on CPU time of this process's control group (cgroup v2), as a container sees it."""
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N` → the device; auto is the first GPU, if there is one.
+    """Return the device of a name: `auto`, `cpu`, `cuda` or `cuda:N`. `auto` is the first GPU, if there is one.
 
     Raises:
-        StreamcamError: no such device.
+        StreamcamError: there is no such device; the message says which there are.
     """
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
@@ -38,15 +38,15 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def pick_precision(name: str, device: torch.device, *, half: str = "bf16") -> str:
-    """`auto` → the fastest of fp32, fp16 and bf16 that the device computes natively; others as they are.
+    """Resolve `auto` to the fastest of fp32, fp16 and bf16 that the device computes natively.
 
     Args:
-        name: `auto`, or one of `PRECISIONS`.
+        name: `auto`, or one of `PRECISIONS`, which is returned as it is.
         device: as from `pick_device`.
-        half: of a GPU that computes both fp16 and bf16, the one to take.
+        half: which to take on a GPU that computes both fp16 and bf16.
 
     Raises:
-        StreamcamError: no such precision.
+        StreamcamError: there is no such precision.
     """
     if name == "auto":
         if device.type == "cuda":
@@ -61,33 +61,41 @@ def pick_precision(name: str, device: torch.device, *, half: str = "bf16") -> st
 
 
 def cpu_has_bf16(*, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether PyTorch multiplies bfloat16 natively: it emulates it, slowly, where the processor does not.
+    """Return whether PyTorch multiplies bfloat16 natively on this CPU.
 
-    So it does where it was told to leave AVX-512 alone, by `ATEN_CPU_CAPABILITY=avx2`.
+    Elsewhere it emulates it, which is slow. It also does so where `ATEN_CPU_CAPABILITY=avx2` keeps it from AVX-512.
+
+    Args:
+        cpuinfo: where Linux lists the flags of the CPU.
     """
     flags = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
-    wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-    return "bf16" in flags or (wide and bool({"avx512_bf16", "amx_bf16"} & flags))
+    uses_avx512 = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    # ARM calls the flag bf16; on x86, only AVX-512 and AMX have instructions for it.
+    return "bf16" in flags or (uses_avx512 and bool({"avx512_bf16", "amx_bf16"} & flags))
 
 
 def usable_cores(*, pinned_to: int | None = None, quota: Path = CPU_QUOTA) -> int:
-    """How many cores this process has, at least 1: those that it may run on, as far as a container's quota goes.
+    """Return how many CPU cores this process has, at least 1.
 
     Args:
-        pinned_to: how many it may run on; by default, what the system says.
-        quota: microseconds of processor time, or `max`, in so many microseconds, as control groups (v2) have it.
+        pinned_to: how many cores it may run on; by default, what the system says.
+        quota: a file of cgroup v2: `QUOTA PERIOD`, both in microseconds. In each period, the process may use as much
+            CPU time as the quota, which may be `max`.
     """
     count = len(os.sched_getaffinity(0)) if pinned_to is None else pinned_to
     try:
-        allowed, period = quota.read_text().split()
-        return max(1, min(count, int(allowed) // int(period)))
-    except (OSError, ValueError):  # there is none
+        quota_us, period_us = quota.read_text().split()
+        return max(1, min(count, int(quota_us) // int(period_us)))
+    except (OSError, ValueError):  # no such file, or `max`: there is no quota
         return count
 
 
 @contextmanager
 def a_core_left_free() -> Iterator[None]:
-    """Keep PyTorch off one core, for cameras and pictures: its threads, held up there, would hold up each other."""
+    """Keep PyTorch off one core, which is left to decoding and drawing.
+
+    PyTorch's threads wait for each other after each layer. One that shares its core with a decoder delays them all.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, min(before, usable_cores() - 1)))
     try:

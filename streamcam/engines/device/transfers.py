@@ -1,10 +1,10 @@
-"""Batches to a device and results back, each once over the bus, through a ring of slots.
+"""Copies batches to a device and their results back, each as one copy, through a ring of slots.
 
     slot 0   staged │ copied in │ computed    │ copied out │ read │ staged …
     slot 1          │ staged    │ copied in   │ computed   │ …
     slot 2                      │ staged      │ copied in  │ …
 
-A slot is used again when its last result has been read: that is the only time that the host waits.
+A slot is used again when the result in it has been read. That is the only thing that the host waits for.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,31 +17,35 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from streamcam.engines.device.streams import DeviceStreams, Event, HostMemoryError, StreamKind, Work, is_out_of_memory
+from streamcam.engines.device.errors import HostMemoryError, is_out_of_memory
+from streamcam.engines.device.streams import DeviceStreams, Event, StreamKind, Work
 
 Arrays = list[npt.NDArray[Any]]
 
 Compute = Callable[[Tensor], Sequence[Tensor]]
-"""All bytes of a batch, uint8 [n] on the device → results, on the device."""
+"""Computes results on the device from all bytes of a batch, uint8 [n] on the device."""
+
+NUMPY_DTYPES: dict[torch.dtype, type[np.generic]] = {torch.float32: np.float32, torch.int64: np.int64}
+"""What results may be made of."""
 
 
 class Transfer:
-    """A batch that was sent."""
+    """A batch that is copied to the device and computed there, and whose results are copied back."""
 
     def __init__(self, slot: "_Slot", computed: Event, events: Sequence[Event]) -> None:
         self.computed = computed
-        """When what it changes on the device has been changed."""
+        """Passes when the batch is computed, and with that the state that it changes on the device."""
         self._slot: _Slot | None = slot
         self._events = events
         self._results: Arrays = []
         self._error: Exception | None = None
 
     def done(self) -> bool:
-        """Whether its results are here."""
+        """Return whether the results have been copied back."""
         return self._slot is None or all(event.done() for event in self._events)
 
     def receive(self) -> None:
-        """Wait for its results, and take them out of its slot."""
+        """Wait for the results, and copy them out of the slot, which is free then."""
         if self._slot is None:
             return
         slot, self._slot = self._slot, None
@@ -53,11 +57,12 @@ class Transfer:
             self._error = e
 
     def wait(self) -> Arrays:
-        """Its results, each in the shape and type that it was computed in.
+        """Wait for the results, and return them in the shapes and types in which they were computed.
 
         Raises:
-            SkippedError: what it was to come after has failed.
-            whatever was raised on the way, or by the device.
+            SkippedError: work that this batch depends on has failed.
+            HostMemoryError: the host has no memory that the device can copy from or to.
+            Exception: whatever was raised while it was computed, or by the device.
         """
         self.receive()
         if self._error is not None:
@@ -66,7 +71,7 @@ class Transfer:
 
 
 class TransferRing:
-    """Sends batches to a device."""
+    """A ring of slots, through which batches are sent to a device."""
 
     def __init__(self, streams: DeviceStreams) -> None:
         self._streams = streams
@@ -76,48 +81,62 @@ class TransferRing:
     def send(
         self, pieces: Sequence[npt.NDArray[np.uint8]], compute: Compute, *, after: Sequence[Event] = ()
     ) -> Transfer:
-        """Copy arrays to the device, compute something of them there, after some events, and copy it back."""
+        """Copy arrays to the device, compute results from them there, and copy these back.
+
+        Args:
+            pieces: arrays of any shapes. They are copied as one, flattened and joined.
+            compute: called in order of `send`, inside of work.
+            after: events that have to pass before it computes.
+        """
         slot = self._slots[self._sent % len(self._slots)]
         self._sent += 1
         slot.wait_until_free()
-        copied = self._streams.put(StreamKind.IN, slot.stage(pieces))
-        computed = self._streams.put(StreamKind.COMPUTE, lambda: slot.compute(compute), after=[copied, *after])
-        arrived = self._streams.put(StreamKind.OUT, slot.copy_out, after=[computed])
-        slot.transfer = Transfer(slot, computed, [copied, computed, arrived])
+        # Copies wait for no earlier batch: while one is computed, the next is copied in. What this slot holds on the
+        # device is free as well, since `wait_until_free` has seen its last copy out, the end of the chain.
+        copied = self._streams.enqueue(StreamKind.COPY_IN, slot.stage(pieces))
+        computed = self._streams.enqueue(StreamKind.COMPUTE, lambda: slot.compute(compute), after=[copied, *after])
+        returned = self._streams.enqueue(StreamKind.COPY_OUT, slot.copy_out, after=[computed])
+        slot.transfer = Transfer(slot, computed, [copied, computed, returned])
         return slot.transfer
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """Where a result lies among the bytes of all."""
+class _ResultLayout:
+    """The shape and type of one result among the joined bytes of all."""
 
     shape: torch.Size
     dtype: "np.dtype[np.generic]"
 
     @property
     def size(self) -> int:
+        """Bytes."""
         return self.shape.numel() * self.dtype.itemsize
 
 
 class _Slot:
-    """Memory for one batch on its way, at both ends. Only its trip's work touches what is on the device."""
+    """Memory for one batch in flight, on the host and on the device.
+
+    The host writes and reads its own buffers only while the slot has no transfer. Tensors on the device are touched by
+    the transfer's work alone, and so are in the order of its events.
+    """
 
     def __init__(self, streams: DeviceStreams) -> None:
         self.transfer: Transfer | None = None
         self._streams = streams
-        self._input_buffer = self._output_buffer = streams.host(0)
+        self._input_buffer = self._output_buffer = streams.host_buffer(0)
         self._frames = self._packed = torch.empty(0)
-        self._parts: list[_Part] = []
+        self._layouts: list[_ResultLayout] = []
 
     def wait_until_free(self) -> None:
-        """Wait until nobody needs what is in it."""
+        """Wait until the last transfer through this slot has been received."""
         if self.transfer is not None:
             self.transfer.receive()
 
     def stage(self, pieces: Sequence[npt.NDArray[np.uint8]]) -> Work:
-        """Put arrays behind each other, in memory that the device copies from → the work of copying them.
+        """Join arrays in the input buffer, and return the work that copies them to the device.
 
-        Where there is no such memory, that work raises it: it is an error of the trip, like those of the device.
+        Where the host has no memory for the buffer, that work raises the error. So it reaches whoever waits for the
+        transfer, as an error of the device does.
         """
         size = sum(piece.size for piece in pieces)
         try:
@@ -129,10 +148,10 @@ class _Slot:
             torch.cat([torch.from_numpy(piece).reshape(-1) for piece in pieces], out=staged)
         return partial(self._copy_in, staged)
 
-    def _at_least(self, size: int, memory: Tensor) -> Tensor:
-        """Memory of the host that is so large: this, or more."""
+    def _at_least(self, size: int, buffer: Tensor) -> Tensor:
+        """Return this buffer of the host, or a new one where it has fewer bytes than `size`."""
         try:
-            return memory if len(memory) >= size else self._streams.host(size)
+            return buffer if len(buffer) >= size else self._streams.host_buffer(size)
         except RuntimeError as e:
             if is_out_of_memory(e):
                 raise HostMemoryError from e
@@ -142,24 +161,28 @@ class _Slot:
         self._frames = self._streams.upload(staged)
 
     def compute(self, compute: Compute) -> None:
-        """All results behind each other, so that they cross the bus as one, and in memory that is this slot's own."""
+        """Compute the results, and join their bytes.
+
+        Joined, they cross the bus as one copy. And results may be static tensors of a CUDA graph, which the next batch
+        overwrites while these are still copied out. So they have to be joined in memory of this slot's own.
+        """
         results = compute(self._frames)
-        numpy_of = {torch.float32: np.float32, torch.int64: np.int64}
-        self._parts = [_Part(result.shape, np.dtype(numpy_of[result.dtype])) for result in results]
-        parts = [result.reshape(-1).view(torch.uint8) for result in results]
-        self._packed = torch.cat(parts) if parts else self._frames[:0]
+        self._layouts = [_ResultLayout(result.shape, np.dtype(NUMPY_DTYPES[result.dtype])) for result in results]
+        results_bytes = [result.reshape(-1).view(torch.uint8) for result in results]
+        self._packed = torch.cat(results_bytes) if results_bytes else self._frames[:0]
 
     def copy_out(self) -> None:
+        """Copy the joined results to the output buffer."""
         self._output_buffer = self._at_least(len(self._packed), self._output_buffer)
         self._output_buffer[: len(self._packed)].copy_(self._packed, non_blocking=True)
 
     def unpack(self) -> Arrays:
-        """Copies of what has come back."""
-        arrays, at = [], 0
-        for part in self._parts:
-            came = self._output_buffer[at : at + part.size].numpy().copy()
-            arrays.append(came.view(part.dtype).reshape(tuple(part.shape)))
-            at += part.size
+        """Return copies of the results in the output buffer."""
+        arrays, start = [], 0
+        for layout in self._layouts:
+            array_bytes = self._output_buffer[start : start + layout.size].numpy().copy()
+            arrays.append(array_bytes.view(layout.dtype).reshape(tuple(layout.shape)))
+            start += layout.size
         return arrays
 
 

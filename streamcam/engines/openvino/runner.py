@@ -1,7 +1,7 @@
-"""OpenVINO: on processors, faster than PyTorch at the same network. It computes the features, and nothing else.
+"""A model whose features OpenVINO computes, which on CPUs is faster than PyTorch.
 
-Normalising, the classifier's weights and the mean over positions stay PyTorch's, in float32. So in every precision the
-logits are those of the heat cube that is shown: what bf16 and int8 change is the features that both are made of.
+PyTorch normalises frames, applies the classifier's weights and takes the mean over positions, all in float32. So the
+heat cube pools to the logits in every precision. What bf16 and int8 change is the features, of which both are made.
 """
 
 import signal
@@ -20,54 +20,56 @@ from torch import Tensor, nn
 
 from streamcam.engines.device.hardware import cpu_has_bf16
 from streamcam.engines.device.runner import TorchRunner
-from streamcam.errors import StreamcamError
+from streamcam.errors import StreamcamError, first_line
 from streamcam.models.base import CamModel, ModelSpec, Stored
 
 T = TypeVar("T")
 
 NAME = "openvino"
-"""What `--device` calls it."""
+"""The name of the device that computes, for people."""
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
-"""A precision, and what OpenVINO computes in where the network says nothing else."""
+"""The type in which OpenVINO computes, by precision. In int8, that is for layers that are not quantised."""
 
 
 def require_openvino() -> None:
-    """Find out whether it is installed, without loading it.
+    """Check that OpenVINO is installed, without importing it.
 
     Raises:
-        StreamcamError: it is not.
+        StreamcamError: it is not installed.
     """
     if find_spec("openvino") is None:
         raise StreamcamError("OpenVINO is not installed: pip install 'streamcam[openvino]', or use --backend torch")
 
 
 def import_openvino() -> Any:
-    """The module, which tells nobody of its use.
+    """Import OpenVINO with its telemetry switched off.
 
-    Its converter and NNCF report to their makers what they are used for, wherever this package lets them; it comes with
-    them, and both do without it.
+    Its converter and NNCF report their use to their makers through the package `openvino_telemetry`, which is installed
+    with them. They do without it where it cannot be imported.
     """
     require_openvino()
+    # None makes every later import of the package fail.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
 
     return openvino
 
 
-def apart(act: Callable[[], T]) -> T:
-    """Do something on a thread of its own that takes no signals, and wait for it.
+def call_without_signals(function: Callable[[], T]) -> T:
+    """Call a function on a thread of its own that handles no signals, and return its result.
 
-    OpenVINO's plugin for processors replaces the alternate signal stack of the thread that loads it. When the plugin
-    goes, that thread may be left with memory that is no longer there, and the next signal that is handled on it kills
-    the process. So no plugin may be loaded where signals are handled.
+    Whatever may load OpenVINO's CPU plugin has to be called like this. The plugin replaces the alternate signal
+    stack (sigaltstack) of the thread that loads it. When it is unloaded, that stack's memory is freed, but may stay the
+    thread's signal stack. The next signal that the thread handles then kills the process.
     """
     done: Future[T] = Future()
 
     def body() -> None:
+        # Each thread has its own mask. The kernel hands a blocked signal to another thread of the process.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            done.set_result(act())
+            done.set_result(function())
         except BaseException as e:
             done.set_exception(e)
 
@@ -76,18 +78,22 @@ def apart(act: Callable[[], T]) -> T:
 
 
 @cache
-def core() -> Any:
-    """OpenVINO's core for the whole process, with its plugin for processors, which is loaded once."""
-    made = import_openvino().Core()
-    apart(lambda: made.get_property("CPU", "FULL_DEVICE_NAME"))
-    return made
+def shared_core() -> Any:
+    """Return OpenVINO's core, one for the whole process, with its CPU plugin loaded."""
+    core = import_openvino().Core()
+    call_without_signals(lambda: core.get_property("CPU", "FULL_DEVICE_NAME"))  # the first question loads the plugin
+    return core
 
 
 def pick_openvino_precision(name: str, model: CamModel) -> str:
-    """`auto` → the fastest that the model has and the processor computes natively; others as they are.
+    """Resolve `auto` to the fastest precision that the model has and the CPU computes natively.
+
+    Args:
+        name: `auto`, or one of `HINTS`, which is returned as it is.
+        model: the model, which may have been quantised.
 
     Raises:
-        StreamcamError: no such precision, or the model has not been quantised.
+        StreamcamError: there is no such precision, or the model has not been quantised.
     """
     if name == "auto":
         return "int8" if model.int8 is not None else "bf16" if cpu_has_bf16() else "fp32"
@@ -102,105 +108,117 @@ def pick_openvino_precision(name: str, model: CamModel) -> str:
 
 
 class OpenVinoRunner(TorchRunner):
-    """A model whose features OpenVINO computes, with as many threads as PyTorch has when it is made."""
+    """A model whose features OpenVINO computes, with as many threads as PyTorch has when this is made."""
 
     def __init__(self, model: CamModel, precision: str) -> None:
         """Convert the model, which takes seconds.
 
         Raises:
-            StreamcamError: it cannot be converted.
+            StreamcamError: it cannot be converted, or its int8 features cannot be used.
         """
         super().__init__(model, torch.device("cpu"), precision)
         self.device_name = NAME
 
-    def _made_ready(self, features: nn.Module) -> nn.Module:
+    def _prepare_features(self, features: nn.Module) -> nn.Module:
         if self.precision == "int8":
             assert self.model.int8 is not None
-            with using_int8(self.spec):
-                converted = _shaped(read(self.model.int8.whole), self.spec)
+            with explain_int8_errors(self.spec):
+                converted = _with_input_shape(read_model(self.model.int8.whole), self.spec)
         else:
             converted = convert(features, self.spec)
         return OpenVinoFeatures(converted, precision=self.precision, one_by_one=not self.spec.framewise)
 
 
 class OpenVinoFeatures(nn.Module):
-    """Normalised pictures [N,3,H,W] or clips [N,3,L,H,W] → feature maps [N,K,h,w] or [N,K,L',h,w], all float32."""
+    """The features of a network, computed by OpenVINO, as a module of PyTorch's."""
 
     def __init__(self, converted: Any, *, precision: str, one_by_one: bool) -> None:
+        """Compile an OpenVINO model. `one_by_one`: its input takes one clip at a time."""
         super().__init__()
-        ready = compiled(converted, precision=precision)
-        self.threads = int(ready.get_property("INFERENCE_NUM_THREADS"))
-        self._request = ready.create_infer_request()
+        compiled = compile_model(converted, precision=precision)
+        self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
+        self._request = compiled.create_infer_request()
         self._one_by_one = one_by_one
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Clips go one after the other: on a processor, a batch of them gains nothing."""
-        parts = [self._infer(part) for part in (x.split(1) if self._one_by_one else (x,))]
-        maps = tuple(torch.cat(pieces) if len(pieces) > 1 else pieces[0] for pieces in zip(*parts, strict=True))
+        """Compute feature maps, float32 [N,K,h,w] or [N,K,L',h,w], of normalised frames or clips.
+
+        Frames are float32 [N,3,H,W], clips [N,3,L,H,W]. Clips are computed one after the other: on a CPU, a batch of
+        them gains nothing.
+        """
+        results = [self._infer(batch) for batch in (x.split(1) if self._one_by_one else (x,))]
+        maps = tuple(torch.cat(clips) if len(clips) > 1 else clips[0] for clips in zip(*results, strict=True))
         return maps if len(maps) > 1 else maps[0]
 
     def _infer(self, x: Tensor) -> list[Tensor]:
+        # OpenVINO reads PyTorch's memory instead of a copy, which is safe while this waits for the results.
         results = self._request.infer([x.contiguous().numpy()], share_inputs=True)
         return [torch.from_numpy(values) for values in results.values()]
 
 
-def compiled(converted: Any, *, precision: str) -> Any:
-    """An OpenVINO model, ready to run with as many threads as PyTorch has now."""
+def compile_model(converted: Any, *, precision: str) -> Any:
+    """Compile an OpenVINO model for the CPU, to run with as many threads as PyTorch has now."""
     options = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "INFERENCE_PRECISION_HINT": HINTS[precision],
     }
-    return core().compile_model(converted, "CPU", options)
+    return shared_core().compile_model(converted, "CPU", options)
 
 
 @contextmanager
-def converting(spec: ModelSpec) -> Iterator[None]:
-    """What two converters stumble over in a stranger's network is one clear line."""
+def explain_conversion_errors(spec: ModelSpec) -> Iterator[None]:
+    """Turn any error of torch.export or of OpenVINO's converter into a StreamcamError of one line."""
     try:
         yield
     except Exception as e:
-        reason = (str(e).splitlines() or [type(e).__name__])[0]
-        raise StreamcamError(f"{spec.name} cannot be converted for OpenVINO ({reason}): use --backend torch") from e
+        raise StreamcamError(
+            f"{spec.name} cannot be converted for OpenVINO ({first_line(e)}): use --backend torch"
+        ) from e
 
 
 def convert(features: nn.Module, spec: ModelSpec) -> Any:
-    """Features → an OpenVINO model: of any number of pictures, or of one clip.
+    """Convert features into an OpenVINO model of any number of frames, or of one clip.
 
     Raises:
         StreamcamError: they cannot be converted; the message says why.
     """
     openvino = import_openvino()
-    # Of two pictures, torch.export learns that their number varies.
-    lead = (2, 3) if spec.framewise else (1, 3, spec.clip_format.length)
+    # torch.export takes a dimension of size 1 for a constant, so the example has two frames.
+    leading = (2, 3) if spec.framewise else (1, 3, spec.clip_format.length)
     varying = ({0: torch.export.Dim("pictures")},) if spec.framewise else None
-    with converting(spec):
-        # In a module of its own, since torch.export takes a traced network apart with its arguments frozen.
-        example = torch.zeros(*lead, *spec.clip_format.crop)
+    with explain_conversion_errors(spec):
+        example = torch.zeros(*leading, *spec.clip_format.crop)
+        # Inside of another module: torch.export unpacks a traced network that it is given itself, whose arguments are
+        # frozen lists.
         exported = torch.export.export(nn.Sequential(features), (example,), dynamic_shapes=varying)
-        return _shaped(openvino.convert_model(exported), spec)
+        return _with_input_shape(openvino.convert_model(exported), spec)
 
 
 @contextmanager
-def using_int8(spec: ModelSpec) -> Iterator[None]:
-    """What cannot be read, or not for such clips or by this version, is one clear line."""
+def explain_int8_errors(spec: ModelSpec) -> Iterator[None]:
+    """Turn errors of stored int8 features into a StreamcamError of one line.
+
+    They may be damaged, made for other clips, or unreadable for this version of OpenVINO.
+    """
     try:
         yield
     except RuntimeError as e:
         raise StreamcamError(f"{spec.name} cannot be used in int8 as it is: quantize it again") from e
 
 
-def read(stored: Stored) -> Any:
-    """An OpenVINO model as it was stored.
+def read_model(stored: Stored) -> Any:
+    """Read an OpenVINO model from a checkpoint.
 
     Raises:
         RuntimeError: it cannot be read.
     """
     weights = import_openvino().Tensor(np.frombuffer(stored.weights, np.uint8))
-    return core().read_model(stored.graph, weights)
+    return shared_core().read_model(stored.graph, weights)
 
 
-def _shaped(converted: Any, spec: ModelSpec) -> Any:
-    lead = (-1, 3) if spec.framewise else (1, 3, spec.clip_format.length)
-    converted.reshape([*lead, *spec.clip_format.crop])
+def _with_input_shape(converted: Any, spec: ModelSpec) -> Any:
+    """Set the shape of a model's input: −1 stands for any number of frames."""
+    leading = (-1, 3) if spec.framewise else (1, 3, spec.clip_format.length)
+    converted.reshape([*leading, *spec.clip_format.crop])
     return converted

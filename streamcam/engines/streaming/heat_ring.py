@@ -1,4 +1,4 @@
-"""The last heat slices of each source, over which a window is a mean, and when they are."""
+"""The last heat slices of each source, whose mean is the heat of a window, and their times."""
 
 from typing import NamedTuple
 
@@ -10,94 +10,112 @@ from torch import Tensor
 from streamcam.engines.streaming.state_pool import StatePool
 from streamcam.engines.streaming.temporal_ops import Span
 
+FrameTimes = npt.NDArray[np.float64]
+"""Times of frames in seconds, float64 [t]."""
+
+Times = npt.NDArray[np.float64]
+"""Times of slices in seconds, float64 [n,3]: of the first frame that each sees, of its centre, of the last frame."""
+
 
 class SliceTimes:
-    """When each slice of a source is, by the times of the frames that it sees."""
+    """The times of a source's heat slices, taken from the times of the frames that each slice sees.
+
+    A slice may be centred between two frames, and may see padding. So times between frames are interpolated, and those
+    before the first and after the last frame are the first and the last frame's.
+    """
 
     def __init__(self, span: Span) -> None:
         self._span = span
-        self._pts_s: list[float] = []
-        self._frames = self._slices = 0
+        self._pts_s: list[float] = []  # of the newest frames: those before are not needed any more
+        self._frames = self._slices = 0  # how many have come in all
 
-    def take(self, pts_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """The times of the next frames, float64 [t] → those of the slices that they complete, as from `next_times`."""
+    def add(self, pts_s: FrameTimes) -> Times:
+        """Add the times of new frames, and return those of the slices that they complete."""
         self._pts_s.extend(pts_s.tolist())
         self._frames += len(pts_s)
-        return self.next_times(max(0, (self._frames - 1 - self._span.last) // self._span.stride + 1) - self._slices)
+        # Slice i is complete with frame `last + i * stride`.
+        complete = max(0, (self._frames - 1 - self._span.last) // self._span.stride + 1)
+        return self.next_times(complete - self._slices)
 
-    def next_times(self, count: int) -> npt.NDArray[np.float64]:
-        """The times of the next slices, float64 [n,3], in seconds.
-
-        When what each has seen begins, the moment that it speaks of, and when what it has seen ends. Times that no
-        later slice asks for are forgotten.
-        """
+    def next_times(self, count: int) -> Times:
+        """Return the times of the next `count` slices. Times of frames that no later slice sees are dropped."""
         span, oldest = self._span, self._frames - len(self._pts_s)
         starts = np.arange(self._slices, self._slices + count)[:, None] * span.stride
         frames = starts + np.array([span.first, span.centre, span.last])
-        times_s: npt.NDArray[np.float64] = np.interp(frames, np.arange(oldest, self._frames), self._pts_s)
+        times_s: Times = np.interp(frames, np.arange(oldest, self._frames), self._pts_s)
         self._slices += count
-        seen_next = span.first + self._slices * span.stride
-        del self._pts_s[: min(max(0, seen_next - oldest), len(self._pts_s) - 1)]
+        first_needed = span.first + self._slices * span.stride
+        del self._pts_s[: min(max(0, first_needed - oldest), len(self._pts_s) - 1)]
         return times_s
 
 
 class RingWindow(NamedTuple):
-    """The last L' slices of some sources, the oldest first."""
+    """The last L' slices of N sources, the oldest first."""
 
     pooled: Tensor
-    """float32 [N,L',C]: the mean of each slice's heat."""
+    """The mean of each slice's heat, float32 [N,L',C]."""
     common: Tensor
-    """float32 [N,L',h,w]: the mean over all classes."""
+    """The mean over all classes, float32 [N,L',h,w]."""
     rows: Tensor
-    """int64 [N]: where these sources are kept,"""
+    """The sources' rows, int64 [N]."""
     order: Tensor
-    """int64 [N,L']: and where their slices lie there."""
+    """Where the slices lie in these rows, int64 [N,L']."""
 
 
 class HeatRings:
-    """The last heat slices of each source, each in a row of a bank.
+    """Rings of the last L' heat slices, one for each source, in the rows of a pool.
 
-    Nothing is summed up over time: a window's mean is taken over what is in the ring, so that after millions of slices
-    it is as exact as after the first.
+    Slice number i of a source lies at place i mod L' of its row, over the slice L' before it. A window's mean is summed
+    over the ring each time, and never kept up to date by differences. So it is as exact after millions of slices as
+    after the first.
     """
 
     CUBE, POOLED, COMMON = (0, 0), (0, 1), (0, 2)
-    """Where in the bank: float32 [rows,L',C,h,w], [rows,L',C] and [rows,L',h,w]."""
+    """Keys of the pool's tensors: float32 [rows,L',C,h,w], [rows,L',C] and [rows,L',h,w]."""
 
     def __init__(self, length: int) -> None:
+        """Make rings of `length` slices, L'."""
         self.length, self.state_pool = length, StatePool({})
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing has been added at all."""
+        """Whether no slice has been added to any ring yet."""
         return not self.state_pool.tensors
 
     def add(self, rows: Tensor, added: Tensor, cube: Tensor) -> None:
-        """Write slices [N,t,C,h,w] over the oldest; `added`, int64 [N], came to these rows before."""
+        """Write new slices over the oldest.
+
+        Args:
+            rows: the rings of N sources, int64 [N].
+            added: how many slices have been added to each before, int64 [N].
+            cube: heat slices, float32 [N,t,C,h,w].
+        """
         if self.is_empty:
-            self._make(cube)
-        surplus = max(0, cube.shape[1] - self.length)
+            self._allocate(cube)
+        surplus = max(0, cube.shape[1] - self.length)  # of more slices than fit, the last remain
         new, rows = cube[:, surplus:], rows[:, None]
-        at = (added[:, None] + surplus + torch.arange(new.shape[1], device=cube.device)) % self.length
+        places = (added[:, None] + surplus + torch.arange(new.shape[1], device=cube.device)) % self.length
         tensors = self.state_pool.tensors
-        tensors[self.CUBE][rows, at] = new
-        tensors[self.POOLED][rows, at] = new.mean((3, 4))
-        tensors[self.COMMON][rows, at] = new.mean(2)
+        tensors[self.CUBE][rows, places] = new
+        tensors[self.POOLED][rows, places] = new.mean((3, 4))
+        tensors[self.COMMON][rows, places] = new.mean(2)
 
     def window(self, rows: Tensor, added: Tensor) -> RingWindow:
-        """The slices of rows [N], to which `added`, int64 [N], have come."""
+        """Return the slices of rings, int64 [N], to which so many slices have been added, int64 [N]."""
+        # The oldest slice lies where the next one will be written.
         order = (added[:, None] + torch.arange(self.length, device=rows.device)) % self.length
-        tensors, at = self.state_pool.tensors, (rows[:, None], order)
-        return RingWindow(tensors[self.POOLED][at], tensors[self.COMMON][at], rows, order)
+        tensors, index = self.state_pool.tensors, (rows[:, None], order)
+        return RingWindow(tensors[self.POOLED][index], tensors[self.COMMON][index], rows, order)
 
     def heat(self, window: RingWindow, chosen: Tensor) -> Tensor:
-        """The heat of chosen classes, int64 [N,K], in a window: float32 [N,K,L',h,w]."""
+        """Return the heat of chosen classes, int64 [N,K], in a window: float32 [N,K,L',h,w]."""
         rows, order = window.rows[:, None, None], window.order[:, None]
         return self.state_pool.tensors[self.CUBE][rows, order, chosen[:, :, None]]
 
-    def _make(self, cube: Tensor) -> None:
+    def _allocate(self, cube: Tensor) -> None:
+        """Allocate the rings, for heat slices like these."""
         _, _, classes, *size = cube.shape
         shapes = {self.CUBE: (classes, *size), self.POOLED: (classes,), self.COMMON: size}
         self.state_pool.tensors = {
-            slot: cube.new_zeros(self.state_pool.capacity, self.length, *shape) for slot, shape in shapes.items()
+            key: cube.new_zeros(self.state_pool.capacity, self.length, *shape) for key, shape in shapes.items()
         }

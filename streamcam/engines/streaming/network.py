@@ -1,4 +1,4 @@
-"""The features of a model, slice by slice: frames go in as they come."""
+"""The features of a model, computed slice by slice as frames come."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from streamcam.engines.streaming.converted import StreamNetwork
 from streamcam.engines.streaming.state_pool import StatePool, StreamState
-from streamcam.engines.streaming.temporal_ops import Memory, Span
+from streamcam.engines.streaming.temporal_ops import Buffers, Span
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 
@@ -16,49 +16,57 @@ class Network(Protocol):
     """Frames in, slices of the feature map out, as they come."""
 
     span: Span
-    """What a slice sees."""
+    """The frames that a slice sees."""
     pads_time: bool
     """Whether slices at the ends of a video see padding."""
 
     def start(self) -> StreamState:
-        """The beginning of a video, which is kept in mind until `flush` or `forget`."""
+        """Begin a video stream, and keep its state until `flush` or `release`."""
         ...
 
     def push(self, streams: Sequence[StreamState], frames: Tensor) -> Tensor | None:
-        """The next frames of streams of one phase, float [N,3,t,H,W] → the slices [N,K,t',h,w] that they complete."""
+        """Compute the slices that new frames complete.
+
+        Args:
+            streams: N streams of one phase.
+            frames: the next t frames of each, float [N,3,t,H,W].
+
+        Returns:
+            float [N,K,t',h,w], or None if no slice is complete.
+        """
         ...
 
     def fork(self, stream: StreamState) -> StreamState:
-        """A video that has been the same as another one so far."""
+        """Begin a stream as a copy of another one."""
         ...
 
     def flush(self, stream: StreamState) -> Tensor | None:
-        """The end of a video, which is forgotten: the slices that were waiting for what will not come any more."""
+        """End a stream, and drop it. Return the slices that were waiting for later frames, float [1,K,t',h,w]."""
         ...
 
-    def forget(self, stream: StreamState) -> None:
-        """A video of which no more will be asked."""
+    def release(self, stream: StreamState) -> None:
+        """Drop a stream."""
         ...
 
 
 class PooledNetwork(Network, Protocol):
-    """A network whose work on the rows of a bank depends on nothing but the phase and the frames' shape."""
+    """A network whose state is rows of a pool, and whose kernels depend on the phase and the frames' shape alone."""
 
     state_pool: StatePool
     warmup_frames: int
     """From this phase on, phases come again."""
 
-    def after(self, phase: int, frames: int) -> int:
-        """The phase of a stream that so many frames are added to."""
+    def next_phase(self, phase: int, frames: int) -> int:
+        """Return the phase of a stream after so many more frames."""
         ...
 
-    def run(self, phase: int, frames: Tensor | None, memory: Memory) -> Tensor | None:
-        """What `push` does, for rows of the bank; phases are left to the caller."""
+    def run(self, phase: int, frames: Tensor | None, buffers: Buffers) -> Tensor | None:
+        """Compute what `push` returns, for rows of the pool. Phases are left to the caller."""
         ...
 
 
 class FramewiseNetwork:
-    """A network that looks at each frame alone."""
+    """A network that looks at each frame alone, and so has no state. Its rows in the pool are empty."""
 
     span = Span()
     pads_time = False
@@ -68,39 +76,39 @@ class FramewiseNetwork:
         self._model, self.state_pool = model, StatePool({})
 
     def start(self) -> StreamState:
-        """There is nothing to remember."""
+        """Begin a video stream."""
         return self.state_pool.allocate()
 
     def push(self, _streams: Sequence[StreamState], frames: Tensor) -> Tensor:
-        """Float [N,3,t,H,W] → [N,K,t,h,w]."""
+        """Compute the slice of each frame: float [N,3,t,H,W] → [N,K,t,h,w]."""
         return self._model.feature_maps(frames)[0]
 
     def fork(self, stream: StreamState) -> StreamState:
-        """Nothing is different."""
+        """Begin a stream as a copy of another one."""
         return self.state_pool.fork(stream)
 
     def flush(self, stream: StreamState) -> None:
-        """Nothing waits."""
-        self.forget(stream)
+        """Drop a stream: no slice waits for later frames."""
+        self.release(stream)
 
-    def forget(self, stream: StreamState) -> None:
-        """Nothing was kept."""
+    def release(self, stream: StreamState) -> None:
+        """Drop a stream."""
         self.state_pool.release(stream)
 
-    def after(self, _phase: int, _frames: int) -> int:
-        """All frames are alike."""
+    def next_phase(self, _phase: int, _frames: int) -> int:
+        """Return 0: what came before changes nothing."""
         return 0
 
-    def run(self, _phase: int, frames: Tensor | None, _memory: Memory) -> Tensor | None:
-        """The same."""
+    def run(self, _phase: int, frames: Tensor | None, _buffers: Buffers) -> Tensor | None:
+        """Compute the slice of each frame, or none at the end of a video."""
         return None if frames is None else self._model.feature_maps(frames)[0]
 
 
 def streaming(model: CamModel, *, dense: bool = False) -> PooledNetwork:
-    """The features of a model, to be computed slice by slice.
+    """Convert the features of a model into a network of streams.
 
     Raises:
-        StreamcamError: they cannot be; the message says why.
+        StreamcamError: they cannot be converted; the message says why.
     """
     if not model.head.is_linear:
         raise StreamcamError(f"{model.spec.name} cannot be streamed: its head is not linear (use --engine window)")
@@ -113,7 +121,11 @@ def streaming(model: CamModel, *, dense: bool = False) -> PooledNetwork:
 
 
 def matches_window_engine(model: CamModel) -> bool:
-    """Whether `StreamEngine` gives what `WindowEngine` does: for a network that does not pad in time."""
+    """Return whether `StreamEngine` gives the same heat as `WindowEngine`.
+
+    It does for networks that do not pad along time. Padding makes a clip's first and last frames differ from the same
+    frames in the middle of a video.
+    """
     try:
         return not streaming(model).pads_time
     except StreamcamError:

@@ -1,4 +1,14 @@
-"""Operations on a stream of slices: what waits of their inputs, and what they give when more of these come."""
+"""Operations on streams of slices: each buffers the slices of its inputs that later outputs still need.
+
+The arithmetic of time, for a layer with kernel size k, stride s, padding p and dilation d, and x(i) its input slice i:
+
+    extent  e = (k − 1)·d + 1                    input slices from the first to the last that one output sees
+    output j sees x(j·s − p) … x(j·s − p + e − 1)
+    n inputs give max(0, ⌊(p + n − e) / s⌋ + 1) outputs, and ⌊(2p + n − e) / s⌋ + 1 once the video has ended
+
+A convolution is the case for which PyTorch's documentation derives this:
+https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv3d.html
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,18 +20,18 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The frames of a video that a slice sees."""
+    """The frames of a video that slice 0 of a feature map sees. Slice i sees those `i * stride` frames later."""
 
     first: int = 0
     """The first frame that slice 0 sees; below 0 where it sees padding."""
     last: int = 0
-    """The last one."""
+    """The last frame that slice 0 sees."""
     stride: int = 1
     """Frames between two slices."""
 
     @property
     def receptive_field(self) -> int:
-        """R, frames that a slice sees."""
+        """R, the number of frames that a slice sees."""
         return self.last - self.first + 1
 
     @property
@@ -31,154 +41,191 @@ class Span:
 
     @property
     def lookahead(self) -> float:
-        """How many frames after the one on which it is centred a slice has to wait for."""
+        """Frames from the centre of a slice to the last frame that it sees, for which it has to wait."""
         return (self.last - self.first) / 2
 
-    def through(self, window: "TemporalKernel") -> "Span":
-        """What a slice sees behind a layer with such a window."""
-        before = window.padding
-        first, last = self.first - before * self.stride, self.last + (window.reach - 1 - before) * self.stride
-        return Span(first, last, self.stride * window.stride)
+    def through(self, kernel: "TemporalKernel") -> "Span":
+        """Return what a slice sees behind a layer with this kernel."""
+        # Output 0 sees the input slices from −p to e − 1 − p, each of which is `stride` frames after the one before.
+        padding = kernel.padding
+        first, last = self.first - padding * self.stride, self.last + (kernel.extent - 1 - padding) * self.stride
+        return Span(first, last, self.stride * kernel.stride)
 
     def joined(self, other: "Span") -> "Span":
-        """What a slice sees where two branches meet."""
+        """Return what a slice sees where two branches meet."""
         return Span(min(self.first, other.first), max(self.last, other.last), self.stride)
 
 
 @dataclass(frozen=True, slots=True)
 class TemporalKernel:
-    """How a layer looks at slices in time; as it is, at each alone."""
+    """The size, stride, padding and dilation of a layer along time. By default, the layer sees each slice alone."""
 
-    kernel: int = 1
+    size: int = 1
     stride: int = 1
     padding: int = 0
     dilation: int = 1
 
     @property
-    def reach(self) -> int:
-        """Slices that one output sees, from the first to the last."""
-        return (self.kernel - 1) * self.dilation + 1
+    def extent(self) -> int:
+        """Input slices that one output sees, from the first to the last."""
+        return (self.size - 1) * self.dilation + 1
 
     @property
     def lead(self) -> int:
-        """Slices before these that it is given and passes over.
+        """Slices that an operation is given before those that its next output sees, and that it skips.
 
-        A window that steps over slices has some in front, so that it never has to drop what has not come yet.
+        Between the slices of two outputs lie `stride - extent` others, if the stride is larger. After an output, the
+        buffer should end where the next output's slices begin. But some of the slices to be dropped may not have come
+        yet. So the buffer begins that much earlier instead, with padding at the video's start, and always drops
+        `stride` slices that are there.
         """
-        return max(0, self.stride - self.reach)
+        return max(0, self.stride - self.extent)
 
     @property
     def front(self) -> int:
-        """Slices of padding before a video's first."""
+        """Slices of padding before a video's first: the layer's own, and those that `lead` asks for."""
         return self.lead + self.padding
 
-    def spread(self, by: int) -> "TemporalKernel":
-        """The same window over slices of which only each `by`-th belongs to what it looks at."""
+    def dilated(self, by: int) -> "TemporalKernel":
+        """Return the same kernel over slices of which only every `by`-th belongs to what it sees."""
         return replace(self, dilation=self.dilation * by, padding=self.padding * by)
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What is known of an operation's outcome."""
+    """What is known of the slices that an operation gives."""
 
     span: Span
-    spread: int = 1
-    """How many slices lie between two that belong together, where strides have become dilations."""
+    dilation: int = 1
+    """How far apart two slices are that belong together: more than 1 where strides have become dilations."""
 
 
 Layer = Callable[..., Tensor]
-"""Slices of each input → new slices; their padding in time is left to us."""
+"""Computes output slices from the slices of each input. It does not pad them along time: that is done before."""
 
-Slot = tuple[int, int]
-"""Where a step's input waits: the numbers of both."""
+BufferKey = tuple[int, int]
+"""Names a buffer: the number of an operation, and that of the value whose slices it holds for this operation."""
 
 
-class Memory(Protocol):
-    """What is kept of the streams of a batch."""
+class Buffers(Protocol):
+    """The buffered slices of a batch of streams."""
 
-    def read(self, slot: Slot, count: int) -> Tensor:
-        """What was written last, float [N,K,count,h,w]."""
+    def read(self, key: BufferKey, count: int) -> Tensor:
+        """Return the slices that were written last, float [N,K,count,h,w]."""
         ...
 
-    def write(self, slot: Slot, slices: Tensor) -> None:
-        """Keep slices [N,K,count,h,w]: a copy of them."""
+    def write(self, key: BufferKey, slices: Tensor) -> None:
+        """Store a copy of slices, float [N,K,count,h,w]."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TemporalOp:
-    """An operation on streams of slices, whose inputs wait until an outcome has seen them for the last time.
+    """An operation on streams of slices, which buffers its inputs until no later output sees them.
 
-    How many slices come and wait is known from how many frames have come, and never read off a tensor. Lists of counts
-    are of slices since a video's beginning, by value: 0 is the frames, i the outcome of step i.
+    How many slices come and are buffered follows from the number of frames, and is never read from a tensor. So a CUDA
+    graph can hold all of it.
+
+    `counts` are lists of slices since a video's beginning, by value: value 0 is the frames, value i the output of
+    operation i.
     """
 
     number: int
-    """That of its outcome."""
+    """The number of this operation, and of the value that it gives."""
     inputs: tuple[int, ...]
-    """Numbers of the values that it takes."""
+    """The numbers of the values that it takes."""
     layer: Layer
-    window: TemporalKernel = TemporalKernel()
-    """How it looks at each of its inputs."""
+    kernel: TemporalKernel = TemporalKernel()
+    """What it sees of each of its inputs."""
     fill: float = 0.0
-    """What padding is."""
+    """The value of padding: 0, or −∞ for a maximum."""
 
     def completed(self, counts: Sequence[int], *, ended: bool = False) -> int:
-        """How many outcomes there are when so many slices have come, and maybe the video has ended."""
-        came = min(counts[i] for i in self.inputs)
-        there = self.window.front + came + (self.window.padding if ended else 0)
-        return max(0, (there - self.window.lead - self.window.reach) // self.window.stride + 1) if came else 0
+        """Return how many output slices there are after so many input slices.
 
-    def waiting(self, counts: Sequence[int]) -> dict[Slot, int]:
-        """How many slices of each input are kept then, padding included."""
-        done = counts[self.number] * self.window.stride
-        return {(self.number, i): self.window.front + counts[i] - done if counts[i] else 0 for i in self.inputs}
+        `ended`: the video has ended, so the padding behind its last slice counts.
+        """
+        available = min(counts[i] for i in self.inputs)
+        if available == 0:
+            return 0
+        padded = self.kernel.padding + available + (self.kernel.padding if ended else 0)
+        return max(0, (padded - self.kernel.extent) // self.kernel.stride + 1)
+
+    def buffered(self, counts: Sequence[int]) -> dict[BufferKey, int]:
+        """Return how many slices of each input are buffered, padding included.
+
+        They are all that have come, less `stride` for each output that has been computed. Inputs of branches may have
+        come unequally far.
+        """
+        dropped = counts[self.number] * self.kernel.stride
+        return {(self.number, i): self.kernel.front + counts[i] - dropped if counts[i] else 0 for i in self.inputs}
 
     def run(
         self,
         values: Sequence[Tensor | None],
         before: Sequence[int],
         after: Sequence[int],
-        memory: Memory,
+        buffers: Buffers,
         *,
         ended: bool,
     ) -> Tensor | None:
-        """The outcomes that new slices bring, None for none; counts are those before and after."""
-        count, left = after[self.number] - before[self.number], self.waiting(after)
+        """Compute the output slices that new input slices complete, and update the buffers.
+
+        Args:
+            values: the new slices of each value, float [N,K,t,h,w], or None where there are none.
+            before: `counts` without the new slices.
+            after: `counts` with the new slices, for the outputs too.
+            buffers: those of the batch's streams.
+            ended: the video has ended. Buffers are not updated then.
+
+        Returns:
+            float [N,K',t',h',w'], or None if no output is complete.
+        """
+        count = after[self.number] - before[self.number]
         if count == 0 and (ended or all(values[i] is None for i in self.inputs)):
             return None
-        queues: dict[Slot, Tensor] = {}
-        for slot, kept in self.waiting(before).items():
-            new, begins = values[slot[1]], before[slot[1]] == 0
-            there = [memory.read(slot, kept)] if kept else []
-            there += [] if new is None else [new]
-            if there:
-                parts = self._padded(there, begins=begins, ended=ended)
-                # What is kept moves within its place, so that a step works on a copy of it.
-                queues[slot] = torch.cat(parts, dim=2) if kept or len(parts) > 1 else parts[0]
-        outcomes = self.layer(*(self._next(queue, count) for queue in queues.values())) if count else None
-        for slot, queue in queues.items():
-            if left[slot] and not ended:
-                memory.write(slot, queue[:, :, -left[slot] :])
-        return outcomes
+        queues: dict[BufferKey, Tensor] = {}
+        for key, buffered in self.buffered(before).items():
+            new, begins = values[key[1]], before[key[1]] == 0
+            pieces = [buffers.read(key, buffered)] if buffered else []
+            pieces += [] if new is None else [new]
+            if pieces:
+                pieces = self._padded(pieces, begins=begins, ended=ended)
+                # `read` may return a view of the buffer that `write` changes below, so the queue has to be a copy.
+                queues[key] = torch.cat(pieces, dim=2) if buffered or len(pieces) > 1 else pieces[0]
+        outputs = self.layer(*(self._visible(queue, count) for queue in queues.values())) if count else None
+        if not ended:
+            remaining = self.buffered(after)
+            for key, queue in queues.items():
+                if remaining[key]:
+                    buffers.write(key, queue[:, :, -remaining[key] :])
+        return outputs
 
-    def _next(self, queue: Tensor, count: int) -> Tensor:
-        """What the next outcomes see; its end is counted from the queue's, which is as far away for more frames."""
-        last = self.window.lead + (count - 1) * self.window.stride + self.window.reach
-        return queue[:, :, self.window.lead : (last - queue.shape[2]) or None]
+    def _visible(self, queue: Tensor, count: int) -> Tensor:
+        """Return the slices of a queue that the next `count` outputs see: one branch may be ahead of another.
 
-    def _padded(self, parts: list[Tensor], *, begins: bool, ended: bool) -> list[Tensor]:
-        """Slices of an input, with padding where a video begins or ends."""
-        before, after = (self.window.front if begins else 0), (self.window.padding if ended else 0)
-        return [*self._padding(parts[0], before), *parts, *self._padding(parts[0], after)]
+        The end is counted from the queue's own end. There, it is as far away when a whole number of strides more comes,
+        so that an exported network takes any number of frames.
+        """
+        end = self.kernel.lead + (count - 1) * self.kernel.stride + self.kernel.extent
+        return queue[:, :, self.kernel.lead : (end - queue.shape[2]) or None]
+
+    def _padded(self, pieces: list[Tensor], *, begins: bool, ended: bool) -> list[Tensor]:
+        """Add padding to the slices of an input, where a video begins or ends."""
+        front, back = (self.kernel.front if begins else 0), (self.kernel.padding if ended else 0)
+        return [*self._padding(pieces[0], front), *pieces, *self._padding(pieces[0], back)]
 
     def _padding(self, like: Tensor, count: int) -> list[Tensor]:
         return [like.new_full((*like.shape[:2], count, *like.shape[3:]), self.fill)] if count else []
 
 
 def crop(skip: int, hold: int, before: Value) -> tuple[Layer, TemporalKernel, Value]:
-    """`x[:, :, skip:-hold]`: the first slices are passed over, and the last ones held back for ever."""
-    skip, hold = skip * before.spread, hold * before.spread
+    """Return an operation for `x[:, :, skip:-hold]`, which drops slices at a video's start and end.
+
+    A stream does not know which slices are its last, so the last `hold` are always held back. That makes it a kernel of
+    `skip + hold + 1` slices that passes on the one behind the first `skip`.
+    """
+    skip, hold = skip * before.dilation, hold * before.dilation
     shift = skip * before.span.stride
     span = replace(before.span, first=before.span.first + shift, last=before.span.last + shift)
     return lambda x: x[:, :, skip : -hold or None], TemporalKernel(skip + hold + 1), replace(before, span=span)

@@ -1,0 +1,1 @@
+"""The documentation site: what of the reference is generated from the code."""
