@@ -71,7 +71,7 @@ def main() -> None:
     ):
         try:
             next(message for message in subscriber.messages(timeout_s=300) if message.header.kind == "result")
-            measure(subscriber, 8)  # it has settled
+            measure(subscriber, 8)  # until the rate is steady
             for _ in range(options.rounds):
                 for name, kept in rows.items():
                     with ExitStack() as stack:

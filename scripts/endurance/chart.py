@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from scripts.endurance.overload_verdict import KINDS, curves_ms, first_and_last
 from scripts.endurance.sample import Sample, Second
-from scripts.endurance.verdict import Check, Kept, latencies, lines, settled
+from scripts.endurance.verdict import Check, Kept, after_warm_up, latencies, lines
 from streamcam.render.contact_sheet import PALETTE
 
 COLOURS = [tuple(c / 255 for c in colour) for colour in PALETTE]
@@ -96,7 +96,7 @@ def _latency(axis: Any, minutes: npt.NDArray[np.float64], curves: npt.NDArray[np
 def _memory(axis: Any, samples: Sequence[Kept]) -> None:
     """Where it begins to count is dotted."""
     axis.plot([s.at_s / 60 for s in samples], [s.rss_mb for s in samples], color=INK, linewidth=1)
-    axis.axvline(settled(samples)[0].at_s / 60, color=GREY, linewidth=0.8, linestyle=":")
+    axis.axvline(after_warm_up(samples)[0].at_s / 60, color=GREY, linewidth=0.8, linestyle=":")
     axis.set_ylabel("memory, MB")
 
 

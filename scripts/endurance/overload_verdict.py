@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.endurance.sample import Second, dropped
-from scripts.endurance.verdict import Check, at_its_end, flat_memory, settled, whole
+from scripts.endurance.verdict import Check, after_warm_up, at_its_end, flat_memory, whole
 
 KINDS = ("result", "overlay")
 MINUTE_S = 60.0
@@ -61,7 +61,7 @@ def judged_overload(seconds: Sequence[Second], outcome: dict[str, Any], status: 
         Check("drops are counted, in the first minute as in the last", f"{lost[0]}, {lost[1]}", min(lost) > 0),
         _accounted(status),
         Check("no camera is left without results in the last minute", f"{fewest} at least", fewest > 0),
-        *flat_memory(settled(seconds), len(status)),
+        *flat_memory(after_warm_up(seconds), len(status)),
         *whole(outcome),
     ]
 

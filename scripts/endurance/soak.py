@@ -23,7 +23,7 @@ import psutil
 
 from scripts.endurance.running import end_run, progress, start_run, wait_for_results
 from scripts.endurance.sample import Sample, Seen
-from scripts.endurance.verdict import Check, judged, latencies, lines, settled
+from scripts.endurance.verdict import Check, after_warm_up, judged, latencies, lines
 from scripts.endurance.world import PASSWORD, Camera, RestartingSubscriber, back_after_s, start_watcher, write_config
 from streamcam.files import write_json
 
@@ -157,7 +157,7 @@ def back_from(fault: dict[str, Any], back_s: float) -> dict[str, Any]:
 def tell(checks: list[Check], samples: list[Sample]) -> None:
     """The verdict, as lines."""
     print(lines(checks))
-    after = latencies(settled(samples))
+    after = latencies(after_warm_up(samples))
     quarter = max(1, len(after) // 4)
     import numpy as np
 

@@ -75,7 +75,7 @@ def _shared(rest: Floats) -> float:
     return float((rest[1:] * rest[:-1]).sum() / max(float((rest**2).sum()), 1e-12))
 
 
-def settled(samples: Sequence[Kept]) -> list[Kept]:
+def after_warm_up(samples: Sequence[Kept]) -> list[Kept]:
     """After the warm-up; of a short run, its second half."""
     begin_s = min(WARM_UP_S, samples[-1].at_s / 2)
     return [s for s in samples if s.at_s >= begin_s]
@@ -83,7 +83,7 @@ def settled(samples: Sequence[Kept]) -> list[Kept]:
 
 def judged(samples: Sequence[Sample], outcome: dict[str, Any], *, cameras: int) -> list[Check]:
     """Everything that was promised, and whether it was kept."""
-    after = settled(samples)
+    after = after_warm_up(samples)
     calm = [s for s in after if s.live == cameras]
     checks = [
         at_its_end(outcome),

@@ -7,51 +7,51 @@ from streamcam.runtime.queues import BatchQueue, SourceQueue
 
 
 def test_live_the_newest_stays_and_the_loss_is_told() -> None:
-    handoff: SourceQueue[int] = SourceQueue(depth=2, lossless=False)
-    assert [handoff.put("a", i) for i in range(4)] == [None, None, 0, 1]
-    assert [handoff.get(timeout_s=0), handoff.get(timeout_s=0), handoff.get(timeout_s=0)] == [2, 3, None]
+    queue: SourceQueue[int] = SourceQueue(depth=2, lossless=False)
+    assert [queue.put("a", i) for i in range(4)] == [None, None, 0, 1]
+    assert [queue.get(timeout_s=0), queue.get(timeout_s=0), queue.get(timeout_s=0)] == [2, 3, None]
 
 
 def test_lossless_a_full_queue_makes_its_writer_wait() -> None:
-    handoff: SourceQueue[int] = SourceQueue(depth=2, lossless=True)
+    queue: SourceQueue[int] = SourceQueue(depth=2, lossless=True)
     got: list[int | None] = []
-    writer = Thread(target=lambda: [handoff.put("a", i) for i in range(50)])
+    writer = Thread(target=lambda: [queue.put("a", i) for i in range(50)])
     writer.start()
     time.sleep(0.05)
     assert writer.is_alive()
-    got = [handoff.get(timeout_s=1) for _ in range(50)]
+    got = [queue.get(timeout_s=1) for _ in range(50)]
     writer.join(1)
     assert got == list(range(50))
 
 
 def test_sources_take_turns() -> None:
-    handoff: SourceQueue[str] = SourceQueue(depth=3, lossless=False)
+    queue: SourceQueue[str] = SourceQueue(depth=3, lossless=False)
     for item in ("a1", "a2", "a3", "b1"):
-        handoff.put(item[0], item)
-    assert [handoff.get(timeout_s=0) for _ in range(4)] == ["a1", "b1", "a2", "a3"]
+        queue.put(item[0], item)
+    assert [queue.get(timeout_s=0) for _ in range(4)] == ["a1", "b1", "a2", "a3"]
 
 
 def test_what_is_queued_outlives_a_close_unless_discarded() -> None:
     for discard, expected in ((False, 1), (True, None)):
-        handoff: SourceQueue[int] = SourceQueue(depth=2, lossless=True)
-        handoff.put("a", 1)
-        handoff.close(discard=discard)
-        assert handoff.finished is discard
-        assert handoff.get() == expected
-        assert handoff.get() is None
-        assert handoff.finished
+        queue: SourceQueue[int] = SourceQueue(depth=2, lossless=True)
+        queue.put("a", 1)
+        queue.close(discard=discard)
+        assert queue.finished is discard
+        assert queue.get() == expected
+        assert queue.get() is None
+        assert queue.finished
 
 
 @pytest.mark.parametrize("waits_for", ["room", "an item"])
 def test_close_wakes_whoever_waits(waits_for: str) -> None:
-    handoff: SourceQueue[int] = SourceQueue(depth=1, lossless=True)
+    queue: SourceQueue[int] = SourceQueue(depth=1, lossless=True)
     if waits_for == "room":
-        handoff.put("a", 0)
-    thread = Thread(target=lambda: handoff.put("a", 1) if waits_for == "room" else handoff.get())
+        queue.put("a", 0)
+    thread = Thread(target=lambda: queue.put("a", 1) if waits_for == "room" else queue.get())
     thread.start()
     time.sleep(0.05)
     assert thread.is_alive()
-    handoff.close()
+    queue.close()
     thread.join(1)
     assert not thread.is_alive()
 

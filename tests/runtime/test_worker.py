@@ -127,14 +127,14 @@ def test_batches_are_smaller_once_memory_has_run_out() -> None:
 class InTurn(FakeSource):
     """A source that gives a frame when it is its turn, and all threads are waiting."""
 
-    def __init__(self, frames: list[Frame], *, name: str, turns: deque[str], settled: Callable[[], bool]) -> None:
+    def __init__(self, frames: list[Frame], *, name: str, turns: deque[str], caught_up: Callable[[], bool]) -> None:
         super().__init__(frames, name=name, live=True)
-        self._turns, self._settled = turns, settled
+        self._turns, self._caught_up = turns, caught_up
 
     def frames(self, stop: Event) -> Iterator[Frame]:
         for frame in self._frames:
             end_s = time.monotonic() + 20
-            while self._turns[0] != self.name or not self._settled():
+            while self._turns[0] != self.name or not self._caught_up():
                 assert time.monotonic() < end_s, "somebody does not come to rest"
                 if stop.wait(0.0003):
                     return
@@ -154,7 +154,7 @@ def test_twice_the_work_that_fits_widens_the_hop_and_latency_does_not_creep() ->
     turns = deque("ab")
     held: list[Any] = []
 
-    def settled() -> bool:
+    def caught_up() -> bool:
         busy = engine.under_way == min(clock(), engine.in_flight)
         given_out = len(log.windows) == len(engine.batches) - engine.under_way
         if not (engine.waited_s == clock() and busy and given_out):
@@ -164,7 +164,7 @@ def test_twice_the_work_that_fits_widens_the_hop_and_latency_does_not_creep() ->
         return True
 
     cameras = [
-        InTurn([make_frame(i, source=n) for i in range(300)], name=n, turns=turns, settled=settled) for n in "ab"
+        InTurn([make_frame(i, source=n) for i in range(300)], name=n, turns=turns, caught_up=caught_up) for n in "ab"
     ]
     run, log = pipeline(cameras, engine, metrics=metrics)
     run.run()
