@@ -3,7 +3,8 @@
     Frame ──► Clip ──► Heat ──► Result
 
 A source makes frames. A sliding window joins frames to clips. An engine computes the heat of clips. The pipeline gives
-sinks a result for each frame and for each clip. Records are frozen, and each checks its shapes once, when it is made.
+sinks a result for each frame and for each window, which is the stretch of time that a clip covers. Beside these, the
+stream engine's `push` gives a `HeatSlice` at a time. Records are frozen, and check their arrays when they are made.
 
 The letters in shapes: N clips in a batch, L frames in a clip, L' heat slices of a clip, C classes of a model, K of
 those that a result carries, H×W pixels of a picture, h×w pixels of a prepared frame or cells of a heat map.
@@ -121,12 +122,15 @@ class Frame:
     """One picture of one source, and its time."""
 
     image: Picture | None
-    """uint8 [H,W,3], RGB, 0–255, upright, of square pixels. None where a message came without pixels."""
+    """uint8 [H,W,3], RGB, 0–255, upright, of square pixels. None where a subscriber got a
+    message without pixels."""
     index: int
     """Number of the frame in its source, from 0. It counts on over reconnects."""
     pts_s: float
-    """Presentation time in seconds, by the video stream's own clock. A live stream's clock starts again with each
-    session."""
+    """Presentation time in seconds; it rises within a session.
+
+    A file's counts from the file's beginning, on through resets of its clock. A live source's counts from the start of
+    each session."""
     captured_ns: int
     """When the frame reached this program: Unix time in nanoseconds."""
     source: str
@@ -217,14 +221,16 @@ class Clip:
     """L prepared frames of one source and one session, evenly spaced in time."""
 
     frames: npt.NDArray[np.uint8]
-    """uint8 [L,3,h,w], RGB, 0–255. A view of a buffer that several clips share: nobody may write to it."""
+    """uint8 [L,3,h,w], RGB, 0–255; fewer than L where the clip is not full.
+
+    A view of a buffer that several clips share: nobody may write to it."""
     pts_s: npt.NDArray[np.float64]
     """float64 [L]: presentation times of the frames, in seconds."""
     index: int
     """Number of the newest frame at the network's rate.
 
-    Two clips whose numbers differ by d share L − d frames. Where the window started afresh, as after a gap, the number
-    jumps by more than L: the clips before and after share no frame."""
+    Two full clips whose numbers differ by d < L share L − d frames. Where the window started afresh, as after a gap,
+    the number jumps by more than L: the clips before and after share no frame."""
     last: Frame
     """The newest camera frame in the clip, before it was resized."""
     transform: Transform
@@ -245,7 +251,8 @@ class Heat:
     """The classes that a network finds in one clip, and where in space and time it finds them.
 
     The heat cube is the classifier applied to the last feature map before pooling (Zhou et al., CVPR 2016,
-    equation 2). It is neither clipped nor scaled. So for each class k, to 1e-4 in float32:
+    equation 2). Pooling and classifier are linear, and the cube is neither clipped nor scaled. So for each class
+    k, with the classifier's bias, to 1e-4 in float32:
 
         logits[classes[k]] = bias[classes[k]] + mean of cube[k] over all positions
     """
@@ -256,7 +263,7 @@ class Heat:
     """float32 [L',h,w]: the mean of the heat over all C classes; zero for a multi-label model.
 
     Softmax does not change when the same map is added to every class, so only `cube − common` has a meaning: draw that.
-    The sigmoids of a multi-label model have no such freedom."""
+    A sigmoid does change, so nothing is subtracted for a multi-label model."""
     classes: npt.NDArray[np.int64]
     """int64 [K]: indices into the model's classes."""
     labels: tuple[str, ...]
@@ -280,7 +287,7 @@ class Heat:
     lookahead_s: float = 0.0
     """Seconds of video after a slice's own time that the network has to see before it can give the slice.
 
-    A viewer that shows each picture so much later shows the newest slice on the picture that it belongs to."""
+    A viewer that delays each picture by this much can paint the newest slice on the picture that it belongs to."""
 
     def __post_init__(self) -> None:
         # `tolist` and Python's own comparisons: for a handful of classes they are faster than a NumPy call.
@@ -289,6 +296,7 @@ class Heat:
         _expect(self.common.shape == self.cube.shape[1:], "common [L',h,w]", list(self.common.shape))
         per_class = [len(self.classes), len(self.labels), len(self.scores)]
         _expect(per_class == [count] * 3, f"{count} classes, labels and scores", per_class)
+        # A message carries scores that were rounded, so one may lie a little above 1.
         _expect(all(0 <= score <= 1.001 for score in self.scores.tolist()), "scores from 0 to 1", self.scores)
         scale = self.scale
         ok = scale is None or (scale.shape == (count,) and all(0 < s < inf for s in scale.tolist()))
@@ -302,7 +310,7 @@ class Heat:
     def centred(self) -> Floats:
         """float32 [K,L',h,w]: the centred heat, `cube − common`.
 
-        Under softmax, its mean over all positions is the logit minus the mean logit, but for the biases.
+        Under softmax, its mean over all positions is the logit minus the mean logit, both taken without their biases.
         """
         return self.cube - self.common
 
@@ -341,13 +349,13 @@ class Result:
     heat: Heat | None = None
     """None until the session's first window has been computed."""
     timings_ms: Mapping[str, float] = field(default_factory=dict)
-    """By stage: how long it took for this result, in milliseconds."""
+    """Milliseconds that each stage took for this result; the keys are in `metrics.STAGES`."""
     drops: Mapping[str, int] = field(default_factory=dict)
     """By stage: how many frames or windows of this source it has dropped so far."""
     hop_s: float | None = None
-    """Seconds from the end of the last computed window to the end of this one; None for a session's first."""
+    """Seconds from the end of the computed window before to the end of `heat`'s; None for a session's first window."""
     skipped: int = 0
-    """Windows between those two that were dropped because the device cannot keep up."""
+    """Windows that were dropped just before `heat`'s, because the device cannot keep up."""
 
     @property
     def heat_age_s(self) -> float | None:

@@ -1,4 +1,8 @@
-"""Score one method on one case (a class of a clip), and summarise many cases as figures."""
+"""Score one method on one case (a class of a clip), and summarise many cases as figures.
+
+To add a figure, write its arithmetic in `metrics.py`, add a field to `Scores` and to `score`, and list it in `FIGURES`
+and `figures`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,11 +1,12 @@
 """Decides which clips of several cameras form a batch, and when. It is told the time, and uses no threads.
 
 A clip waits for a batch to fill only where that pays. A batch is ready when it is full, when every live camera has a
-clip in it, or when its oldest clip has waited for a maximal time.
+clip in it, or when the camera that has waited longest has waited for a maximal time.
 
 On an idle device, waiting delays the clip for certain. It gains only if clips that come later would otherwise find the
-device busy. So there a clip waits for a batch's usual duration times the share of time in which the device is busy,
-which is next to nothing where there is little to do.
+device busy. So there a clip waits for a batch's usual duration times the share of time in which the device is busy.
+That is almost nothing where there is little to do. `Load.wait_s` computes it, and the worker passes it to
+`Batcher.ready_at_s` as `max_wait_s`.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 LIVE_S = 1.0
-"""A batch does not wait for a camera that has sent nothing for so long."""
+"""A camera is live if it has sent something in the last `LIVE_S` seconds. A batch waits for live cameras alone."""
 
 DECAY = 0.9
 """The weight of the past in `Load`'s moving averages, at each new batch."""
@@ -52,7 +53,7 @@ class Batcher(Generic[T]):
         return None if older is None else older.item
 
     def remove_source(self, source: str) -> None:
-        """Do not wait for a camera that has ended. An item of it that is queued stays."""
+        """Stop waiting for a camera that has ended. An item of it that is queued stays."""
         self._last_put_s.pop(source, None)
 
     def ready_at_s(self, now_s: float, *, limit: int, max_wait_s: float) -> float | None:
@@ -61,7 +62,7 @@ class Batcher(Generic[T]):
         Args:
             now_s: the time.
             limit: items in a full batch.
-            max_wait_s: how long the oldest item may wait for the batch to fill.
+            max_wait_s: how long the first camera in the queue may wait for the batch to fill.
         """
         if not self._waiting:
             return None
@@ -70,7 +71,7 @@ class Batcher(Generic[T]):
         return next(iter(self._waiting.values())).since_s + max_wait_s
 
     def take(self, limit: int, weigh: Callable[[T], int] = lambda _: 1) -> list[T]:
-        """Take the next batch: items in order while they weigh `limit` at most, and at least one."""
+        """Take the next batch: at most `limit` items in order, while they weigh `limit` at most; and at least one."""
         batch: list[T] = []
         for source in list(islice(self._waiting, limit)):
             limit -= weigh(self._waiting[source].item)
@@ -91,7 +92,7 @@ class Load:
     def __init__(self) -> None:
         self.busy = self.batch_s = 0.0
         """The share of time in which the device computes, 0–1, and the duration of a batch in seconds."""
-        self._free_s: float | None = None
+        self._last_end_s: float | None = None
 
     def add_batch(self, start_s: float, end_s: float) -> None:
         """Take a batch into account.
@@ -103,14 +104,17 @@ class Load:
             start_s: when it was submitted.
             end_s: when its heat was there.
         """
-        begin_s = start_s if self._free_s is None else max(start_s, self._free_s)
-        previous_end_s = begin_s if self._free_s is None else self._free_s
-        duration_s, period_s = end_s - begin_s, end_s - previous_end_s
-        self.batch_s = duration_s if self._free_s is None else DECAY * self.batch_s + (1 - DECAY) * duration_s
+        began_s = start_s if self._last_end_s is None else max(start_s, self._last_end_s)
+        previous_end_s = began_s if self._last_end_s is None else self._last_end_s
+        duration_s, period_s = end_s - began_s, end_s - previous_end_s
+        self.batch_s = duration_s if self._last_end_s is None else DECAY * self.batch_s + (1 - DECAY) * duration_s
         if period_s > 0:
             self.busy = DECAY * self.busy + (1 - DECAY) * duration_s / period_s
-        self._free_s = end_s
+        self._last_end_s = end_s
 
     def wait_s(self, max_wait_s: float, *, idle: bool) -> float:
-        """Return how long a clip should wait for a batch to fill. A busy device costs it nothing: the maximum."""
+        """Return how long a clip should wait for a batch to fill, in seconds.
+
+        While the device is busy, waiting costs the clip nothing, so it may wait for the maximum.
+        """
         return min(max_wait_s, self.busy * self.batch_s) if idle else max_wait_s

@@ -1,8 +1,9 @@
-"""A stream's timestamps, as containers give them → times that rise. Pure: seconds in, seconds out.
+"""A file's timestamps, as containers give them → times that rise. Seconds in, seconds out: nothing of FFmpeg's.
 
-Containers give a picture a presentation time (pts), a decoding time (dts), one of them, or none. Broken ones give wrong
-times. `BestEffortTimestamps` finds the pts of each decoded frame by the stream's own clock. `Timeline` follows that
-clock, and goes on smoothly where the clock is set: FFmpeg calls that a timestamp discontinuity.
+Containers give a picture a presentation time (pts) and a decoding time (dts), only one of them, or none. Broken ones
+give wrong times. `BestEffortTimestamps` finds the pts of each decoded frame by the stream's own clock. `Timeline`
+follows that clock, and goes on smoothly where the clock jumps: FFmpeg calls that a timestamp discontinuity.
+`reading.py` and `file_times.py` use both. Live sources have `live_timing.py` instead.
 """
 
 from collections import deque
@@ -32,7 +33,7 @@ class BestEffortTimestamps:
     that is shown takes the dts of the n-th packet. With a decoder that holds back two packets:
 
         packets, as decoded   I0  P3  B1  B2  P6  B4 …      dts  0  1  2  3  4  5 …
-        frames, as shown              I0  B1  B2  P3 …      each has the dts of two packets ago: 0  1  2  3 …
+        frames, as shown              I0  B1  B2  P3 …      each takes the dts two columns to its left: 0  1  2  3 …
     """
 
     def __init__(self, step_s: float, *, max_delay: int = MAX_DELAY, gaps: bool = False) -> None:
@@ -40,7 +41,7 @@ class BestEffortTimestamps:
 
         Args:
             step_s: about how long a frame lasts, in seconds.
-            max_delay: how many packets the decoder holds back at most; fewer, where its first frame comes sooner.
+            max_delay: how many packets the decoder holds back at most. The real number is found at its first frame.
             gaps: whether a long step ahead is a real gap, as for `Timeline`, and no mistake.
         """
         self._gaps = gaps
@@ -58,6 +59,7 @@ class BestEffortTimestamps:
         self._shown = -1
         """The number of the packet whose turn it was when the last frame came out."""
         self._pts_minus_dts_s = 0.0
+        """Of the last frame whose pts was believed. A frame whose pts is not believed gets its dts plus this."""
         self._last_pts_s: float | None = None
         self._pts_distrusted = False
 
@@ -82,10 +84,10 @@ class BestEffortTimestamps:
             pts_s: the pts of the packet that the frame was decoded from.
         """
         is_first = self._shown < 0
-        dts_s = self._next_dts_s()
+        dts_s = self._next_decoding_time_s()
         if dts_s is None:
             return pts_s
-        if pts_s is not None and (is_first or (self._has_real_pts and not self._is_wrong(pts_s))):
+        if pts_s is not None and (is_first or (self._has_real_pts and not self._rejects(pts_s))):
             self._pts_minus_dts_s, self._last_pts_s = pts_s - dts_s, pts_s
         return dts_s + self._pts_minus_dts_s
 
@@ -94,25 +96,29 @@ class BestEffortTimestamps:
         """Whether the container has pts, and FFmpeg did not make them up from dts."""
         if self._pts_distrusted or (self._all_have_dts and not self._all_have_pts):
             return False
-        # Pts that always rise, and never differ from dts, may be dts under another name.
+        # Pts that always rise prove nothing: they may be dts under another name, unless the dts are there and differ.
+        # Of a single packet, nothing can be said yet.
         return self._sent == 1 or not self._pts_rise or (self._all_have_dts and self._pts_and_dts_differ)
 
-    def _is_wrong(self, pts_s: float) -> bool:
-        """Whether a frame's pts is out of order without a discontinuity; after one that goes back, none is believed."""
+    def _rejects(self, pts_s: float) -> bool:
+        """Judge whether a frame's pts is out of order without a discontinuity, and note what it shows.
+
+        After a pts that goes back, no later one is believed.
+        """
         if self._last_pts_s is None:
             return False
         step_s = pts_s - self._last_pts_s
         if self._jumps(step_s) and self._sent - self._discontinuity_at <= MAX_DELAY:
-            # The dts jumped as well, a decoder's delay ago: this is that discontinuity. Expect it only once.
+            # The dts jumped as well, a decoder's delay ago: this is that discontinuity. It excuses one jump only.
             self._discontinuity_at = -MAX_DELAY
             return False
         self._pts_distrusted |= step_s <= 0
         return step_s <= 0 or (self._jumps(step_s) and not self._gaps)
 
     def _jumps(self, step_s: float) -> bool:
-        return not -self._max_back_s <= step_s <= MAX_JUMP_S
+        return step_s < -self._max_back_s or step_s > MAX_JUMP_S
 
-    def _next_dts_s(self) -> float | None:
+    def _next_decoding_time_s(self) -> float | None:
         """Return the dts of the packet whose turn it is when the next frame comes out; None where that is not known."""
         if self._delay is None:
             self._delay = min(self._sent - 1, self._max_delay)
@@ -131,7 +137,7 @@ class Placement(NamedTuple):
     """The place of one frame on a timeline."""
 
     pts_s: float
-    """Seconds from the timeline's beginning; greater than the frame's before."""
+    """Seconds from the timeline's beginning; greater than the previous frame's."""
     is_discontinuity: bool
     """Whether the stream's clock was set before this frame."""
 
@@ -140,7 +146,7 @@ class Segment(NamedTuple):
     """A part of a stream in which its clock ran without being set."""
 
     clock_s: float
-    """What the stream's clock showed at the segment's beginning, in seconds."""
+    """What the stream's clock showed at the segment's beginning, in seconds, with its wraps added."""
     pts_s: float
     """Where the segment begins on the timeline, in seconds."""
 
@@ -173,7 +179,7 @@ class Timeline:
 
         Args:
             clock_s: the frame's time by the stream's clock, in seconds; None where it has none.
-            duration_s: how long it lasts, in seconds; None where the container does not say.
+            duration_s: how long it lasts, in seconds; None or 0 where the container does not say.
         """
         next_s = 0.0 if self._last_pts_s is None else self._last_pts_s + self._last_duration_s
         is_discontinuity, pts_s = False, next_s
@@ -186,7 +192,8 @@ class Timeline:
                 self._shift_s = next_s - clock_s
                 self.segments.append(Segment(clock_s, next_s))
             self._last_clock_s, pts_s = clock_s, clock_s + self._shift_s
-        # Doubled, or a little out of order: place it a frame later, and at least a quarter of one after the last frame.
+        # Doubled, or a little out of order: shift it by one frame's duration. If that is still too early, place it a
+        # quarter of a frame after the previous one.
         if self._last_pts_s is not None and pts_s <= self._last_pts_s:
             pts_s = max(pts_s + self._last_duration_s, self._last_pts_s + self._last_duration_s / 4)
         self._last_pts_s, self._last_duration_s = pts_s, duration_s or self._step_s
@@ -206,8 +213,14 @@ class Timeline:
         return clock_s + self._wraps * WRAP_S
 
     def _is_discontinuity(self, step_s: float, late_s: float) -> bool:
-        """Whether the clock was set, by its step since the last frame, and how much later than expected this one is."""
-        max_back_s = MAX_BACK_STEPS * self._step_s
-        if step_s < -max_back_s:
+        """Whether the clock jumped.
+
+        Args:
+            step_s: from the last frame's time by the clock to this one's.
+            late_s: how long after the end of the last frame this one comes.
+        """
+        # Of a slow slide show, a few frames last longer than `MAX_JUMP_S`, and are no jump in either direction.
+        tolerance_s = MAX_BACK_STEPS * self._step_s
+        if step_s < -tolerance_s:
             return True
-        return not self._gaps and late_s > max(MAX_JUMP_S, max_back_s)
+        return not self._gaps and late_s > max(MAX_JUMP_S, tolerance_s)

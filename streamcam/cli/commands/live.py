@@ -50,8 +50,8 @@ def run(
 
 def _run(config: RunConfig) -> None:
     """Assemble and run a configuration, show its status line, and print its summary."""
-    from streamcam.cli.output.events import print_events
     from streamcam.cli.output.live import StatusLine, print_left_behind, print_no_window, print_start, print_summary
+    from streamcam.cli.output.log_lines import print_events
     from streamcam.runtime.app import assemble
     from streamcam.runtime.app import run as run_live
 

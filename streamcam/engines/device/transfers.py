@@ -4,7 +4,8 @@
     slot 1          │ staged    │ copied in   │ computed   │ …
     slot 2                      │ staged      │ copied in  │ …
 
-A slot is used again when the result in it has been read. That is the only thing that the host waits for.
+Time runs to the right. When a slot comes round again, `send` first takes the last results out of it. Only for that does
+the host wait. The engines of `engine.py`, `window_engine.py` and `stream_engine.py` send their batches through a ring.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ Compute = Callable[[Tensor], Sequence[Tensor]]
 """Computes results on the device from all bytes of a batch, uint8 [n] on the device."""
 
 NUMPY_DTYPES: dict[torch.dtype, type[np.generic]] = {torch.float32: np.float32, torch.int64: np.int64}
-"""What results may be made of."""
+"""The types that results may have, and NumPy's types for them."""
 
 
 class Transfer:
@@ -34,14 +35,14 @@ class Transfer:
 
     def __init__(self, slot: "_Slot", computed: Event, events: Sequence[Event]) -> None:
         self.computed = computed
-        """Passes when the batch is computed, and with that the state that it changes on the device."""
+        """Passes when the batch is computed, and the state of its sources on the device is up to date."""
         self._slot: _Slot | None = slot
         self._events = events
         self._results: Arrays = []
         self._error: Exception | None = None
 
     def done(self) -> bool:
-        """Return whether the results have been copied back."""
+        """Return whether `wait` would return or raise at once."""
         return self._slot is None or all(event.done() for event in self._events)
 
     def receive(self) -> None:
@@ -83,16 +84,18 @@ class TransferRing:
     ) -> Transfer:
         """Copy arrays to the device, compute results from them there, and copy these back.
 
+        Waits if the slot's last batch is still in flight, and takes its results out first.
+
         Args:
-            pieces: arrays of any shapes. They are copied as one, flattened and joined.
-            compute: called in order of `send`, inside of work.
+            pieces: arrays of any shapes. They are flattened and joined, and `compute` gets them as one uint8 [n].
+            compute: called on the compute stream, in the order of `send`.
             after: events that have to pass before it computes.
         """
         slot = self._slots[self._sent % len(self._slots)]
         self._sent += 1
-        slot.wait_until_free()
-        # Copies wait for no earlier batch: while one is computed, the next is copied in. What this slot holds on the
-        # device is free as well, since `wait_until_free` has seen its last copy out, the end of the chain.
+        slot.receive_last()
+        # Copies wait for no earlier batch: while one is computed, the next is copied in. This slot's tensors on the
+        # device may be replaced, since its last copy out has passed, and that comes last.
         copied = self._streams.enqueue(StreamKind.COPY_IN, slot.stage(pieces))
         computed = self._streams.enqueue(StreamKind.COMPUTE, lambda: slot.compute(compute), after=[copied, *after])
         returned = self._streams.enqueue(StreamKind.COPY_OUT, slot.copy_out, after=[computed])
@@ -116,8 +119,8 @@ class _ResultLayout:
 class _Slot:
     """Memory for one batch in flight, on the host and on the device.
 
-    The host writes and reads its own buffers only while the slot has no transfer. Tensors on the device are touched by
-    the transfer's work alone, and so are in the order of its events.
+    The host touches its own buffers only before a transfer's work is enqueued, and after its events have passed. The
+    transfer's work alone touches the tensors on the device, in the order of its events.
     """
 
     def __init__(self, streams: DeviceStreams) -> None:
@@ -127,8 +130,8 @@ class _Slot:
         self._frames = self._packed = torch.empty(0)
         self._layouts: list[_ResultLayout] = []
 
-    def wait_until_free(self) -> None:
-        """Wait until the last transfer through this slot has been received."""
+    def receive_last(self) -> None:
+        """Receive the last transfer through this slot, so that the slot is free."""
         if self.transfer is not None:
             self.transfer.receive()
 
@@ -140,7 +143,7 @@ class _Slot:
         """
         size = sum(piece.size for piece in pieces)
         try:
-            self._input_buffer = self._at_least(size, self._input_buffer)
+            self._input_buffer = self._grown(size, self._input_buffer)
         except HostMemoryError as e:
             return partial(_fail, e)
         staged = self._input_buffer[:size]
@@ -148,7 +151,7 @@ class _Slot:
             torch.cat([torch.from_numpy(piece).reshape(-1) for piece in pieces], out=staged)
         return partial(self._copy_in, staged)
 
-    def _at_least(self, size: int, buffer: Tensor) -> Tensor:
+    def _grown(self, size: int, buffer: Tensor) -> Tensor:
         """Return this buffer of the host, or a new one where it has fewer bytes than `size`."""
         try:
             return buffer if len(buffer) >= size else self._streams.host_buffer(size)
@@ -173,7 +176,7 @@ class _Slot:
 
     def copy_out(self) -> None:
         """Copy the joined results to the output buffer."""
-        self._output_buffer = self._at_least(len(self._packed), self._output_buffer)
+        self._output_buffer = self._grown(len(self._packed), self._output_buffer)
         self._output_buffer[: len(self._packed)].copy_(self._packed, non_blocking=True)
 
     def unpack(self) -> Arrays:

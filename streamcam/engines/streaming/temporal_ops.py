@@ -72,12 +72,16 @@ class TemporalKernel:
 
     @property
     def lead(self) -> int:
-        """Slices that an operation is given before those that its next output sees, and that it skips.
+        """Slices that lie in the buffer before those that the next output sees, and that the output skips.
 
-        Between the slices of two outputs lie `stride - extent` others, if the stride is larger. After an output, the
-        buffer should end where the next output's slices begin. But some of the slices to be dropped may not have come
-        yet. So the buffer begins that much earlier instead, with padding at the video's start, and always drops
-        `stride` slices that are there.
+        If the stride is larger than the extent, `stride - extent` slices lie between what two outputs see. Dropping
+        them right after an output would make the buffer begin with the next output's first slice. But they may not have
+        come yet. So each output skips as many slices before its own; at the video's start, these are padding. With a
+        stride of 3 and an extent of 1:
+
+            buffer       ·  ·  0  1  2  3  4  5  6        output 0 sees slice 0, and skips two of padding
+            drops        ·  ·  0                          three, all of which are there
+            then         1  2  3  4  5  6                 output 1 sees slice 3, and skips 1 and 2
         """
         return max(0, self.stride - self.extent)
 
@@ -87,7 +91,7 @@ class TemporalKernel:
         return self.lead + self.padding
 
     def dilated(self, by: int) -> "TemporalKernel":
-        """Return the same kernel over slices of which only every `by`-th belongs to what it sees."""
+        """Return the same kernel for slices that come `by` times as densely: it looks at every `by`-th."""
         return replace(self, dilation=self.dilation * by, padding=self.padding * by)
 
 
@@ -97,7 +101,7 @@ class Value:
 
     span: Span
     dilation: int = 1
-    """How far apart two slices are that belong together: more than 1 where strides have become dilations."""
+    """Steps between two slices that a later kernel looks at; more than 1 where strides have become dilations."""
 
 
 Layer = Callable[..., Tensor]
@@ -126,8 +130,8 @@ class TemporalOp:
     How many slices come and are buffered follows from the number of frames, and is never read from a tensor. So a CUDA
     graph can hold all of it.
 
-    `counts` are lists of slices since a video's beginning, by value: value 0 is the frames, value i the output of
-    operation i.
+    `counts[v]` is how many slices value v has had since the video's beginning. Value 0 is the frames, and value i the
+    output of operation i, from 1.
     """
 
     number: int
@@ -154,8 +158,8 @@ class TemporalOp:
     def buffered(self, counts: Sequence[int]) -> dict[BufferKey, int]:
         """Return how many slices of each input are buffered, padding included.
 
-        They are all that have come, less `stride` for each output that has been computed. Inputs of branches may have
-        come unequally far.
+        They are the padding at the front and all slices that have come, less `stride` for each output that has been
+        computed. Inputs of branches may have come unequally far.
         """
         dropped = counts[self.number] * self.kernel.stride
         return {(self.number, i): self.kernel.front + counts[i] - dropped if counts[i] else 0 for i in self.inputs}
@@ -204,8 +208,8 @@ class TemporalOp:
     def _visible(self, queue: Tensor, count: int) -> Tensor:
         """Return the slices of a queue that the next `count` outputs see: one branch may be ahead of another.
 
-        The end is counted from the queue's own end. There, it is as far away when a whole number of strides more comes,
-        so that an exported network takes any number of frames.
+        Where they end is written as a distance from the queue's end. That distance stays the same when more whole
+        strides of slices come, so an exported network is not tied to one number of frames.
         """
         end = self.kernel.lead + (count - 1) * self.kernel.stride + self.kernel.extent
         return queue[:, :, self.kernel.lead : (end - queue.shape[2]) or None]

@@ -6,7 +6,7 @@ import logging
 import pytest
 from rich.console import Console
 
-from streamcam.cli.output.events import print_events
+from streamcam.cli.output.log_lines import print_events
 from streamcam.sources.status import SourceStatus, StatusLog
 
 LOST = SourceStatus("lost", reason="cannot open rtsp://door: nobody listens there", wait_s=0.5)
