@@ -1,5 +1,6 @@
 """Ends the process, even if a thread cannot be ended."""
 
+import atexit
 import os
 import sys
 import threading
@@ -21,11 +22,15 @@ CLOSE_S = 10.0
 
 
 def exit_process(code: int) -> NoReturn:
-    """Exit at once if there are other threads, such as one that hangs in a driver: Python would abort on it."""
+    """End the process at once: by now, everything is closed that has to be.
+
+    Python's own end takes seconds where PyTorch is loaded, and aborts where a thread hangs in a driver. What packages
+    have registered to be done at the end is done here, but not while a thread is left that it might wait for.
+    """
+    if threading.active_count() == 1:
+        atexit._run_exitfuncs()
     flush_standard_streams()
-    if threading.active_count() > 1:
-        os._exit(code)
-    sys.exit(code)
+    os._exit(code)
 
 
 @contextmanager
