@@ -167,10 +167,10 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 def test_tests_that_need_a_gpu_do_not_need_pyav() -> None:
     files = [
-        "tests/gpu/test_image.py",
-        "tests/test_cuda.py",
         "tests/engines/test_engines.py",
         "tests/engines/test_precision.py",
+        "tests/gpu/test_image.py",
+        "tests/test_cuda.py",
     ]
     options = ["--collect-only", "-qq", "-m", "needs_cuda", "-o", "addopts=", "-p", "no:cacheprovider"]
     command = [sys.executable, "-c", WITHOUT_PYAV, *options, *files]
