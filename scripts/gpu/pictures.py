@@ -65,7 +65,7 @@ def decoded(plan: GpuPlan, size: tuple[int, int], seconds: float) -> dict[str, A
     from streamcam.gpu.decoder import GpuDecoder  # these two take PyAV
     from streamcam.sources.base import open_source
 
-    decoders = {"host": None} | ({"card": GpuDecoder(plan.device)} if plan.on_gpu else {})
+    decoders = {"host": None} | ({"gpu": GpuDecoder(plan.device)} if plan.on_gpu else {})
     count = 10 if plan.quick else FRAMES
     with tempfile.TemporaryDirectory(prefix="streamcam-") as folder:
         path = write_video(Path(folder) / "video.mkv", size, count)
@@ -74,7 +74,7 @@ def decoded(plan: GpuPlan, size: tuple[int, int], seconds: float) -> dict[str, A
             def read() -> None:
                 with closing(open_source(str(path), paced=False, decoder=decoders[where])) as source:
                     pictures = [type(frame.image) for frame in source.frames(Event())]
-                if len(pictures) != count or (where == "card") != (pictures[-1] is TorchImage):
+                if len(pictures) != count or (where == "gpu") != (pictures[-1] is TorchImage):
                     raise RuntimeError(f"{len(pictures)} pictures, the last one {pictures[-1].__name__}")
 
             return read
@@ -86,7 +86,7 @@ def of_both(plan: GpuPlan, size: tuple[int, int], work: Callable[[Picture], obje
     """Measure some work on a picture of the host, and on a GPU image."""
     image = a_scene(size)
     there = TorchImage(torch.from_numpy(image).permute(2, 0, 1).contiguous().to(plan.device))
-    return spreads(plan, {"host": (lambda: work(image), 1), "card": (lambda: work(there), 1)}, seconds)
+    return spreads(plan, {"host": (lambda: work(image), 1), "gpu": (lambda: work(there), 1)}, seconds)
 
 
 def spreads(plan: GpuPlan, works: dict[str, tuple[Callable[[], object], int]], seconds: float) -> dict[str, Any]:
@@ -133,5 +133,5 @@ def markdown(figures: dict[str, Any]) -> str:
         if "failed" in row:
             rows.append([name, f"failed: {row['failed']}"])
             continue
-        rows.append([name, *(spread(row["ms"][w], ".3f", " ms") if w in row["ms"] else "–" for w in ("host", "card"))])
-    return table(("a picture", "on the host", "on the card"), rows)
+        rows.append([name, *(spread(row["ms"][w], ".3f", " ms") if w in row["ms"] else "–" for w in ("host", "gpu"))])
+    return table(("a picture", "on the host", "on the GPU"), rows)

@@ -67,7 +67,6 @@ class Worker:
         *,
         name: str = "worker",
         lossless: bool = False,
-        max_wait_s: float | None = None,
     ) -> None:
         """Make a worker; `run` is the body of its thread.
 
@@ -76,7 +75,6 @@ class Worker:
             on_done: called from the thread of `run`, for each item.
             name: of the thread, for people.
             lossless: drop nothing, and compute one clip at a time, so that results depend on the clips only.
-            max_wait_s: how long a clip may wait for a batch to fill; by default 0 if the engine gains nothing from it.
         """
         self.name, self.load, self.heartbeat = name, Load(), Heartbeat()
         self.inbox: SourceQueue[Work] | BatchQueue[Work] = (
@@ -85,7 +83,7 @@ class Worker:
         self._engine, self._on_done = engine, on_done
         # On an engine that takes one batch at a time, a clip that waits only delays its batch.
         gains = engine.in_flight > 1 and engine.max_batch > 1
-        self._max_wait_s = max_wait_s if max_wait_s is not None else MAX_WAIT_S if gains else 0.0
+        self._max_wait_s = MAX_WAIT_S if gains else 0.0
         self._submitted: deque[_Batch] = deque()
 
     def run(self) -> None:
