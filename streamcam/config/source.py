@@ -15,7 +15,7 @@ RtspTransport = Literal["auto", "tcp", "udp", "http"]
 
 def check_levels(value: object) -> object:
     """Check LOW:HIGH. YAML 1.1 reads some of them as a time: 10:50 becomes the number 650."""
-    from streamcam.sources.levels import parse_levels  # imports NumPy, which few configurations need
+    from streamcam.sources.pixels.levels import parse_levels  # imports NumPy, which few configurations need
 
     if isinstance(value, int):
         raise ValueError(f"expected LOW:HIGH or auto, got the number {value} (in a file, write '7000:9500' in quotes)")

@@ -27,7 +27,7 @@ from streamcam.render.canvas import Caption, outline
 from streamcam.render.contact_sheet import Cell, cut, fit, grid, text_width
 from streamcam.render.image_files import read_picture, save_picture
 from streamcam.render.overlay import Painter, paint
-from streamcam.sources.levels import parse_levels
+from streamcam.sources.pixels.levels import parse_levels
 
 TABLE = "scores.csv"
 PAGE, PAGE_COLUMNS = 36, 3

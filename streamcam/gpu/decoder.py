@@ -16,7 +16,7 @@ from torch.utils.dlpack import from_dlpack
 
 from streamcam.errors import StreamcamError
 from streamcam.gpu.image import TorchImage, to_rgb
-from streamcam.sources.tags import has_full_range, matrix_in, orientation_in
+from streamcam.sources.pixels.tags import has_full_range, matrix_in, orientation_in
 
 log = logging.getLogger(__name__)
 

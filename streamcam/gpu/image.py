@@ -15,8 +15,8 @@ from torch import Tensor
 
 from streamcam.errors import first_line
 from streamcam.records import Floats, Image, Patch
-from streamcam.sources import colour
 from streamcam.sources.log_once import warn_once
+from streamcam.sources.pixels import colour
 
 BLEND_EPSILON = 1e-5
 """What `cv2.blendLinear` adds to the sum of the weights."""

@@ -9,7 +9,7 @@ import PIL.Image
 
 from streamcam.records import Image
 from streamcam.render.colour_profile import to_srgb
-from streamcam.sources.levels import LevelMapper
+from streamcam.sources.pixels.levels import LevelMapper
 
 log = logging.getLogger(__name__)
 

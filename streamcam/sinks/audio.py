@@ -13,9 +13,9 @@ from av.packet import Packet
 
 from streamcam.errors import StreamcamError
 from streamcam.sources.address import parse_address
-from streamcam.sources.stream_info import may_have_discontinuities, seconds, start_time_s
 from streamcam.sources.stream_selection import select_audio_stream, select_video_stream
-from streamcam.sources.timestamps import MAX_BACK_S, MAX_JUMP_S
+from streamcam.sources.timing.stream_info import may_have_discontinuities, seconds, start_time_s
+from streamcam.sources.timing.timestamps import MAX_BACK_S, MAX_JUMP_S
 
 COPIED = frozenset({"aac", "alac", "ac3", "eac3", "flac", "mp3", "opus"})
 """Codecs that players accept in an mp4; any other is encoded again, as AAC."""

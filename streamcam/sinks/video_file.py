@@ -19,7 +19,7 @@ from streamcam.sinks.audio import Sound
 from streamcam.sinks.faststart import index_first
 from streamcam.sinks.file import WRITE_FAILURES, FileSink
 from streamcam.sinks.unfinished import UnfinishedFile, has_pictures, sync_folder
-from streamcam.sources import colour
+from streamcam.sources.pixels import colour
 
 TICKS = 90_000
 """Ticks a second of the recording's timestamps."""

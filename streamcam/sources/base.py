@@ -8,7 +8,7 @@ from typing import Protocol
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame
 from streamcam.sources.address import parse_address
-from streamcam.sources.decoder import Decoder
+from streamcam.sources.pixels.decoder import Decoder
 from streamcam.sources.status import SourceStatus
 from streamcam.sources.video import VideoSource
 

@@ -11,11 +11,11 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamcam.sources.interlaced import Deinterlacer
 from streamcam.sources.opening import FAILURES, reason_for
+from streamcam.sources.pixels.interlaced import Deinterlacer
 from streamcam.sources.status import DEAD_AFTER_S, STALLED_AFTER_S
-from streamcam.sources.stream_info import frame_rate, has_gaps, max_delay, seconds
-from streamcam.sources.timestamps import BestEffortTimestamps
+from streamcam.sources.timing.stream_info import frame_rate, has_gaps, max_delay, seconds
+from streamcam.sources.timing.timestamps import BestEffortTimestamps
 
 NO_FRAME_AFTER_S = 15.0
 """A live source whose packets have given no frame for so long is lost. Key frames may be ten seconds apart."""

@@ -9,7 +9,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from streamcam.errors import StreamcamError
-from streamcam.sources.stream_info import duration_tag_s
+from streamcam.sources.timing.stream_info import duration_tag_s
 
 SECONDARY = (
     Disposition.still_image

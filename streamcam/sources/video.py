@@ -16,17 +16,17 @@ from av.video.stream import VideoStream
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame
 from streamcam.sources.address import STANDARD_INPUT, Address
-from streamcam.sources.conversion import FrameConverter
-from streamcam.sources.decoder import Decoder
-from streamcam.sources.file_times import TimeSpan
-from streamcam.sources.live_timing import MAX_LATE_S, FrameRateMonitor, LiveTimestamps, RateLimiter
 from streamcam.sources.opening import FAILURES, open_stream, open_video
-from streamcam.sources.playback import FilePlayback, Pacer
+from streamcam.sources.pixels.conversion import FrameConverter
+from streamcam.sources.pixels.decoder import Decoder
 from streamcam.sources.reading import Reader
 from streamcam.sources.status import Backoff, SourceStatus
-from streamcam.sources.stream_info import frame_rate
 from streamcam.sources.stream_selection import select_video_stream
-from streamcam.sources.timestamps import Segment
+from streamcam.sources.timing.file_times import TimeSpan
+from streamcam.sources.timing.live_timing import MAX_LATE_S, FrameRateMonitor, LiveTimestamps, RateLimiter
+from streamcam.sources.timing.playback import FilePlayback, Pacer
+from streamcam.sources.timing.stream_info import frame_rate
+from streamcam.sources.timing.timestamps import Segment
 
 TIMES_MADE_UP = frozenset({"mpjpeg", "mjpeg"})
 """Formats without timestamps, for which FFmpeg makes some up."""

@@ -26,7 +26,7 @@ from streamcam.render.overlay import Painter
 from streamcam.runtime.app import Live, assemble
 from streamcam.sinks.base import Sink
 from streamcam.sources.base import open_source
-from streamcam.sources.decoder import Decoder
+from streamcam.sources.pixels.decoder import Decoder
 from streamcam.transport.messages import encode_picture
 from tests.support.cameras import stop_after
 from tests.support.commands import streamcam

@@ -17,7 +17,7 @@ from streamcam.gpu.decoder import gpu_image
 from streamcam.records import Image
 from streamcam.sources.base import open_source
 from streamcam.sources.opening import FAILURES
-from streamcam.sources.rgb import RgbConverter
+from streamcam.sources.pixels.rgb import RgbConverter
 from tests.support.write_planes import write_planes
 
 ROUNDS = 4

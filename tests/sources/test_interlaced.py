@@ -20,7 +20,7 @@ from av.filter import Graph
 from streamcam.records import Frame
 from streamcam.sources import log_once
 from streamcam.sources.base import open_source
-from streamcam.sources.interlaced import Deinterlacer
+from streamcam.sources.pixels.interlaced import Deinterlacer
 from streamcam.sources.reading import Reader
 from tests.support.containers import add_video
 from tests.support.streams import turn_round

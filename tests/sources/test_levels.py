@@ -18,7 +18,7 @@ from streamcam.render import image_decoding
 from streamcam.render.image_files import read_picture
 from streamcam.sources import log_once
 from streamcam.sources.base import open_source
-from streamcam.sources.levels import AutoLevels, LevelMapper, Levels, apply_levels, parse_levels
+from streamcam.sources.pixels.levels import AutoLevels, LevelMapper, Levels, apply_levels, parse_levels
 from tests.support.commands import complaint
 from tests.support.containers import add_video
 from tests.support.streams import Video, turn_round, write_streams

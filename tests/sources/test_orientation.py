@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 
 from streamcam.records import Frame, Image
 from streamcam.sources.base import open_source
-from streamcam.sources.orientation import UPRIGHT, Orientation, orientation_of, upright
+from streamcam.sources.pixels.orientation import UPRIGHT, Orientation, orientation_of, upright
 from tests.support.decoders import FIXED_POINT_ONE as ONE
 from tests.support.decoders import CpuDecoder
 

@@ -28,10 +28,10 @@ from streamcam.errors import StreamcamError, redact
 from streamcam.records import Frame
 from streamcam.sources.address import KINDS, Address, SourceUri, parse_address
 from streamcam.sources.base import open_source
-from streamcam.sources.live_timing import MAX_LATE_S, FrameRateMonitor, LiveTimestamps, RateLimiter
+from streamcam.sources.pixels.rgb import RgbConverter
 from streamcam.sources.reading import Reader
-from streamcam.sources.rgb import RgbConverter
 from streamcam.sources.status import SourceStatus
+from streamcam.sources.timing.live_timing import MAX_LATE_S, FrameRateMonitor, LiveTimestamps, RateLimiter
 from streamcam.sources.video import VideoSource
 from tests.support import mjpeg_server as mjpeg
 from tests.support.cameras import camera, rtsp_server, stop_after

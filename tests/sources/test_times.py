@@ -22,8 +22,8 @@ from streamcam.models.base import CamModel
 from streamcam.records import Frame, Result
 from streamcam.sinks.video_file import VideoRecorder
 from streamcam.sources.base import open_source
-from streamcam.sources.file_times import TimeSpan
-from streamcam.sources.timestamps import WRAP_S, BestEffortTimestamps, Timeline
+from streamcam.sources.timing.file_times import TimeSpan
+from streamcam.sources.timing.timestamps import WRAP_S, BestEffortTimestamps, Timeline
 from streamcam.train.annotations import LabelledClip
 from streamcam.train.clips import read_frames
 from streamcam.train.dataset import read_dataset

@@ -4,7 +4,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from streamcam.sources.stream_info import has_no_timestamps, seconds, start_time_s
+from streamcam.sources.timing.stream_info import has_no_timestamps, seconds, start_time_s
 
 SEEK_EARLIER_S = (0.0, 2.0, 10.0, 60.0)
 """How much earlier each attempt looks. Without an index, FFmpeg may come out behind the time that it was asked for."""

@@ -8,8 +8,8 @@ from av.video.frame import VideoFrame
 
 from streamcam.errors import StreamcamError
 from streamcam.records import Image
-from streamcam.sources.levels import GreyValues, LevelMapper
 from streamcam.sources.log_once import warn_once
+from streamcam.sources.pixels.levels import GreyValues, LevelMapper
 
 log = logging.getLogger(__name__)
 

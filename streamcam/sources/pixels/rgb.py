@@ -12,10 +12,10 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from streamcam.records import Image, Picture
-from streamcam.sources import colour
 from streamcam.sources.opening import FAILURES, MAX_PIXELS
-from streamcam.sources.orientation import upright
-from streamcam.sources.tags import has_alpha, has_full_range, matrix_in, orientation_in
+from streamcam.sources.pixels import colour
+from streamcam.sources.pixels.orientation import upright
+from streamcam.sources.pixels.tags import has_alpha, has_full_range, matrix_in, orientation_in
 
 MAX_ASPECT = 4
 """How many times wider than high a pixel may be, or higher than wide; a larger ratio is a mistake in the file."""

@@ -9,7 +9,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from streamcam.sources.opening import FAILURES
-from streamcam.sources.stream_info import (
+from streamcam.sources.timing.stream_info import (
     container_of,
     duration_tag_s,
     frame_rate,
@@ -19,7 +19,7 @@ from streamcam.sources.stream_info import (
     start_time_s,
     timeline_of,
 )
-from streamcam.sources.timestamps import MAX_DELAY, Timeline
+from streamcam.sources.timing.timestamps import MAX_DELAY, Timeline
 
 INDEXED = frozenset({"mov", "avi"})
 """Containers with a table for each stream, whose length is believed."""

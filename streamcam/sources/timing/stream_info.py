@@ -6,7 +6,7 @@ from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from streamcam.sources.timestamps import MAX_DELAY, Timeline
+from streamcam.sources.timing.timestamps import MAX_DELAY, Timeline
 
 AVFMT_NOTIMESTAMPS = 0x80
 AVFMT_TS_DISCONT = 0x200

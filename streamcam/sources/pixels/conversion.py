@@ -8,11 +8,11 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamcam.records import Picture
-from streamcam.sources.decoder import Decoder
-from streamcam.sources.grey import GreyConverter
-from streamcam.sources.orientation import upright
-from streamcam.sources.rgb import RgbConverter
-from streamcam.sources.tags import orientation_in
+from streamcam.sources.pixels.decoder import Decoder
+from streamcam.sources.pixels.grey import GreyConverter
+from streamcam.sources.pixels.orientation import upright
+from streamcam.sources.pixels.rgb import RgbConverter
+from streamcam.sources.pixels.tags import orientation_in
 
 log = logging.getLogger(__name__)
 

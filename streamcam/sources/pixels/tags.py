@@ -6,8 +6,8 @@ import numpy as np
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 
-from streamcam.sources import colour
-from streamcam.sources.orientation import UPRIGHT, Orientation, orientation_of
+from streamcam.sources.pixels import colour
+from streamcam.sources.pixels.orientation import UPRIGHT, Orientation, orientation_of
 
 
 def _unknown_type(cls: type[Type], value: object) -> Any:

@@ -3,7 +3,7 @@
 from collections import deque
 from statistics import median
 
-from streamcam.sources.timestamps import MAX_JUMP_S
+from streamcam.sources.timing.timestamps import MAX_JUMP_S
 
 MAX_LATE_S = 0.5
 """A live frame that has waited longer than this on the way is dropped."""

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamcam.sources.file_times import FileTimes
 from streamcam.sources.opening import MAX_PIXELS
 from streamcam.sources.reading import Reader
-from streamcam.sources.seek import SEEK_EARLIER_S, may_seek, seek
-from streamcam.sources.stream_info import (
+from streamcam.sources.timing.file_times import FileTimes
+from streamcam.sources.timing.seek import SEEK_EARLIER_S, may_seek, seek
+from streamcam.sources.timing.stream_info import (
     DEFAULT_FPS,
     container_of,
     frame_rate,
@@ -21,7 +21,7 @@ from streamcam.sources.stream_info import (
     seconds,
     timeline_of,
 )
-from streamcam.sources.timestamps import MAX_JUMP_S, Timeline
+from streamcam.sources.timing.timestamps import MAX_JUMP_S, Timeline
 
 log = logging.getLogger(__name__)
 

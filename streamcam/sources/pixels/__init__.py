@@ -1,0 +1,1 @@
+"""Decoded frames → pictures: RGB, upright, with square pixels, one moment each."""
