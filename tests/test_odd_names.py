@@ -22,7 +22,7 @@ from streamcam.models.base import CamModel
 from streamcam.render.contact_sheet import Cell, grid
 from streamcam.render.image_files import expand, read_picture
 from streamcam.sources.base import open_source
-from streamcam.train.dataset import read_dataset
+from streamcam.train.data.dataset import read_dataset
 from tests.support.commands import streamcam
 
 NAMES = {

@@ -16,7 +16,7 @@ from streamcam.clips import SlidingWindow
 from streamcam.errors import StreamcamError
 from streamcam.records import ClipFormat
 from streamcam.sources.base import open_source
-from streamcam.train.annotations import LabelledClip
+from streamcam.train.data.annotations import LabelledClip
 
 ClipKey = tuple[int, int]
 """(epoch, number of the clip). With the seed they decide all random choices for a clip, so any step can be resumed."""

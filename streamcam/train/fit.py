@@ -20,9 +20,9 @@ from streamcam.models.registry import find_spec, load_model, save_checkpoint
 from streamcam.records import Heat, Image
 from streamcam.render.contact_sheet import Cell
 from streamcam.train import report
-from streamcam.train.annotations import LabelledClip
 from streamcam.train.clips import read_frames, unreadable_note
-from streamcam.train.dataset import Dataset, PathProgress, read_dataset
+from streamcam.train.data.annotations import LabelledClip
+from streamcam.train.data.dataset import Dataset, PathProgress, read_dataset
 from streamcam.train.loop import Trainer, TrainingDisplay
 from streamcam.train.metrics import EpochMetrics, Validation
 from streamcam.train.workers import explained_deaths

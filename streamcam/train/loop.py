@@ -19,7 +19,6 @@ from streamcam.config.train import TrainConfig
 from streamcam.errors import StreamcamError
 from streamcam.files import complete_or_absent
 from streamcam.models.base import CamModel
-from streamcam.train.annotations import LabelledClip
 from streamcam.train.augment import Augment, frames_needed, mirrored_classes
 from streamcam.train.clips import (
     BalancedSampler,
@@ -29,7 +28,8 @@ from streamcam.train.clips import (
     centre_crop,
     unreadable_note,
 )
-from streamcam.train.dataset import Dataset
+from streamcam.train.data.annotations import LabelledClip
+from streamcam.train.data.dataset import Dataset
 from streamcam.train.metrics import EpochMetrics, Validation, loss_of, score_of
 from streamcam.train.optimizer import new_optimizer
 from streamcam.train.workers import BatchLoader

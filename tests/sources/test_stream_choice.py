@@ -13,7 +13,7 @@ from streamcam.errors import StreamcamError
 from streamcam.sinks.audio import Sound
 from streamcam.sources.base import open_source
 from streamcam.sources.stream_selection import select_audio_stream, select_video_stream
-from streamcam.train.dataset import _length_s
+from streamcam.train.data.dataset import _length_s
 from tests.support.streams import Tone, Video, cover, cover_first, two_programmes, write_streams
 
 DEFAULT = Disposition.default

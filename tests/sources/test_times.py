@@ -24,9 +24,9 @@ from streamcam.sinks.video_file import VideoRecorder
 from streamcam.sources.base import open_source
 from streamcam.sources.timing.file_times import TimeSpan
 from streamcam.sources.timing.timestamps import WRAP_S, BestEffortTimestamps, Timeline
-from streamcam.train.annotations import LabelledClip
 from streamcam.train.clips import read_frames
-from streamcam.train.dataset import read_dataset
+from streamcam.train.data.annotations import LabelledClip
+from streamcam.train.data.dataset import read_dataset
 from tests.support.commands import streamcam
 from tests.support.frames import TINY_FORMAT, make_frame, pixels
 from tests.support.media import beeps, rows_of, video_times

@@ -7,7 +7,7 @@ import pytest
 
 from streamcam.errors import StreamcamError
 from streamcam.train.collect import RecordingStatus, collect
-from streamcam.train.folders import read_folders
+from streamcam.train.data.folders import read_folders
 from tests.support.frames import FakeSource, make_frame
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from streamcam.errors import StreamcamError
-from streamcam.train.annotations import Annotation
-from streamcam.train.csv_file import read_csv
-from streamcam.train.dataset import Dataset, read_dataset
-from streamcam.train.split import overlap_s
+from streamcam.train.data.annotations import Annotation
+from streamcam.train.data.csv_file import read_csv
+from streamcam.train.data.dataset import Dataset, read_dataset
+from streamcam.train.data.split import overlap_s
 from tests.support.pool import Pool
 
 CLIPS = ("a.mp4", "b.mp4", "sub/c.mp4", "sub/d.mp4")

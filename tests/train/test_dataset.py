@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from streamcam.errors import StreamcamError
-from streamcam.train.dataset import Dataset, read_dataset
+from streamcam.train.data.dataset import Dataset, read_dataset
 from tests.support.write_clip import write_clip
 
 CLASSES = ("blue", "red")

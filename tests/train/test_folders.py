@@ -12,8 +12,8 @@ import pytest
 
 from streamcam.errors import StreamcamError
 from streamcam.files import VIDEOS
-from streamcam.train.annotations import split_of
-from streamcam.train.dataset import Dataset, read_dataset
+from streamcam.train.data.annotations import split_of
+from streamcam.train.data.dataset import Dataset, read_dataset
 from tests.support.containers import add_video
 from tests.support.pool import Pool
 

@@ -23,9 +23,9 @@ from streamcam.errors import StreamcamError
 from streamcam.models.base import ModelEntry
 from streamcam.models.registry import MODELS, load_model
 from streamcam.render.contact_sheet import Cell
-from streamcam.train.annotations import LabelledClip
 from streamcam.train.clips import BalancedSampler, ClipDataset, ValidationSampler, read_frames
-from streamcam.train.dataset import read_dataset
+from streamcam.train.data.annotations import LabelledClip
+from streamcam.train.data.dataset import read_dataset
 from streamcam.train.fit import BEST, STATE, TrainingResult, explain, train
 from streamcam.train.metrics import EpochMetrics, average_precision, score_of
 from streamcam.train.optimizer import BACKBONE_RATE, WEIGHT_DECAY, feature_scale, new_optimizer

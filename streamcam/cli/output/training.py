@@ -10,7 +10,7 @@ from streamcam.cli.output.progress import Progress, TerminalLine
 from streamcam.errors import one_line
 from streamcam.render.text import short
 from streamcam.train.collect import RecordingStatus
-from streamcam.train.dataset import Dataset
+from streamcam.train.data.dataset import Dataset
 from streamcam.train.fidelity import Fidelity
 from streamcam.train.metrics import EpochMetrics
 

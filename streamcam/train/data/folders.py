@@ -10,7 +10,7 @@ from unicodedata import normalize
 from streamcam.errors import StreamcamError
 from streamcam.files import VIDEOS
 from streamcam.render.image_files import SUFFIXES as PICTURES
-from streamcam.train.annotations import (
+from streamcam.train.data.annotations import (
     Annotation,
     Listing,
     count_of,

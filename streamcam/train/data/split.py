@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from streamcam.train.annotations import LabelledClip
+from streamcam.train.data.annotations import LabelledClip
 
 TOLERANCE_S = 0.1
 """Segments that overlap by no more than this only meet: their times are rounded."""

@@ -14,11 +14,11 @@ from threading import Event
 
 from streamcam.errors import StreamcamError, printable
 from streamcam.sources.base import open_source
-from streamcam.train.annotations import Annotation, LabelledClip, count_of, file_exists, first_few
-from streamcam.train.csv_file import read_csv, require_files
-from streamcam.train.folders import read_folders
-from streamcam.train.segments import file_digest, make_clips, merge_copies
-from streamcam.train.split import remove_shared, split_clips
+from streamcam.train.data.annotations import Annotation, LabelledClip, count_of, file_exists, first_few
+from streamcam.train.data.csv_file import read_csv, require_files
+from streamcam.train.data.folders import read_folders
+from streamcam.train.data.segments import file_digest, make_clips, merge_copies
+from streamcam.train.data.split import remove_shared, split_clips
 
 MAX_CLASSES = 20
 """The summary lists this many classes, and counts the others."""

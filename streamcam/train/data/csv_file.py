@@ -9,7 +9,7 @@ from unicodedata import normalize
 
 from streamcam.errors import StreamcamError
 from streamcam.files import VIDEOS
-from streamcam.train.annotations import (
+from streamcam.train.data.annotations import (
     Annotation,
     Listing,
     file_exists,

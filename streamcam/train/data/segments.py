@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from streamcam.errors import StreamcamError
-from streamcam.train.annotations import Annotation, LabelledClip, count_of, first_few
-from streamcam.train.split import TOLERANCE_S, overlap_s
+from streamcam.train.data.annotations import Annotation, LabelledClip, count_of, first_few
+from streamcam.train.data.split import TOLERANCE_S, overlap_s
 
 END_TOLERANCE_S = 0.5
 """A segment may end this long after its file without a note: times are rounded."""

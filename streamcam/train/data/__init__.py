@@ -1,0 +1,1 @@
+"""Folders and CSV files → labelled clips, divided into training and validation."""
