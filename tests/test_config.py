@@ -1,15 +1,20 @@
 import resource
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, Field
+from typer import Typer
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from streamcam.cli.main import app
+from streamcam.cli.options import options_of
 from streamcam.config.load import make_config
 from streamcam.config.run import RunConfig
 from streamcam.config.source import SourceConfig
@@ -29,9 +34,49 @@ def test_every_config_that_comes_along_is_valid(file: Path) -> None:
     assert config.model in MODELS
 
 
-def test_every_option_has_its_key_and_every_key_its_option() -> None:
+class Zone(BaseModel):
+    name: str
+
+
+class Nested(BaseModel):
+    """Keys of every kind that a configuration may have."""
+
+    name: str = Field(description="a required text")
+    mode: Literal["a", "b"] = Field("a", description="a choice")
+    count: int | None = Field(None, description="a number")
+    fast: bool = Field(False, description="a switch")
+    out: Path | None = Field(None, description="a file")
+    names: str | list[str] | None = Field(None, description="a text, or several")
+    zone: Zone | None = Field(None, description="a model")
+    zones: list[Zone] = Field([], description="models")
+    limits: dict[str, int] = Field({}, description="a mapping")
+
+
+def test_every_option_has_its_key_and_every_plain_key_its_option() -> None:
     options = {parameter.name for parameter in get_command(app).commands["run"].params}  # type: ignore[attr-defined]
     assert options - {"config", "demo", "headless"} == set(RunConfig.model_fields)
+
+
+def test_a_nested_key_is_for_files_and_has_no_option() -> None:
+    given: dict[str, object] = {}
+
+    def command(**options: object) -> None:
+        given.update(options)
+
+    made = Typer()
+    made.command()(options_of(Nested, out=("-o", "--out"))(command))
+    done = CliRunner().invoke(
+        made, ["--name", "x", "--count", "3", "--fast", "-o", "f.mp4", "--names", "a", "--names", "b"]
+    )
+    assert done.exit_code == 0, done.output
+    assert given == {
+        "name": "x",
+        "mode": None,
+        "count": 3,
+        "fast": True,
+        "out": Path("f.mp4"),
+        "names": ["a", "b"],
+    }
 
 
 def test_options_override_the_file(tmp_path: Path) -> None:
