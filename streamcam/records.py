@@ -68,7 +68,7 @@ class GpuImage(Protocol):
         ...
 
     def heated(
-        self, cells: Floats, region: tuple[int, int, int, int], *, scale: float, opacity: float, colours: Image
+        self, cells: Floats, region: tuple[int, int, int, int], *, scale: float, colours: Image, hidden: Floats
     ) -> "GpuImage":
         """Paint heat over a rectangle.
 
@@ -76,8 +76,8 @@ class GpuImage(Protocol):
             cells: float32 [h,w], logit units.
             region: (x0, y0, x1, y1) in pixels; the cells are spread over it.
             scale: the heat, in logit units, that is painted at full strength.
-            opacity: 0–1, how much of the picture full strength hides.
             colours: uint8 [256,3], RGB, from no heat to full strength.
+            hidden: float32 [256], 0–1: how much of the picture each of the colours hides.
         """
         ...
 

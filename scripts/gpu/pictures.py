@@ -25,7 +25,7 @@ from streamcam.render.overlay import overlay
 SIZES, QUICK_SIZES = ((720, 1280), (1080, 1920)), ((96, 128),)
 QUALITY = 85
 FRAMES = 150
-CAPTION = Caption("camera  25 fps", ("heat 33 ms old", "latency 41 ms, 0 dropped"))
+CAPTION = Caption("camera", ("what you see is 0.04 s old",))
 
 
 def measure(plan: GpuPlan) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 from streamcam.evaluate.flow import DIRECTIONS, MIN_SPEED, SIDE, Motion, dilate, region_direction
 from streamcam.heat.localise import enlarge, peak
 from streamcam.records import Floats, Heat
-from streamcam.render.overlay import FULL_SCORE
+from streamcam.render.canvas import FULL_SCORE
 
 NEAR = 4.0
 """In px of 112: a place within this distance of a moving pixel counts as near."""

@@ -54,16 +54,15 @@ class TorchImage:
         return TorchImage(_to_bytes(_resize(self._rgb.float(), height, width, cv2.INTER_LINEAR)))
 
     def heated(
-        self, cells: Floats, region: tuple[int, int, int, int], *, scale: float, opacity: float, colours: Image
+        self, cells: Floats, region: tuple[int, int, int, int], *, scale: float, colours: Image, hidden: Floats
     ) -> "TorchImage":
         """Paint heat over a rectangle, as `render.paint` does. `records.GpuImage` describes the arguments."""
         x0, y0, x1, y1 = region
         device = self._rgb.device
         heat = _resize(torch.from_numpy(cells).to(device), y1 - y0, x1 - x0, cv2.INTER_LINEAR)
-        strength = (heat / scale).clamp(0, 1)
-        table = torch.from_numpy(colours).to(device).T.float()
-        paint = table[:, (strength * 255).to(torch.uint8).int()]
-        alpha = strength * opacity
+        indices = ((heat / scale).clamp(0, 1) * 255).to(torch.uint8).int()
+        paint = torch.from_numpy(colours).to(device).T.float()[:, indices]
+        alpha = torch.from_numpy(hidden).to(device)[indices]
         # As cv2.blendLinear, which paints on the host.
         painted = self._rgb.clone()
         target = painted[:, y0:y1, x0:x1]

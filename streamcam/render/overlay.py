@@ -1,4 +1,4 @@
-"""Results → pictures: heat over the frame, with classes, legend and caption.
+"""Results → pictures: heat over the frame, the classes that are sure, a key to the colours, a caption.
 
 This is the only module that maps heat to colours. It uses an absolute scale, in logit units, and paints an improbable
 class faintly. A scale by each window's own minimum and maximum would flicker, and would show something hot where
@@ -12,10 +12,7 @@ import numpy as np
 
 from streamcam.heat.localise import Box, centred_at, enlarge
 from streamcam.records import Floats, GpuImage, Heat, Image, Patch, Picture, Result
-from streamcam.render.canvas import Canvas, Caption, to_colours
-
-FULL_SCORE = 0.5
-"""The probability from which a class is painted at full strength."""
+from streamcam.render.canvas import Canvas, Caption, certainty, heat_paint, to_colours, words
 
 
 class RunningScale:
@@ -48,18 +45,16 @@ def paint(
         fade: whether to paint an improbable class faintly; if not, every class is painted as a certain one.
     """
     x0, y0, x1, y1 = heat.transform.to_pixels(*image.shape[:2])
-    region = image[y0:y1, x0:x1]
     strength = np.clip(enlarge(centred_at(heat, k, pts_s), x1 - x0, y1 - y0) / scale, 0.0, 1.0)
-    alpha = strength * (opacity * _certainty(heat, k) if fade else opacity)
+    indices = (strength * 255).astype(np.uint8)
+    colours, hidden = heat_paint()
+    alpha = cv2.LUT(indices, hidden * np.float32(opacity * certainty(heat, k) if fade else opacity))
+    colour = cv2.LUT(cv2.merge([indices] * 3), colours[None])
     painted = image.copy()
     # blendLinear weighs both pictures per pixel in one pass; it takes contiguous arrays only.
-    painted[y0:y1, x0:x1] = cv2.blendLinear(to_colours(strength), np.ascontiguousarray(region), alpha, 1 - alpha)
+    region = np.ascontiguousarray(image[y0:y1, x0:x1])
+    painted[y0:y1, x0:x1] = cv2.blendLinear(colour, region, alpha, 1 - alpha)
     return painted
-
-
-def _certainty(heat: Heat, k: int) -> float:
-    """Return 0–1: how strongly class `k` is painted for its probability."""
-    return min(1.0, float(heat.scores[k]) / FULL_SCORE)
 
 
 def cells_alone(cells: Floats, *, scale: float, width: int, height: int) -> Image:
@@ -77,7 +72,7 @@ def overlay(
     caption: Caption | None = None,
     box: Box | None = None,
 ) -> Picture:
-    """Draw the whole overlay: frame, heat of class `k`, box, the top classes as bars, legend, caption.
+    """Draw the whole overlay: frame, heat of class `k`, box, the classes that are sure, the key, the caption.
 
     Heat is painted where the frame's picture lies, on the host or on its GPU. The host draws the text in both cases: a
     GPU image is given it as patches, so that only those cross the bus.
@@ -88,7 +83,7 @@ def overlay(
         painted = picture.copy()
         if heat is not None:
             painted = paint(picture, heat, k=k, pts_s=pts_s, scale=scale, opacity=opacity)
-        _annotate(painted, heat, scale=scale, k=k, caption=caption, box=box)
+        _annotate(painted, heat, k=k, caption=caption, box=box)
         return painted
     if heat is not None:
         picture = _paint_on_gpu(picture, heat, k=k, pts_s=pts_s, scale=scale, opacity=opacity)
@@ -98,7 +93,7 @@ def overlay(
     black = np.zeros(picture.shape, np.uint8)
     white = np.full(picture.shape, 255, np.uint8)
     for ground in (black, white):
-        drawn = _annotate(ground, heat, scale=scale, k=k, caption=caption, box=box)
+        drawn = _annotate(ground, heat, k=k, caption=caption, box=box)
     return picture.with_patches([_patch(black, white, area) for area in drawn])
 
 
@@ -111,24 +106,22 @@ def _patch(black: Image, white: Image, area: Box) -> Patch:
 
 def _paint_on_gpu(picture: GpuImage, heat: Heat, *, k: int, pts_s: float, scale: float, opacity: float) -> GpuImage:
     """Do what `paint` does for a picture in a GPU's memory."""
+    colours, hidden = heat_paint()
     return picture.heated(
         centred_at(heat, k, pts_s),
         heat.transform.to_pixels(*picture.shape[:2]),
         scale=scale,
-        opacity=opacity * _certainty(heat, k),
-        colours=to_colours(np.linspace(0, 1, 256, dtype=np.float32)[None])[0],
+        colours=colours,
+        hidden=hidden * np.float32(opacity * certainty(heat, k)),
     )
 
 
-def _annotate(image: Image, heat: Heat | None, *, scale: float, k: int, caption: Caption, box: Box | None) -> list[Box]:
+def _annotate(image: Image, heat: Heat | None, *, k: int, caption: Caption, box: Box | None) -> list[Box]:
     """Draw everything but the heat on a picture; return boxes that hold all of it and do not overlap."""
     canvas = Canvas(image)
     if box is not None:
         canvas.box(box)
-    canvas.caption(caption)
-    if heat is not None:
-        canvas.bars(heat, k)
-        canvas.legend(scale)
+    canvas.write(words(heat, k, caption))
     return canvas.drawn
 
 

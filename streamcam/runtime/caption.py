@@ -1,11 +1,11 @@
-"""The caption of a live overlay: how fast the source is, and how old its heat."""
+"""The caption of a live overlay: the source, and how old the picture is."""
 
 import time
 
 from streamcam.metrics import Metrics
 from streamcam.records import Result
 from streamcam.render.canvas import Caption
-from streamcam.render.text import heat_age
+from streamcam.render.text import heat_lag, picture_age
 
 
 class LiveCaption:
@@ -15,13 +15,9 @@ class LiveCaption:
         self._metrics = metrics
 
     def __call__(self, result: Result) -> Caption:
-        """Give the source's name and frame rate, and notes on age, latency and drops."""
+        """Give the source's name, the picture's age, and a note on whatever is not as it should be."""
         frame = result.frame
-        drops = sum(result.drops.values())
-        latency_ms = (time.time_ns() - frame.captured_ns) / 1e6
+        age_s = (time.time_ns() - frame.captured_ns) / 1e9
         hop_s = self._metrics.wide_hop_s(frame.source)
         behind = () if hop_s is None else (f"cannot keep up: a window every {hop_s:.2f} s",)
-        return Caption(
-            f"{frame.source}  {self._metrics.fps(frame.source):.0f} fps",
-            (heat_age(result.heat_age_s), f"latency {latency_ms:.0f} ms, {drops} dropped", *behind),
-        )
+        return Caption(frame.source, (picture_age(age_s), *heat_lag(result.heat_age_s), *behind))

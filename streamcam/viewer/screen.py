@@ -1,4 +1,4 @@
-"""What a viewer shows: frame, heat, classes and latency, as a picture. It knows no window and no socket."""
+"""What a viewer shows: frame, heat, classes and age, as a picture. It knows no window and no socket."""
 
 import time
 from collections import Counter, deque
@@ -10,7 +10,7 @@ import numpy as np
 from streamcam.records import Heat, Image, Result, on_host
 from streamcam.render.canvas import Caption
 from streamcam.render.overlay import Painter, overlay, panel
-from streamcam.render.text import heat_age
+from streamcam.render.text import heat_lag, picture_age
 from streamcam.transport.messages import Message
 
 SILENT_S = 2.0
@@ -154,24 +154,26 @@ class Screen:
         # change the picture in between.
         scale = 1.0 if heat is None else self._painter.scale(source, heat, k)
         result = replace(self._frames[source], heat=heat)
-        caption = self._caption(result, view, skipped)
+        caption = self._caption(result, view)
         picture = on_host(overlay(result, scale=scale, k=k, opacity=view.opacity, caption=caption))
-        return panel(picture, HELP) if view.help else picture
+        return panel(picture, [*HELP, "", self._figures(result, skipped)]) if view.help else picture
 
-    def _caption(self, result: Result, view: View, skipped: Counter[str]) -> Caption:
-        """Write the source with its frame rate, and below it the notes."""
-        source = result.frame.source
-        title = f"{source}  {self._fps(source):.0f} fps" + ("  PAUSED" if view.paused else "")
-        return Caption(title, [*self._figures(result, skipped), *self._warnings(result, view)])
+    def _caption(self, result: Result, view: View) -> Caption:
+        """Write the source, and below it the picture's age and the warnings."""
+        title = f"{result.frame.source}, paused" if view.paused else result.frame.source
+        return Caption(title, [picture_age(self._age_s(result)), *self._warnings(result, view)])
 
-    def _figures(self, result: Result, skipped: Counter[str]) -> list[str]:
-        latency_ms, dropped = (self._clock() - result.frame.captured_ns) / 1e6, sum(result.drops.values())
-        latency = f"latency {latency_ms:.0f} ms, {dropped} dropped, {skipped.total()} skipped"
-        return [heat_age(result.heat_age_s), latency]
+    def _age_s(self, result: Result) -> float:
+        return (self._clock() - result.frame.captured_ns) / 1e9
+
+    def _figures(self, result: Result, skipped: Counter[str]) -> str:
+        """Write how fast frames come, and how many were lost on the way."""
+        fps, dropped = self._fps(result.frame.source), sum(result.drops.values())
+        return f"{fps:.0f} fps, {dropped} dropped, {skipped.total()} skipped"
 
     def _warnings(self, result: Result, view: View) -> list[str]:
         """Write a note for each thing that is not as it should be."""
-        source, heat, warnings = result.frame.source, result.heat, []
+        source, heat, warnings = result.frame.source, result.heat, [*heat_lag(result.heat_age_s)]
         if result.hop_s is not None and result.skipped:
             warnings.append(f"its device cannot keep up: a window every {result.hop_s:.2f} s")
         if heat is not None and view.class_index is not None and view.class_index not in heat.classes:

@@ -24,7 +24,7 @@ DEVICES = ["cpu", pytest.param("cuda:0", marks=pytest.mark.needs_cuda)]
 INK_ROUNDS = 2
 """Grey levels: text is rounded twice, on the host each stroke is."""
 LONG = Caption(
-    "camera-1  25 fps", ("heat 33 ms old", "latency 41 ms, 3 dropped", "cannot keep up: a window every 0.53 s")
+    "camera-1", ("what you see is 0.35 s old", "its heat is 0.8 s older", "cannot keep up: a window every 0.53 s")
 )
 BUSY = Transform(0.1, 0.05, 0.93, 1.0)
 

@@ -1,4 +1,6 @@
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations, pairwise
 
 import cv2
 import numpy as np
@@ -6,7 +8,8 @@ import pytest
 
 from streamcam.heat.localise import Box, centred_at
 from streamcam.records import Floats, Frame, Heat, Image, Result, Transform, on_host
-from streamcam.render.canvas import Caption
+from streamcam.render.canvas import Caption, to_colours, words
+from streamcam.render.layout import FONT, Letters, arrange
 from streamcam.render.overlay import Painter, RunningScale, cells_alone, overlay, paint, panel
 from tests.support.heats import one_class_heat, with_classes
 
@@ -223,51 +226,30 @@ def test_an_overlay_can_be_made_of_any_size_and_any_classes(height: int, width: 
     heat = with_classes(one_class_heat(one_hot_cell(1, 1)), count, label=label)
     image = a_picture(height, width)
     for k in {0, count - 1}:
-        painted = overlay(a_result(heat, image), scale=6.0, k=k, caption=Caption(LONG, ["heat 3 ms old", LONG]))
+        painted = overlay(
+            a_result(heat, image), scale=6.0, k=k, caption=Caption(LONG, ["what you see is 0.35 s old", LONG])
+        )
         assert isinstance(painted, np.ndarray)
         assert (painted.shape, painted.dtype) == (image.shape, np.dtype(np.uint8))
     assert panel(image, [LONG, "", "q   quit"]).shape == image.shape
 
 
 def test_the_middle_of_a_picture_is_left_to_the_heat() -> None:
-    """Caption, bars and legend stay in their corners."""
+    """Caption, names and key stay in their corners."""
     heat = with_classes(one_class_heat(np.zeros((1, 4, 5), np.float32)), 8, label="kitchen stove")
-    painted = overlay(a_result(heat, a_picture(480, 640)), scale=6.0, caption=Caption("cam  24 fps", ["live"]))
+    painted = overlay(a_result(heat, a_picture(480, 640)), scale=6.0, caption=Caption("cam", ["live"]))
     changed = change(on_host(painted))
     assert changed[150:330].max() == 0
     for corner in (changed[:100, :200], changed[380:, :200], changed[380:, 440:]):
         assert corner.max() > 100
 
 
-def test_a_class_that_is_painted_is_listed_although_others_are_stronger() -> None:
+def test_the_key_speaks_of_the_class_that_is_painted() -> None:
     heat = with_classes(one_class_heat(np.zeros((1, 4, 5), np.float32)), 8)
     result = a_result(heat, a_picture(480, 640))
     first, last, next_to_last = (on_host(overlay(result, scale=6.0, k=k)) for k in (0, 7, 6))
     assert np.any(first != last)
     assert np.any(last != next_to_last)
-
-
-def test_the_legend_says_what_full_strength_stands_for() -> None:
-    result = a_result(one_class_heat(np.zeros((1, 4, 5), np.float32)), a_picture(480, 640))
-    small, large = (on_host(overlay(result, scale=scale))[-100:, -200:] for scale in (3.0, 250.0))
-    assert (small != large).any()
-
-
-@pytest.mark.parametrize(("height", "width"), [(240, 320), (360, 640), (1080, 1920)])
-@pytest.mark.parametrize("scale", [3.0, 250.0, 12_345.0])
-def test_the_legends_number_does_not_lie_on_its_text(
-    scale: float, height: int, width: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spans: dict[str, tuple[int, int]] = {}
-
-    def note(
-        _image: Image, text: str, at: tuple[int, int], face: int, font: float, _ink: object, weight: int, **_: int
-    ) -> None:
-        spans[text] = (at[0], at[0] + cv2.getTextSize(text, face, font, weight)[0][0])
-
-    monkeypatch.setattr(cv2, "putText", note)
-    overlay(a_result(one_class_heat(np.zeros((1, 4, 5), np.float32)), a_picture(height, width)), scale=scale)
-    assert spans["heat, logits"][1] < spans[f"+{scale:.3g}"][0]
 
 
 def test_a_box_is_drawn_around_its_pixels_and_nowhere_else() -> None:
@@ -291,28 +273,157 @@ def test_cells_alone_are_rectangles_of_their_own() -> None:
     assert int(quarters[0].max()) < int(quarters[1].max()) < int(quarters[2].max())
 
 
-@pytest.mark.parametrize(("height", "width"), [(240, 320), (480, 270), (1080, 1920), (64, 96)])
-@pytest.mark.parametrize("name", ["a-long-name of a class" * 13, "長い名前" * 75, "🙂" * 300, "W" * 300])
-def test_long_names_leave_the_probabilities_and_the_legend_alone(
-    name: str, height: int, width: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written: list[tuple[str, int, int]] = []
+GROUNDS = {
+    "black": np.zeros((240, 320, 3), np.uint8),
+    "white": np.full((240, 320, 3), 255, np.uint8),
+    "grey": np.full((240, 320, 3), GREY, np.uint8),
+    "busy": np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8).repeat(4, 0).repeat(4, 1),
+}
 
-    def note(
-        _image: Image, text: str, at: tuple[int, int], face: int, font: float, _ink: object, weight: int, **_: int
-    ) -> None:
-        (wide, _high), _foot = cv2.getTextSize(text, face, font, weight)
-        written.append((text, at[0], at[0] + wide))
 
-    monkeypatch.setattr(cv2, "putText", note)
-    heat = with_classes(one_class_heat(one_hot_cell(1, 2)), 5, label=name)
-    caption = Caption(f"{name}  25 fps", [name])
-    panel(a_picture(height, width), [name, "help"])
-    overlay(a_result(heat, a_picture(height, width)), scale=6.0, caption=caption)
-    texts = {text: (begin, end) for text, begin, end in written}
-    assert "90 %" in texts
-    assert any(text.endswith("..  25 fps") for text in texts)
-    if width > 200:  # on less, not even the legend has room beside the bars
-        assert all(begin >= 0 and end <= width for begin, end in texts.values())
-        assert texts["90 %"][1] < texts["heat, logits"][0]
-        assert max(end for text, (_, end) in texts.items() if text.startswith(name[:2])) <= width
+def lightness(image: Image) -> Floats:
+    """L* of CIELAB, 0–100, [H,W]."""
+    return np.asarray(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[..., 0], np.float32)
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_strong_heat_stands_out_from_any_ground(ground: str) -> None:
+    """In CIELAB, a distance of 2.3 can just be seen; here it is far more, in the hottest place and around it."""
+    image = GROUNDS[ground]
+    painted = paint(image, one_class_heat(np.full((1, 4, 5), 6.0, np.float32)), k=0, pts_s=0.0, scale=6.0)
+    before, after = (cv2.cvtColor(p.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for p in (image, painted))
+    assert np.median(np.linalg.norm(after - before, axis=-1)) > 25
+
+
+@pytest.mark.parametrize("ground", ["black", "white"])
+def test_heat_has_a_rim_that_is_darker_than_its_middle(ground: str) -> None:
+    """From half of the strength on, more heat is brighter, on white as on black."""
+    strengths = np.linspace(0.5, 1.0, 6)
+    shown = [
+        float(
+            lightness(
+                paint(GROUNDS[ground], one_class_heat(np.full((1, 2, 2), s, np.float32)), k=0, pts_s=0.0, scale=1)
+            ).mean()
+        )
+        for s in strengths
+    ]
+    assert all(b > a + 1 for a, b in pairwise(shown))
+    if ground == "white":
+        assert shown[0] < 80
+
+
+def test_heat_below_a_tenth_of_full_strength_is_not_painted() -> None:
+    faint, visible = (
+        change(paint(a_picture(), one_class_heat(np.full((1, 4, 5), heat, np.float32)), k=0, pts_s=0.0, scale=10.0))
+        for heat in (0.99, 2.0)
+    )
+    assert faint.max() == 0
+    assert visible.min() > 5
+
+
+def test_the_colours_are_ordered_from_dark_to_bright() -> None:
+    shown = lightness(to_colours(np.linspace(0, 1, 64, dtype=np.float32)[None]))[0]
+    assert (np.diff(shown) > 0).all()
+
+
+def scored(scores: Sequence[float], labels: Sequence[str]) -> Heat:
+    heat = with_classes(one_class_heat(one_hot_cell(1, 2)), len(scores))
+    return replace(heat, scores=np.array(scores, np.float32), labels=tuple(labels))
+
+
+def test_only_classes_that_are_sure_are_named() -> None:
+    named = words(scored([0.92, 0.5, 0.49, 0.0], ["dog", "cat", "cow", "car"]), 0, Caption("cam", ["a note"]))
+    assert named.names == [("dog", " 92 %"), ("cat", " 50 %")]
+    assert named.key == "where it sees dog"
+    assert named.header == ("cam", "a note")
+
+
+def test_at_most_three_are_named() -> None:
+    assert len(words(scored([0.9] * 8, list("abcdefgh")), 0, Caption("")).names) == 3
+
+
+def test_where_nothing_is_sure_it_says_so() -> None:
+    unsure = words(scored([0.3, 0.2], ["dog", "cat"]), 0, Caption(""))
+    assert unsure.names == [("nothing sure", "")]
+    assert unsure.key == "where it suspects dog"
+    hopeless = words(scored([0.01, 0.01], ["dog", "cat"]), 0, Caption(""))
+    assert (hopeless.names, hopeless.key) == ([("nothing sure", "")], None)
+    assert words(None, 0, Caption("")).names == [("no heat yet", "")]
+
+
+def test_a_class_that_somebody_chose_is_explained_beside_the_one_that_is_sure() -> None:
+    chosen = words(scored([0.7, 0.2], ["dog", "cat"]), 1, Caption(""))
+    assert chosen.names == [("dog", " 70 %")]
+    assert chosen.key == "where it suspects cat"
+
+
+LENGTHS = {
+    "short": "dog",
+    "long": ("a-long-name of a class" * 13)[:100],
+    "wide": "W" * 100,
+    "Japanese": "長い名前" * 25,
+    "emoji": "🙂" * 100,
+}
+
+
+@pytest.mark.parametrize("name", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("count", [1, 3, 8])
+@pytest.mark.parametrize(
+    ("height", "width"),
+    [(120, 160), (160, 120), (180, 320), (240, 320), (480, 270), (720, 1280), (1080, 1920), (1920, 1080), (2160, 3840)],
+)
+def test_all_words_lie_inside_the_picture_and_apart(height: int, width: int, count: int, name: str) -> None:
+    """Each line is drawn, too: its letters must lie in its own box."""
+    caption = Caption(name, ["what you see is 0.35 s old", "its heat is 0.8 s older", name])
+    layout = arrange(height, width, words(scored([0.9] * count, [name] * count), 0, caption))
+    boxes = [line.box for line in layout.lines] + ([layout.colours] if layout.colours else [])
+    assert all(0 <= b.x0 < b.x1 <= width and 0 <= b.y0 < b.y1 <= height for b in [*boxes, *layout.shades])
+    assert not any(a.intersection(b) for a, b in combinations(boxes, 2))
+    assert not any(a.intersection(b) for a, b in combinations(layout.shades, 2))
+    assert all(any(contains(shade, box) for shade in layout.shades) for box in boxes)
+    assert any(line.text.endswith("90 %") for line in layout.lines)
+    assert layout.colours is not None
+    assert "what you see is 0.35 s old" in [line.text for line in layout.lines]
+    letters = Letters.fitting(height, width)
+    for line in layout.lines:
+        reach = ink(line.text, letters)
+        room = Box(0, 0, line.box.x1 - line.box.x0, line.box.y1 - line.box.y0)
+        slack = 1 + letters.weight
+        assert contains(Box(-slack, -slack, room.x1 + slack, room.y1 + slack), reach)
+
+
+def ink(text: str, letters: Letters) -> Box:
+    """The pixels that a text covers, from the top left of its line on."""
+    rim, width = letters.line, letters.width(text)
+    black = np.zeros((3 * rim, width + 2 * rim), np.uint8)
+    at = rim, rim + letters.ascent
+    cv2.putText(black, text, at, FONT, letters.font, 255, letters.weight, lineType=cv2.LINE_AA)
+    ys, xs = np.nonzero(black > 40)
+    return Box(xs.min() - rim, ys.min() - rim, xs.max() + 1 - rim, ys.max() + 1 - rim)
+
+
+def contains(outer: Box, inner: Box) -> bool:
+    return outer.x0 <= inner.x0 and outer.y0 <= inner.y0 and inner.x1 <= outer.x1 and inner.y1 <= outer.y1
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (24, 32), (64, 96), (20, 600), (600, 20), (100, 80)])
+def test_what_a_thumbnail_has_no_room_for_is_left_out(height: int, width: int) -> None:
+    caption = Caption("camera", ["what you see is 0.35 s old"])
+    layout = arrange(height, width, words(scored([0.9], ["dog"]), 0, caption))
+    boxes = [*[line.box for line in layout.lines], *layout.shades]
+    assert all(0 <= b.x0 < b.x1 <= width and 0 <= b.y0 < b.y1 <= height for b in boxes)
+    assert sum(shade.y1 - shade.y0 for shade in layout.shades) <= height
+
+
+def test_letters_grow_with_the_picture_but_less_than_it_does() -> None:
+    lines = [Letters.fitting(height, height * 16 // 9).line for height in (120, 240, 480, 1080, 2160)]
+    assert lines == sorted(set(lines))
+    assert [line / height for line, height in zip(lines, (120, 240, 480, 1080, 2160), strict=True)] == sorted(
+        [line / height for line, height in zip(lines, (120, 240, 480, 1080, 2160), strict=True)], reverse=True
+    )
+
+
+def test_a_panel_is_cut_to_the_picture() -> None:
+    for height, width in SIZES:
+        painted = panel(a_picture(height, width), [LONG, "help"])
+        assert painted.shape == (height, width, 3)
