@@ -52,10 +52,18 @@ def videos() -> Path:
 
 @pytest.fixture(scope="session")
 def renderer() -> ModuleType:
-    """The script that rendered the sample, which knows where things are."""
-    import scripts.footage.render_sample as render_sample
+    """The script that renders a cat and a cup on a table, and knows where they are."""
+    import scripts.footage.render_table as render_table
 
-    return render_sample
+    return render_table
+
+
+@pytest.fixture(scope="session")
+def table_clip(renderer: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clip that it renders: 8 s, 480×360, 30 fps."""
+    path = tmp_path_factory.mktemp("rendered") / "table.mp4"
+    renderer.main(path)
+    return path
 
 
 @pytest.fixture

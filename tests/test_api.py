@@ -25,7 +25,7 @@ def test_stream_gives_every_window_of_a_file(tiny: CamModel) -> None:
     for result in results:
         assert result.heat is not None
         assert result.heat.cube.shape == (3, 4, 8, 8)
-        assert result.frame.pixels.shape == (360, 480, 3)
+        assert result.frame.pixels.shape == (360, 640, 3)
         assert result.drops == {}
 
 

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from PIL import Image as PillowImage
 
-import scripts.footage.render_sample as render_sample
+import scripts.footage.render_table as render_table
 import streamcam
 from scripts.paths import DOCS
 from streamcam.records import Image
@@ -71,8 +71,8 @@ def write_moving(frames: list[Image], file: Path) -> None:
 
 def table() -> Image:
     """Render a cat and a cup on a table."""
-    things = {name: render_sample.cut_out(name) for name in render_sample.THINGS}
-    return render_sample.render(4.2, render_sample.table(), things)
+    things = {name: render_table.cut_out(name) for name in render_table.THINGS}
+    return render_table.render(4.2, render_table.table(), things)
 
 
 def classes(picture: Image) -> Image:

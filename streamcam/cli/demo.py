@@ -7,6 +7,9 @@ from streamcam.errors import StreamcamError
 from streamcam.viewer.display import require_display
 
 WEBCAM = "/dev/video0"
+SAMPLE_WINDOW = 4
+"""Frames of the sample that are judged together. The clip has cuts, and so few frames soon lie behind one."""
+
 SECONDS = 10.0
 """How long a demo runs that records a file, if no other end is given."""
 
@@ -22,8 +25,8 @@ def demo_options(options: dict[str, Any], *, configured: bool, headless: bool) -
     filled = dict(options)
     if not filled.get("sources") and not configured:
         filled["sources"] = [WEBCAM if os.access(WEBCAM, os.R_OK) else "sample"]
-        if filled["sources"] == ["sample"] and not filled.get("as_fast_as_possible"):
-            filled["loop"] = True
+        if filled["sources"] == ["sample"]:
+            filled |= _for_the_sample(filled)
     if not headless and _has_display():
         filled["view"] = True
         return filled
@@ -33,6 +36,18 @@ def demo_options(options: dict[str, Any], *, configured: bool, headless: bool) -
     if not any(filled.get(key) for key in ("seconds", "max_frames", "as_fast_as_possible")):
         filled["seconds"] = SECONDS
     return filled
+
+
+def _for_the_sample(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what suits the sample clip, which shows things more than it shows ways to move."""
+    chosen: dict[str, Any] = {}
+    if not options.get("as_fast_as_possible"):
+        chosen["loop"] = True
+    if options.get("model") is None:
+        chosen["model"] = "imagenet"
+        if options.get("window") is None:
+            chosen["window"] = SAMPLE_WINDOW
+    return chosen
 
 
 def _has_display() -> bool:

@@ -23,15 +23,15 @@ FAST = ["--model", "imagenet", "--bind", "none", "--as-fast-as-possible"]
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two runs of the sample, as fast as possible: a.* and b.*, each by a Python of its own."""
+def recorded(table_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs of a clip, as fast as possible: a.* and b.*, each by a Python of its own."""
     folder = tmp_path_factory.mktemp("runs")
     for name, command in (("a", streamcam_anew), ("b", streamcam)):
         outputs = [
             *("--record", str(folder / f"{name}.mp4"), "--save-heat", str(folder / f"{name}.npz")),
             *("--summary-json", str(folder / f"{name}.json")),
         ]
-        done = command("run", "sample", *FAST, "--max-frames", "90", *outputs)
+        done = command("run", str(table_clip), *FAST, "--max-frames", "90", *outputs)
         assert done.returncode == 0, done.stderr
         assert "90 frames, 30 windows, 30 results" in done.stdout
     return folder
@@ -116,10 +116,10 @@ def test_several_sources_share_a_worker_and_each_has_its_file(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_window_hop_fps_and_classes_reach_the_network(tmp_path: Path) -> None:
+def test_window_hop_fps_and_classes_reach_the_network(table_clip: Path, tmp_path: Path) -> None:
     heat = tmp_path / "h.npz"
     options = ["--window", "8", "--hop", "4", "--fps", "10", "--classes", "espresso,TABBY", "--save-heat", str(heat)]
-    done = streamcam("run", "sample", *FAST, "--max-frames", "90", *options)
+    done = streamcam("run", str(table_clip), *FAST, "--max-frames", "90", *options)
     assert done.returncode == 0, done.stderr
     with np.load(heat) as saved:
         assert saved["cube"].shape[1:3] == (2, 8)
@@ -129,10 +129,10 @@ def test_window_hop_fps_and_classes_reach_the_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_3d_network_runs_without_weights(tmp_path: Path) -> None:
+def test_a_3d_network_runs_without_weights(table_clip: Path, tmp_path: Path) -> None:
     heat = tmp_path / "h.npz"
     options = ["--model", "r3d_18", "--weights", "none", "--bind", "none", "--as-fast-as-possible"]
-    done = streamcam("run", "sample", *options, "--max-frames", "50", "--save-heat", str(heat))
+    done = streamcam("run", str(table_clip), *options, "--max-frames", "50", "--save-heat", str(heat))
     assert done.returncode == 0, done.stderr
     assert "engine window" in done.stderr
     with np.load(heat) as saved:
@@ -165,10 +165,14 @@ def test_opencv_leaves_the_cores_to_the_network(arguments: tuple[str, ...], tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("options", "slices", "hop"), [(["--hop", "16"], 2, 16), (["--dense", "--hop", "4"], 16, 4)])
-def test_dense_and_hop_reach_the_stream(tmp_path: Path, options: list[str], slices: int, hop: int) -> None:
+def test_dense_and_hop_reach_the_stream(
+    table_clip: Path, tmp_path: Path, options: list[str], slices: int, hop: int
+) -> None:
     heat = tmp_path / "h.npz"
     stream = ["--model", "r3d_18", "--weights", "none", "--engine", "stream", *options]
-    done = streamcam("run", "sample", *FAST, *stream, "--fps", "30", "--max-frames", "80", "--save-heat", str(heat))
+    done = streamcam(
+        "run", str(table_clip), *FAST, *stream, "--fps", "30", "--max-frames", "80", "--save-heat", str(heat)
+    )
     assert done.returncode == 0, done.stderr
     assert "engine stream" in done.stderr
     with np.load(heat) as saved:
@@ -366,7 +370,10 @@ def test_the_demo_takes_the_sample_and_a_file_where_there_is_neither_webcam_nor_
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.setattr("streamcam.cli.demo.WEBCAM", "/no/such/camera")
     filled = demo_options({"sources": None, "seconds": None}, configured=False, headless=False)
-    assert filled == {"sources": ["sample"], "loop": True, "record": "demo.mp4", "seconds": 10.0}
+    shown = {"sources": ["sample"], "loop": True, "model": "imagenet", "window": 4}
+    assert filled == {**shown, "record": "demo.mp4", "seconds": 10.0}
+    chosen = demo_options({"model": "motion"}, configured=False, headless=True)
+    assert (chosen["model"], chosen.get("window")) == ("motion", None)
     given = demo_options({"sources": ["a.mp4"], "seconds": 3.0, "record": "x.mp4"}, configured=False, headless=True)
     assert given == {"sources": ["a.mp4"], "seconds": 3.0, "record": "x.mp4"}
 

@@ -22,18 +22,18 @@ from streamcam.sources.base import open_source
 from tests.support.commands import complaint, streamcam
 
 
-def frame_of_sample(time_s: float) -> Image:
-    source = open_source("sample", paced=False, start_s=time_s)
+def frame_of(clip: Path, time_s: float) -> Image:
+    source = open_source(str(clip), paced=False, start_s=time_s)
     image = next(iter(source.frames(Event()))).pixels
     source.close()
     return image
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cat at 0.5 s and a cup at 7 s of the sample, a cat in grey, and something broken."""
+def pictures(table_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cat at 0.5 s and a cup at 7 s of a rendered clip, a cat in grey, and something broken."""
     folder = tmp_path_factory.mktemp("pictures")
-    cat, cup = frame_of_sample(0.5), frame_of_sample(7.0)
+    cat, cup = frame_of(table_clip, 0.5), frame_of(table_clip, 7.0)
     cv2.imwrite(str(folder / "cat.png"), cat[..., ::-1])
     cv2.imwrite(str(folder / "cup.jpg"), cup[..., ::-1])
     cv2.imwrite(str(folder / "grey.png"), cv2.cvtColor(cat, cv2.COLOR_RGB2GRAY))
@@ -84,8 +84,8 @@ def test_the_box_and_the_peak_are_on_the_thing(
     assert truth.y0 <= int(first["peak_y"]) < truth.y1
 
 
-def test_the_table_says_what_the_model_says(explained: Path, imagenet: CamModel) -> None:
-    heat = imagenet.explain(frame_of_sample(0.5)[None])
+def test_the_table_says_what_the_model_says(explained: Path, table_clip: Path, imagenet: CamModel) -> None:
+    heat = imagenet.explain(frame_of(table_clip, 0.5)[None])
     best = heat.logits.argsort()[::-1][:3]
     rows = rows_of(explained)["cat.png"]
     assert [row["class"] for row in rows] == [imagenet.classes[c] for c in best]

@@ -117,8 +117,8 @@ def test_a_file_is_the_same_but_for_rounding() -> None:
     for a, b in islice(zip(host, there, strict=True), 0, None, 20):
         assert isinstance(b.image, TorchImage)
         assert apart(a.picture, b.picture) <= FFMPEG_ROUNDS
-    assert repr(there[0].image) == "uint8[360, 480, 3] on cpu"
-    assert "uint8[360, 480, 3] on cpu" in repr(there[0])
+    assert repr(there[0].image) == "uint8[360, 640, 3] on cpu"
+    assert "uint8[360, 640, 3] on cpu" in repr(there[0])
 
 
 def test_a_video_of_a_turned_phone_is_upright(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_gpu_decodes_what_the_cpu_does() -> None:
     host, there = read("sample", None), read("sample", decoder)
     assert [(f.index, f.pts_s, f.session) for f in host] == [(f.index, f.pts_s, f.session) for f in there]
     for a, b in zip(host, there, strict=True):
-        assert repr(b.image) == "uint8[360, 480, 3] on cuda:0"
+        assert repr(b.image) == "uint8[360, 640, 3] on cuda:0"
         assert apart(a.picture, b.picture) <= FFMPEG_ROUNDS + 1
 
 

@@ -1,6 +1,6 @@
-"""Render the sample clip: a cat, then a cup of coffee, wander over a table.
+"""Render a clip for tests: a cat, then a cup of coffee, wander over a table.
 
-    python -m scripts.footage.render_sample [OUT.mp4]
+    python -m scripts.footage.render_table OUT.mp4
 
 The pictures are scikit-image's (chelsea and coffee, both CC0). `boxes(t)` says where things are, so that a test can
 hold the heat against it. 8 s, 480×360, 30 fps.
@@ -17,10 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.footage.photographs import photograph
-from scripts.paths import PACKAGE
 
 WIDTH, HEIGHT, FPS, SECONDS = 480, 360, 30, 8
-OUT = PACKAGE / "data" / "sample.mp4"
 
 Picture = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]
@@ -84,7 +82,7 @@ def render(t: float, background: Picture, things: dict[str, tuple[Picture, npt.N
     return canvas.round().astype(np.uint8)
 
 
-def main(out: Path = OUT) -> None:
+def main(out: Path) -> None:
     """Write the clip."""
     background, things = table(), {name: cut_out(name) for name in THINGS}
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -101,4 +99,4 @@ def main(out: Path = OUT) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(Path(sys.argv[1]))
