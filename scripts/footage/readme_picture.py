@@ -1,15 +1,11 @@
 """Make the pictures of the README and of the guide to Python.
 
-    python -m scripts.footage.readme_picture VIDEOS
+    python -m scripts.footage.readme_picture
 
-docs/overlay.webp   six seconds of real footage, as `streamcam run` paints it: somebody stands, then walks off
+docs/overlay.webp   the sample clip, as `streamcam run --demo` paints it
 docs/classes.jpg    the five likeliest classes of one picture, and where each is seen
-
-VIDEOS is a folder with `one-by-one-person-detection.mp4` of *sample-videos*, Intel IoT DevKit, CC BY 4.0:
-https://github.com/intel-iot-devkit/sample-videos
 """
 
-import argparse
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,51 +18,45 @@ from PIL import Image as PillowImage
 
 import scripts.footage.render_table as render_table
 import streamcam
+from scripts.footage.make_sample import FPS
 from scripts.paths import DOCS
+from streamcam.cli.demo import SAMPLE_WINDOW
 from streamcam.records import Image
 from streamcam.render.contact_sheet import Cell, grid
 from streamcam.render.overlay import paint
 
-FOOTAGE = "one-by-one-person-detection.mp4"
-FPS = 10
-START_S, END_S = 115.6, 121.6
-SIZE = (640, 360)
+STRIDE = 2
+"""Every so many frames of the clip are shown."""
 
 
 def main() -> None:
     """Write both pictures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", type=Path, help="the folder with the footage")
-    write_moving(moving_picture(parser.parse_args().videos / FOOTAGE), DOCS / "overlay.webp")
+    write_moving(list(overlays()), DOCS / "overlay.webp")
     picture = cv2.cvtColor(classes(table()), cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(DOCS / "classes.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
-def moving_picture(footage: Path) -> list[Image]:
-    """Record the overlay of a file, and return its frames from START_S to END_S, RGB."""
+def overlays() -> Iterator[Image]:
+    """Record the overlay of the sample, and yield some of its frames, uint8 [H,W,3], RGB."""
     with TemporaryDirectory() as folder:
         recording = Path(folder) / "overlay.mp4"
-        options = ["--as-fast-as-possible", "--bind", "none", "--record", str(recording)]
-        subprocess.run([sys.executable, "-m", "streamcam", "run", str(footage), *options], check=True)
-        return list(frames_between(recording, round(START_S * FPS), round(END_S * FPS)))
-
-
-def frames_between(video: Path, start: int, end: int) -> Iterator[Image]:
-    """Yield the frames from `start` to the one before `end`, uint8 [H,W,3], RGB, at the size of the README."""
-    capture = cv2.VideoCapture(str(video))
-    for index in range(end):
-        found, frame = capture.read()
-        if not found:
-            raise SystemExit(f"{video} ends at frame {index}: expected {end}")
-        if index >= start:
-            small = cv2.resize(frame, SIZE, interpolation=cv2.INTER_AREA)
-            yield np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2RGB), np.uint8)
+        run = [sys.executable, "-m", "streamcam", "run", "sample", "--bind", "none"]
+        model = ["--model", "imagenet", "--window", str(SAMPLE_WINDOW), "--as-fast-as-possible"]
+        subprocess.run([*run, *model, "--record", str(recording)], check=True)
+        capture = cv2.VideoCapture(str(recording))
+        while capture.grab():
+            _, frame = capture.retrieve()
+            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+            for _ in range(STRIDE - 1):
+                capture.grab()
 
 
 def write_moving(frames: list[Image], file: Path) -> None:
     """Write an animated WebP that plays for ever."""
     first, *rest = (PillowImage.fromarray(frame) for frame in frames)
-    first.save(file, save_all=True, append_images=rest, duration=1000 // FPS, loop=0, quality=60, method=6)
+    first.save(
+        file, save_all=True, append_images=rest, duration=round(1000 * STRIDE / FPS), loop=0, quality=45, method=6
+    )
 
 
 def table() -> Image:
