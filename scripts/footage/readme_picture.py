@@ -55,7 +55,7 @@ def write_moving(frames: list[Image], file: Path) -> None:
     """Write an animated WebP that plays for ever."""
     first, *rest = (PillowImage.fromarray(frame) for frame in frames)
     first.save(
-        file, save_all=True, append_images=rest, duration=round(1000 * STRIDE / FPS), loop=0, quality=45, method=6
+        file, save_all=True, append_images=rest, duration=round(1000 * STRIDE / FPS), loop=0, quality=45, method=4
     )
 
 
