@@ -199,11 +199,11 @@ def test_what_is_no_time_is_said(text: str) -> None:
 # Real files
 
 
-def beeping(video: Path, path: Path, codec: str = "aac") -> Path:
+def beeping(silent: Path, path: Path, codec: str = "aac") -> Path:
     """A video of 8 s with a beep of a tenth of a second at each full second."""
     t = np.arange(8 * RATE) / RATE
     sound = (np.where(t % 1 < 0.1, 0.5 * np.sin(2 * np.pi * 1000 * t), 0) * 32767).astype(np.int16)
-    with av.open(str(video)) as source, av.open(str(path), "w") as out:
+    with av.open(str(silent)) as source, av.open(str(path), "w") as out:
         video, audio = (
             out.add_stream_from_template(source.streams.video[0]),
             add_audio(out, codec, rate=RATE),
