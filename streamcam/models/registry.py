@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from streamcam.models.model_card import ModelCard
 
 MODELS: dict[str, ModelEntry] = {
-    "imagenet": ModelEntry(imagenet.SPEC, imagenet.build),
+    **imagenet.MODELS,
     "motion": ModelEntry(motion.SPEC, motion.build),
     **torchvision.MODELS,
 }
@@ -76,7 +76,8 @@ def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **
         card_keys: more keys of `ModelCard`: metrics, data_hash, licence, about.
 
     Raises:
-        StreamcamError: it is a network of your own, which `load_model` could not build; or the file cannot be written.
+        StreamcamError: it is a network of your own, which `load_model` could not build; or its classes are added up to
+            groups; or the file cannot be written.
     """
     name = model.spec.architecture or model.spec.name
     if name not in MODELS:
@@ -84,6 +85,8 @@ def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **
             f"{model.spec.name} is a network of your own, and load_model could not build it: keep its weights with "
             "torch.save(network.state_dict(), …), and load them before CamModel.from_module"
         )
+    if model.groups is not None:
+        raise StreamcamError(f"classes of {name} are added up to groups: save the model that it was before")
     return checkpoint.save(model, path, architecture=name, int8=int8, **card_keys)
 
 

@@ -135,10 +135,10 @@ class OpenVinoFeatures(nn.Module):
     def __init__(self, converted: Any, *, precision: str, one_by_one: bool) -> None:
         """Compile an OpenVINO model. `one_by_one`: its input takes one clip at a time."""
         super().__init__()
-        compiled = compile_model(converted, precision=precision)
+        self._converted, self._precision, self._one_by_one = converted, precision, one_by_one
+        self._requests: dict[tuple[int, ...], Any] = {}
+        compiled = self._compile(converted)
         self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
-        self._request = compiled.create_infer_request()
-        self._one_by_one = one_by_one
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Compute feature maps, float32 [N,K,h,w] or [N,K,L',h,w], of normalised frames or clips.
@@ -152,8 +152,27 @@ class OpenVinoFeatures(nn.Module):
 
     def _infer(self, x: Tensor) -> list[Tensor]:
         # OpenVINO reads PyTorch's memory instead of a copy, which is safe while this waits for the results.
-        results = self._request.infer([x.contiguous().numpy()], share_inputs=True)
+        results = self._request(x.shape[-2:]).infer([x.contiguous().numpy()], share_inputs=True)
         return [torch.from_numpy(values) for values in results.values()]
+
+    def _compile(self, model: Any) -> Any:
+        """Compile a model, and keep a request for pictures of its size."""
+        compiled = compile_model(model, precision=self._precision)
+        self._requests[_size_of(model)] = compiled.create_infer_request()
+        return compiled
+
+    def _request(self, size: tuple[int, ...]) -> Any:
+        """Return a request for pictures of (H, W). The first picture of a size takes seconds, to compile for it."""
+        if size not in self._requests:
+            model = self._converted.clone()
+            model.reshape([*list(model.input().get_partial_shape())[:-2], *size])
+            self._compile(model)
+        return self._requests[size]
+
+
+def _size_of(model: Any) -> tuple[int, ...]:
+    """Give (H, W) of the pictures that an OpenVINO model takes."""
+    return tuple(side.get_length() for side in list(model.input().get_partial_shape())[-2:])
 
 
 def compile_model(converted: Any, *, precision: str) -> Any:
