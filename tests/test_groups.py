@@ -126,6 +126,16 @@ def test_temperature_and_shapes_come_back_from_a_checkpoint(model: CamModel, tmp
     loaded = load_model(tmp_path / "m.safetensors")
     assert loaded.spec.temperature == model.spec.temperature == 0.5
     assert loaded.spec.clip_format == model.spec.clip_format
+    assert loaded.spec.architecture == "imagenet-fast"
+
+
+def test_a_card_of_an_earlier_version_calls_lite0_imagenet(model: CamModel, tmp_path: Path) -> None:
+    card = save_checkpoint(model, tmp_path / "m.safetensors")
+    assert card.architecture == "imagenet"
+    assert load_model(tmp_path / "m.safetensors").weights_hash == model.weights_hash
+    lite2 = save_checkpoint(load_model("imagenet", weights="none"), tmp_path / "n.safetensors")
+    assert lite2.architecture == "efficientnet-lite2"
+    assert find_spec(str(tmp_path / "n.safetensors")).architecture == "imagenet"
 
 
 @pytest.mark.slow

@@ -21,6 +21,9 @@ MODELS: dict[str, ModelEntry] = {
     **torchvision.MODELS,
 }
 
+NAMES_IN_CARDS = {"imagenet": "efficientnet-lite2", "imagenet-fast": "imagenet"}
+"""What cards call models, where that differs. Before 0.2.0, EfficientNet-Lite0 was `imagenet`."""
+
 
 def find_spec(name: str) -> ModelSpec:
     """Give the description of a model by its name, or of a checkpoint by its path.
@@ -61,7 +64,7 @@ def load_model(name: str | Path = "imagenet", *, weights: str | None = None) -> 
         raise StreamcamError(f"{name} is a checkpoint with weights of its own: leave out --weights")
     # The checkpoint's network is its architecture's, with the checkpoint's classes.
     card = checkpoint.read_card(Path(name))
-    model = MODELS[card.architecture].build("none").with_spec(spec)
+    model = MODELS[_architecture(card).name].build("none").with_spec(spec)
     checkpoint.fill_from(model, Path(name), card)
     return model
 
@@ -87,11 +90,12 @@ def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **
         )
     if model.groups is not None:
         raise StreamcamError(f"classes of {name} are added up to groups: save the model that it was before")
-    return checkpoint.save(model, path, architecture=name, int8=int8, **card_keys)
+    return checkpoint.save(model, path, architecture=NAMES_IN_CARDS.get(name, name), int8=int8, **card_keys)
 
 
 def _architecture(card: "ModelCard") -> ModelSpec:
     """Find the model that a checkpoint's network is built as."""
-    if card.architecture not in MODELS:
+    models = {NAMES_IN_CARDS.get(name, name): entry for name, entry in MODELS.items()}
+    if card.architecture not in models:
         raise StreamcamError(f"{card.name} is a checkpoint of {card.architecture}, which this version does not have")
-    return MODELS[card.architecture].spec
+    return models[card.architecture].spec
