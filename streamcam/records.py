@@ -271,6 +271,8 @@ class Heat:
     k, with the classifier's bias, to 1e-4 in float32:
 
         logits[classes[k]] = bias[classes[k]] + mean of cube[k] over all positions
+
+    Of a group of classes, the bias depends on the clip (`streamcam.heat.groups`).
     """
 
     cube: Floats
@@ -340,7 +342,8 @@ class HeatSlice:
     cube: Floats
     """float32 [C,h,w]: the heat of all classes."""
     logits: Floats
-    """float32 [C]: `bias + mean of cube` over all cells. A window's logits are the mean over its slices' logits."""
+    """float32 [C]: `bias + mean of cube` over all cells. A window's logits are the mean over its slices' logits, but for
+    groups of classes, whose classes have other shares in each slice."""
     pts_s: float
     """The slice's time in seconds: the centre of its temporal receptive field."""
     seen_pts_s: tuple[float, float]

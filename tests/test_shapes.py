@@ -39,7 +39,7 @@ def test_a_crop_and_several_sizes_do_not_go_together() -> None:
 
 def test_a_network_of_clips_takes_one_size() -> None:
     with pytest.raises(StreamcamError, match="takes one size of picture only"):
-        replace(MODELS["motion"].spec, clip_format=FORMAT)
+        replace(MODELS["r3d_18"].spec, clip_format=FORMAT)
 
 
 def test_a_source_that_changes_its_size_gets_clips_of_the_new_one() -> None:
