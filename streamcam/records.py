@@ -342,8 +342,8 @@ class HeatSlice:
     cube: Floats
     """float32 [C,h,w]: the heat of all classes."""
     logits: Floats
-    """float32 [C]: `bias + mean of cube` over all cells. A window's logits are the mean over its slices' logits, but for
-    groups of classes, whose classes have other shares in each slice."""
+    """float32 [C]: `bias + mean of cube` over all cells. A window's logits are the mean over its slices' logits. They
+    are not for groups of classes, whose classes have other shares in each slice."""
     pts_s: float
     """The slice's time in seconds: the centre of its temporal receptive field."""
     seen_pts_s: tuple[float, float]
