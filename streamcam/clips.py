@@ -21,6 +21,7 @@ resizing, and they hold more memory for each camera."""
 
 def prepare(picture: Picture, clip_format: ClipFormat) -> Image:
     """Resize and crop a picture, uint8 [H,W,3] of any size, to the network's uint8 [3,h,w]."""
+    clip_format = clip_format.fitted(*picture.shape[:2])
     (height, width), (h, w) = clip_format.resize, clip_format.crop
     shrinks = picture.shape[0] >= height and picture.shape[1] >= width
     if isinstance(picture, np.ndarray):
@@ -76,6 +77,7 @@ class SlidingWindow:
         # With a head start, the first full clip still comes at sample L: clips before it are whole hops earlier.
         self._first_due = (clip_format.length - 1) % hop + 1 if head_start else clip_format.length
         self._transform = transform_of(clip_format)
+        self._fitted = clip_format
         self._intervals_s: deque[float] = deque(maxlen=9)
         self._previous: Frame | None = None
         self._first_index = self._samples = 0
@@ -85,6 +87,7 @@ class SlidingWindow:
         """Add a frame. Return the clip of the newest L samples if it is time for one, that is every `hop` samples."""
         previous = self._previous
         if previous is None or self._breaks(previous, frame):
+            self._fitted = self.clip_format.fitted(*frame.picture.shape[:2])  # a stretch has pictures of one size
             self._start_afresh(at_s=frame.pts_s)
             self.pieces += 1
             previous = None
@@ -128,7 +131,7 @@ class SlidingWindow:
             self._begin_next_block()
         i = self._filled
         repeats = self._samples > 0 and self._pts_s[i - 1] == frame.pts_s
-        self._block[i] = self._block[i - 1] if repeats else prepare(frame.picture, self.clip_format)
+        self._block[i] = self._block[i - 1] if repeats else prepare(frame.picture, self._fitted)
         self._pts_s[i] = frame.pts_s
         self._filled += 1
         self._samples += 1
@@ -160,4 +163,4 @@ class SlidingWindow:
 
     def _new_block(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
         size = BLOCK_CLIPS * self.clip_format.length
-        return np.empty((size, 3, *self.clip_format.crop), np.uint8), np.empty(size)
+        return np.empty((size, 3, *self._fitted.crop), np.uint8), np.empty(size)

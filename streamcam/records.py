@@ -11,8 +11,8 @@ those that a result carries, H×W pixels of a picture, h×w pixels of a prepared
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from math import inf
+from dataclasses import dataclass, field, fields, replace
+from math import inf, log
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -194,7 +194,8 @@ class Transform:
 class ClipFormat:
     """The clips that a network takes: how long, how fast, how large, and how normalised.
 
-    A picture is resized whole, then cropped at the centre.
+    A picture is resized whole, then cropped at the centre. A network that takes several sizes gets the one whose aspect
+    is nearest to the picture's, and nothing is cropped.
     """
 
     length: int
@@ -209,11 +210,26 @@ class ClipFormat:
     """Subtracted from each of R, G, B, in units of 0–255."""
     std: tuple[float, float, float]
     """Divides each of R, G, B after the subtraction, in units of 0–255."""
+    shapes: tuple[tuple[int, int], ...] = ()
+    """(height, width) in pixels of other sizes that the network takes, for pictures of other aspects."""
 
     def __post_init__(self) -> None:
         _expect(self.length >= 1 and self.fps > 0, "length ≥ 1 and fps > 0", (self.length, self.fps))
         ok = all(0 < c <= r for c, r in zip(self.crop, self.resize, strict=True))
         _expect(ok, "a crop that fits into resize", f"crop {self.crop} of {self.resize}")
+        _expect(not self.shapes or self.crop == self.resize, "no crop beside shapes", f"{self.crop} of {self.resize}")
+        _expect(all(min(shape) > 0 for shape in self.shapes), "shapes above 0", self.shapes)
+
+    def fitted(self, height: int, width: int) -> "ClipFormat":
+        """Give the format for pictures of one size: that of `shapes` and `resize` whose aspect is nearest."""
+        if not self.shapes:
+            return self
+
+        def distance(shape: tuple[int, int]) -> float:
+            return abs(log(shape[1] / shape[0] * height / width))
+
+        nearest = min((self.resize, *self.shapes), key=distance)
+        return replace(self, resize=nearest, crop=nearest, shapes=())
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -255,6 +271,8 @@ class Heat:
     k, with the classifier's bias, to 1e-4 in float32:
 
         logits[classes[k]] = bias[classes[k]] + mean of cube[k] over all positions
+
+    Of a group of classes, the bias depends on the clip (`streamcam.heat.groups`).
     """
 
     cube: Floats
@@ -324,7 +342,8 @@ class HeatSlice:
     cube: Floats
     """float32 [C,h,w]: the heat of all classes."""
     logits: Floats
-    """float32 [C]: `bias + mean of cube` over all cells. A window's logits are the mean over its slices' logits."""
+    """float32 [C]: `bias + mean of cube` over all cells. A window's logits are the mean over its slices' logits. They
+    are not for groups of classes, whose classes have other shares in each slice."""
     pts_s: float
     """The slice's time in seconds: the centre of its temporal receptive field."""
     seen_pts_s: tuple[float, float]

@@ -97,7 +97,7 @@ def _display() -> Finding:
 
 
 def _weights() -> Finding:
-    return _try("model imagenet", packaged_weights, "its weights are installed")
+    return _try("model imagenet", lambda: packaged_weights("imagenet"), "its weights are installed")
 
 
 def _try(name: str, check: Callable[[], object], detail: str) -> Finding:

@@ -103,6 +103,7 @@ def _plain_type(annotation: Any) -> Any:
 # Options of several commands, with the descriptions of `RunConfig`.
 Model = Annotated[str, option("model")]
 Weights = Annotated[str | None, option("weights")]
+Group = Annotated[str, option("group")]
 Backend = Annotated[str, option("backend")]
 Device = Annotated[str, option("device")]
 Precision = Annotated[str, option("precision")]

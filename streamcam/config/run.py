@@ -66,6 +66,11 @@ class RunConfig(Strict):
     fps: float | None = Field(None, gt=0, le=1000, description="frames a second the model sees; by default its own")
 
     # Which classes a result carries.
+    group: str = Field(
+        "auto",
+        description="add classes up: a .yaml file of groups, things (the groups that come along, for ImageNet), or "
+        "none; auto is things for ImageNet's classes",
+    )
     classes: str | list[str] | None = Field(
         None, description="show only these: NAME,NAME…; given again, each is one name, commas and all"
     )

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import ceil
 from operator import itemgetter
 
@@ -69,9 +70,10 @@ class StreamEngine(DeviceEngine):
         super().__init__(runner, max_batch=self._sources_per_clip * runner.max_batch)
         self.lookahead_s, self.hop = self.span.lookahead / spec.clip_format.fps, self.span.stride
         slices = spec.clip_format.length - spec.temporal_context if dense else spec.slices
-        self._source_pool = SourcePool(
-            runner, self._network, self._graphs, slices=slices, top_k=top_k, classes=classes, hop=hop
+        self._new_pool = partial(
+            SourcePool, runner, self._network, self._graphs, slices=slices, top_k=top_k, classes=classes, hop=hop
         )
+        self._pools: dict[tuple[int, int], SourcePool] = {}
         self._sources: dict[str, SentSource] = {}
         black_frame = np.zeros((1, 3, *spec.clip_format.crop), np.uint8)
         self._push([("", 0)], [(black_frame, np.zeros(1))])
@@ -99,8 +101,12 @@ class StreamEngine(DeviceEngine):
             sessions[frame.session].setdefault(frame.source, []).append(frame)
         slices: list[HeatSlice] = []
         for session, sources in sorted(sessions.items()):
-            new_frames = [prepare_frames(of_source, self.runner.spec.clip_format) for of_source in sources.values()]
-            slices += self._push([(name, session) for name in sources], new_frames)
+            sizes: defaultdict[tuple[int, ...], dict[str, NewFrames]] = defaultdict(dict)
+            for name, of_source in sources.items():
+                new = prepare_frames(of_source, self.runner.spec.clip_format)
+                sizes[new[0].shape[2:]][name] = new
+            for of_size in sizes.values():
+                slices += self._push([(name, session) for name in of_size], list(of_size.values()))
         return slices
 
     def flush(self, source: str) -> list[HeatSlice]:
@@ -108,7 +114,7 @@ class StreamEngine(DeviceEngine):
         known = self._sources.pop(source, None)
         if known is None:
             return []
-        return self._compute_slices([(source, known)], [], lambda _: self._source_pool.flush(known.state))
+        return self._compute_slices([(source, known)], [], lambda _: self._pool(known.size).flush(known.state))
 
     def reset(self, source: str) -> None:
         """Drop the state of a source."""
@@ -118,7 +124,13 @@ class StreamEngine(DeviceEngine):
 
     def _end(self, source: SentSource) -> None:
         # Batches in flight may still use the source's rows, so these are freed behind them in the queue.
-        self.runner.streams.enqueue(StreamKind.COMPUTE, lambda: self._source_pool.end(source.state))
+        self.runner.streams.enqueue(StreamKind.COMPUTE, lambda: self._pool(source.size).end(source.state))
+
+    def _pool(self, size: tuple[int, int]) -> SourcePool:
+        """Return the pool of the sources whose frames, as the network takes them, are of one size, (h, w)."""
+        if size not in self._pools:
+            self._pools[size] = self._new_pool()
+        return self._pools[size]
 
     def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:
         """Compute the heat of each clip, in order. New frames of all clips, of any sources, are one batch.
@@ -153,9 +165,9 @@ class StreamEngine(DeviceEngine):
         ready: list[ReadyWindows] = []  # filled when the device computes the batch
 
         def advance(frames: Tensor) -> Sequence[Tensor]:
-            pieces, times_s = self._unpack(frames, new_frames)
+            pieces, times_s = self._unpack(frames, new_frames)  # of one size, as `_split` sees to
             states, full = [source.state for source in sources], [clip.full for clip in clips]
-            ready.append(self._source_pool.advance(states, pieces, times_s, full=full))
+            ready.append(self._pool(sources[0].size).advance(states, pieces, times_s, full=full))
             return ready[0].results
 
         transfer = self._transfer(sources, new_frames, advance)
@@ -180,7 +192,7 @@ class StreamEngine(DeviceEngine):
 
     def _unpack(self, frames: Tensor, new_frames: Sequence[NewFrames]) -> tuple[Sequence[Tensor], list[FrameTimes]]:
         """Split the bytes of a batch on the device into the new frames of each source; return their times, too."""
-        shape = (3, *self.runner.spec.clip_format.crop)
+        shape = new_frames[0][0].shape[1:]
         counts, times_s = [len(pixels) for pixels, _ in new_frames], [pts_s for _, pts_s in new_frames]
         return frames.view(-1, *shape).split(counts), times_s
 
@@ -189,29 +201,31 @@ class StreamEngine(DeviceEngine):
         known = self._sources.get(clip.last.source)
         if known is not None and not known.continues_with(clip):
             self._start_after_gap(clip)
-        return self._source(clip.last.source, clip.last.session)
+        return self._source(clip.last.source, clip.last.session, _size(clip.frames))
 
     def _start_after_gap(self, clip: Clip) -> None:
         """Drop a source's state, and note that frames are missing before the next, unless this is a new session."""
         known = self._sources.get(clip.last.source)
         self.reset(clip.last.source)
         if known is not None and known.session == clip.last.session:
-            self._sources[clip.last.source] = SentSource(self._source_pool.new(after_gap=True), known.session)
+            size = _size(clip.frames)
+            self._sources[clip.last.source] = SentSource(self._pool(size).new(after_gap=True), known.session, size)
 
-    def _source(self, name: str, session: int) -> SentSource:
-        """Return a source, started anew if this is a new session."""
+    def _source(self, name: str, session: int, size: tuple[int, int]) -> SentSource:
+        """Return a source, started anew if this is a new session or another size of its frames."""
         known = self._sources.get(name)
-        if known is None or known.session != session:
+        if known is None or known.session != session or known.size != size:
             self.reset(name)
-            known = self._sources[name] = SentSource(self._source_pool.new(), session)
+            known = self._sources[name] = SentSource(self._pool(size).new(), session, size)
         return known
 
     def _push(self, keys: Sequence[tuple[str, int]], new_frames: Sequence[NewFrames]) -> list[HeatSlice]:
-        """Compute new frames of sources, by name and session, and return their new slices, source by source."""
-        sources = [self._source(*key) for key in keys]
+        """Compute new frames, all of one size, of sources by name and session; return new slices, source by source."""
+        size = _size(new_frames[0][0])
+        sources = [self._source(*key, size) for key in keys]
 
         def compute(frames: Tensor) -> list[tuple[int, Tensor, Times]]:
-            return self._source_pool.slices([s.state for s in sources], *self._unpack(frames, new_frames))
+            return self._pool(size).slices([s.state for s in sources], *self._unpack(frames, new_frames))
 
         named = [(name, source) for (name, _), source in zip(keys, sources, strict=True)]
         return self._compute_slices(named, new_frames, compute)
@@ -231,8 +245,7 @@ class StreamEngine(DeviceEngine):
         def logits_and_cubes(frames: Tensor) -> list[Tensor]:
             # Groups of sources come in any order. Slices are returned in the order of sources.
             slices.extend(sorted(compute(frames), key=itemgetter(0)))
-            bias = self.runner.model.head.bias
-            return [result for _, cube, _ in slices for result in (cube.mean((2, 3)) + bias, cube)]
+            return [result for _, cube, _ in slices for result in self._grouped(cube)]
 
         try:
             arrays = self.result(self._transfer([source for _, source in named], new_frames, logits_and_cubes))
@@ -248,6 +261,14 @@ class StreamEngine(DeviceEngine):
                 span_s = (float(first_s), float(last_s))
                 records.append(HeatSlice(cube, slice_logits, float(centre_s), span_s, name, session))
         return records
+
+    def _grouped(self, cube: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the logits of heat slices [t,C,h,w], and their heat; of groups, each slice by its own shares."""
+        model = self.runner.model
+        logits = cube.mean((2, 3)) + model.head.bias
+        if model.groups is None:
+            return logits, cube
+        return model.groups.logits(logits), model.groups.heat(cube, model.groups.shares(logits))
 
     def _read(self, clips: Sequence[Clip], ready: ReadyWindows, arrays: Arrays) -> list[Heat | None]:
         """Make the heat of each clip from the arrays that come back; None for a clip without a window."""
@@ -270,3 +291,9 @@ class StreamEngine(DeviceEngine):
 
     def _heat_times(self, clip: Clip, times_s: Times) -> HeatTimes:
         return HeatTimes(times_s[:, 1], (float(times_s[0, 0]), float(clip.pts_s[-1])), self.lookahead_s)
+
+
+def _size(frames: np.ndarray) -> tuple[int, int]:
+    """Give (h, w) of frames [t,3,h,w]."""
+    height, width = frames.shape[2:]
+    return height, width

@@ -10,7 +10,8 @@ import yaml
 from streamcam.errors import StreamcamError
 from streamcam.evaluate.truth import PICTURES, Item
 from streamcam.files import VIDEOS
-from streamcam.models.classes import class_index
+from streamcam.models.classes import shown_index
+from streamcam.models.spec import ModelSpec
 
 TABLE, NAMES = "truth.csv", "classes.yaml"
 REQUIRED_COLUMNS = ("clip", "class")
@@ -134,15 +135,14 @@ def _is_names(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
 
 
-def find_indices(
-    labels: Sequence[str], names: Mapping[str, Sequence[str]], classes: Sequence[str]
-) -> dict[str, list[int]]:
+def find_indices(labels: Sequence[str], names: Mapping[str, Sequence[str]], spec: ModelSpec) -> dict[str, list[int]]:
     """Map each class of the truth to the indices of the model's classes that count as it.
 
     Args:
         labels: the classes of the truth.
         names: what `read_names` returns. A class that is not in it counts as the model's class of the same name.
-        classes: the names of the model's classes. Upper and lower case do not matter.
+        spec: the model's description. Upper and lower case of its classes' names do not matter. A class that is added
+            up with others counts as its group.
 
     Raises:
         StreamcamError: the model has no such class.
@@ -150,7 +150,8 @@ def find_indices(
     indices = {}
     for label in labels:
         try:
-            indices[label] = [class_index(name, classes, of="the model") for name in names.get(label, (label,))]
+            found = [shown_index(spec, name) for name in names.get(label, (label,))]
+            indices[label] = list(dict.fromkeys(found))
         except StreamcamError as e:
             raise StreamcamError(f"{e}; {NAMES} can say which of its classes count as {label!r}") from e
     return indices

@@ -19,6 +19,7 @@ from streamcam.evaluate.metrics import average_precision
 from streamcam.evaluate.scores import FIGURES, LESS_IS_BETTER, Scores, best_threshold, figures
 from streamcam.evaluate.truth import Item
 from streamcam.models.base import CamModel
+from streamcam.models.spec import ModelSpec
 
 Show = Callable[[int, int], None]
 """Called with the number of clips that are done, and of all."""
@@ -94,7 +95,7 @@ def evaluate(
     """
     methods = choose_methods(extra)
     items = _spread(find_items(data), limit)
-    indices = _class_indices(data, items, model.classes)
+    indices = _class_indices(data, items, model.spec)
     runner = make_runner(model, backend=backend, device=device, precision=precision)
     engine = WindowEngine(runner, classes=sorted({i for classes in indices.values() for i in classes}))
     # Methods that need gradients run on this copy, in float32; the runner has its own, in any precision.
@@ -127,12 +128,12 @@ def _about(runner: TorchRunner, model: CamModel, indices: Mapping[str, Sequence[
     }
 
 
-def _class_indices(data: Path, items: Sequence[Item], classes: Sequence[str]) -> dict[str, list[int]]:
+def _class_indices(data: Path, items: Sequence[Item], spec: ModelSpec) -> dict[str, list[int]]:
     """Map each class of the truth to the model's classes that count as it."""
     labels = sorted({label for item in items for label in item.truth().labels})
     if not labels:
         raise StreamcamError(f"no truth in {data}: expected a folder for each class, masks, or truth.csv")
-    return find_indices(labels, read_names(data), classes)
+    return find_indices(labels, read_names(data), spec)
 
 
 def accuracy(predictions: Sequence[Prediction]) -> dict[str, float | int | None]:

@@ -4,13 +4,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from streamcam.config.groups import read_groups
 from streamcam.engines.backends import require_device
 from streamcam.errors import StreamcamError
 from streamcam.evaluate.dataset import find_items
 from streamcam.evaluate.report import Report, Show, evaluate
 from streamcam.evaluate.sheets import draw_sheet
 from streamcam.files import write_json
-from streamcam.models.registry import load_model
+from streamcam.models.registry import find_spec, load_model
 from streamcam.render.image_files import save_picture
 
 
@@ -19,6 +20,7 @@ def evaluate_folder(
     *,
     model: str,
     weights: str | None,
+    group: str,
     backend: str,
     device: str,
     precision: str,
@@ -37,6 +39,7 @@ def evaluate_folder(
         data: the folder of clips with truth.
         model: a name of `streamcam models`, or a checkpoint.
         weights: as for `load_model`.
+        group: as for `read_groups`.
         backend: as for `make_engine`.
         device: as for `make_engine`.
         precision: as for `make_engine`.
@@ -54,9 +57,10 @@ def evaluate_folder(
     find_items(data)
     require_writable(json, ".json")
     require_writable(sheet, ".png", ".jpg", ".jpeg")
+    groups = read_groups(group, find_spec(model).classes)
     report = evaluate(
         data,
-        load_model(model, weights=weights),
+        load_model(model, weights=weights).grouped(groups),
         backend=backend,
         device=device,
         precision=precision,

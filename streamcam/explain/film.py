@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from streamcam.clips import SlidingWindow
+from streamcam.config.groups import read_groups
 from streamcam.engines.backends import make_engine, require_device
 from streamcam.engines.base import Engine, Runner
 from streamcam.errors import StreamcamError
@@ -19,7 +20,7 @@ from streamcam.explain.per_frame import PerFrame
 from streamcam.files import require_fresh, staged
 from streamcam.metrics import why_no_window
 from streamcam.models.base import CamModel, ModelSpec
-from streamcam.models.classes import find_classes
+from streamcam.models.classes import find_classes, grouped
 from streamcam.models.registry import find_spec, load_model
 from streamcam.render.contact_sheet import clock
 from streamcam.runtime.pipeline import Pipeline
@@ -66,6 +67,7 @@ def explain(
     *,
     model: str | CamModel = "motion",
     weights: str | None = None,
+    group: str = "auto",
     classes: Sequence[str] | None = None,
     top_k: int = 5,
     every: int | None = None,
@@ -91,6 +93,7 @@ def explain(
         folder: the folder for the outputs; it is made.
         model: one of `streamcam models`, or a loaded model.
         weights: as for `load_model`.
+        group: as for `read_groups`.
         classes: paint the strongest of these; by default the strongest of all, frame by frame.
         top_k: the number of classes that each frame's outputs hold.
         every: samples between two windows; by default the model's temporal stride.
@@ -117,11 +120,13 @@ def explain(
     require_fresh(folder, force=force)
     _require_file(uri, folder, start_s, end_s)
     spec = find_spec(model) if isinstance(model, str) else model.spec
+    groups = read_groups(group, spec.classes)
+    spec = grouped(spec, groups)
     always = find_classes(spec, classes) or []
     _require_options(spec, every, heat)
     with _opened(uri, start_s, end_s, video_stream, sound_stream, levels) as (source, sound):
         length_s = _length_s(source, start_s, end_s)
-        loaded = load_model(model, weights=weights) if isinstance(model, str) else model
+        loaded = (load_model(model, weights=weights) if isinstance(model, str) else model).grouped(groups)
         engine = _make_engine(loaded, source, length_s, backend=backend, device=device, precision=precision)
         window_frames = engine.runner.spec.clip_format.length
         frames = (length_s or 0.0) * source.fps

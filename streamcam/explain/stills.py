@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from streamcam.clips import prepare, transform_of
+from streamcam.config.groups import read_groups
 from streamcam.engines.backends import make_runner, require_device
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.errors import StreamcamError
@@ -20,7 +21,7 @@ from streamcam.files import require_fresh, staged
 from streamcam.heat.cam import heat_times, to_heats
 from streamcam.heat.localise import Box
 from streamcam.models.base import CamModel, ModelSpec
-from streamcam.models.classes import find_classes
+from streamcam.models.classes import find_classes, grouped
 from streamcam.models.registry import find_spec, load_model
 from streamcam.records import Clip, Frame, Heat, Image, Result, on_host
 from streamcam.render.canvas import Caption, outline
@@ -81,6 +82,7 @@ def explain_pictures(
     *,
     model: str | CamModel = "imagenet",
     weights: str | None = None,
+    group: str = "auto",
     classes: Sequence[str] | None = None,
     top_k: int = 5,
     levels: str | None = None,
@@ -99,6 +101,7 @@ def explain_pictures(
         folder: the folder for the outputs; it is made.
         model: one of `streamcam models`, or a loaded model. It looks at each frame alone.
         weights: as for `load_model`.
+        group: as for `read_groups`.
         classes: paint the strongest of these; by default the strongest of all, picture by picture.
         top_k: the number of classes that the table holds for each picture.
         levels: as for `read_picture`.
@@ -117,8 +120,10 @@ def explain_pictures(
     _require_arguments(paths, folder, levels, force=force)
     spec = find_spec(model) if isinstance(model, str) else model.spec
     _require_framewise(spec)
+    groups = read_groups(group, spec.classes)
+    spec = grouped(spec, groups)
     always = find_classes(spec, classes) or []
-    loaded = load_model(model, weights=weights) if isinstance(model, str) else model
+    loaded = (load_model(model, weights=weights) if isinstance(model, str) else model).grouped(groups)
     runner = make_runner(loaded, backend=backend, device=device, precision=precision)
     names = overlay_names(paths)
     skipped: list[str] = []

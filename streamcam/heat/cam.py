@@ -66,10 +66,12 @@ class HeatContext:
     """float32 [C]: the centred heat, in logit units, that is painted at full strength. None if the model has none."""
     multi_label: bool = False
     """True if classes are independent (sigmoid), False if exactly one holds (softmax)."""
+    temperature: float = 1.0
+    """T: scores are the softmax of logits / T. Below 1, the likeliest class gets more (Guo et al., ICML 2017)."""
 
     def scores(self, logits: Tensor) -> Tensor:
         """Turn logits […,C] into probabilities […,C], 0–1."""
-        return logits.sigmoid() if self.multi_label else logits.softmax(-1)
+        return logits.sigmoid() if self.multi_label else (logits / self.temperature).softmax(-1)
 
 
 def heat_cube(features: Tensor, weight: Tensor) -> Tensor:

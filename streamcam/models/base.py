@@ -1,7 +1,7 @@
 """`CamModel`: a network that ends in global average pooling and a linear layer, and gives its heat cube."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from streamcam.clips import prepare, transform_of
 from streamcam.errors import StreamcamError, first_line
 from streamcam.heat.cam import CamOutput, HeatContext, heat_cube, heat_times, pool, to_heats
+from streamcam.heat.groups import ClassGroups
+from streamcam.models.classes import grouped
 from streamcam.models.head import Head
 from streamcam.models.spec import Int8, ModelSpec, Stored
 from streamcam.models.split import Split, position_weights, split, split_at
@@ -41,7 +43,7 @@ class CamModel(nn.Module):
     """A classifier of clips that says where in space and time it finds each class.
 
     Called on a normalised batch, float [N,3,L,H,W], it gives logits [N,C] and the heat cube [N,C,L',h,w]. The logits
-    are exactly the mean of the cube over all positions, plus the bias.
+    are exactly the mean of the cube over all positions, plus the bias. With groups, C counts the groups.
     """
 
     mean: Tensor
@@ -63,6 +65,9 @@ class CamModel(nn.Module):
         self.spec, self.features, self.head, self.windows = spec, features, head, windows
         self.int8: Int8 | None = None
         """The quantised features, if there are any."""
+        groups = spec.groups
+        self.groups = None if groups is None else ClassGroups(groups.members, temperature=spec.temperature)
+        """Adds the network's classes up, if the spec says so."""
         # Not persistent: they belong to the clip format, and are in the model card, not in the weights.
         for name in ("mean", "std"):
             value = torch.tensor(getattr(spec.clip_format, name)).view(3, 1, 1, 1)
@@ -122,11 +127,16 @@ class CamModel(nn.Module):
         return cls.from_split(spec, parts)._checked(network)
 
     def with_spec(self, spec: ModelSpec) -> "CamModel":
-        """Give the same network another spec. If its classes are others, the classifier is new and untrained."""
-        head = self.head if spec.classes == self.classes else self.head.with_classes(len(spec.classes))
+        """Give the same network another spec. If its own classes are others, the classifier is new and untrained."""
+        kept = spec.network_classes == self.spec.network_classes
+        head = self.head if kept else self.head.with_classes(len(spec.network_classes))
         model = CamModel(spec, self.features, head, windows=self.windows)
         model.int8 = self.int8
         return model
+
+    def grouped(self, groups: Mapping[str, Sequence[str]] | None) -> "CamModel":
+        """Add classes up to groups; the arguments are those of `streamcam.models.classes.grouped`."""
+        return self if groups is None else self.with_spec(grouped(self.spec, groups))
 
     def with_clip_format(self, **changes: Any) -> "CamModel":
         """Return the same network for other clips; the arguments are those of `ModelSpec.with_clip_format`."""
@@ -152,10 +162,10 @@ class CamModel(nn.Module):
         """float32 [C]: the classifier's bias, which is the logits minus the pooled heat.
 
         Raises:
-            StreamcamError: the head has layers that are linear for a given clip only. Take the bias of that clip's
-                output.
+            StreamcamError: the head has layers that are linear for a given clip only, or classes are added up to
+                groups. Take the bias of that clip's output.
         """
-        if not self.head.is_linear:
+        if not self.head.is_linear or self.groups is not None:
             raise StreamcamError(f"the bias of {self.spec.name} depends on the clip: take it from model(x).bias")
         return self.head.bias.detach()
 
@@ -177,7 +187,9 @@ class CamModel(nn.Module):
         """The names and scales that `to_heats` needs."""
         scale = self.spec.heat_scale
         scales = None if scale is None else np.broadcast_to(np.asarray(scale, np.float32), len(self.classes))
-        return HeatContext(self.spec.name, self.weights_hash, self.classes, scales, self.spec.multi_label)
+        return HeatContext(
+            self.spec.name, self.weights_hash, self.classes, scales, self.spec.multi_label, self.spec.temperature
+        )
 
     def normalise(self, frames: Tensor) -> Tensor:
         """Normalise uint8 [N,L,3,h,w] to float [N,3,L,h,w], in the network's precision."""
@@ -217,7 +229,8 @@ class CamModel(nn.Module):
         weights = weight.split([m.shape[1] for m in maps], dim=-1)
         cubes = tuple(heat_cube(m, w) for m, w in zip(maps, weights, strict=True))
         logits = torch.stack([pool(cube) for cube in cubes]).sum(0) + bias
-        return CamOutput(logits, cubes, bias)
+        output = CamOutput(logits, cubes, bias)
+        return output if self.groups is None else self.groups(output)
 
     def _classifier(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """Give weight [C,K] and bias [C] of the head; or [N,C,K] and [N,C], if they depend on the feature maps."""

@@ -1,10 +1,53 @@
-"""Finds the classes that people name, in a model's list of classes."""
+"""Finds the classes that people name, in a model's list of classes, and adds classes up to groups."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 
 from streamcam.errors import StreamcamError
-from streamcam.models.spec import ModelSpec
+from streamcam.models.spec import Groups, ModelSpec
+
+
+def grouped(spec: ModelSpec, groups: Mapping[str, Sequence[str]] | None) -> ModelSpec:
+    """Give the spec with classes added up to groups; None gives the spec as it is.
+
+    The groups come first, in their order. Then come the classes that are in none, in the model's order.
+
+    Args:
+        spec: the model's description, without groups.
+        groups: the name of each group, and those of its classes.
+
+    Raises:
+        StreamcamError: the model has no such class, or one is in two groups, or two have the same name then, or the
+            model has several classes true at once.
+    """
+    if groups is None:
+        return spec
+    if spec.groups is not None:
+        raise StreamcamError(f"classes of {spec.name} are added up to groups already")
+    if spec.multi_label:
+        raise StreamcamError(f"classes of {spec.name} can be true at once, and cannot be added up: leave groups out")
+    group_of: dict[int, str] = {}
+    for group, names in groups.items():
+        for name in names:
+            index = class_index(name, spec.classes, of=spec.name)
+            if group_of.setdefault(index, group) != group:
+                raise StreamcamError(
+                    f"{name!r} is in two groups, {group_of[index]!r} and {group!r}: leave it out of one"
+                )
+    left = [i for i in range(len(spec.classes)) if i not in group_of]
+    members = [tuple(i for i in group_of if group_of[i] == group) for group in groups] + [(i,) for i in left]
+    names = [*groups, *(spec.classes[i] for i in left)]
+    twice = next((name for name in groups if names.count(name) > 1), None)
+    if twice is not None:
+        raise StreamcamError(f"the group {twice!r} has the name of a class that is not in it: give it another name")
+    scale = spec.heat_scale
+    return replace(
+        spec,
+        classes=tuple(names),
+        heat_scale=tuple(max(scale[i] for i in of) for of in members) if isinstance(scale, tuple) else scale,
+        groups=Groups(spec.classes, tuple(members)),
+    )
 
 
 def find_classes(spec: ModelSpec, names: str | Sequence[str] | None) -> list[int] | None:
@@ -22,10 +65,40 @@ def find_classes(spec: ModelSpec, names: str | Sequence[str] | None) -> list[int
     """
     if names is None:
         return None
-    listed = split_names(names, spec.classes) if isinstance(names, str) else names
+    listed = split_names(names, [*spec.classes, *spec.network_classes]) if isinstance(names, str) else names
     if isinstance(names, str) and not listed:
         raise StreamcamError(f"{names!r} names no class: leave it out, or name one of {spec.name}'s")
-    return list(dict.fromkeys(class_index(name, spec.classes, of=spec.name) for name in listed))
+    return list(dict.fromkeys(_shown_index(spec, name) for name in listed))
+
+
+def shown_index(spec: ModelSpec, name: str) -> int:
+    """Find the class that a model shows for a name: the class of this name, or else the group that it is in.
+
+    Raises:
+        StreamcamError: as for `class_index`.
+    """
+    if spec.groups is None or name in spec.classes:
+        return class_index(name, spec.classes, of=spec.name)
+    if name not in spec.network_classes and any(name.casefold() == shown.casefold() for shown in spec.classes):
+        return class_index(name, spec.classes, of=spec.name)
+    own = class_index(name, [*spec.network_classes, *spec.classes], of=spec.name)
+    if own >= len(spec.network_classes):
+        return own - len(spec.network_classes)
+    return next(g for g, members in enumerate(spec.groups.members) if own in members)
+
+
+def _shown_index(spec: ModelSpec, name: str) -> int:
+    """Find a class that somebody asks for. One that is in a group with others is not shown on its own."""
+    index = shown_index(spec, name)
+    if (
+        spec.groups is not None
+        and len(spec.groups.members[index]) > 1
+        and name.casefold() != spec.classes[index].casefold()
+    ):
+        raise StreamcamError(
+            f"{name!r} is in the group {spec.classes[index]!r}: ask for that, or leave groups out (--group none)"
+        )
+    return index
 
 
 def split_names(text: str, classes: Sequence[str]) -> list[str]:

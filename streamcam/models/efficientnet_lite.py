@@ -1,21 +1,29 @@
-"""EfficientNet-Lite0: EfficientNet (Tan & Le, ICML 2019) without squeeze-and-excitation, and with ReLU6."""
+"""EfficientNet-Lite: EfficientNet (Tan & Le, ICML 2019) without squeeze-and-excitation, and with ReLU6."""
 
 import math
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Each stage: kernel, stride, expansion, channels out, repeats.
-STAGES = (
-    (3, 1, 1, 16, 1),
-    (3, 2, 6, 24, 2),
-    (5, 2, 6, 40, 2),
-    (3, 2, 6, 80, 3),
-    (5, 1, 6, 112, 3),
-    (5, 2, 6, 192, 4),
-    (3, 1, 6, 320, 1),
-)
-FEATURES = 1280
+# Each stage of every EfficientNet-Lite: kernel, stride, expansion.
+STAGES = ((3, 1, 1), (3, 2, 6), (5, 2, 6), (3, 2, 6), (5, 1, 6), (5, 2, 6), (3, 1, 6))
+STEM, FEATURES = 32, 1280
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The size of an EfficientNet-Lite."""
+
+    name: str
+    widths: tuple[int, ...]
+    """Channels out of each stage."""
+    repeats: tuple[int, ...]
+    """Blocks of each stage."""
+
+
+LITE0 = Size("EfficientNet-Lite0", (16, 24, 40, 80, 112, 192, 320), (1, 2, 2, 3, 3, 4, 1))
+LITE2 = Size("EfficientNet-Lite2", (16, 24, 48, 88, 120, 208, 352), (1, 3, 3, 4, 4, 5, 1))
 
 
 class SameConv2d(nn.Conv2d):
@@ -47,8 +55,8 @@ class Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         hidden = inputs * expansion
-        expand = [*conv_bn(inputs, hidden, 1), nn.ReLU6()] if expansion > 1 else []
-        depthwise = [*conv_bn(hidden, hidden, kernel, stride=stride, groups=hidden), nn.ReLU6()]
+        expand = [*conv_bn(inputs, hidden, 1), nn.ReLU6(inplace=True)] if expansion > 1 else []
+        depthwise = [*conv_bn(hidden, hidden, kernel, stride=stride, groups=hidden), nn.ReLU6(inplace=True)]
         self.layers = nn.Sequential(*expand, *depthwise, *conv_bn(hidden, outputs, 1))
         self.residual = stride == 1 and inputs == outputs
 
@@ -58,15 +66,15 @@ class Block(nn.Module):
         return x + y if self.residual else y
 
 
-def efficientnet_lite0_features() -> nn.Sequential:
+def efficientnet_lite_features(size: Size) -> nn.Sequential:
     """Give the network up to its last feature map: it maps [N,3,H,W] to [N,1280,⌈H/32⌉,⌈W/32⌉]."""
-    layers: list[nn.Module] = [*conv_bn(3, 32, 3, stride=2), nn.ReLU6()]
-    inputs = 32
-    for kernel, stride, expansion, outputs, repeats in STAGES:
+    layers: list[nn.Module] = [*conv_bn(3, STEM, 3, stride=2), nn.ReLU6(inplace=True)]
+    inputs = STEM
+    for (kernel, stride, expansion), outputs, repeats in zip(STAGES, size.widths, size.repeats, strict=True):
         for i in range(repeats):
             layers.append(Block(inputs, outputs, kernel=kernel, stride=stride if i == 0 else 1, expansion=expansion))
             inputs = outputs
-    return nn.Sequential(*layers, *conv_bn(inputs, FEATURES, 1), nn.ReLU6())
+    return nn.Sequential(*layers, *conv_bn(inputs, FEATURES, 1), nn.ReLU6(inplace=True))
 
 
 def fill_published(features: nn.Module, classifier: nn.Linear, state: dict[str, Tensor]) -> None:
@@ -83,7 +91,7 @@ def fill_published(features: nn.Module, classifier: nn.Linear, state: dict[str, 
     fits = [v.shape for v in ours.values()] == [v.shape for v in theirs.values()]
     if not fits or not {"_fc.weight", "_fc.bias"} <= state.keys():
         raise ValueError(
-            f"expected EfficientNet-Lite0's {len(ours)} tensors, got {len(theirs)} of other shapes or names"
+            f"expected the {len(ours)} tensors of another network, got {len(theirs)} of other shapes or names"
         )
     features.load_state_dict(dict(zip(ours, theirs.values(), strict=True)))
     classifier.load_state_dict({"weight": state["_fc.weight"], "bias": state["_fc.bias"]})

@@ -27,6 +27,7 @@ class ClipCard(Strict):
     crop: tuple[Side, Side]
     mean: tuple[float, float, float]
     std: tuple[Positive, Positive, Positive]
+    shapes: tuple[tuple[Side, Side], ...] = Field((), max_length=16)
 
 
 class ModelCard(Strict):
@@ -37,6 +38,7 @@ class ModelCard(Strict):
     architecture: Line = Field(description="one of `streamcam models`")
     classes: list[ClassName] = Field(min_length=1, max_length=100_000)
     multi_label: bool = False
+    temperature: Positive = Field(1.0, description="scores are the softmax of logits / temperature")
     clip: ClipCard
     heat_scale: list[Positive] | None = Field(
         None, description="per class, the centred heat in logit units that is painted at full strength"

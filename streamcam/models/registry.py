@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from streamcam.models.model_card import ModelCard
 
 MODELS: dict[str, ModelEntry] = {
-    "imagenet": ModelEntry(imagenet.SPEC, imagenet.build),
+    **imagenet.MODELS,
     "motion": ModelEntry(motion.SPEC, motion.build),
     **torchvision.MODELS,
 }
+
+NAMES_IN_CARDS = {"imagenet": "efficientnet-lite2", "imagenet-fast": "imagenet"}
+"""What cards call models, where that differs. Before 0.2.0, EfficientNet-Lite0 was `imagenet`."""
 
 
 def find_spec(name: str) -> ModelSpec:
@@ -61,7 +64,7 @@ def load_model(name: str | Path = "imagenet", *, weights: str | None = None) -> 
         raise StreamcamError(f"{name} is a checkpoint with weights of its own: leave out --weights")
     # The checkpoint's network is its architecture's, with the checkpoint's classes.
     card = checkpoint.read_card(Path(name))
-    model = MODELS[card.architecture].build("none").with_spec(spec)
+    model = MODELS[_architecture(card).name].build("none").with_spec(spec)
     checkpoint.fill_from(model, Path(name), card)
     return model
 
@@ -76,7 +79,8 @@ def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **
         card_keys: more keys of `ModelCard`: metrics, data_hash, licence, about.
 
     Raises:
-        StreamcamError: it is a network of your own, which `load_model` could not build; or the file cannot be written.
+        StreamcamError: it is a network of your own, which `load_model` could not build; or its classes are added up to
+            groups; or the file cannot be written.
     """
     name = model.spec.architecture or model.spec.name
     if name not in MODELS:
@@ -84,11 +88,14 @@ def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **
             f"{model.spec.name} is a network of your own, and load_model could not build it: keep its weights with "
             "torch.save(network.state_dict(), …), and load them before CamModel.from_module"
         )
-    return checkpoint.save(model, path, architecture=name, int8=int8, **card_keys)
+    if model.groups is not None:
+        raise StreamcamError(f"classes of {name} are added up to groups: save the model that it was before")
+    return checkpoint.save(model, path, architecture=NAMES_IN_CARDS.get(name, name), int8=int8, **card_keys)
 
 
 def _architecture(card: "ModelCard") -> ModelSpec:
     """Find the model that a checkpoint's network is built as."""
-    if card.architecture not in MODELS:
+    models = {NAMES_IN_CARDS.get(name, name): entry for name, entry in MODELS.items()}
+    if card.architecture not in models:
         raise StreamcamError(f"{card.name} is a checkpoint of {card.architecture}, which this version does not have")
-    return MODELS[card.architecture].spec
+    return models[card.architecture].spec

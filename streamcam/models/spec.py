@@ -38,6 +38,16 @@ class Int8:
 
 
 @dataclass(frozen=True, slots=True)
+class Groups:
+    """How the network's own classes are added up to those that a model shows."""
+
+    classes: tuple[str, ...]
+    """The names of the network's own C classes."""
+    members: tuple[tuple[int, ...], ...]
+    """For each class that the model shows: the network's own classes in it. Each of these is in one."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """The description of a model. It is known without loading weights."""
 
@@ -45,7 +55,7 @@ class ModelSpec:
     summary: str
     """One line for people: which classes the model knows, and how it works."""
     classes: tuple[str, ...]
-    """The names of the C classes, in the order of the logits."""
+    """The names of the C classes, in the order of the logits; with `groups`, of these."""
     clip_format: ClipFormat
     """The clips that the network takes."""
     framewise: bool
@@ -63,6 +73,10 @@ class ModelSpec:
     heat_scale: float | tuple[float, ...] | None = None
     """Centred heat in logit units that is painted at full strength: one value for all classes, or one for each. None:
     it was not measured."""
+    temperature: float = 1.0
+    """T: scores are the softmax of logits / T."""
+    groups: Groups | None = None
+    """How the network's classes are added up. None: they are shown as they are."""
     half: str = "bf16"
     """The half precision for a device that has both: bf16, or fp16 where the 8 significant bits of bf16 are too few."""
     weights: str = "DEFAULT"
@@ -78,9 +92,16 @@ class ModelSpec:
                 f"a window of {self.clip_format.length} frames is too short for {self.name}: it takes "
                 f"{self.temporal_context + 1} at least"
             )
+        if self.clip_format.shapes and not self.framewise:
+            raise StreamcamError(f"{self.name} looks at clips, and takes one size of picture only: leave shapes out")
         unfit = next((name for name in self.classes if not re.fullmatch(CLASS_NAME, name)), None)
         if unfit is not None:
             raise StreamcamError(f"not a name for a class: {unfit[:120]!r} (expected 1 to 100 letters, all printable)")
+
+    @property
+    def network_classes(self) -> tuple[str, ...]:
+        """The names of the network's own classes."""
+        return self.classes if self.groups is None else self.groups.classes
 
     @property
     def slices(self) -> int:
@@ -106,12 +127,15 @@ class ModelSpec:
         """Return the spec with other clips.
 
         Args:
-            changes: fields of `ClipFormat`, such as `length` and `fps`. None keeps the present value.
+            changes: fields of `ClipFormat`, such as `length` and `fps`. None keeps the present value. With another
+                `resize` or `crop`, pictures of all aspects get that size.
 
         Raises:
             StreamcamError: the network needs longer clips.
         """
         asked = {name: value for name, value in changes.items() if value is not None}
+        if {"resize", "crop"} & asked.keys():
+            asked.setdefault("shapes", ())
         return replace(self, clip_format=replace(self.clip_format, **asked))
 
     def slice_frames(self, slices: int) -> npt.NDArray[np.float64]:

@@ -17,7 +17,8 @@ from streamcam.records import ClipFormat
 IMAGE_MEAN, IMAGE_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 VIDEO_MEAN, VIDEO_STD = (0.43216 * 255, 0.394666 * 255, 0.37645 * 255), (0.22803 * 255, 0.22145 * 255, 0.216989 * 255)
 
-# By name, the side of the picture in pixels. The whole picture is resized, not cropped, so that nothing is cut off.
+# By name, the shorter side of the picture in pixels. The whole picture is resized, not cropped, so that nothing is cut
+# off. All of these networks are convolutional, and take pictures of any size.
 PICTURES = {
     **dict.fromkeys(("googlenet", "densenet121", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"), 224),
     **dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "convnext_tiny"), 224),
@@ -55,12 +56,18 @@ def _labels(name: str) -> tuple[str, ...]:
     return tuple(get_model_weights(name).DEFAULT.meta["categories"])
 
 
+def _shapes(side: int) -> tuple[tuple[int, int], ...]:
+    """Give (height, width) of pictures that are not square, in multiples of 32: 16:9, 4:3, 3:4 and 9:16."""
+    wide, medium = (round(side * aspect / 32) * 32 for aspect in (16 / 9, 4 / 3))
+    return (side, wide), (side, medium), (medium, side), (wide, side)
+
+
 def _picture_spec(name: str, side: int, labels: tuple[str, ...]) -> ModelSpec:
     return ModelSpec(
         name=name,
         summary="1000 things in a picture, averaged over the clip",
         classes=labels,
-        clip_format=ClipFormat(16, 15, (side, side), (side, side), IMAGE_MEAN, IMAGE_STD),
+        clip_format=ClipFormat(16, 15, (side, side), (side, side), IMAGE_MEAN, IMAGE_STD, _shapes(side)),
         framewise=True,
         temporal_receptive_field=None if name in GATED else 1,
         weights_source="torchvision's download (ImageNet-1k)",

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Event
 
 from streamcam.clips import SlidingWindow
+from streamcam.config.groups import read_groups
 from streamcam.config.run import RunConfig
 from streamcam.engines.backends import make_engine, require_device
 from streamcam.engines.base import Engine
@@ -20,7 +21,7 @@ from streamcam.files import write_json
 from streamcam.gpu.decoder import decoders_on
 from streamcam.metrics import Metrics, Summary, without_window
 from streamcam.models.base import CamModel
-from streamcam.models.classes import find_classes
+from streamcam.models.classes import find_classes, grouped
 from streamcam.models.registry import find_spec, load_model
 from streamcam.render.overlay import Painter
 from streamcam.runtime.caption import LiveCaption
@@ -91,8 +92,10 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     """
     _require_environment(config)
     spec = model.spec if model is not None else find_spec(config.model)
+    groups = read_groups(config.group, spec.classes)
+    spec = grouped(spec, groups)
     classes = find_classes(spec, config.classes)
-    loaded = model or load_model(config.model, weights=config.weights)
+    loaded = (model or load_model(config.model, weights=config.weights)).grouped(groups)
     engines = _make_engines(config, loaded.with_clip_format(length=config.window, fps=config.fps), classes)
     trim_heap()  # after loading: the engines have copies of the weights
     engine = engines[0]  # all are alike but for the device

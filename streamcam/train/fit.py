@@ -84,7 +84,8 @@ def train(
     """
     say = cache(say)  # a clip that cannot be decoded is named once, not in every epoch
     _prepare_out(config)
-    base = find_spec(config.model).with_clip_format(length=config.window, fps=config.fps)
+    # A batch has clips of one size.
+    base = find_spec(config.model).with_clip_format(length=config.window, fps=config.fps, shapes=())
     # Before Fabric starts other processes: wrong data end in one error. Those processes read the data again.
     dataset = read_dataset(
         config.data,
@@ -164,6 +165,7 @@ def _trained_spec(base: ModelSpec, dataset: Dataset, config: TrainConfig) -> Mod
         architecture=base.architecture or base.name,
         classes=dataset.classes,
         multi_label=config.multi_label,
+        temperature=1.0,
         heat_scale=None,
     )
 

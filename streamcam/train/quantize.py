@@ -84,6 +84,10 @@ def quantize_source(uri: str, path: Path, *, model: str, weights: str | None, co
     with closing(open_source(uri, paced=False)) as source:
         source.open()
         calibration, held_out = read_clips(source, loaded, count=count, show=show)
+    # Calibrated for the source's own aspect. So the checkpoint takes pictures of this one size.
+    size = calibration[0].shape[2:]
+    if loaded.spec.clip_format.shapes:
+        loaded = loaded.with_clip_format(resize=size, crop=size)
     loaded.int8 = quantize(loaded, calibration, show=show)
     fidelity = measure_fidelity(loaded, held_out)
     save(loaded, path, source_name=source.name, fidelity=fidelity)

@@ -118,14 +118,14 @@ def test_several_sources_share_a_worker_and_each_has_its_file(tmp_path: Path) ->
 @pytest.mark.slow
 def test_window_hop_fps_and_classes_reach_the_network(table_clip: Path, tmp_path: Path) -> None:
     heat = tmp_path / "h.npz"
-    options = ["--window", "8", "--hop", "4", "--fps", "10", "--classes", "espresso,TABBY", "--save-heat", str(heat)]
+    options = ["--window", "8", "--hop", "4", "--fps", "10", "--classes", "espresso,CAT", "--save-heat", str(heat)]
     done = streamcam("run", str(table_clip), *FAST, "--max-frames", "90", *options)
     assert done.returncode == 0, done.stderr
     with np.load(heat) as saved:
         assert saved["cube"].shape[1:3] == (2, 8)
         assert np.diff(saved["slice_pts_s"][0]) == pytest.approx(np.full(7, 0.1), abs=0.02)
         assert np.diff(saved["slice_pts_s"][:, 0]) == pytest.approx(np.full(len(saved["cube"]) - 1, 0.4), abs=0.02)
-        assert {str(saved["labels"][i]) for i in saved["classes"][0]} == {"espresso", "tabby"}
+        assert {str(saved["labels"][i]) for i in saved["classes"][0]} == {"espresso", "cat"}
 
 
 @pytest.mark.slow
@@ -224,6 +224,8 @@ def test_ctrl_c_ends_a_run_within_a_second_with_the_summary_and_the_recording(
         (["gopher://x/y"], "cannot read gopher://x/y"),
         (["sample", "--model", "r3d_17"], "no such model: r3d_17 (did you mean r3d_18?)"),
         (["sample", "--model", "imagenet", "--classes", "tabbi"], "has no class 'tabbi' (did you mean tabby"),
+        (["sample", "--model", "imagenet", "--classes", "tabby"], "'tabby' is in the group 'cat': ask for that, or"),
+        (["sample", "--model", "imagenet", "--group", "thing"], "no such groups: thing (use auto, none, things, or a"),
         (["sample", "--device", "cuda:99"], "no such device: cuda:99"),
         (["sample", "--precision", "fp8"], "precision: Input should be"),
         (["sample", "--engine", "stream", "--model", "swin3d_t", "--weights", "none"], "swin3d_t cannot be streamed"),

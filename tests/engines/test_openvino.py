@@ -122,7 +122,7 @@ def small(name: str) -> CamModel:
         return CamModel(spec, nn.Sequential(*layers), Head([nn.Linear(5, 2)]))
     model = load_model(name, weights=None if name == "motion" else "none")
     return model.with_spec(
-        replace(model.spec, clip_format=replace(model.spec.clip_format, resize=(36, 48), crop=(32, 32)))
+        replace(model.spec, clip_format=replace(model.spec.clip_format, resize=(36, 48), crop=(32, 32), shapes=()))
     )
 
 

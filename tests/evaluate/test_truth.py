@@ -13,6 +13,8 @@ from streamcam.evaluate.dataset import find_indices, find_items, read_names
 from streamcam.evaluate.objects import box_of
 from streamcam.evaluate.truth import Truth, write_truth
 from streamcam.heat.localise import Box
+from streamcam.models.spec import ModelSpec
+from tests.support.frames import TINY_FORMAT
 
 MASKS = np.zeros((3, 6, 8), np.uint8)
 MASKS[0, 1:3, 2:6] = 1
@@ -112,10 +114,10 @@ def test_several_classes_without_a_place_in_a_table(tmp_path: Path) -> None:
 def test_names_may_differ_from_the_models(tmp_path: Path) -> None:
     (tmp_path / "classes.yaml").write_text("cat: [Tabby, lynx]\ncup: espresso\n")
     names = read_names(tmp_path)
-    classes = ("espresso", "tabby", "Lynx", "dog")
-    assert find_indices(["cat", "cup", "Dog"], names, classes) == {"cat": [1, 2], "cup": [0], "Dog": [3]}
+    spec = ModelSpec("mine", "a test", ("espresso", "tabby", "Lynx", "dog"), TINY_FORMAT, framewise=True)
+    assert find_indices(["cat", "cup", "Dog"], names, spec) == {"cat": [1, 2], "cup": [0], "Dog": [3]}
     with pytest.raises(StreamcamError, match=r"no class 'doge' \(did you mean dog\?\); classes.yaml can say"):
-        find_indices(["doge"], names, classes)
+        find_indices(["doge"], names, spec)
 
 
 def save(path: Path, **arrays: object) -> None:

@@ -29,7 +29,7 @@ def model() -> CamModel:
     """A torchvision network with other classes, clips and heat scales."""
     torch.manual_seed(0)
     plain = load_model("resnet18", weights="none")
-    clip_format = replace(plain.spec.clip_format, length=8, resize=(72, 96), crop=(64, 64))
+    clip_format = replace(plain.spec.clip_format, length=8, resize=(72, 96), crop=(64, 64), shapes=())
     spec = replace(
         plain.spec, name="gestures", architecture="resnet18", classes=CLASSES, clip_format=clip_format,
         multi_label=True, heat_scale=(1.0, 2.0, 3.5),

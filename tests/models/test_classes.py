@@ -27,11 +27,11 @@ def test_the_garment_and_the_dog_are_told_apart_by_their_spelling() -> None:
     assert find_classes(imagenet, "Cardigan") == [264]
     assert find_classes(imagenet, "cardigan") == [474]
     assert find_classes(imagenet, "TABBY") == [281]
-    assert find_indices(["cardigan", "Cardigan"], {}, imagenet.classes) == {"cardigan": [474], "Cardigan": [264]}
+    assert find_indices(["cardigan", "Cardigan"], {}, imagenet) == {"cardigan": [474], "Cardigan": [264]}
     with pytest.raises(StreamcamError, match="imagenet has 'Cardigan' and 'cardigan': write one of them, not 'CARDI"):
         find_classes(imagenet, "CARDIGAN")
     with pytest.raises(StreamcamError, match=r"'Cardigan' and 'cardigan'.*; classes.yaml can say which"):
-        find_indices(["CARDIGAN"], {}, imagenet.classes)
+        find_indices(["CARDIGAN"], {}, imagenet)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_class_that_is_given_again_is_one_name(tmp_path: Path) -> None:
     image = ["image", "x.jpg", "-o", "out"]
     (tmp_path / "x.jpg").write_bytes(b"")
     assert "no class 'tabby,lynx'" in complaint(*image, "--class", "tabby,lynx", "--class", "cup", cwd=tmp_path)
-    assert "no class 'tabi' (did you mean tabby" in complaint(*image, "--class", "lynx,tabi", cwd=tmp_path)
+    assert "no class 'tabi' (did you mean train or tabby" in complaint(*image, "--class", "lynx,tabi", cwd=tmp_path)
     assert "' , ' names no class" in complaint(*image, "--class", " , ", cwd=tmp_path)
     run = ["run", "sample", "--model", "imagenet"]
     assert "no class 'a,b'" in complaint(*run, "--classes", "lynx", "--classes", "a,b", cwd=tmp_path)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from streamcam.engines.base import BatchFuture
 from streamcam.engines.device.cuda_graphs import GraphCache, bucket
@@ -10,6 +11,16 @@ from streamcam.engines.device.errors import SkippedError, explain_error, is_out_
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.device.transfers import Arrays, Transfer, TransferRing
 from streamcam.records import Clip, Heat
+
+
+def _shape(clip: Clip) -> tuple[int, ...]:
+    return clip.frames.shape[1:]
+
+
+def _by_shape(clips: Sequence[Clip]) -> list[int]:
+    """Order the numbers of clips so that those of one shape lie side by side, the first clip's shape first."""
+    shapes = list(dict.fromkeys(map(_shape, clips)))
+    return sorted(range(len(clips)), key=lambda i: shapes.index(_shape(clips[i])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +51,14 @@ class DeviceEngine(ABC):
 
     def submit(self, clips: Sequence[Clip]) -> BatchFuture:
         """Begin with clips. Batches are computed in the order in which they are submitted."""
-        batches = [self._send(part) for part in self._split(clips)]
-        return BatchFuture(
-            done=lambda: all(batch.transfer.done() for batch in batches),
-            wait=lambda: [heat for batch in batches for heat in self._heats_of(batch)],
-        )
+        order = _by_shape(clips)
+        batches = [self._send(part) for part in self._split([clips[i] for i in order])]
+
+        def wait() -> list[Heat | None]:
+            heats = dict(zip(order, (heat for batch in batches for heat in self._heats_of(batch)), strict=True))
+            return [heats[i] for i in range(len(clips))]
+
+        return BatchFuture(done=lambda: all(batch.transfer.done() for batch in batches), wait=wait)
 
     def result(self, transfer: Transfer) -> Arrays:
         """Wait for the arrays that a transfer brings back.
@@ -80,8 +94,9 @@ class DeviceEngine(ABC):
         return explain_error(error, self.runner.device_name, f"{what} of {self.runner.spec.name}")
 
     def _split(self, clips: Sequence[Clip]) -> list[Sequence[Clip]]:
-        """Split clips into batches that can be sent as they are."""
-        return [clips[i : i + self.max_batch] for i in range(0, len(clips), self.max_batch)]
+        """Split clips, of which those of one shape lie side by side, into batches that can be sent as they are."""
+        alike = [list(group) for _, group in groupby(clips, key=_shape)]
+        return [group[i : i + self.max_batch] for group in alike for i in range(0, len(group), self.max_batch)]
 
     @abstractmethod
     def infer(self, clips: Sequence[Clip]) -> Sequence[Heat | None]:

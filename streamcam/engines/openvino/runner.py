@@ -123,22 +123,35 @@ class OpenVinoRunner(TorchRunner):
         if self.precision == "int8":
             assert self.model.int8 is not None
             with explain_int8_errors(self.spec):
-                converted = _with_input_shape(read_model(self.model.int8.whole), self.spec)
-        else:
-            converted = convert(features, self.spec)
-        return OpenVinoFeatures(converted, precision=self.precision, one_by_one=not self.spec.framewise)
+                quantized = _with_input_shape(read_model(self.model.int8.whole), self.spec)
+
+        def converted(size: tuple[int, int]) -> Any:
+            if self.precision == "int8":  # quantised for one size
+                return quantized
+            return convert(features, self.spec.with_clip_format(resize=size, crop=size))
+
+        size = self.spec.clip_format.crop
+        return OpenVinoFeatures(converted, size, precision=self.precision, one_by_one=not self.spec.framewise)
 
 
 class OpenVinoFeatures(nn.Module):
     """The features of a network, computed by OpenVINO, as a module of PyTorch's."""
 
-    def __init__(self, converted: Any, *, precision: str, one_by_one: bool) -> None:
-        """Compile an OpenVINO model. `one_by_one`: its input takes one clip at a time."""
+    def __init__(
+        self, converted: Callable[[tuple[int, int]], Any], size: tuple[int, int], *, precision: str, one_by_one: bool
+    ) -> None:
+        """Compile an OpenVINO model.
+
+        Args:
+            converted: gives the model for pictures of (H, W).
+            size: of the pictures that it is compiled for at once.
+            precision: what OpenVINO computes in.
+            one_by_one: its input takes one clip at a time.
+        """
         super().__init__()
-        compiled = compile_model(converted, precision=precision)
-        self.threads = int(compiled.get_property("INFERENCE_NUM_THREADS"))
-        self._request = compiled.create_infer_request()
-        self._one_by_one = one_by_one
+        self._converted, self._precision, self._one_by_one = converted, precision, one_by_one
+        self._requests: dict[tuple[int, int], Any] = {}
+        self.threads = int(self._compile(size).get_property("INFERENCE_NUM_THREADS"))
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Compute feature maps, float32 [N,K,h,w] or [N,K,L',h,w], of normalised frames or clips.
@@ -152,8 +165,21 @@ class OpenVinoFeatures(nn.Module):
 
     def _infer(self, x: Tensor) -> list[Tensor]:
         # OpenVINO reads PyTorch's memory instead of a copy, which is safe while this waits for the results.
-        results = self._request.infer([x.contiguous().numpy()], share_inputs=True)
+        results = self._request((x.shape[-2], x.shape[-1])).infer([x.contiguous().numpy()], share_inputs=True)
         return [torch.from_numpy(values) for values in results.values()]
+
+    def _compile(self, size: tuple[int, int]) -> Any:
+        """Compile the model for pictures of (H, W), and keep a request for them."""
+        with torch.inference_mode(mode=False):  # torch.export fails where a batch is computed
+            compiled = compile_model(self._converted(size), precision=self._precision)
+        self._requests[size] = compiled.create_infer_request()
+        return compiled
+
+    def _request(self, size: tuple[int, int]) -> Any:
+        """Return a request for pictures of (H, W). The first picture of a size takes seconds, to compile for it."""
+        if size not in self._requests:
+            self._compile(size)
+        return self._requests[size]
 
 
 def compile_model(converted: Any, *, precision: str) -> Any:

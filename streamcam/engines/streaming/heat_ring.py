@@ -112,6 +112,10 @@ class HeatRings:
         rows, order = window.rows[:, None, None], window.order[:, None]
         return self.state_pool.tensors[self.CUBE][rows, order, chosen[:, :, None]]
 
+    def cubes(self, window: RingWindow) -> Tensor:
+        """Return the heat of all classes in a window: float32 [N,C,L',h,w]."""
+        return self.state_pool.tensors[self.CUBE][window.rows[:, None], window.order].transpose(1, 2)
+
     def _allocate(self, cube: Tensor) -> None:
         """Allocate the rings, for heat slices like these."""
         _, _, classes, *size = cube.shape

@@ -22,10 +22,13 @@ def prepare_frames(frames: Sequence[Frame], clip_format: ClipFormat) -> NewFrame
 
 
 class SentSource:
-    """What has been sent to the device of one source. The state there follows when that is computed."""
+    """What has been sent to the device of one source. The state there follows when that is computed.
 
-    def __init__(self, state: SourceState, session: int) -> None:
-        self.state, self.session = state, session
+    Frames of a source, as the network takes them, are of one size, (h, w).
+    """
+
+    def __init__(self, state: SourceState, session: int, size: tuple[int, int]) -> None:
+        self.state, self.session, self.size = state, session, size
         self.computed: Event | None = None
         """Passes when the batch that was sent last is computed."""
         self._index = -1  # of the newest frame that was sent; −1 before the first

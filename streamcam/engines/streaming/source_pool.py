@@ -238,9 +238,16 @@ class SourcePool:
         window, model = self._rings.window(ring_rows, added), self._runner.model
         weights = position_weights((self._rings.length,), model.windows[:1] or (1,), device=rows.device)
         logits = (window.pooled * weights[:, None]).mean(1) + model.head.bias
-        chosen = choose_classes(logits, top_k=self._top_k, classes=self._classes)
-        heat = self._rings.heat(window, chosen)
-        return [logits, chosen, heat * weights[:, None, None], window.common * weights[:, None, None]]
+        groups = model.groups
+        if groups is None:
+            chosen = choose_classes(logits, top_k=self._top_k, classes=self._classes)
+            heat, common = self._rings.heat(window, chosen), window.common
+        else:
+            of_groups = groups.heat(self._rings.cubes(window), groups.shares(logits))
+            logits, common = groups.logits(logits), of_groups.mean(1)
+            chosen = choose_classes(logits, top_k=self._top_k, classes=self._classes)
+            heat = of_groups[torch.arange(len(chosen), device=chosen.device)[:, None], chosen]
+        return [logits, chosen, heat * weights[:, None, None], common * weights[:, None, None]]
 
     def _cubes(self, features: Tensor) -> Tensor:
         """Compute heat slices, float32 [N,t,C,h,w], from slices of the feature map, [N,K,t,h,w]."""
