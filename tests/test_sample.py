@@ -20,7 +20,7 @@ NEAR = WIDTH // 28
 """Pixels beside a thing that count as on it."""
 
 NAMED = {
-    "swan": "black swan",
+    "swan": "bird",
     "dog": "dog",
     "car": "car",
 }

@@ -8,6 +8,7 @@ import torch
 
 from streamcam.clips import SlidingWindow, prepare, transform_of
 from streamcam.engines.backends import make_engine, make_runner
+from streamcam.engines.stream_engine import StreamEngine
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.models.registry import MODELS, load_model
@@ -92,6 +93,7 @@ def test_cameras_of_different_aspects_share_an_engine(model: CamModel, name: str
 
 def test_push_takes_frames_of_different_aspects(model: CamModel) -> None:
     engine = make_engine(model, name="stream", device="cpu", precision="fp32")
+    assert isinstance(engine, StreamEngine)
     slices = engine.push([frame(0, 90, 160, "a"), frame(1, 160, 90, "b"), frame(2, 90, 160, "a")])
     assert [(s.source, s.cube.shape[1:]) for s in slices] == [("a", (6, 11)), ("a", (6, 11)), ("b", (11, 6))]
 

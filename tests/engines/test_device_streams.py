@@ -368,7 +368,7 @@ def test_graphs_are_cleared_when_one_pool_grows_and_the_other_cannot(
     unpadded: CamModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = warmed_up(unpadded, LateStreams(0))
-    sources = engine._source_pool
+    (sources,) = engine._pools.values()
     monkeypatch.setattr(sources._rings.state_pool, "_grown", run_out_of_memory)
     with pytest.raises(torch.cuda.OutOfMemoryError):
         sources._start(sources.new())
@@ -379,7 +379,7 @@ def test_a_window_as_if_ended_that_fails_leaves_no_row_behind(
     unpadded: CamModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = warmed_up(unpadded, LateStreams(0))
-    sources, state = engine._source_pool, engine._sources["cam"].state
+    (sources,), state = engine._pools.values(), engine._sources["cam"].state
     state_pools = sources._rings.state_pool, engine._network.state_pool  # type: ignore[attr-defined]
     before = [len(state_pool._streams) for state_pool in state_pools]
     monkeypatch.setattr(engine._network, "run", run_out_of_memory)
