@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 import typer
 import yaml
+from pydantic import BaseModel
 
 from scripts.site import cli, config
 from scripts.words import LONG, sentences_in
 from streamcam.cli.main import app
+from streamcam.config.groups import GroupsFile
 from streamcam.config.run import RunConfig
 from streamcam.config.source import SourceConfig
 from streamcam.config.train import TrainConfig
@@ -147,15 +149,15 @@ def test_commands_have_the_options_that_pages_show(words: list[str]) -> None:
 
 def configurations() -> list[Any]:
     return [
-        pytest.param(block, id=f"{name_of(page)}: {i}")
+        pytest.param(GroupsFile if page.name == "imagenet.md" else RunConfig, block, id=f"{name_of(page)}: {i}")
         for page in PAGES
         for i, block in enumerate(blocks(page, "yaml"))
     ]
 
 
-@pytest.mark.parametrize("block", configurations())
-def test_configurations_are_valid(block: str) -> None:
-    RunConfig.model_validate(yaml.safe_load(block))
+@pytest.mark.parametrize(("model", "block"), configurations())
+def test_configurations_are_valid(model: type[BaseModel], block: str) -> None:
+    model.model_validate(yaml.safe_load(block))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -192,7 +194,7 @@ def test_the_readmes_loop_runs_on_the_sample(capsys: pytest.CaptureFixture[str])
     assert "rtsp://camera/live" in example
     exec(example.replace('"rtsp://camera/live"', '"sample", as_fast_as_possible=True'), {})
     lines = capsys.readouterr().out.strip().splitlines()
-    assert "Egyptian cat" in lines[0]
+    assert "bird" in lines[0]
     assert "espresso" in lines[-1]
 
 

@@ -91,7 +91,7 @@ def test_a_run_leaves_exactly_what_was_asked_for(recorded: Path) -> None:
     with av.open(str(recorded / "a.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 90
     with np.load(recorded / "a.npz") as saved:
-        assert saved["cube"].shape == (30, 5, 16, 7, 7)
+        assert saved["cube"].shape == (30, 5, 16, 9, 12)
         labels = saved["labels"][saved["classes"][:, 0]]
         assert set(labels) == {"Egyptian cat"}
 

@@ -170,8 +170,9 @@ def test_after_an_error_a_source_starts_anew_and_its_rows_are_free(
     strided: CamModel, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames, engine = frames_of("a", range(21)), engine_of(strided)
-    state_pools = engine._source_pool._rings.state_pool, engine._network.state_pool  # type: ignore[attr-defined]
     engine.push(frames[:9])
+    (sources,) = engine._pools.values()
+    state_pools = sources._rings.state_pool, engine._network.state_pool  # type: ignore[attr-defined]
 
     def broken(*_arguments: object) -> None:
         raise ValueError("a broken kernel")

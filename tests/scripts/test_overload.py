@@ -131,7 +131,7 @@ def test_a_few_seconds_of_the_real_thing(tmp_path: Path) -> None:
         "--fit",
         "2",
         "--model",
-        "imagenet",
+        "imagenet-fast",
     ]
     command += ["--json", str(tmp_path / "overload.json"), "--chart", str(tmp_path / "overload.png")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
