@@ -14,6 +14,12 @@ docs/guides/evaluation.md. The figures are shares of windows:
   classes *moving left, right, up, down* says so.
 - `still`: of the windows in which nothing moves, those in which that class is the strongest. It is also given for the
   windows in which nothing even changes.
+- `camera`: of the windows in which the camera certainly moves or stands, those in which *camera moving* is named, or
+  not.
+- `contradicts itself`: windows in which two names that contradict each other are named (a score of 0.5 or more).
+- `names`: how many names the flow can judge, the share of them that is right, and their mean score; and the expected
+  calibration error of all scores that the flow can judge.
+- `small`, `medium`, `large`: windows by the share of the picture that moves, up to 0.03, 0.1 and 1.
 """
 
 import argparse
@@ -35,7 +41,7 @@ from streamcam.engines.backends import make_engine, require_device
 from streamcam.engines.base import Engine
 from streamcam.errors import StreamcamError
 from streamcam.evaluate.flow import AVERAGED_S, SIDE, FlowHistory, Motion
-from streamcam.evaluate.moving import MotionClasses, MotionScore, heat_maps, score_motion, summary
+from streamcam.evaluate.moving import SIZES, MotionClasses, MotionScore, heat_maps, score_motion, summary
 from streamcam.evaluate.run import require_writable
 from streamcam.files import write_json
 from streamcam.heat.localise import peak
@@ -65,6 +71,21 @@ FIGURES = {
     "still": "still",
     "unchanging": "unchanging",
     "still_unchanging": "still",
+}
+CERTAINTY = {
+    "windows": "windows",
+    "with_camera": "camera certain",
+    "camera": "right",
+    "contradicts": "contradicts itself",
+    "named": "names",
+    "named_right": "right",
+    "named_score": "score",
+    "calibration_error": "calibration error",
+    **{
+        key: head
+        for size in SIZES
+        for key, head in ((size, size), (f"{size}_points", "points"), (f"{size}_direction", "agrees"))
+    },
 }
 """A figure's key, and the head of its column."""
 
@@ -165,15 +186,14 @@ def _painted(image: Image, heat: Heat, at: int, peak_contrast: float) -> Image:
     return paint(image, certain, k=0, pts_s=float(heat.pts_s[at]), scale=max(peak_contrast, 1e-6))
 
 
-def table(rows: dict[str, dict[str, float | int | None]]) -> Table:
+def table(rows: dict[str, dict[str, float | int | None]], figures: dict[str, str]) -> Table:
     """File by file, and overall."""
     shown = Table(padding=(0, 0), pad_edge=False)
     shown.add_column("file")
-    asked = [
-        key for key in FIGURES if rows["all"][key] not in (None, 0)
-    ]  # a model without such classes is not asked about directions
+    # A model without such classes is not asked about directions.
+    asked = [key for key in figures if rows["all"][key] is not None and (rows["all"][key] != 0 or key == "contradicts")]
     for key in asked:
-        shown.add_column(FIGURES[key], justify="right")
+        shown.add_column(figures[key], justify="right")
     for name, row in rows.items():
         values = [row[key] for key in asked]
         cells = ["–" if v is None else f"{v:.2f}" if isinstance(v, float) else str(v) for v in values]
@@ -216,7 +236,10 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     rows = {name: summary(found) for name, found in scores.items()}
     rows["all"] = summary([score for found in scores.values() for score in found])
     console = Console()
-    (console if console.is_terminal else Console(width=130)).print(table(rows))
+    wide = console if console.is_terminal else Console(width=130)
+    wide.print(table(rows, FIGURES))
+    if classes.still is not None:
+        wide.print(table(rows, CERTAINTY))
     if options.sheet is not None:
         write_sheet(options.sheet, cells, f"{model.spec.name}: heat against what moves (outlined)")
     return {"model": model.spec.name, "model_hash": engine.runner.context.model_hash, "hop": hop, "files": rows}

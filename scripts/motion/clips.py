@@ -61,17 +61,23 @@ class Pool:
 def one(clips: Rendered, i: int) -> dict[str, Tensor]:
     """A clip of a batch: frames, target and weight of each cell [C,L,h,w], label and weight of the whole [C]."""
     cells, target, sure = clips.cells[i].float(), clips.target[i], clips.sure[i]
-    cover = torch.einsum("alhw,alc->aclhw", cells, target).amax(0)
+    cover = _covered(cells, target)
     # A cell weighs nothing where a thing covers it of which that is not known.
-    unknown = torch.einsum("alhw,alc->aclhw", cells, 1 - sure).amax(0)
+    unknown = _covered(cells, 1 - sure)
     share = cover.mean((1, 2, 3), keepdim=True)
     loud = 1 + cover * (0.25 / (share + 3e-4)).sqrt().clamp(2, 24)
     weight = loud * (1 - unknown)
     weight[[LABELS.index(name) for name in NO_PLACE]] = 0
-    if clips.label[i, LABELS.index("camera moving")]:
-        weight[1:7] = 0
     return {"frames": clips.frames[i], "cover": cover, "weight": weight, "drift": told(clips.drift[i].float()),
             "label": clips.label[i], "sure": clips.label_sure[i]}  # fmt: skip
+
+
+def _covered(cells: Tensor, target: Tensor) -> Tensor:
+    """How much of each cell is covered by things of which a class is true; [A,L,h,w], [A,L,C] → [C,L,h,w], 0 to 1."""
+    cover = cells.new_zeros(target.shape[2], *cells.shape[1:])
+    for a, c in target.any(1).nonzero().tolist():
+        cover[c] += cells[a] * target[a, :, c, None, None]
+    return cover.clamp_(max=1)
 
 
 def told(drift: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def heat_scale(network: Network, renderer: SceneRenderer, first: int, count: int
     """
     found: list[list[Tensor]] = [[] for _ in LABELS]
     for heat, clip in answers(network, renderer, first, count):
-        for c in np.flatnonzero(clip["label"].numpy()):
+        for c in np.flatnonzero(clip["label"].numpy() > 0.5):
             found[c].append(heat[c][(clip["cover"][c] > 0.5) & (heat[c] > 0)])
     return tuple(
         UNPAINTED if name in NO_PLACE else float(f"{torch.cat(heats).quantile(0.75):.2g}")
@@ -87,7 +87,7 @@ def fitted(pooled: Tensor, label: Tensor, sure: Tensor) -> tuple[Tensor, Tensor]
     first = {name: names[0] for names in ALIKE for name in names}
     alike = torch.tensor([LABELS.index(first.get(name, name)) for name in LABELS])
     log_factor, biases = torch.zeros(len(LABELS)), torch.full((1 + len(NO_PLACE),), -2.0)
-    single = label.sum(1) == 1
+    single = (label > 0.5).sum(1) == 1
     optimizer = torch.optim.LBFGS([log_factor.requires_grad_(), biases.requires_grad_()], max_iter=300)
 
     def loss() -> Tensor:
@@ -106,7 +106,7 @@ def fitted(pooled: Tensor, label: Tensor, sure: Tensor) -> tuple[Tensor, Tensor]
 
 def report(logits: Tensor, label: Tensor, sure: Tensor) -> str:
     """How often the strongest class is the only true one, and each class's yes and no are right."""
-    single = label.sum(1) == 1
+    single = (label > 0.5).sum(1) == 1
     right = (logits.argmax(1) == label.argmax(1))[single].float().mean()
     sound = (((logits > 0) == (label > 0.5)).float() * sure).sum() / sure.sum()
     return f"top-1 {right:.3f} of {int(single.sum())} clips, each class {sound:.3f}"
@@ -117,11 +117,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="of scripts/motion/pretrain.py")
     parser.add_argument("--clips", type=int, default=600)
     parser.add_argument("--output", type=Path, default=motion.WEIGHTS)
+    parser.add_argument("--photographs", type=Path, help="as in training")
     args = parser.parse_args()
     network = Network()
     network.load_state_dict(torch.load(args.folder / "checkpoint.pt", map_location="cpu", weights_only=True)["mean"])
     network.to(memory_format=torch.channels_last_3d).eval()
-    renderer = SceneRenderer("train", fmt=Format())
+    renderer = SceneRenderer("train", fmt=Format(), photographs=args.photographs)
     pooled, label, sure = pooled_answers(network, renderer, args.clips)
     print("before:", report(pooled + network.classifier.bias.detach(), label, sure))
     factor, bias = fitted(pooled, label, sure)

@@ -14,6 +14,8 @@ Rng = np.random.Generator
 CLASS = {label: i for i, label in enumerate(LABELS)}
 DIRECTIONS = ("moving left", "moving right", "moving up", "moving down")
 TOWARDS, TURNS = ("approaching", "receding"), ("turning clockwise", "turning counter-clockwise")
+GOING = (*DIRECTIONS, *TOWARDS, *TURNS, "waving", "bouncing")
+"""Classes of what changes its place."""
 DT = 0.25
 """Frames between the points of a path."""
 
@@ -34,6 +36,17 @@ class Path2D:
     """The point that it turns about, in units of its half width and height."""
     events: dict[str, Array] = field(default_factory=dict)
     """Class → 0 to 1 along the line, for what cannot be read off the path at a moment: to and fro, coming to be."""
+    root: "Path2D | None" = None
+    """The path of the body that this is a part of. What is true of the body is true of its parts."""
+    doubtful: tuple[str, ...] = ()
+    """Classes that are not to be asked of it."""
+
+    def centre(self, at: Array) -> tuple[Array, Array]:
+        """Return x and y of its centre at some times, which goes round its pivot as it turns."""
+        x, y, angle, scale = (np.interp(at, self.t, z) for z in (self.x, self.y, self.angle, np.exp(self.log_scale)))
+        dx, dy = self.pivot[0] * self.half[0] * scale, self.pivot[1] * self.half[1] * scale
+        cos, sin = np.cos(angle), np.sin(angle)
+        return x + dx - dx * cos + dy * sin, y + dy - dx * sin - dy * cos
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,8 @@ class ClipExtent:
     size: tuple[int, int]
     """(height, width) in pixels."""
     frames: int
+    centre: float
+    """The frame in the middle of the heat slices."""
     slowest_period: float
     """Frames that one to and fro takes at least, so that the camera's rate can show it."""
 
@@ -53,14 +68,20 @@ class ClipExtent:
 
 
 def rest(extent: ClipExtent, rng: Rng, *, area: float) -> Path2D:
-    """Return the path of a thing that stands still and covers a share `area` of the picture."""
+    """Return the path of a thing that stands still and covers a share `area` of the picture.
+
+    Large things are often cut by an edge of the picture, mostly by the lower one, as somebody at a desk is.
+    """
     h, w = extent.size
     aspect = np.exp(rng.uniform(-0.7, 0.7))
-    r = np.sqrt(area * h * w * 1.4) / 2
-    half = (float(np.clip(r / aspect, 2.5, 0.45 * w)), float(np.clip(r * aspect, 2.5, 0.48 * h)))
+    r = np.sqrt(area * h * w * 1.8) / 2
+    half = (float(np.clip(r / aspect, 2, 0.75 * w)), float(np.clip(r * aspect, 2, 0.9 * h)))
+    x, y = rng.uniform(0.08, 0.92) * w, rng.uniform(0.08, 0.92) * h
+    if area > 0.06 and rng.random() < 0.4:
+        x, y = rng.uniform(0.2, 0.8) * w, h + half[1] * rng.uniform(-0.7, 0.1)
     zero = np.zeros_like(extent.t)
-    return Path2D(extent.t, zero + rng.uniform(0.08, 0.92) * w, zero + rng.uniform(0.08, 0.92) * h,
-                  zero + rng.choice([0.0, rng.uniform(-3.1, 3.1)]), zero.copy(), zero + 1, half)  # fmt: skip
+    return Path2D(extent.t, zero + x, zero + y, zero + rng.choice([0.0, rng.uniform(-3.1, 3.1)]), zero.copy(), zero + 1,
+                  half)  # fmt: skip
 
 
 def activity(extent: ClipExtent, rng: Rng, *, whole: float = 0.55) -> Array:
@@ -81,9 +102,9 @@ def activity(extent: ClipExtent, rng: Rng, *, whole: float = 0.55) -> Array:
 
 
 def integral(rate: Array, extent: ClipExtent) -> Array:
-    """Integrate a rate per frame over time, from 0 at the middle of the clip."""
+    """Integrate a rate per frame over time, from 0 at the middle of the slices."""
     z = np.cumsum(rate) * DT
-    return z - np.interp(extent.frames / 2, extent.t, z)
+    return z - np.interp(extent.centre, extent.t, z)
 
 
 def log_uniform(rng: Rng, low: float, high: float) -> float:
@@ -100,8 +121,8 @@ def move(path: Path2D, extent: ClipExtent, rng: Rng, heading: float) -> None:
     """Move in a straight or slightly bent line; some things bob, roll or grow a little meanwhile."""
     on = activity(extent, rng)
     spread = 0.3 if rng.random() < 0.6 else 0.9
-    angle = heading + rng.uniform(-spread, spread) + rng.normal(0, 0.01) * (extent.t - extent.frames / 2)
-    speed = log_uniform(rng, 0.25, 6) * on * _unsteady(extent, rng)
+    angle = heading + rng.uniform(-spread, spread) + rng.normal(0, 0.01) * (extent.t - extent.centre)
+    speed = log_uniform(rng, 0.2, 8) * on * _unsteady(extent, rng)
     path.x += integral(speed * np.cos(angle), extent)
     path.y += integral(speed * np.sin(angle), extent)
     if rng.random() < 0.15:
@@ -109,7 +130,8 @@ def move(path: Path2D, extent: ClipExtent, rng: Rng, heading: float) -> None:
     if rng.random() < 0.2:
         path.log_scale += integral(on * rng.normal(0, 0.01), extent)
     if rng.random() < 0.25:
-        path.y += rng.uniform(0, 0.06) * path.half[1] * np.sin(2 * np.pi * extent.t / rng.uniform(4, 9)) * on
+        bob = min(rng.uniform(0, 0.06) * path.half[1], 0.5 * float(speed.max()))
+        path.y += bob * np.sin(2 * np.pi * extent.t / rng.uniform(4, 9)) * on
 
 
 def come(path: Path2D, extent: ClipExtent, rng: Rng, sign: int) -> None:
@@ -132,7 +154,7 @@ def turn(path: Path2D, extent: ClipExtent, rng: Rng, sign: int) -> None:
     """Turn about the centre or another point; clockwise as seen where sign is 1 (y points down)."""
     on = activity(extent, rng) * _unsteady(extent, rng)
     r = float(np.mean(path.half))
-    rate = min(log_uniform(rng, 0.5, 6) / r, 0.45)
+    rate = min(log_uniform(rng, 0.35, 7) / r, 0.45)
     path.angle += sign * integral(on * rate, extent)
     if rng.random() < 0.2:
         path.pivot = tuple(rng.uniform(-0.6, 0.6, 2))
@@ -142,20 +164,26 @@ def turn(path: Path2D, extent: ClipExtent, rng: Rng, sign: int) -> None:
         path.y += integral(speed * np.sin(angle), extent)
 
 
-def sway(path: Path2D, extent: ClipExtent, rng: Rng, axis: float) -> None:
-    """Go to and fro along an axis (0 sideways, π/2 up and down): shifted, or swung about one end like an arm."""
-    on = activity(extent, rng, whole=0.7)
-    period = max(log_uniform(rng, 5, 15), extent.slowest_period)
+def to_and_fro(extent: ClipExtent, rng: Rng) -> Array:
+    """Return a wave between −1 and 1: smooth, as of a ball that bounces, or with a halt at either end."""
+    period = max(log_uniform(rng, 4.5, 18), extent.slowest_period)
     turns = 2 * np.pi * integral(_unsteady(extent, rng) / period, extent) + rng.uniform(0, 6.3)
     wave = np.sin(turns)
     if rng.random() < 0.25:
         wave = np.abs(np.sin(turns / 2)) * 2 - 1
     elif rng.random() < 0.3:
         wave = np.clip(1.6 * wave, -1, 1)
+    return np.asarray(wave, np.float64)
+
+
+def sway(path: Path2D, extent: ClipExtent, rng: Rng, axis: float) -> None:
+    """Go to and fro along an axis (0 sideways, π/2 up and down): shifted, or swung about one end like an arm."""
+    on = activity(extent, rng, whole=0.7)
+    wave = to_and_fro(extent, rng)
     if rng.random() < 0.45:
         _swing(path, rng, axis, wave * on)
     else:
-        amplitude = np.clip(log_uniform(rng, 0.15, 1.2) * np.mean(path.half), 1.2, 16)
+        amplitude = np.clip(log_uniform(rng, 0.15, 1.2) * np.mean(path.half), 1.2, 0.2 * extent.size[1])
         angle = axis + rng.uniform(-0.35, 0.35)
         path.x += amplitude * wave * on * np.cos(angle)
         path.y += amplitude * wave * on * np.sin(angle)
@@ -173,7 +201,7 @@ def _swing(path: Path2D, rng: Rng, axis: float, wave: Array) -> None:
 
 def come_to_be(path: Path2D, extent: ClipExtent, rng: Rng, sign: int) -> None:
     """Appear (sign 1) or disappear, at once or over some frames; some pop up in size."""
-    at, over = extent.frames / 2 + rng.uniform(-7, 7), rng.choice([0.5, rng.uniform(1, 7)])
+    at, over = extent.centre + rng.uniform(-7, 7), rng.choice([0.5, rng.uniform(1, 7)])
     there = np.clip(sign * (extent.t - at) / over + 0.5, 0, 1)
     if rng.random() < 0.25:
         path.log_scale += np.log(np.maximum(there, 0.02))
@@ -199,23 +227,37 @@ PROGRAMS: dict[str, Program] = {
 }
 
 
-def truth(path: Path2D, frames: Array) -> tuple[Array, Array]:
+def truth(path: Path2D, frames: Array, *, past: Array | None = None) -> tuple[Array, Array]:
     """What a path shows at some frames, over five frames around each.
 
+    Args:
+        path: in the world, before the camera's own motion.
+        frames: [N].
+        past: [N], pixels a frame at which the world goes past the camera there. What is slower than half of that is not
+            asked about.
+
     Returns:
-        target: float [N,C], 0 or 1.
+        target: float [N,C], 0 to 1. Where two things are true of it, or one of them half, it lies between.
         sure: float [N,C], 0 where it is neither clearly so nor clearly not.
     """
     target, sure = np.zeros((len(frames), len(LABELS))), np.ones((len(frames), len(LABELS)))
-    swaying, changing = _event(path, frames, "waving", "bouncing"), _event(path, frames, "appearing", "disappearing")
-    calm, to_and_fro = (swaying < 0.05) & (changing < 0.05), swaying > 0.6
-    for label, strength in _strengths(path, frames).items():
-        target[:, CLASS[label]] = yes = (strength >= 1) & calm
-        sure[:, CLASS[label]] = yes | (strength <= 0.5) | to_and_fro
-    for label in path.events:
-        strength = _event(path, frames, label)
-        target[:, CLASS[label]] = yes = strength >= 0.6
-        sure[:, CLASS[label]] = yes | (strength <= 0.1)
+    body = path.root or path
+    swaying, changing = _event(body, frames, "waving", "bouncing"), _event(body, frames, "appearing", "disappearing")
+    calm, swings = (swaying < 0.05) & (changing < 0.05), swaying > 0.6
+    for label, (share, fast) in _strengths(body, frames).items():
+        target[:, CLASS[label]] = share * (fast >= 1) * calm
+        sure[:, CLASS[label]] = (target[:, CLASS[label]] > 0) | (share < 0.05) | (fast <= 0.5) | swings
+    for label in path.events | body.events:
+        strength = np.maximum(_event(path, frames, label), _event(body, frames, label))
+        target[:, CLASS[label]] = there = strength >= 0.6
+        sure[:, CLASS[label]] = there | (strength <= 0.1)
+    for label in path.doubtful:
+        sure[:, CLASS[label]] = 0
+    if past is not None:
+        pace = _pace(path, frames)
+        lost = (pace > 0.1) & (pace < 0.5 * past)
+        for label in GOING:
+            sure[lost, CLASS[label]] = 0
     return target, sure
 
 
@@ -226,22 +268,32 @@ def _event(path: Path2D, frames: Array, *labels: str) -> Array:
     return np.asarray(np.max(strengths, axis=0), np.float64)
 
 
-def _strengths(path: Path2D, frames: Array) -> dict[str, Array]:
-    """Motion in each direction, over the least that counts: some tenths of a pixel a frame, and half as much as what
-    else the thing does. From 1 up it is clearly so.
+def _strengths(path: Path2D, frames: Array) -> dict[str, tuple[Array, Array]]:
+    """What a thing does, from its rates.
+
+    Returns:
+        For each class, two arrays [N]. The first says how much of what it does this is, 0 to 1. The second is its speed
+        over the least that counts, some tenths of a pixel a frame.
     """
     vx, vy, spin, growth = (_rate(path, z, frames) for z in (path.x, path.y, path.angle, path.log_scale))
     r = _radius(path, frames)
-    speed, rim, edge = np.hypot(vx, vy) + 1e-6, spin * r, growth * r
-    swift = np.maximum(np.maximum(np.abs(rim), np.abs(edge)) * 0.5, 0.2)
-    # Within 53° of a direction it goes that way; beyond 60° it does not, however plainly a long edge moves sideways.
+    speed, rim, edge = np.hypot(vx, vy), spin * r, growth * r
+    straight = _outdoes(speed, np.maximum(np.abs(rim), np.abs(edge)))
+    # A direction is fully true within 35° and not at all beyond 55°. A diagonal is half of each.
+    near, far = np.cos(np.radians(35)), np.cos(np.radians(55))
     strengths = {
-        label: np.minimum(part / swift, 0.5 + (part / speed - 0.5) * 5)
+        label: (np.clip((part / (speed + 1e-6) - far) / (near - far), 0, 1) * straight, speed / 0.2)
         for label, part in zip(DIRECTIONS, (-vx, vx, -vy, vy), strict=True)
     }
-    for (plus, minus), part, least in ((TOWARDS, edge, 0.12), (TURNS, rim, 0.25)):
-        strengths[plus], strengths[minus] = (sign * part / np.maximum(0.5 * speed, least) for sign in (1, -1))
+    for names, part, least in ((TOWARDS, edge, 0.12), (TURNS, rim, 0.25)):
+        for name, sign in zip(names, (1, -1), strict=True):
+            strengths[name] = (_outdoes(sign * part, speed), sign * part / least)
     return strengths
+
+
+def _outdoes(part: Array, other: Array) -> Array:
+    """How much a motion counts beside another, 0 to 1: not at all below a third of it, fully from two thirds up."""
+    return np.asarray(np.clip(3 * part / (other + 1e-6) - 1, 0, 1), np.float64)
 
 
 def _radius(path: Path2D, frames: Array) -> Array:
@@ -251,6 +303,15 @@ def _radius(path: Path2D, frames: Array) -> Array:
 def _rate(path: Path2D, z: Array, frames: Array) -> Array:
     """Return the change of `z` per frame, by central differences over two frames on either side."""
     return (np.interp(frames + 2, path.t, z) - np.interp(frames - 2, path.t, z)) / 4
+
+
+def _pace(path: Path2D, frames: Array) -> Array:
+    """Return how fast a thing's centre or edge goes at most within four frames of each frame; pixels a frame, [N]."""
+    near = frames + np.arange(-4, 5)[:, None]
+    r = float(_radius(path, frames).max())
+    along = (path.x, path.y, path.angle * r, path.log_scale * r)
+    steps = [np.interp(near + 0.5, path.t, z) - np.interp(near - 0.5, path.t, z) for z in along]
+    return np.asarray(np.abs(steps).max((0, 1)), np.float64)
 
 
 def moves(path: Path2D, frames: Array) -> npt.NDArray[np.bool_]:

@@ -120,7 +120,7 @@ def losses(network: Network, batch: dict[str, Tensor], settings: Settings) -> tu
     cover, weight = batch["cover"][:, PLACES], batch["weight"][:, PLACES]
     mask = F.binary_cross_entropy_with_logits(MASK_GAIN * loud + MASK_BIAS, cover, weight=weight)
     quiet = hum(heat[:, PLACES], cover, weight)
-    single = (label.sum(1) == 1).float()
+    single = ((label > 0.5).sum(1) == 1).float()
     order = (F.cross_entropy(logits, label.argmax(1), reduction="none") * single).sum() / single.sum().clamp(min=1)
     loss = settings.whole_weight * whole + settings.mask_weight * mask + settings.order_weight * order
     which = which_loss(MASK_GAIN * loud, cover, weight)
@@ -167,7 +167,15 @@ def rate(step: int, settings: Settings) -> float:
     return settings.learning_rate * warm * min(1.0, (settings.steps - step) / (settings.cool_down * settings.steps))
 
 
-def train(folder: Path, settings: Settings, *, device: str, start: Path | None, minutes: float) -> None:
+def train(
+    folder: Path,
+    settings: Settings,
+    *,
+    device: str,
+    start: Path | None,
+    minutes: float,
+    photographs: Path | None = None,
+) -> None:
     """Learn, from the folder's checkpoint where there is one; write another every minute."""
     torch.manual_seed(settings.seed)
     network = Network().to(device).to(memory_format=torch.channels_last_3d).train()
@@ -183,12 +191,12 @@ def train(folder: Path, settings: Settings, *, device: str, start: Path | None, 
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
     grows = round(settings.small_share * settings.steps)
-    pool = new_pool(settings, SMALL if step < grows else Format(), device, step)
+    pool = new_pool(settings, SMALL if step < grows else Format(), device, step, photographs)
     began = saved = time.monotonic()
     sums: dict[str, float] = {}
     while step < settings.steps:
         if step == grows:
-            pool = new_pool(settings, Format(), device, step)
+            pool = new_pool(settings, Format(), device, step, photographs)
         for group in optimizer.param_groups:
             group["lr"] = rate(step, settings) * group["share"]
         loss, parts = losses(network, pool.batch(step), settings)
@@ -211,9 +219,11 @@ def train(folder: Path, settings: Settings, *, device: str, start: Path | None, 
             return
 
 
-def new_pool(settings: Settings, fmt: Format, device: str, step: int) -> Pool:
+def new_pool(settings: Settings, fmt: Format, device: str, step: int, photographs: Path | None) -> Pool:
     """Clips to learn from, from a step on."""
-    renderer = SceneRenderer("train", fmt=fmt, shades=settings.shades, seed=settings.seed, device=device)
+    renderer = SceneRenderer(
+        "train", fmt=fmt, shades=settings.shades, seed=settings.seed, device=device, photographs=photographs
+    )
     return Pool(renderer, seed=settings.seed, batch=settings.batch, fresh=settings.fresh, size=settings.pool, step=step)
 
 
@@ -270,9 +280,17 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--start", type=Path, help="weights to start from")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long, as if killed")
+    parser.add_argument("--photographs", type=Path, help="folder of `scripts.motion.photographs`: more textures")
     args = parser.parse_args()
     settings = Settings(**{k: getattr(args, k) for k in vars(Settings())})
-    train(args.folder, settings, device=args.device, start=args.start, minutes=args.minutes)
+    train(
+        args.folder,
+        settings,
+        device=args.device,
+        start=args.start,
+        minutes=args.minutes,
+        photographs=args.photographs,
+    )
 
 
 if __name__ == "__main__":

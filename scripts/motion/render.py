@@ -1,40 +1,53 @@
-"""Scenes → clips with their masks, on a GPU or a CPU: drawn in batches, and filmed as a camera would."""
+"""Scenes → clips with their masks: each layer is drawn where it is, and filmed as a camera would."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from scripts.motion.appearance import PHASES, SHAPE_PX, shapes, softened, textures
+from scripts.motion.appearance import MARGIN, SHAPE_PX, TEXTURE_PX, Picture, Stock, stock
+from scripts.motion.film import film
 from scripts.motion.layers import Format, Layer, Scene
 from scripts.motion.paths import Array
 from scripts.motion.scenes import compose
 from streamcam.models.motion import LABELS
 
 CELL = 4
+Floats = npt.NDArray[np.float32]
+Box = tuple[int, int, int, int]
+"""Left, top, right and lower edge in pixels, each a multiple of CELL."""
 
 
 class SceneRenderer:
-    """A renderer of scenes, which keeps shapes and textures on a device."""
+    """A renderer of scenes, with its shapes and textures."""
 
-    def __init__(self, part: str, *, fmt: Format, shades: float = 0.0, seed: int = 0, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        part: str,
+        *,
+        fmt: Format,
+        shades: float = 0.0,
+        seed: int = 0,
+        device: str = "cpu",
+        photographs: Path | None = None,
+    ) -> None:
         """Draw the shapes and textures of a part of the data, "train" or "held-out".
 
-        Of what moves, a share `shades` is but a shade on what is behind it.
+        Of what moves, a share `shades` is but a shade on what is behind it. Scenes are drawn on the CPU, and clips are
+        put on a device. More textures come from a folder that `scripts.motion.photographs` filled.
         """
         rng = np.random.default_rng([seed, part == "train"])
         self.fmt, self.shades, self.device = fmt, shades, device
-        self.textures = torch.from_numpy(textures(part, rng)).to(device)
-        hard = shapes(rng)
-        self.shapes = torch.from_numpy(np.concatenate([hard, softened(hard)])).to(device)
+        self.stock = stock(part, rng, photographs=photographs)
 
     def compose(self, seed: int, **wishes: Any) -> Scene:
         """Compose a scene from a seed, with shapes and textures of this renderer; `wishes` are options of `compose`."""
-        shapes, textures = len(self.shapes) // 2, len(self.textures)
-        return compose(seed, fmt=self.fmt, shapes=shapes, textures=textures, shades=self.shades, **wishes)
+        return compose(seed, fmt=self.fmt, stock=self.stock, shades=self.shades, **wishes)
 
     def render(self, scenes: list[Scene], *, masks: bool = False) -> "Rendered":
         """Draw a batch of scenes."""
@@ -50,185 +63,215 @@ class Rendered:
     cells: Tensor
     """float16 [N,A,L,h,w]: how much of each cell a thing covers that nothing stands before; the background left out."""
     target: Tensor
-    """float32 [N,A,L,C]: what is true of each thing at each slice."""
+    """float32 [N,A,L,C]: what is true of each thing at each slice, 0 to 1."""
     sure: Tensor
     """float32 [N,A,L,C]: 0 where that is not to be asked."""
     drift: Tensor
     """float16 [N,4,L,h,w]: how what each cell shows moves: x, y in pixels a frame, turn in radians, growth as the
     change of a logarithm."""
     label: Tensor
-    """float32 [N,C]."""
+    """float32 [N,C], 0 to 1."""
     label_sure: Tensor
     """float32 [N,C]."""
     masks: Tensor | None = None
     """bool [N,A,L,H,W], where asked for."""
 
 
-@torch.no_grad()
 def render(scenes: list[Scene], renderer: SceneRenderer, *, masks: bool = False) -> Rendered:
     """Draw a batch of scenes; random only by their seeds."""
-    fmt, device = scenes[0].fmt, renderer.device
-    (h, w), n, t = fmt.size, len(scenes), fmt.frames
-    picture = torch.zeros(n, 3, t, h, w, device=device)
-    most = max(len(s.layers) for s in scenes) - 1
-    cells = torch.zeros(n, max(most, 1), fmt.slices, h // CELL, w // CELL, device=device)
-    full = torch.zeros(n, max(most, 1), fmt.slices, h, w, device=device) if masks else None
-    for depth in range(most + 1):
-        which = [i for i, s in enumerate(scenes) if len(s.layers) > depth]
-        layers = [scenes[i].layers[depth] for i in which]
-        alpha, colour = draw(layers, renderer)
-        index = torch.tensor(which, device=device)
-        if depth == 0:
-            picture, drift = colour, drift_of(layers, fmt, device)
-            continue
-        strength = torch.tensor([a.strength for a in layers], dtype=torch.float32, device=device).view(-1, 1, 1, 1, 1)
-        picture[index] = torch.lerp(picture[index], colour, alpha * strength)
-        middle = alpha[:, 0, fmt.middle]
-        share = F.avg_pool2d(middle, CELL)
-        _stack(cells, index, depth - 1, share)
-        drift[index] = torch.lerp(drift[index], drift_of(layers, fmt, device), share[:, None])
-        if full is not None:
-            _stack(full, index, depth - 1, middle)
-    most = max(most, 1)
+    fmt, device = renderer.fmt, renderer.device
+    drawn = [Drawing(scene, renderer.stock, masks=masks) for scene in scenes]
+    most = max(1, *(len(s.layers) - 1 for s in scenes))
     padded = [(s.layers[1:] + [None] * most)[:most] for s in scenes]
     empty = np.zeros((fmt.slices, len(LABELS)))
 
-    def on_device(values: list[list[Array]] | list[Array]) -> Tensor:
-        return torch.from_numpy(np.asarray(values, np.float32)).to(device)
+    def on_device(values: list[Any], dtype: Any = np.float32) -> Tensor:
+        return torch.from_numpy(np.asarray(values, dtype)).to(device)
+
+    def filled(covers: Floats) -> Floats:
+        return np.pad(covers, [(0, most - len(covers)), *[(0, 0)] * 3])
 
     return Rendered(
-        frames=film(picture, scenes),
-        cells=cells.half(),
+        frames=torch.from_numpy(np.stack([d.frames for d in drawn]).transpose(0, 4, 1, 2, 3)).contiguous().to(device),
+        cells=on_device([filled(d.cells) for d in drawn], np.float16),
         target=on_device([[empty if a is None else a.target for a in row] for row in padded]),
         sure=on_device([[empty if a is None else a.sure for a in row] for row in padded]),
-        drift=drift.half(),
+        drift=on_device([d.drift for d in drawn], np.float16),
         label=on_device([s.label for s in scenes]),
         label_sure=on_device([s.sure for s in scenes]),
-        masks=None if full is None else full > 0.5,
+        masks=on_device([filled(d.covers) > 0.5 for d in drawn], np.bool_) if masks else None,
     )
 
 
-def _stack(covers: Tensor, index: Tensor, depth: int, new: Tensor) -> None:
-    """Put a layer in front of those that are there already."""
-    covers[index, :depth] *= (1 - new)[:, None]
-    covers[index, depth] = new
+class Drawing:
+    """One scene while its layers are drawn, from the back to the front."""
+
+    def __init__(self, scene: Scene, stock: Stock, *, masks: bool) -> None:
+        fmt = scene.fmt
+        h, w = fmt.size
+        self.scene, self.stock = scene, stock
+        _, self.once, self.again = np.unique(scene.frames, return_index=True, return_inverse=True)
+        self.picture = np.zeros((len(self.once), h, w, 3), np.float32)
+        things = len(scene.layers) - 1
+        self.cells = np.zeros((things, fmt.slices, h // CELL, w // CELL), np.float32)
+        self.covers = np.zeros((things, fmt.slices, h, w) if masks else (0, 0, 0, 0), np.float32)
+        self.drift = drift_of(scene.layers[0], fmt)
+        self._background(scene.layers[0])
+        for depth, layer in enumerate(scene.layers[1:]):
+            self._put(layer, depth)
+        self.frames = film(self.picture, scene, self.once)[self.again]
+
+    def _background(self, layer: Layer) -> None:
+        brush = Brush(layer, self.stock, self.once, self.scene.fmt.size)
+        h, w = self.scene.fmt.size
+        for i in range(len(self.once)):
+            self.picture[i] = self.picture[i - 1] if i and brush.same[i] else brush.colour(i, (0, 0, w, h))
+
+    def _put(self, layer: Layer, depth: int) -> None:
+        """Put a layer in front of those that are there already."""
+        fmt = self.scene.fmt
+        brush = Brush(layer, self.stock, self.once, fmt.size)
+        drawn: tuple[Floats, Floats] | None = None
+        motion = drift_of(layer, fmt)
+        for i in range(len(self.once)):
+            left, top, right, bottom = box = brush.box(i)
+            if right <= left or bottom <= top or layer.alpha[self.once[i]] <= 0:
+                drawn = None
+                continue
+            if drawn is None or not brush.same[i]:
+                drawn = brush.draw(i, box)
+            colour, alpha = drawn
+            there = self.picture[i, top:bottom, left:right]
+            there *= (1 - alpha * np.float32(layer.strength))[..., None]
+            there += colour
+            for k in np.flatnonzero(self.again[fmt.centres] == i):
+                self._cover(depth, int(k), box, alpha, motion[:, k])
+
+    def _cover(self, depth: int, k: int, box: Box, alpha: Floats, motion: Floats) -> None:
+        """Note down what a layer covers at a slice, and how that moves."""
+        left, top, right, bottom = box
+        if len(self.covers):
+            where = (slice(top, bottom), slice(left, right))
+            self.covers[(slice(depth), k, *where)] *= 1 - alpha
+            self.covers[(depth, k, *where)] = alpha
+        share = cv2.resize(alpha, ((right - left) // CELL, (bottom - top) // CELL), interpolation=cv2.INTER_AREA)
+        where = (slice(top // CELL, bottom // CELL), slice(left // CELL, right // CELL))
+        self.cells[(slice(depth), k, *where)] *= 1 - share
+        self.cells[(depth, k, *where)] = share
+        drift = self.drift[(slice(None), k, *where)]
+        drift += share * (motion[(slice(None), *where)] - drift)
 
 
-def draw(layers: list[Layer], renderer: SceneRenderer) -> tuple[Tensor, Tensor]:
-    """One layer of each clip: alpha [N,1,T,H,W] and colour [N,3,T,H,W]."""
-    device, fmt = renderer.device, renderer.fmt
-    (h, w), n, t = fmt.size, len(layers), fmt.frames
-    u, v = _local(torch.tensor(np.stack([a.pose for a in layers]), dtype=torch.float32, device=device),
-                  torch.tensor([a.pivot for a in layers], dtype=torch.float32, device=device), fmt)  # fmt: skip
-    crop = torch.tensor([a.crop for a in layers], dtype=torch.float32, device=device).view(n, 4, 1, 1, 1)
-    cos, sin = crop[:, 3].cos() * crop[:, 2], crop[:, 3].sin() * crop[:, 2]
-    at = torch.stack([crop[:, 0] + u * cos - v * sin, crop[:, 1] + u * sin + v * cos], -1)
-    texture = renderer.textures[[a.texture for a in layers]].float()
-    means = texture.mean((2, 3), keepdim=True)
-    colour = torch.tensor(np.stack([a.colour for a in layers]), dtype=torch.float32, device=device)
-    contrast = torch.tensor([a.contrast for a in layers], device=device, dtype=torch.float32)
-    texture = (texture - means) * contrast.view(n, 1, 1, 1) + colour.view(n, 3, 1, 1)
-    drawn = F.grid_sample(texture, at.view(n, t * h, w, 2), padding_mode="reflection", align_corners=False)
-    phase = torch.tensor(np.stack([a.phase for a in layers]), dtype=torch.float32, device=device).view(n, t, 1, 1)
-    inner = (SHAPE_PX - 6) / SHAPE_PX
-    inside = ((u * inner).clamp(-1, 1) + 1 + 2 * phase) / PHASES - 1
-    atlas = renderer.shapes[[a.shape for a in layers]].float().permute(0, 2, 1, 3).reshape(n, 1, SHAPE_PX, -1) / 255
-    alpha = F.grid_sample(atlas, torch.stack([inside, v * inner], -1).view(n, t * h, w, 2), align_corners=False)
-    fade = torch.tensor(np.stack([a.alpha for a in layers]), dtype=torch.float32, device=device)
-    return alpha.view(n, 1, t, h, w) * fade.view(n, 1, t, 1, 1), drawn.view(n, 3, t, h, w).clamp_(0, 255)
+class Brush:
+    """What draws a layer: its texture in its colours and its shape, at about the size at which they are seen."""
+
+    def __init__(self, layer: Layer, stock: Stock, once: npt.NDArray[np.intp], size: tuple[int, int]) -> None:
+        self.layer, self.once = layer, once
+        poses = layer.poses[once]
+        a, b = np.median(poses[..., 3:].reshape(-1, 2), axis=0)
+        texture = _smaller(stock.textures[layer.texture], TEXTURE_PX / 2 * layer.crop[2] / min(a, b)).astype(np.float32)
+        texture -= texture.mean((0, 1))
+        texture *= np.float32(layer.contrast)
+        texture += layer.colour.astype(np.float32)
+        self.texture = np.clip(texture, 0, 255, out=texture)
+        shapes, phases = stock.shapes[layer.shape], layer.phase[once]
+        few = SHAPE_PX / 2 / min(a, b)
+        self.shapes = {int(p): np.asarray(_smaller(shapes[p], few) / 255, np.float32) for p in np.unique(phases)}
+        self.boxes = _boxes(poses, layer.pivot, size)
+        place = _local(poses, layer.pivot)
+        side = len(next(iter(self.shapes.values())))
+        self.on_shape = _pixels((SHAPE_PX - 2 * MARGIN) / SHAPE_PX * place, side)
+        x, y, scale, angle = layer.crop
+        turn = scale * np.asarray([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        place[..., 2] += layer.slide[once][:, None]
+        place = turn @ place
+        place[..., 2] += (x, y)
+        self.on_texture = _pixels(place, len(texture))
+        looks = np.hstack([poses.reshape(len(once), -1), phases[:, None], layer.alpha[once, None], layer.slide[once]])
+        self.same = np.hstack([False, (looks[1:] == looks[:-1]).all(1)])
+        """Whether it looks as it did on the frame before."""
+
+    def box(self, i: int) -> Box:
+        """Where it may be on a frame."""
+        left, top, right, bottom = self.boxes[i].tolist()
+        return left, top, right, bottom
+
+    def colour(self, i: int, box: Box) -> Floats:
+        """[H,W,3] of a box of the picture, the mean of an exposure."""
+        seen = [_warp(self.texture, place, box, cv2.BORDER_REFLECT) for place in self.on_texture[i]]
+        return seen[0] if len(seen) == 1 else np.asarray(sum(seen[1:], seen[0]) / len(seen), np.float32)
+
+    def draw(self, i: int, box: Box) -> tuple[Floats, Floats]:
+        """Return its colours [H,W,3] times what they count there, and what it covers [H,W], 0 to 1."""
+        shape = self.shapes[int(self.layer.phase[self.once[i]])]
+        alphas = [_warp(shape, place, box, cv2.BORDER_CONSTANT) for place in self.on_shape[i]]
+        alpha = sum(alphas[1:], alphas[0]) * np.float32(self.layer.alpha[self.once[i]] / len(alphas))
+        return self.colour(i, box) * (alpha * np.float32(self.layer.strength))[..., None], alpha
 
 
-def drift_of(layers: list[Layer], fmt: Format, device: str) -> Tensor:
-    """How each cell of a layer moves, over two frames on either side of each slice; float [N,4,L,h,w]."""
-    pose = torch.tensor(np.stack([a.pose for a in layers]), dtype=torch.float32, device=device)[..., None, None]
-    middle = np.arange(fmt.frames)[fmt.middle]
-    now, before, after = (pose[:, middle + k].unbind(2) for k in (0, -2, 2))
-    y, x = (CELL * (torch.arange(n // CELL, device=device) + 0.5) for n in fmt.size)
+def _smaller(image: Picture, texels: float) -> Picture:
+    """An image as fine as it is seen, where `texels` of its pixels lie on one of the picture; at least 8×8."""
+    side = max(8, round(len(image) / texels))
+    if side > 0.75 * len(image):
+        return image
+    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _local(poses: Array, pivot: tuple[float, float]) -> Array:
+    """Picture → coordinates on a thing, −1 to 1 across it, as matrices [...,2,3]."""
+    x, y, angle, a, b = np.moveaxis(poses, -1, 0)
+    cos, sin = np.cos(angle), np.sin(angle)
+    place = np.stack([cos / a, sin / a, 0 * x, -sin / b, cos / b, 0 * x], -1).reshape(*x.shape, 2, 3)
+    place[..., 2] = pivot - (place[..., :2] @ np.stack([x - 0.5, y - 0.5], -1)[..., None])[..., 0]
+    return place
+
+
+def _pixels(place: Array, side: int) -> Array:
+    """The same matrices with pixels of a square image, so many a side, in place of −1 to 1."""
+    pixels = place * (side / 2)
+    pixels[..., 2] += side / 2 - 0.5
+    return np.asarray(pixels, np.float64)
+
+
+def _warp(image: Floats, place: Array, box: Box, border: int) -> Floats:
+    """What of an image is seen in a box of the picture, where `place` leads from there to its pixels."""
+    left, top, right, bottom = box
+    matrix = place.copy()
+    matrix[:, 2] += place[:, 0] * left + place[:, 1] * top
+    return cv2.warpAffine(  # type: ignore[return-value]
+        image, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=border
+    )
+
+
+def _boxes(poses: Array, pivot: tuple[float, float], size: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """Return the box that a thing may touch during each exposure, [T,4]; one without an area is outside the picture."""
+    x, y, angle, a, b = np.moveaxis(poses, -1, 0)
+    u, v = (np.asarray([(-1.1 - p), (1.1 - p)]) for p in pivot)
+    du, dv = u[:, None, None, None] * a, v[None, :, None, None] * b
+    cos, sin = np.cos(angle), np.sin(angle)
+    xs, ys = x + du * cos - dv * sin, y + du * sin + dv * cos
+    h, w = size
+    low = (np.floor(z.min((0, 1, 3)) / CELL) * CELL for z in (xs, ys))
+    high = (np.ceil(z.max((0, 1, 3)) / CELL) * CELL for z in (xs, ys))
+    left, top = (np.maximum(z, 0) for z in low)
+    right, bottom = (np.minimum(z, n) for z, n in zip(high, (w, h), strict=True))
+    return np.stack([left, top, right, bottom], 1).astype(np.int64)
+
+
+def drift_of(layer: Layer, fmt: Format) -> Floats:
+    """How each cell of a layer moves, over two frames on either side of each slice; [4,L,h,w]."""
+    pose = layer.pose[..., None, None].astype(np.float32)
+    at = np.arange(fmt.frames)[fmt.centres]
+    now, before, after = (pose[at + k].transpose(1, 0, 2, 3) for k in (0, -2, 2))
+    y, x = (CELL * (np.arange(n // CELL, dtype=np.float32) + 0.5) for n in fmt.size)
     dx, dy = x[None] - now[0], y[:, None] - now[1]
-    u = (dx * now[2].cos() + dy * now[2].sin()) / now[3]
-    v = (dy * now[2].cos() - dx * now[2].sin()) / now[4]
-    (x0, y0), (x1, y1) = (
-        (x + a * u * angle.cos() - b * v * angle.sin(), y + a * u * angle.sin() + b * v * angle.cos())
-        for x, y, angle, a, b in (before, after)
-    )
-    spin, growth = after[2] - before[2], (after[3] / before[3]).log()
-    return torch.stack([x1 - x0, y1 - y0, spin.expand_as(x0), growth.expand_as(x0)], 1) / 4
-
-
-def _local(pose: Tensor, pivot: Tensor, fmt: Format) -> tuple[Tensor, Tensor]:
-    """Picture → coordinates on a thing, −1 to 1 across it: u, v, each [N,T,H,W]."""
-    h, w = fmt.size
-    x0, y0, angle, a, b = (pose[..., i, None, None] for i in range(5))
-    y, x = torch.meshgrid(
-        torch.arange(h, device=pose.device) + 0.5, torch.arange(w, device=pose.device) + 0.5, indexing="ij"
-    )
-    dx, dy = x - x0, y - y0
-    u = (dx * angle.cos() + dy * angle.sin()) / a + pivot[:, 0].view(-1, 1, 1, 1)
-    v = (dy * angle.cos() - dx * angle.sin()) / b + pivot[:, 1].view(-1, 1, 1, 1)
-    return u, v
-
-
-def film(picture: Tensor, scenes: list[Scene]) -> Tensor:
-    """Light, lens, sensor and compression: float [N,3,T,H,W] → uint8. A repeated frame repeats its noise."""
-    t, h, w = picture.shape[2:]
-    for i, s in enumerate(scenes):
-        clip = picture[i]
-        gain = torch.tensor(s.gain, dtype=torch.float32, device=clip.device).view(1, t, 1, 1)
-        if s.lamp is not None:
-            gain = 1 + (gain - 1) * _spot(s.lamp, h, w, clip.device)
-        clip = clip * gain
-        if s.blur:
-            clip = _blur(clip, s.blur)
-        generator = torch.Generator(clip.device).manual_seed(s.seed)
-        once, again = (torch.from_numpy(z).to(clip.device) for z in np.unique(s.frames, return_index=True,
-                                                                             return_inverse=True)[1:])  # fmt: skip
-        clip = clip[:, once]
-        if s.noise:
-            clip = clip + torch.randn(1, len(once), h, w, device=clip.device, generator=generator) * s.noise
-        if s.quality:
-            clip = compress(clip, s.quality)
-        if s.stale:
-            clip = replenish(clip, s.stale, s.refresh, first=s.seed % s.refresh)
-        clip = clip[:, again]
-        picture[i] = clip
-    return picture.clamp_(0, 255).round_().to(torch.uint8)
-
-
-def _spot(lamp: tuple[float, float, float], h: int, w: int, device: torch.device) -> Tensor:
-    """Where a lamp shines, 0 to 1, [H,W]."""
-    y, x = torch.meshgrid(torch.arange(h, device=device), torch.arange(w, device=device), indexing="ij")
-    return torch.sigmoid((lamp[2] - torch.hypot(x - lamp[0], y - lamp[1])) / (0.15 * lamp[2]))
-
-
-def _blur(clip: Tensor, sigma: float) -> Tensor:
-    """A Gaussian over 5×5 pixels."""
-    k = torch.exp(-(torch.arange(-2.0, 3, device=clip.device) ** 2) / (2 * sigma**2))
-    k = k / k.sum()
-    x = clip.flatten(0, 1)[:, None]
-    x = F.conv2d(F.pad(x, (2, 2, 0, 0), mode="replicate"), k.view(1, 1, 1, 5))
-    return F.conv2d(F.pad(x, (0, 0, 2, 2), mode="replicate"), k.view(1, 1, 5, 1)).view_as(clip)
-
-
-def compress(clip: Tensor, step: float) -> Tensor:
-    """Round the cosine transform of 8×8 blocks, coarser for higher frequencies, as JPEG and video codecs do."""
-    k = torch.arange(8, device=clip.device, dtype=torch.float32)
-    basis = torch.cos((2 * k[None] + 1) * k[:, None] * torch.pi / 16) * 0.5
-    basis[0] /= 2**0.5
-    blocks = clip.unflatten(-1, (-1, 8)).unflatten(-3, (-1, 8)).transpose(-2, -3)
-    steps = step * (0.4 + (k[None] + k[:, None]) / 4)
-    z = torch.round(basis @ blocks @ basis.T / steps) * steps
-    return (basis.T @ z @ basis).transpose(-2, -3).flatten(-4, -3).flatten(-2)
-
-
-def replenish(clip: Tensor, least: float, refresh: int, *, first: int) -> Tensor:
-    """Send a block of 8×8 pixels anew only where it has changed by `least`, and all of them every `refresh` frames.
-
-    So a picture stands still between its key frames and jumps a little at them, as video codecs make it.
-    """
-    sent = clip.clone()
-    for t in range(1, clip.shape[1]):
-        if (t + first) % refresh:
-            change = F.avg_pool2d((clip[:, t] - sent[:, t - 1]).abs().mean(0)[None, None], 8)
-            anew = F.interpolate((change > least).float(), scale_factor=8)[0]
-            sent[:, t] = torch.lerp(sent[:, t - 1], clip[:, t], anew)
-    return sent
+    cos, sin = np.cos(now[2]), np.sin(now[2])
+    u, v = (dx * cos + dy * sin) / now[3], (dy * cos - dx * sin) / now[4]
+    ends = []
+    for px, py, angle, a, b in (before, after):
+        cos, sin = np.cos(angle), np.sin(angle)
+        ends.append((px + a * cos * u - b * sin * v, py + a * sin * u + b * cos * v))
+    (x0, y0), (x1, y1) = ends
+    spin, growth = after[2] - before[2], np.log(after[3] / before[3])
+    moved = np.stack([x1 - x0, y1 - y0, np.broadcast_to(spin, x0.shape), np.broadcast_to(growth, x0.shape)])
+    return np.asarray(moved / 4, np.float32)

@@ -3,31 +3,42 @@
 A scene is sampled as `streamcam.clips` would: 15 times a second from a camera of 8 to 30 frames, so frames repeat.
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from scripts.motion.layers import WHOLE, AppearanceSampler, Format, Layer, Scene, colour_by_chance
+from scripts.motion import camera as cameras
+from scripts.motion.appearance import Stock
+from scripts.motion.layers import WHOLE, AppearanceSampler, Format, Layer, Scene, Thing, colour_by_chance
+from scripts.motion.light import light, sensor
 from scripts.motion.paths import (
     CLASS,
     DIRECTIONS,
-    DT,
     PROGRAMS,
     TOWARDS,
+    TURNS,
     Array,
     ClipExtent,
     Path2D,
     Rng,
-    integral,
     log_uniform,
     moves,
     rest,
 )
+from scripts.motion.people import Part, hand, person
 from streamcam.models.motion import LABELS
 
 CAMERA_FPS = (8, 10, 12.5, 15, 25, 29.97, 30)
 FPS = 15
+LEAST_SHARE, LARGEST_SHARE = 0.005, 0.6
+"""Share of the picture that a thing covers."""
+PEOPLE = {
+    **dict.fromkeys(("waving", "bouncing"), 0.45),
+    **dict.fromkeys(DIRECTIONS, 0.25),
+    **dict.fromkeys(TOWARDS, 0.2),
+    **dict.fromkeys(TURNS, 0.0),
+    **dict.fromkeys(("appearing", "disappearing"), 0.1),
+}
+"""Share of the things that do something which are people, with parts; half as many are a hand at a camera."""
 
 
 def sample_times(rng: Rng, frames: int) -> tuple[Array, float]:
@@ -46,8 +57,7 @@ def compose(
     seed: int,
     *,
     fmt: Format,
-    shapes: int,
-    textures: int,
+    stock: Stock,
     shades: float = 0.0,
     wanted: list[str] | None = None,
     props: int | None = None,
@@ -57,72 +67,103 @@ def compose(
     Args:
         seed: what all of it depends on.
         fmt: size and length.
-        shapes: how many shapes there are to choose from.
-        textures: and textures.
+        stock: shapes and textures to choose from.
         shades: the share of the things that move which are shades.
         wanted: labels to show, one for each actor; or "still", "flickering light", "camera moving". By chance if None.
         props: how many things that do nothing; by chance if None.
     """
     rng = np.random.default_rng(seed)
     frames, interval = sample_times(rng, fmt.frames)
-    extent = ClipExtent(fmt.size, fmt.frames, 3.2 * interval)
+    extent = ClipExtent(fmt.size, fmt.frames, fmt.first + fmt.slices / 2, 3.2 * interval)
     wanted = _choose(rng) if wanted is None else wanted
     pans, flickers = "camera moving" in wanted, "flickering light" in wanted
-    camera = _camera(extent, rng, moving=pans)
+    labels = [label for label in wanted if label in PROGRAMS]
+    actors = [_actor(extent, rng, label, alone=len(wanted) == 1, pans=pans) for label in labels]
+    camera = _camera(extent, rng, actors) if pans else cameras.standing(extent, rng)
+    things = _ordered(actors, [_prop(extent, rng) for _ in range(_props(rng) if props is None else props)], rng)
+    exposure = interval * rng.choice([0.0, rng.uniform(0.1, 0.9)], p=[0.25, 0.75])
     shade_rng = np.random.default_rng([seed, 1])
-    appearance = AppearanceSampler(fmt, frames, camera, shapes, textures, colour_by_chance(rng), shades, shade_rng)
-    paths = [
-        _prop(extent, rng) for _ in range(int(rng.choice(4, p=[0.25, 0.35, 0.25, 0.15])) if props is None else props)
-    ]
-    actors = [_actor(extent, rng, label, alone=len(wanted) == 1) for label in wanted if label in PROGRAMS]
-    for path in actors:
-        paths.insert(rng.integers(len(paths) + 1), path)
-    for path in paths:
-        _fidget(path, extent, rng)
-    layers = [appearance.background(extent, rng)]
-    for path in paths:
-        layers += appearance.layers_of(path, rng, moving=path in actors)
-    scene = Scene(fmt, frames, layers, *_light(extent, rng, frames, flickering=flickers), **_sensor(rng), seed=seed)
+    appearance = AppearanceSampler(fmt, frames, exposure, camera, stock, colour_by_chance(rng), shades, shade_rng)
+    layers = [appearance.background(extent, rng, rich=pans)]
+    for thing in things:
+        layers += appearance.layers_of(thing, rng)
+    scene = Scene(fmt, frames, layers, **light(extent, rng, frames, flickering=flickers), **sensor(rng), seed=seed)
     scene.wanted = " + ".join(wanted)
-    _label(scene, _stirs(actors, fmt), flickers=flickers, pans=pans)
+    _label(scene, _stirs(actors, fmt), camera, flickers=flickers)
     return scene
 
 
 def _choose(rng: Rng) -> list[str]:
-    kind = rng.choice(["still", "one", "some", "flicker", "camera"], p=[0.1, 0.44, 0.24, 0.06, 0.16])
+    kind = rng.choice(["still", "one", "some", "flicker", "camera"], p=[0.09, 0.34, 0.17, 0.06, 0.34])
     # What comes and goes is hardest to tell apart, and there for the shortest time.
     names = [*PROGRAMS, *("appearing", "disappearing") * 2]
-    some = list(rng.choice(names, rng.integers(2, 4)))
+    some = [str(name) for name in rng.choice(names, rng.integers(2, 4))]
     match kind:
         case "still":
             return ["still"]
         case "one":
-            return [str(rng.choice(names))]
+            return some[:1]
         case "some":
-            return [str(n) for n in some]
+            return some
         case "flicker":
-            return ["flickering light", *([str(some[0])] if rng.random() < 0.35 else [])]
+            return ["flickering light", *(some[:1] if rng.random() < 0.35 else [])]
         case _:
-            return ["camera moving", *([str(some[0])] if rng.random() < 0.35 else [])]
+            return ["camera moving", *some[: rng.choice([0, 1, 2], p=[0.45, 0.38, 0.17])]]
 
 
-def _prop(extent: ClipExtent, rng: Rng) -> Path2D:
-    return rest(extent, rng, area=min(0.5, _part(extent) * log_uniform(rng, 0.01, 0.35)))
+def _camera(extent: ClipExtent, rng: Rng, actors: list[Thing]) -> cameras.Camera:
+    """A camera that moves, and now and then follows somebody."""
+    paths = [actor.parts[0].path.root or actor.parts[0].path for actor in actors]
+    follows = paths[0] if paths and rng.random() < 0.2 and np.ptp(paths[0].x) + np.ptp(paths[0].y) > 15 else None
+    return cameras.moving(extent, rng, follows)
 
 
-def _actor(extent: ClipExtent, rng: Rng, label: str, *, alone: bool) -> Path2D:
-    path = rest(extent, rng, area=min(0.5, _part(extent) * log_uniform(rng, 0.01, 0.4 if alone else 0.15)))
-    PROGRAMS[label](path, extent, rng)
-    return path
+def _props(rng: Rng) -> int:
+    return int(rng.choice(4, p=[0.25, 0.35, 0.25, 0.15]))
+
+
+def _prop(extent: ClipExtent, rng: Rng) -> Thing:
+    if rng.random() < 0.15:
+        thing = Thing(person(extent, rng, "still", _part(extent)), acts=False)
+    else:
+        path = rest(extent, rng, area=min(LARGEST_SHARE, _part(extent) * log_uniform(rng, 0.01, 0.35)))
+        _fidget(path, extent, rng)
+        thing = Thing([Part(path)], acts=False)
+    thing.depth = rng.choice([1.0, rng.uniform(0.8, 1.6)], p=[0.3, 0.7])
+    return thing
+
+
+def _actor(extent: ClipExtent, rng: Rng, label: str, *, alone: bool, pans: bool) -> Thing:
+    """Something that does what a label says: somebody, a hand, or anything at all, as often large as small."""
+    kind, often = rng.random(), PEOPLE[label]
+    if kind < often:
+        parts = person(extent, rng, label, _part(extent))
+    elif kind < 1.5 * often:
+        parts = hand(extent, rng, label, _part(extent))
+    else:
+        most = LARGEST_SHARE if alone or pans else 0.3
+        path = rest(extent, rng, area=min(0.7, _part(extent) * log_uniform(rng, LEAST_SHARE, most)))
+        PROGRAMS[label](path, extent, rng)
+        parts = [Part(path, look="skin" if rng.random() < 0.15 else "")]
+        _fidget(path, extent, rng)
+    return Thing(parts, acts=True, depth=rng.choice([1.0, rng.uniform(0.9, 1.2)]))
+
+
+def _ordered(actors: list[Thing], props: list[Thing], rng: Rng) -> list[Thing]:
+    """Things from back to front: what is nearer moves more as the camera changes place. Actors are put in by chance."""
+    things = sorted(props, key=lambda thing: thing.depth)
+    for actor in actors:
+        things.insert(int(rng.integers(len(things) + 1)), actor)
+    return things
 
 
 def _fidget(path: Path2D, extent: ClipExtent, rng: Rng) -> None:
     """What stands may sway a little, as people do: too slowly to be said to move."""
     if rng.random() < 0.4:
-        amount = rng.uniform(0.1, 0.5)
-        path.x += _wander(extent.t, rng, 8) * amount
-        path.y += _wander(extent.t, rng, 8) * amount * rng.uniform(0, 1)
-        path.angle += _wander(extent.t, rng, 8) * amount / np.mean(path.half) * rng.uniform(0, 1)
+        amount = rng.uniform(0.05, 0.3)
+        path.x += cameras.wander(extent.t, rng, 8) * amount
+        path.y += cameras.wander(extent.t, rng, 8) * amount * rng.uniform(0, 1)
+        path.angle += cameras.wander(extent.t, rng, 8) * amount / np.mean(path.half) * rng.uniform(0, 1)
 
 
 def _part(extent: ClipExtent) -> float:
@@ -130,98 +171,52 @@ def _part(extent: ClipExtent) -> float:
     return WHOLE[0] * WHOLE[1] / (extent.size[0] * extent.size[1])
 
 
-def _stirs(actors: list[Path2D], fmt: Format) -> npt.NDArray[np.bool_]:
+def _stirs(actors: list[Thing], fmt: Format) -> npt.NDArray[np.bool_]:
     """Whether anything moves within the picture at each slice, bool [L]."""
-    at = np.arange(fmt.frames)[fmt.middle].astype(float)
-    stirring = [moves(path, at) & _in_picture(path, at, fmt) for path in actors]
+    at = fmt.times
+    paths = [part.path for actor in actors for part in actor.parts]
+    stirring = [moves(path, at) & _in_picture(path, at, fmt) for path in paths]
     return np.asarray(np.any([np.zeros(fmt.slices, bool), *stirring], axis=0), np.bool_)
 
 
 def _in_picture(path: Path2D, at: Array, fmt: Format) -> npt.NDArray[np.bool_]:
     """Whether a good part of a thing is inside the picture at each slice, bool [L]."""
-    x, y, scale = (np.interp(at, path.t, z) for z in (path.x, path.y, np.exp(path.log_scale)))
+    (x, y), scale = path.centre(at), np.exp(np.interp(at, path.t, path.log_scale))
     (h, w), (a, b) = fmt.size, path.half
     return (np.abs(x - w / 2) < w / 2 + 0.2 * a * scale) & (np.abs(y - h / 2) < h / 2 + 0.2 * b * scale)
 
 
-def _sensor(rng: Rng) -> dict[str, Any]:
-    """How noisy, blurred and compressed the clip is."""
-    return {
-        "noise": float(rng.choice([0.0, rng.exponential(2.5), rng.uniform(0, 10)], p=[0.2, 0.6, 0.2])),
-        "blur": float(rng.choice([0.0, rng.uniform(0.3, 1.2)], p=[0.7, 0.3])),
-        "quality": float(rng.choice([0.0, rng.uniform(4, 30)], p=[0.6, 0.4])),
-        "stale": float(rng.choice([0.0, rng.uniform(1, 6)], p=[0.6, 0.4])),
-        "refresh": int(rng.integers(6, 60)),
-    }
-
-
-def _camera(extent: ClipExtent, rng: Rng, *, moving: bool) -> Array:
-    """Its path [3, points]: x, y in pixels and the logarithm of its zoom. A little unrest even where it stands."""
-    t = extent.t
-    if not moving:
-        amount = rng.choice([0.0, rng.uniform(0, 0.12)], p=[0.6, 0.4])
-        return np.stack([_wander(t, rng, 6) * amount, _wander(t, rng, 6) * amount, t * 0])
-    kind, zoom = rng.integers(4), t * 0
-    if kind == 3:
-        zoom = integral(t * 0 + rng.choice([-1, 1]) * log_uniform(rng, 0.006, 0.03), extent)
-    if kind in (0, 1):
-        speed, angle = log_uniform(rng, 0.4, 5), rng.uniform(0, 6.3)
-        x, y = (integral(t * 0 + speed * f(angle), extent) for f in (np.cos, np.sin))
-    else:
-        x = y = t * 0
-    if kind != 0:
-        amount = log_uniform(rng, 0.5, 3)
-        x, y = x + _wander(t, rng, 3) * amount, y + _wander(t, rng, 3) * amount
-    return np.stack([x, y, zoom])
-
-
-def _wander(t: Array, rng: Rng, smooth: float) -> Array:
-    """A smooth random path of unit deviation."""
-    n = int(smooth / DT)
-    z = np.convolve(rng.normal(size=len(t) + 2 * n), np.hanning(n), mode="same")[n:-n]
-    return np.asarray((z - z.mean()) / (z.std() + 1e-6), np.float64)
-
-
-def _light(
-    extent: ClipExtent, rng: Rng, frames: Array, *, flickering: bool
-) -> tuple[Array, tuple[float, float, float] | None]:
-    """Gain [T] of the light, and the region it acts on."""
-    h, w = extent.size
-    gain = 1 + rng.choice([0.0, rng.normal(0, 0.06)]) * _wander(extent.t, rng, 24)
-    if not flickering:
-        return np.interp(frames, extent.t, gain), None
-    turns = 2 * np.pi * extent.t / log_uniform(rng, 2.2, 9) + rng.uniform(0, 6.3)
-    by_chance = np.repeat(rng.uniform(-1, 1, len(turns) // 4 + 1), 4)[: len(turns)]
-    wave = (np.sin(turns), np.sign(np.sin(turns)), by_chance)[rng.integers(3)]
-    gain = gain * (1 + rng.uniform(0.08, 0.42) * (wave - rng.uniform(0, 1)))
-    lamp = (rng.uniform(0, w), rng.uniform(0, h), rng.uniform(0.3, 0.7) * w) if rng.random() < 0.3 else None
-    return np.clip(np.interp(frames, extent.t, gain), 0.1, 2), lamp
-
-
-def _label(scene: Scene, stirs: npt.NDArray[np.bool_], *, flickers: bool, pans: bool) -> None:
-    """What is true of the whole clip: of more than a third of its slices."""
-    share, doubt = np.zeros(len(LABELS)), np.zeros(len(LABELS))
+def _label(scene: Scene, stirs: npt.NDArray[np.bool_], camera: cameras.Camera, *, flickers: bool) -> None:
+    """What is true of the whole clip: of more than a third of its slices, and half true where it is less."""
+    label, most = np.zeros(len(LABELS)), np.zeros(len(LABELS))
     for layer in scene.layers[1:]:
-        seen = _shows(layer, scene.fmt)
-        share = np.maximum(share, (layer.target * layer.sure * seen[:, None]).mean(0))
-        maybe = ((layer.target > 0) | (layer.sure == 0)).mean(0)
-        doubt = np.maximum(doubt, maybe * bool(seen.any() and layer.sure.any()))
-    scene.label = (share >= 0.35).astype(float)
-    scene.sure = ((share >= 0.35) | (np.maximum(doubt, share) <= 0.12)).astype(float)
-    if pans:  # what is still in the world moves in the picture: nobody asks which way
-        scene.sure[[CLASS[name] for name in (*DIRECTIONS, *TOWARDS)]] = 0
-    busy = 1.0 if flickers or pans else float(stirs.mean())
+        seen = _shows(layer, scene.fmt)[:, None]
+        if layer.sure.any():
+            label = np.maximum(label, _of_clip(layer.target * layer.sure * seen))
+            most = np.maximum(most, _of_clip(np.where(layer.sure > 0, layer.target, 1) * seen))
+    scene.label, scene.sure = label, (most - label < 0.25).astype(float)
+    pans, clear = camera.moving(scene.fmt.times)
+    least, most_of_all = (_of_clip(z[:, None])[0] for z in (pans * clear, np.where(clear > 0, pans, 1)))
+    busy, maybe = max(float(flickers), least, _of_clip(stirs[:, None].astype(float))[0]), most_of_all
     for name, true, sure in (
-        ("flickering light", flickers, True),
-        ("camera moving", pans, True),
-        ("still", busy <= 0.07, busy <= 0.07 or busy >= 0.35),
+        ("flickering light", float(flickers), 1.0),
+        ("camera moving", least, float(most_of_all - least < 0.25)),
+        ("still", 1 - busy, float(busy in (0, 1) and max(busy, maybe) - busy < 0.25)),
     ):
-        scene.label[CLASS[name]], scene.sure[CLASS[name]] = float(true), float(sure)
+        scene.label[CLASS[name]], scene.sure[CLASS[name]] = true, sure
+
+
+def _of_clip(target: Array) -> Array:
+    """What slices [L,C] say of the whole, [C]: from an eighth of them on it counts, and fully from a third."""
+    there = target > 0.1
+    strength = target.sum(0) / np.maximum(there.sum(0), 1)
+    return np.asarray(strength * np.clip((there.mean(0) - 0.12) / 0.22, 0, 1), np.float64)
 
 
 def _shows(layer: Layer, fmt: Format) -> npt.NDArray[np.bool_]:
     """Whether a good part of a thing is inside the picture at each slice, after the camera's motion; bool [L]."""
-    x, y, _, a, b = layer.pose[fmt.middle].T
-    h, w = fmt.size
+    x, y, angle, a, b = layer.pose[fmt.centres].T
+    (h, w), (u, v) = fmt.size, layer.pivot
+    x, y = x - a * u * np.cos(angle) + b * v * np.sin(angle), y - a * u * np.sin(angle) - b * v * np.cos(angle)
     inside = (np.abs(x - w / 2) < w / 2 + 0.2 * a) & (np.abs(y - h / 2) < h / 2 + 0.2 * b)
     return np.asarray(inside, np.bool_)

@@ -213,7 +213,7 @@ def test_what_is_labelled_is_what_is_drawn(scene_renderer: SceneRenderer, label:
 
 
 def test_what_appears_was_not_there_and_what_disappears_is_gone(scene_renderer: SceneRenderer) -> None:
-    frames = scene_renderer.fmt.middle
+    frames = scene_renderer.fmt.centres
     for label, first, last in (("appearing", 0, 1), ("disappearing", 1, 0)):
         for seed in range(20):
             alpha = scene_renderer.compose(seed, wanted=[label], props=0).layers[-1].alpha
@@ -284,7 +284,7 @@ def test_the_held_out_set_says_what_is_in_it(scene_renderer: SceneRenderer, tmp_
 
 
 def test_a_codec_sends_what_changes_and_all_of_it_now_and_then() -> None:
-    from scripts.motion.render import replenish
+    from scripts.motion.film import replenish
 
     clip = torch.full((3, 6, 16, 16), 100.0)
     clip[:, 1:, :8, :8] += 50  # changes at once, and much

@@ -9,7 +9,14 @@ import pytest
 from scripts.footage.flow_check import main
 from scripts.footage.photographs import photograph
 from streamcam.evaluate.flow import SIDE, FlowHistory, Motion, camera_flow, changed, dilate, region_direction
-from streamcam.evaluate.moving import MotionClasses, MotionScore, score_motion, summary, window_direction
+from streamcam.evaluate.moving import (
+    MotionClasses,
+    MotionScore,
+    calibration_error,
+    score_motion,
+    summary,
+    window_direction,
+)
 from streamcam.records import Heat, Image, Transform
 from tests.support.paths import DOCS
 
@@ -171,19 +178,49 @@ def test_stillness_is_asked_about_only_where_nothing_moves() -> None:
     nothing = Motion(np.zeros((SIDE, SIDE, 2), np.float32), 0.0, np.zeros((SIDE, SIDE), bool), True)
     swaying = nothing._replace(quiet=False)
     heat = heat_with(np.zeros((2, 4, 4)), logits=(9, 0, 0, 0, 0, 0))
-    assert score_motion(heat, [nothing] * 2, classes) == MotionScore(still=True, quiet=True)
-    assert score_motion(heat, [nothing, swaying], classes) == MotionScore(still=True, quiet=False)
-    assert score_motion(heat, [nothing, nothing._replace(camera=20.0)], classes) == MotionScore()
+    calm, sways, pans = ([nothing] * 2, [nothing, swaying], [nothing, nothing._replace(camera=20.0)])
+    asked = [(score.still, score.quiet) for score in (score_motion(heat, m, classes) for m in (calm, sways, pans))]
+    assert asked == [(True, True), (True, False), (None, False)]
     one_of_five = [nothing] * 4 + [moving_square(0)]
-    assert (
-        score_motion(heat_with(np.zeros((5, 4, 4)), logits=(9, 0, 0, 0, 0, 0)), one_of_five, classes) == MotionScore()
-    )
+    five = score_motion(heat_with(np.zeros((5, 4, 4)), logits=(9, 0, 0, 0, 0, 0)), one_of_five, classes)
+    assert (five.still, five.points) == (None, None)
     restless = heat_with(np.zeros((2, 4, 4)), logits=(0, 0, 0, 0, 0, 9))
     assert score_motion(restless, [nothing] * 2, classes).still is False
 
 
+def test_names_are_held_against_what_the_flow_tells_for_certain() -> None:
+    classes = MotionClasses.of(WORDS)
+    cells = np.zeros((2, 4, 4))
+    goes = score_motion(heat_with(cells, logits=(-9, 9, 9, -9, -9, -9)), [moving_square(0)] * 2, classes)
+    assert goes.contradicts
+    assert (goes.camera, goes.camera_named) == (False, False)
+    assert goes.size == pytest.approx(1 / 16)
+    named = {(round(score), true) for score, true in goes.beliefs if score >= 0.5}
+    assert named == {(1, False), (1, True)}  # it goes right, and not left
+    assert len(goes.beliefs) == 6  # the camera, still, and four directions
+    fast = moving_square(0)._replace(camera=20.0)
+    pans = score_motion(heat_with(cells, logits=(-9, -9, 9, -9, -9, 9)), [fast] * 2, classes)
+    assert (pans.camera, pans.camera_named, pans.contradicts) == (True, True, False)
+    doubtful = score_motion(heat_with(cells, logits=(0,) * 6), [fast._replace(camera=3.0)] * 2, classes)
+    assert doubtful.camera is None
+    figures = summary([goes, pans, doubtful])
+    assert (figures["with_camera"], figures["camera"]) == (2, 1.0)
+    assert figures["contradicts"] == pytest.approx(2 / 3, abs=1e-3)  # at a score of 0.5 all is named
+    assert (figures["small"], figures["medium"], figures["large"]) == (0, 3, 0)
+
+
+def test_scores_that_are_shares_are_calibrated() -> None:
+    sure = [(0.9, True)] * 9 + [(0.9, False)]
+    assert calibration_error(sure) == pytest.approx(0)
+    assert calibration_error([(0.9, True)] * 5 + [(0.9, False)] * 5) == pytest.approx(0.4)
+    assert calibration_error([*sure, *[(0.1, True)] * 10]) == pytest.approx(0.45)
+    assert calibration_error([]) is None
+
+
 def test_the_vocabulary_is_read_off_the_names() -> None:
     classes = MotionClasses.of(WORDS)
+    assert classes.camera == 5
+    assert classes.contrary == ((1, 2), (3, 4))
     assert classes.motion == (1, 2, 3, 4)
     assert classes.directions == {"left": 1, "right": 2, "up": 3, "down": 4}
     assert MotionClasses.of(("tabby", "espresso")) == MotionClasses(None, {}, None)
