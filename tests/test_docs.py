@@ -195,7 +195,7 @@ def test_the_readmes_loop_runs_on_the_sample(capsys: pytest.CaptureFixture[str])
     exec(example.replace('"rtsp://camera/live"', '"sample", as_fast_as_possible=True'), {})
     lines = capsys.readouterr().out.strip().splitlines()
     assert "bird" in lines[0]
-    assert "espresso" in lines[-1]
+    assert "car" in lines[-1]
 
 
 def test_the_guides_frames_become_slices(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from tests.support.cameras import rtsp_server
 from tests.support.commands import complaint, line_of, streamcam, streamcam_anew
 from tests.support.paths import SAMPLE
 
-FAST = ["--model", "imagenet", "--bind", "none", "--as-fast-as-possible"]
+FAST = ["--model", "imagenet-fast", "--bind", "none", "--as-fast-as-possible"]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_a_run_leaves_exactly_what_was_asked_for(recorded: Path) -> None:
     with av.open(str(recorded / "a.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 90
     with np.load(recorded / "a.npz") as saved:
-        assert saved["cube"].shape == (30, 5, 16, 9, 12)
+        assert saved["cube"].shape == (30, 5, 16, 7, 9)
         labels = saved["labels"][saved["classes"][:, 0]]
         assert set(labels) == {"Egyptian cat"}
 
@@ -102,7 +102,7 @@ def test_the_summary_says_what_the_run_did(recorded: Path) -> None:
     assert (summary["frames"], summary["windows"], summary["results"], summary["drops"]) == (90, 30, 30, {})
     assert summary["latency_ms"]["infer"]["count"] >= 30
     assert {"p50", "p95", "p99"} <= summary["latency_ms"]["prepare"].keys()
-    assert (summary["model"], summary["engine"], summary["fps"] > 0) == ("imagenet", "stream", True)
+    assert (summary["model"], summary["engine"], summary["fps"] > 0) == ("imagenet-fast", "stream", True)
 
 
 @pytest.mark.slow
