@@ -99,7 +99,7 @@ def test_a_clip_that_is_shorter_than_a_window_is_held(rendered: Path, tmp_path: 
         (("SET", "--model", "x"), "no such model: x"),
         (("SET", "--json", "nowhere/a.json"), "cannot write nowhere/a.json"),
         (("SET", "--sheet", "a.txt"), "ends in .png"),
-        (("SET/clips", "--group", "none"), "the model has no class 'cat'"),
+        (("SET/clips", "--group", "none"), "imagenet has no class 'cat'"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_code_2(
