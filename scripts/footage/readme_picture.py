@@ -41,7 +41,7 @@ def overlays() -> Iterator[Image]:
     with TemporaryDirectory() as folder:
         recording = Path(folder) / "overlay.mp4"
         run = [sys.executable, "-m", "streamcam", "run", "sample", "--bind", "none"]
-        model = ["--model", "imagenet", "--window", str(SAMPLE_WINDOW), "--as-fast-as-possible"]
+        model = ["--model", "imagenet-fast", "--window", str(SAMPLE_WINDOW), "--as-fast-as-possible"]
         subprocess.run([*run, *model, "--record", str(recording)], check=True)
         capture = cv2.VideoCapture(str(recording))
         while capture.grab():

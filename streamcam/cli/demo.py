@@ -44,7 +44,7 @@ def _for_the_sample(options: dict[str, Any]) -> dict[str, Any]:
     if not options.get("as_fast_as_possible"):
         chosen["loop"] = True
     if options.get("model") is None:
-        chosen["model"] = "imagenet"
+        chosen["model"] = "imagenet-fast"
         if options.get("window") is None:
             chosen["window"] = SAMPLE_WINDOW
     return chosen

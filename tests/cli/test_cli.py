@@ -372,7 +372,7 @@ def test_the_demo_takes_the_sample_and_a_file_where_there_is_neither_webcam_nor_
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.setattr("streamcam.cli.demo.WEBCAM", "/no/such/camera")
     filled = demo_options({"sources": None, "seconds": None}, configured=False, headless=False)
-    shown = {"sources": ["sample"], "loop": True, "model": "imagenet", "window": 4}
+    shown = {"sources": ["sample"], "loop": True, "model": "imagenet-fast", "window": 4}
     assert filled == {**shown, "record": "demo.mp4", "seconds": 10.0}
     chosen = demo_options({"model": "motion"}, configured=False, headless=True)
     assert (chosen["model"], chosen.get("window")) == ("motion", None)
