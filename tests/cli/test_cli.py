@@ -59,7 +59,7 @@ except StreamcamError as e:
 
 def test_a_lost_camera_is_told_of_once(free_port: int) -> None:
     url = f"rtsp://127.0.0.1:{free_port}/live"
-    done = streamcam("run", url, "--model", "imagenet", "--bind", "none", "--seconds", "3")
+    done = streamcam("run", url, "--model", "imagenet-fast", "--bind", "none", "--seconds", "3")
     assert done.stderr.count("127.0.0.1 lost: cannot open") == 1, done.stderr
 
 
@@ -67,7 +67,7 @@ def test_a_lost_camera_is_told_of_once(free_port: int) -> None:
 def test_the_way_of_rtsp_is_an_option(free_port: int, transport: str, words: str) -> None:
     command = ["run", f"rtsp://127.0.0.1:{free_port}/live", "--rtsp-transport", transport, "--seconds", "3"]
     with rtsp_server(free_port, "--transport", "udp"):
-        done = streamcam(*command, "--model", "imagenet", "--bind", "none")
+        done = streamcam(*command, "--model", "imagenet-fast", "--bind", "none")
     assert words in done.stderr
 
 
@@ -404,7 +404,7 @@ def test_a_window_without_a_display_is_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_camera_that_is_not_there_is_waited_for_and_said_why(tmp_path: Path, source: str, words: str) -> None:
-    done = streamcam("run", source, "--model", "imagenet", "--bind", "none", "--seconds", "2.5", cwd=tmp_path)
+    done = streamcam("run", source, "--model", "imagenet-fast", "--bind", "none", "--seconds", "2.5", cwd=tmp_path)
     assert done.returncode == 0
     told = [line for line in done.stderr.splitlines() if words in line]
     assert len(told) == 1, done.stderr
