@@ -97,8 +97,14 @@ def one(clips: Rendered, i: int) -> dict[str, Tensor]:
     share = cover.mean((1, 2, 3), keepdim=True)
     loud = 1 + (cover * (0.25 / (share + 3e-4)).sqrt().clamp(2, 16)).amax(0)
     weight = loud * (1 - unknown.amax(0))
-    return {"frames": clips.frames[i], "cover": cover.half(), "weight": weight.half(),
-            "drift": told(clips.drift[i].float()).half(), "label": clips.label[i], "sure": clips.label_sure[i]}  # fmt: skip
+    return {
+        "frames": clips.frames[i],
+        "cover": cover.half(),
+        "weight": weight.half(),
+        "drift": told(clips.drift[i].float()).half(),
+        "label": clips.label[i],
+        "sure": clips.label_sure[i],
+    }
 
 
 def _covered(cells: Tensor, target: Tensor) -> Tensor:

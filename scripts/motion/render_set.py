@@ -21,7 +21,6 @@ import numpy.typing as npt
 from rich.progress import track
 
 from scripts.motion.appearance import NoPhotographsError
-
 from scripts.motion.layers import Format, Scene
 from scripts.motion.paths import PROGRAMS
 from scripts.motion.render import Rendered, SceneRenderer

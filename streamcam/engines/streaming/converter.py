@@ -58,9 +58,7 @@ class Converter:
         if isinstance(module, nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d):
             layer, kernel, value = self._sliding(module, str(node.target), before[0])
             fill = -torch.inf if isinstance(module, nn.MaxPool3d) else 0.0
-        elif isinstance(module, POINTWISE):
-            layer, value = module, before[0]
-        elif _is_softmax_over_channels(module) or _enlarges_space(module):
+        elif isinstance(module, POINTWISE) or _is_softmax_over_channels(module) or _enlarges_space(module):
             layer, value = module, before[0]
         elif (node.target in POINTWISE_FUNCTIONS | ARITHMETIC and len(inputs) == 1) or _is_mean_over_space(node):
             layer, value = _function_of(node), before[0]
