@@ -229,7 +229,6 @@ def test_what_is_labelled_is_what_is_drawn(scene_renderer: SceneRenderer, label:
 
 
 def test_what_appears_was_not_there_and_what_disappears_is_gone(scene_renderer: SceneRenderer) -> None:
-    frames = scene_renderer.fmt.centres
     for label, first, last in (("appearing", 0, 1), ("disappearing", 1, 0)):
         for seed in range(20):
             alpha = scene_renderer.compose(seed, wanted=[label], props=0).layers[-1].alpha
