@@ -74,7 +74,7 @@ class Network(nn.Module):
         changes = self.features.changes((frames.float() - self.mean) / self.std)
         changes = changes.contiguous(memory_format=torch.channels_last_3d)
         with torch.autocast(frames.device.type, torch.bfloat16, enabled=self.halves):
-            seen = self.features.seen(changes)
+            seen = self.features.context(self.features.scales(changes))
         seen = seen.float()
         shares = self.features.shares
         return shares(seen), shares.placed(seen), self.drift(seen)

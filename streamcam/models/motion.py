@@ -122,15 +122,32 @@ def build(weights: str) -> CamModel:
 
 
 class MotionFeatures(nn.Module):
-    """The network up to its maps: float [N,3,T,H,W] to [N,K,T−R+1,H/4,W/4], K maps as in MAPS.
-
-    The trunk looks at the picture, at its half and at its quarter (Adelson et al., RCA Engineer 1984). So what is four
-    times as large, or four times as fast, looks to it like what it knows.
-    """
+    """The network up to its maps: float [N,3,T,H,W] to [N,K,T−R+1,H/4,W/4], K maps as in MAPS."""
 
     def __init__(self, config: MotionConfig) -> None:
         super().__init__()
         self.changes = changes()
+        self.scales = Scales(config)
+        self.context = nn.Sequential(Context(config.join), Context(config.join))
+        self.shares = Shares(config.join)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Give the maps, each at least 0."""
+        return self.shares(self.context(self.scales(self.changes(frames))))  # type: ignore[no-any-return]
+
+    def for_other_classes(self) -> tuple[nn.Module, int]:
+        """Give the part that serves classes of any kind, and its channels: the trunk at three scales."""
+        return nn.Sequential(self.changes, self.scales), self.scales.from_full.out_channels
+
+
+class Scales(nn.Module):
+    """One trunk, which looks at the picture, at its half and at its quarter (Adelson et al., RCA Engineer 1984).
+
+    So what is four times as large, or four times as fast, looks to it like what it knows.
+    """
+
+    def __init__(self, config: MotionConfig) -> None:
+        super().__init__()
         # One frame at a time, the stem halves the size first: the 3D convolutions are the expensive part.
         layers: list[nn.Module] = [Unit(7, config.stem, kernel=(1, 3, 3), stride=2)]
         k = config.stem
@@ -145,20 +162,13 @@ class MotionFeatures(nn.Module):
         self.from_full = nn.Conv3d(k, config.join, 1)
         self.from_half = nn.ConvTranspose3d(k, config.join, (1, 2, 2), (1, 2, 2), bias=False)
         self.from_quarter = nn.ConvTranspose3d(k, config.join, (1, 4, 4), (1, 4, 4), bias=False)
-        self.context = nn.Sequential(Context(config.join), Context(config.join))
-        self.shares = Shares(config.join)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Give the maps, each at least 0."""
-        return self.shares(self.seen(self.changes(frames)))  # type: ignore[no-any-return]
-
-    def seen(self, changes: Tensor) -> Tensor:
-        """Give what each cell knows, float [N,K,L,h,w], from the changes of the frames [N,7,T−2,H,W]."""
+    def forward(self, changes: Tensor) -> Tensor:
+        """Map the changes of frames [N,7,T−2,H,W] to [N,K,T−R+1,H/4,W/4]."""
         half = self.halved(changes)
         quarter = self.halved(half)
         full = self.from_full(self.trunk(changes))
-        joined = full + self.from_half(self.trunk(half)) + self.from_quarter(self.trunk(quarter))
-        return self.context(torch.relu(joined))  # type: ignore[no-any-return]
+        return torch.relu(full + self.from_half(self.trunk(half)) + self.from_quarter(self.trunk(quarter)))
 
 
 class Unit(nn.Module):
@@ -171,6 +181,7 @@ class Unit(nn.Module):
         super().__init__()
         padding = (0, kernel[1] // 2, kernel[2] // 2)
         self.conv = nn.Conv3d(inputs, outputs, kernel, (1, stride, stride), padding)
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
         self.residual = inputs == outputs and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ def test_it_depends_on_as_many_frames_as_declared_and_its_trunk_on_31_pixels() -
     for parameter in features.parameters():
         parameter.data.abs_()  # no path through the network is closed by a ReLU
     x = noise(frames=CONTEXT + 3).requires_grad_()
-    features.trunk(features.changes(x))[0, :, 1, 14, 18].sum().backward()
+    features.scales.trunk(features.changes(x))[0, :, 1, 14, 18].sum().backward()
     assert x.grad is not None
     _, frames, rows, columns = (z.unique() for z in x.grad[0].nonzero(as_tuple=True))
     assert frames.tolist() == list(range(1, CONTEXT + 2))
