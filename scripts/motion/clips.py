@@ -67,7 +67,8 @@ class Pool:
         self.seed, self.fresh = seed, fresh
         clips = Clips(seed, step * fresh, size + (steps - step) * fresh, shades=shades, photographs=photographs)
         self.rendered: Iterator[dict[str, Tensor]] = iter(
-            DataLoader(clips, batch_size=None, num_workers=1, prefetch_factor=16)
+            # A forked process would hang in OpenCV, whose threads are not forked.
+            DataLoader(clips, batch_size=None, num_workers=1, prefetch_factor=16, multiprocessing_context="spawn")
         )
         self.clips = [next(self.rendered) for _ in range(size)]
 

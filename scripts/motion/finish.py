@@ -43,7 +43,7 @@ is in docs/motion.md."""
 @torch.no_grad()
 def pooled_answers(network: Network, clips: Clips) -> tuple[Tensor, Tensor, Tensor]:
     """Pooled maps of the classes, labels and what of them is sure, each [N,C]."""
-    loader = DataLoader(clips, batch_size=4, num_workers=1)
+    loader = DataLoader(clips, batch_size=4, num_workers=1, multiprocessing_context="spawn")
     rows = []
     for batch in track(loader, description="clips"):
         maps = network(batch["frames"])[0]

@@ -1,11 +1,13 @@
 """`motion`: the properties of the network, and of the rendered scenes that trained it."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -15,10 +17,11 @@ from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.heat.cam import pool
-from streamcam.models import motion
+from streamcam.models import motion, motion_first
 from streamcam.models.base import CamModel
 from streamcam.models.checkpoint import read_card
 from streamcam.models.motion import CONFIG, LABELS, SPEC
+from streamcam.models.registry import load_model, save_checkpoint
 from tests.support.frames import make_frame
 
 RANDOM = torch.Generator().manual_seed(0)
@@ -326,15 +329,38 @@ def test_a_codec_sends_what_changes_and_all_of_it_now_and_then() -> None:
     assert sent[0, :, 15, 15].tolist() == [100, 100, 100, 103, 103, 103]
 
 
+def test_a_checkpoint_of_the_first_version_is_read_as_the_network_that_it_was(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    first = motion_first.build("none")
+    own = first.with_spec(replace(first.spec, name="mine", classes=("a", "b"), architecture="motion-first"))
+    card = save_checkpoint(own, tmp_path / "own.safetensors")
+    assert card.architecture == "motion"  # as version 0.1.0 wrote it
+    state = load_file(tmp_path / "own.safetensors")
+    assert {"features.1.norm.running_mean", "features.8.conv.weight", "features.9.squeeze.weight"} < state.keys()
+    loaded = load_model(tmp_path / "own.safetensors")
+    x = noise()
+    with torch.no_grad():
+        assert torch.equal(loaded(x).logits, own(x).logits)
+    assert loaded.spec.slice_frames(1).tolist() == [8]
+    again = save_checkpoint(loaded, tmp_path / "again.safetensors")
+    assert again.architecture == "motion"
+
+
+def test_classes_of_ones_own_lie_behind_the_trunk_alone(model: CamModel, tmp_path: Path) -> None:
+    own = model.with_spec(replace(model.spec, name="mine", classes=("a", "b"), architecture="motion", heat_scale=None))
+    maps = own.feature_maps(noise())
+    assert maps[0].shape == (1, CONFIG.join, SPEC.slices, 28, 36)
+    save_checkpoint(own, tmp_path / "own.safetensors")
+    assert load_model(tmp_path / "own.safetensors").weights_hash == own.weights_hash
+
+
 @pytest.mark.slow
 def test_pretraining_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
-    from safetensors.torch import load_file
-
     from scripts.motion.pretrain import Settings, train
 
-    settings = Settings(steps=3, batch=2, pool=3)
+    settings = Settings(steps=2, batch=2, pool=3)
     train(tmp_path / "a", settings, device="cpu", start=None, minutes=9)
-    for _ in range(3):
+    for _ in range(2):
         train(tmp_path / "b", settings, device="cpu", start=None, minutes=0)
     a, b = (load_file(tmp_path / name / "motion.safetensors") for name in "ab")
     assert a.keys() == b.keys()
