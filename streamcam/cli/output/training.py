@@ -29,8 +29,9 @@ class Training:
             yield path
 
     def found(self, dataset: Dataset) -> None:
-        """Print the size of the data set."""
+        """Print the size of the data set, and how it is divided."""
         self.say(dataset.summary)
+        self.say(dataset.validation)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
