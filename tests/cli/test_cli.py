@@ -58,6 +58,21 @@ except StreamcamError as e:
     assert done.stdout == "no such file: nosuch.mp4 False\n"
 
 
+def test_opencv_is_loaded_before_pyav_where_a_window_may_open() -> None:
+    """Otherwise the window would use the libxcb of PyAV, and hang."""
+    code = """
+import sys
+from streamcam.cli.main import app
+from streamcam.errors import StreamcamError
+try:
+    app(["record", "nosuch.mp4", "--label", "wave"], standalone_mode=False)
+except StreamcamError as e:
+    print(e, [name for name in sys.modules if name in ("cv2", "av")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "no such file: nosuch.mp4 ['cv2', 'av']\n"
+
+
 def test_a_lost_camera_is_told_of_once(free_port: int) -> None:
     url = f"rtsp://127.0.0.1:{free_port}/live"
     done = streamcam("run", url, "--model", "imagenet", "--bind", "none", "--seconds", "3")

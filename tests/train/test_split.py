@@ -5,6 +5,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamcam.config.train import SplitBy
 from streamcam.errors import StreamcamError
@@ -59,6 +61,28 @@ def test_persons_are_chosen_so_that_every_class_is_on_both_sides() -> None:
     assert "anna" not in persons(done.val)
     assert {label for clip in done.val for label in clip.labels} == {0, 1}
     assert {label for clip in done.train for label in clip.labels} == {0, 1, 2}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(PERSONS), st.sets(st.integers(0, 3), min_size=1)), min_size=1, max_size=40),
+    st.floats(0.01, 0.99),
+)
+def test_whatever_people_recorded_no_person_is_on_both_sides(
+    recorded: list[tuple[str, set[int]]], share: float
+) -> None:
+    clips = [
+        LabelledClip(Path(f"/data/{i}.mp4"), 0.0, 3.0, tuple(sorted(labels)), person)
+        for i, (person, labels) in enumerate(recorded)
+    ]
+    try:
+        done = split(clips, by="person", share=share)
+    except StreamcamError as e:
+        assert any(reason in str(e) for reason in ("of one person", "the only one in the clips of some class"))
+        return
+    assert not persons(done.train) & persons(done.val)
+    assert done.val
+    assert {label for c in done.train for label in c.labels} == {label for c in clips for label in c.labels}
+    assert {*done.train, *done.val} == set(clips)
 
 
 def test_who_recorded_most_is_learnt_from() -> None:
@@ -145,6 +169,24 @@ def test_in_one_file_all_classes_keep_away_from_what_is_checked() -> None:
     assert {c.labels for c in done.val} == {c.labels for c in done.train} == {(0,), (1,), (2,)}
     for a, b in product(done.train, done.val):
         assert b.start_s - a.end_s > 0.999 or a.start_s - b.end_s > 0.999
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.integers(0, 2), st.floats(0, 60), st.floats(1, 40)), min_size=1, max_size=20
+    ),
+    st.floats(0.01, 0.99),
+)
+def test_by_time_the_sides_are_a_window_apart_and_no_piece_is_too_short(
+    segments: list[tuple[str, int, float, float]], share: float
+) -> None:
+    clips = [clip(name, label, start_s=at, end_s=at + length) for name, label, at, length in segments]
+    done = split(clips, by="time", share=share)
+    for piece in (*done.train, *done.val):
+        assert piece.end_s - piece.start_s > 0.999
+        assert any(c.path == piece.path and c.start_s <= piece.start_s and piece.end_s <= c.end_s for c in clips)
+    for a, b in product(done.train, done.val):
+        assert a.path != b.path or b.start_s - a.end_s > 0.999 or a.start_s - b.end_s > 0.999
 
 
 def test_a_training_clip_around_one_for_validation_is_what_lies_before_and_after() -> None:
