@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -91,29 +91,36 @@ def collect(
     Raises:
         StreamcamError: the camera ends before the first clip is kept, or nothing can be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise StreamcamError(f"cannot make the folder {folder}: {e.strerror}") from e
     stop = Event()
     # Pauses, clips and reviews take turns on one iterator: a camera must be read on, or its old frames come next.
     session = _Session(source.frames(stop), source.name, seconds, pause_s, review, show)
     paths: list[Path] = []
     outcome: Outcome | None = None
-    try:
+    with _made(folder):
         while len(paths) < count and outcome not in (Outcome.ENDED, Outcome.LOST):
             outcome = session.pause(len(paths) + 1)
             if outcome is None:
                 path = new_recording(folder, person, clock())
                 outcome = session.record(path, len(paths) + 1)
                 paths += [path] if outcome is Outcome.KEPT else []
-    finally:
-        stop.set()
-        with suppress(OSError):  # it holds clips
-            folder.rmdir()
+    stop.set()
     if outcome is Outcome.LOST and not paths:
         raise StreamcamError(f"{source.name} ended before a clip was complete")
     return paths
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder, and remove it in the end if there is nothing in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise StreamcamError(f"cannot make the folder {folder}: {e.strerror}") from e
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it holds clips
+            folder.rmdir()
 
 
 def class_folder(root: Path, label: str) -> Path:
