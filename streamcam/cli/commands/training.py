@@ -10,7 +10,6 @@ from streamcam.cli.options import Weights, options_of, use_one_opencv_thread
 from streamcam.config.load import make_train_config
 from streamcam.config.run import RunConfig
 from streamcam.config.train import TrainConfig
-from streamcam.errors import one_line
 
 
 def record(
@@ -21,22 +20,41 @@ def record(
     ),
     count: Annotated[int, typer.Option(min=1, help="how many clips")] = 10,
     seconds: Annotated[float, typer.Option(min=0.2, help="how long each is")] = 3.0,
-    pause: Annotated[float, typer.Option(min=0.0, help="seconds to wait before each")] = 2.0,
+    pause: Annotated[float, typer.Option(min=0.0, help="seconds to count down before each")] = 3.0,
+    person: Annotated[
+        str | None, typer.Option(help="who is in them, so that nobody is in training and validation both")
+    ] = None,
+    no_window: Annotated[
+        bool, typer.Option("--no-window", help="count down on the terminal, and keep every clip")
+    ] = False,
 ) -> None:
-    """Record labelled clips from a camera, for `streamcam train`; those in the folder stay."""
-    from streamcam.cli.output.training import Recording
-    from streamcam.sources.base import open_source
-    from streamcam.train.collect import class_folder, collect
+    """Record labelled clips from a camera, for `streamcam train`; those in the folder stay.
 
-    folder = class_folder(out, label)
+    Where there is a display, a window shows the camera, counts down, and plays each clip: keep it, or discard it.
+    """
+    import cv2  # noqa: F401  # before PyAV: each has a libxcb of its own, and windows hang with that of PyAV
+
+    from streamcam.cli.output.recording import RecordingLine, RecordingWindow, print_recorded
+    from streamcam.sources.base import open_source
+    from streamcam.train.collect import class_folder, collect, person_name
+    from streamcam.viewer.display import has_display
+
+    folder, person = class_folder(out, label), None if person is None else person_name(person)
+    in_window = not no_window and has_display()
     with closing(open_source(source)) as camera:
         camera.open()
-        with Recording(label, count) as display:
-            paths = collect(camera, folder, count=count, seconds=seconds, pause_s=pause, show=display.show)
-    print(
-        f"{len(paths)} clips of {label!r} in {one_line(str(folder))}; when there are several classes: "
-        f"streamcam train {one_line(str(out))}"
-    )
+        with RecordingWindow(label, count, person=person) if in_window else RecordingLine(label, count) as display:
+            paths = collect(
+                camera,
+                folder,
+                count=count,
+                seconds=seconds,
+                pause_s=pause,
+                person=person,
+                review=in_window,
+                show=display.show,
+            )
+    print_recorded(len(paths), label, folder)
 
 
 @options_of(TrainConfig, out=("-o", "--out"))

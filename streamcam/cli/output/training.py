@@ -1,15 +1,12 @@
-"""Shows the progress of `streamcam record` and `train`, and prints their results."""
+"""Shows the progress of `streamcam train`, and prints its results and those of `quantize`."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streamcam.cli.output.progress import Progress, TerminalLine
+from streamcam.cli.output.progress import Progress
 from streamcam.errors import one_line
-from streamcam.render.text import short
-from streamcam.train.collect import RecordingStatus
 from streamcam.train.data.dataset import Dataset
 from streamcam.train.fidelity import Fidelity
 from streamcam.train.metrics import EpochMetrics
@@ -29,8 +26,9 @@ class Training:
             yield path
 
     def found(self, dataset: Dataset) -> None:
-        """Print the size of the data set."""
+        """Print the size of the data set, and how it is divided."""
         self.say(dataset.summary)
+        self.say(dataset.validation)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
@@ -53,24 +51,6 @@ class Training:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._progress.__exit__(kind, error, tb)
-
-
-class Recording(TerminalLine):
-    """A line that tells somebody in front of the camera what to do."""
-
-    def __init__(self, label: str, count: int) -> None:
-        super().__init__()
-        self._label, self._count = short(label), count
-        self._printed = ""
-
-    def show(self, status: RecordingStatus) -> None:
-        """Count down to the begin of a clip, or to its end."""
-        task = f"recording {self._label!r}" if status.recording else "get ready"
-        line = f"clip {status.number} of {self._count}: {task}"
-        mark = "●" if status.recording else "○"
-        if not self.draw(f"{mark} {line}, {max(0.0, status.left_s):.1f} s") and line != self._printed:
-            print(line, file=sys.stderr, flush=True)
-        self._printed = line
 
 
 def print_trained(checkpoint: Path, *, score: float, epochs: int) -> None:

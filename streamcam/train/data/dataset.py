@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from threading import Event
 
+from streamcam.config.train import SplitBy
 from streamcam.errors import StreamcamError, printable
 from streamcam.sources.base import open_source
 from streamcam.train.data.annotations import Annotation, LabelledClip, count_of, file_exists, first_few
@@ -36,6 +37,8 @@ class Dataset:
     val: tuple[LabelledClip, ...]
     notes: tuple[str, ...]
     """What was left out, and what else people should know of how the data were read; a line each."""
+    validation: str
+    """How the clips for validation were chosen, and what both sides may share; a line."""
 
     @property
     def summary(self) -> str:
@@ -68,6 +71,7 @@ def read_dataset(
     *,
     need_s: float,
     val_share: float,
+    split_by: SplitBy = "auto",
     multi_label: bool = False,
     known: Sequence[str] | None = None,
     progress: PathProgress = lambda paths, _: paths,
@@ -78,14 +82,15 @@ def read_dataset(
         data: a folder that `read_folders` reads, or a CSV file that `read_csv` reads. The paths in a CSV file are
             relative to it; without start and end, a line is the whole video.
         need_s: the least length of a clip, in seconds.
-        val_share: 0–1, the share of the files for validation, where the data do not say which.
+        val_share: 0–1, the share of the clips for validation, where the data do not say which.
+        split_by: what is not on both sides, where the data do not say: see `split_clips`.
         multi_label: whether several lines for the same segment of a file are one clip with several labels.
         known: the classes of the checkpoint that training starts from; other classes are an error.
         progress: wraps the paths while the files are read.
 
     Raises:
         StreamcamError: there are no clips, or only one class; a class has no clip for training; a clip is too short; a
-            segment has two labels; or `known` lacks a label.
+            segment has two labels; `known` lacks a label; or the clips cannot be divided by `split_by`.
     """
     listing = (read_csv if data.is_file() else read_folders)(data, known=known is not None)
     annotations = listing.annotations
@@ -98,15 +103,17 @@ def read_dataset(
     clips, clip_notes = make_clips(annotations, classes, lengths_s, multi_label=multi_label)
     _require_long_enough([clip for clip, _ in clips], need_s)
     # The order matters: only once copies are merged do training and validation share a path where they share frames.
-    train, val = split_clips(clips, val_share, root=data if data.is_dir() else data.parent)
-    train, shared = remove_shared(train, val)
+    root = data if data.is_dir() else data.parent
+    split = split_clips(clips, val_share, by=split_by, root=root, window_s=need_s)
+    val = split.val
+    train, shared = remove_shared(split.train, val)
     notes = [*listing.notes, *_notes_on_unreadable(unreadable), *copy_notes, *clip_notes, *_note_on_shared(shared)]
     if known is None:  # data for a checkpoint need not have clips of all its classes
         _require_every_class(train, classes, data, [*_notes_on_unreadable(unreadable), *_note_on_shared(shared)])
     if not train or not val:
         raise StreamcamError(f"{data}: {len(train) + len(val)} clips are too few for training and validation")
     notes += _note_on_unscored(train, val, classes)
-    return Dataset(classes, tuple(train), tuple(val), tuple(map(printable, notes)))
+    return Dataset(classes, tuple(train), tuple(val), tuple(map(printable, notes)), printable(split.line))
 
 
 def _notes_on_unreadable(unreadable: Mapping[Path, str]) -> list[str]:
