@@ -68,7 +68,7 @@ def _facts_of(dataset: Dataset, label: int, samples: Sequence[ClipSample]) -> It
         files=len({clip.path for clip in clips}),
         seconds=round(sum(lengths_s), 3),
         lengths_s=(min(lengths_s), median(lengths_s), max(lengths_s)),
-        fps=_counted(f"{sample.fps:.3g} fps" for sample in decoded),  # 29.97 counts as 30
+        fps=_counted(f"{sample.fps:.0f} fps" for sample in decoded),  # 29.97 counts as 30
         sizes=_counted(f"{sample.width}×{sample.height}" for sample in decoded),
     )
 

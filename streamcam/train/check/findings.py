@@ -67,8 +67,8 @@ class Findings:
         short = [self.name(clip) for clip in clips if clip.end_s - clip.start_s < self.window_s]
         if short:
             yield (
-                f"{count_of(len(short), 'clip')} shorter than the {self.window_s:.2f} s that a network sees at once, "
-                f"by default: {first_few(short)}. `streamcam train` needs longer ones, or a shorter --window"
+                f"too short for the {self.window_s:.2f} s that a network sees at once by default, so that `streamcam "
+                f"train` needs a shorter --window: {count_of(len(short), 'clip')}: {first_few(short)}"
             )
 
     def _contradictions(self) -> Iterator[str]:
@@ -92,8 +92,8 @@ class Findings:
                 count += len(kept)
         if pairs:
             yield (
-                f"{count_of(count, 'validation clip')} of {len(val)} that look the same as training clips, so the "
-                f"score will be too good: {first_few(pairs)}. Keep one of each, or put all on one side"
+                f"training clips look the same as {count} of {len(val)} validation clips, so the score will be too "
+                f"good: {first_few(pairs)}. Keep one of each, or put all on one side"
             )
 
     def _telling_stills(self) -> Iterator[str]:
@@ -137,9 +137,9 @@ class Findings:
     def _most_alike(self) -> Iterator[str]:
         pairs = [] if self.stills is None else self.stills.most_alike[:MAX_PAIRS]
         names = self.stills_classes
-        told = [f"{names[a]!r} and {names[b]!r} ({count} of {of} clips)" for a, b, count, of in pairs]
+        told = [f"{names[a]!r} and {names[b]!r} ({count} of {of})" for a, b, count, of in pairs]
         if told:
-            yield f"the most alike in still pictures, as often as one is taken for the other: {', '.join(told)}"
+            yield f"classes that look most alike, and clips whose nearest picture is of the other: {', '.join(told)}"
 
 
 def _share(stills: StillsResult) -> str:
