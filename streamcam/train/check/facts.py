@@ -11,6 +11,9 @@ from streamcam.train.data.dataset import Dataset
 MOST, FEW = 0.8, 0.2
 """What most clips of one class have, and few of the others, gives the class away."""
 
+MIN_CLIPS = 5
+"""In fewer clips of a class, what they share may be chance."""
+
 LENGTH_RATIO = 2.0
 """A class whose clips are so many times as long, or as short, as the others' is named."""
 
@@ -79,7 +82,7 @@ def _counted(values: Iterable[str]) -> dict[str, int]:
 
 
 def give_aways(counts: Mapping[str, Mapping[str, int]]) -> list[GiveAway]:
-    """Find values that most clips of one class have, and few clips of the others.
+    """Find values that most clips of one class have, and few clips of the others; classes of few clips have none.
 
     Args:
         counts: the name of each class → value → its clips that have the value.
@@ -90,7 +93,7 @@ def give_aways(counts: Mapping[str, Mapping[str, int]]) -> list[GiveAway]:
         of = sum(values.values())
         for value, clips in values.items():
             others = sum(other.get(value, 0) for other in counts.values()) - clips
-            if total > of and clips >= MOST * of and others <= FEW * (total - of):
+            if min(of, total - of) >= MIN_CLIPS and clips >= MOST * of and others <= FEW * (total - of):
                 found.append(GiveAway(name, value, clips, of, others, total - of))
     return found
 

@@ -104,7 +104,7 @@ def output_folder(data: Path, out: Path | None) -> Path:
         StreamcamError: it lies in the data, or it cannot be written to.
     """
     whole = data.resolve()
-    folder = out or whole.with_name(f"{whole.name if data.is_dir() else whole.stem}-check")
+    folder = out or whole.parent / f"{whole.name if data.is_dir() else whole.stem}-check"
     if data.is_dir() and folder.resolve().is_relative_to(whole):
         raise StreamcamError(f"cannot write to {folder}: it lies in the data, {data}; name another folder with -o")
     require_fresh(folder, force=True)
