@@ -146,7 +146,7 @@ class ModelSpec:
         """Give the frame of the clip on which each of `slices` slices is centred, float64 [L'].
 
         With padded convolutions of odd kernels and a total stride of s, slice i is centred on frame i·s. Even kernels,
-        and missing padding, shift all slices by a constant: `temporal_offset`. So does a network that was taught to speak
-        of another frame than the middle one.
+        and missing padding, shift all slices by a constant: `temporal_offset`. So does a network that was taught to
+        speak of another frame than the middle one.
         """
         return np.arange(slices, dtype=np.float64) * self.temporal_stride + self.temporal_offset

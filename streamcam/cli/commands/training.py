@@ -1,4 +1,4 @@
-"""Commands that make networks: record, train, quantize."""
+"""Commands that make networks: record, check, train, quantize."""
 
 from contextlib import closing
 from pathlib import Path
@@ -57,6 +57,36 @@ def record(
     print_recorded(len(paths), label, folder)
 
 
+def check(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help=TrainConfig.model_fields["data"].description, show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="the folder for figures and pictures (default: DATA-check, beside the data)"),
+    ] = None,
+    multi_label: Annotated[
+        bool, typer.Option("--multi-label", help=TrainConfig.model_fields["multi_label"].description)
+    ] = False,
+) -> None:
+    """Look at labelled clips before `streamcam train` learns from them, and warn of what could mislead a network.
+
+    Writes check.jpg, which shows clips of each class, and check.json with all figures.
+    """
+    from streamcam.cli.output.progress import Progress
+    from streamcam.cli.output.training import print_findings
+    from streamcam.train.check.run import check as check_dataset
+    from streamcam.train.check.run import output_folder, read
+
+    folder = output_folder(data, out)
+    use_one_opencv_thread()
+    with Progress("read", unit="files") as progress:
+        dataset = read(data, multi_label=multi_label, progress=progress.each)
+    with Progress("check", unit="clips") as progress:
+        findings = check_dataset(dataset, data, folder, show=progress.show)
+    print_findings(findings, folder)
+
+
 @options_of(TrainConfig, out=("-o", "--out"))
 def train(
     data: Annotated[
@@ -72,10 +102,18 @@ def train(
     from streamcam.train.requirements import require_training
 
     require_training()
+    from streamcam.train.check.run import brief_check
+    from streamcam.train.data.dataset import Dataset
     from streamcam.train.fit import train as fit
 
     with Training(checked.epochs) as display:
-        trained = fit(checked, show=display, progress=display.look_into, found=display.found, say=display.say)
+
+        def found(dataset: Dataset) -> None:
+            display.found(dataset)
+            for line in [] if checked.resume else brief_check(dataset, checked.data, show=display.look_at):
+                display.say(line)
+
+        trained = fit(checked, show=display, progress=display.look_into, found=found, say=display.say)
     if trained.is_main:
         print_trained(trained.checkpoint, score=trained.score, epochs=trained.epochs)
 

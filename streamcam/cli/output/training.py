@@ -1,12 +1,20 @@
 """Shows the progress of `streamcam train`, and prints its results and those of `quantize`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from rich.markup import escape
+from rich.table import Table
+
 from streamcam.cli.output.progress import Progress
+from streamcam.cli.output.tables import table_console
 from streamcam.errors import one_line
+from streamcam.render.text import short
+from streamcam.train.check.findings import Findings
+from streamcam.train.check.run import FIGURES, SHEET
+from streamcam.train.data.annotations import first_few
 from streamcam.train.data.dataset import Dataset
 from streamcam.train.fidelity import Fidelity
 from streamcam.train.metrics import EpochMetrics
@@ -21,9 +29,11 @@ class Training:
 
     def look_into(self, paths: Iterable[Path], count: int) -> Iterator[Path]:
         """Yield the files, and show how many of them have been examined."""
-        for done, path in enumerate(paths):
-            self._progress.show(done, count)
-            yield path
+        return self._progress.each(paths, count)
+
+    def look_at(self, done: int, count: int) -> None:
+        """Show that `done` of `count` clips have been looked at."""
+        self._progress.show(done, count)
 
     def found(self, dataset: Dataset) -> None:
         """Print the size of the data set, and how it is divided."""
@@ -51,6 +61,35 @@ class Training:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._progress.__exit__(kind, error, tb)
+
+
+def print_findings(findings: Findings, folder: Path) -> None:
+    """Print what the clips of each class are like, notes, and then warnings."""
+    table_console().print(_classes(findings), highlight=False)
+    for note in findings.notes:
+        print(f"note: {one_line(note)}")
+    print(f"{FIGURES} and {SHEET} in {one_line(str(folder))}")
+    for warning in findings.warnings:
+        print(f"warning: {one_line(warning)}")
+
+
+def _classes(findings: Findings) -> Table:
+    table = Table()
+    for column in ("class", "training", "validation", "files", "seconds", "shortest", "median", "longest"):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    table.add_column("frames a second")
+    table.add_column("picture size")
+    for facts in findings.facts:
+        counts = facts.train, facts.val, facts.files, f"{facts.seconds:.1f}"
+        lengths = (f"{length_s:.2f} s" for length_s in facts.lengths_s)
+        values = (_most_frequent(counted) for counted in (facts.fps, facts.sizes))
+        table.add_row(escape(one_line(short(facts.name))), *map(str, counts), *lengths, *values)
+    return table
+
+
+def _most_frequent(counted: Mapping[str, int]) -> str:
+    """List values with how many clips have them; where all have the same, without."""
+    return ", ".join(counted) if len(counted) == 1 else first_few(f"{n} × {value}" for value, n in counted.items())
 
 
 def print_trained(checkpoint: Path, *, score: float, epochs: int) -> None:
