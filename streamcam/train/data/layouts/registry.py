@@ -1,0 +1,115 @@
+"""All layouts of data sets, by name. To add one, write a file beside this, and list it in `LAYOUTS`."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from unicodedata import normalize
+
+from streamcam.errors import StreamcamError
+from streamcam.train.data.annotations import Listing, first_few, require_classes, resolve_splits
+from streamcam.train.data.csv_file import read_csv
+from streamcam.train.data.folders import read_folders, read_tree
+from streamcam.train.data.layouts import kinetics
+from streamcam.train.data.layouts.videos import without_missing
+
+SUFFIXES = frozenset({".csv", ".json", ".txt", ".xml"})
+"""Suffixes of annotation files."""
+
+MAX_SUFFIXES = 4
+"""The description of an unknown folder counts the files of this many suffixes."""
+
+Read = Callable[[Path, Sequence[Path], bool], Listing]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A layout: how it is recognised, and how it is read."""
+
+    description: str
+    """The files that it consists of, for people."""
+    recognises: Callable[[Path], bool]
+    """Whether a file is one of its annotation files; for folders of classes, whether it is a folder."""
+    read: Read
+    """Takes the path that was given, what was recognised in it, and whether the classes are those of a checkpoint."""
+    is_published: bool = False
+    """Whether others made the list, so that it may name videos that are not there, and segments that are too short."""
+
+
+def _published(
+    description: str, recognises: Callable[[Path], bool], read: Callable[[Sequence[Path], Path], Listing]
+) -> Layout:
+    """Make a layout of a list that others made.
+
+    Args:
+        description: as in `Layout`.
+        recognises: as in `Layout`.
+        read: takes the annotation files, and the folder that the videos lie in or below.
+    """
+
+    def read_present(data: Path, files: Sequence[Path], known: bool) -> Listing:
+        root = data if data.is_dir() else data.parent
+        listing = read(files, root)
+        if not listing.annotations:
+            raise StreamcamError(f"{first_few(files)}: no clip with a label is listed")
+        listing = resolve_splits(without_missing(listing, files, root), data)
+        annotations = [replace(a, label=normalize("NFC", a.label)) for a in listing.annotations]
+        require_classes(annotations, data, "take clips of another, too", known=known)
+        return Listing(annotations, listing.notes)
+
+    return Layout(description, recognises, read_present, is_published=True)
+
+
+LAYOUTS: dict[str, Layout] = {
+    "Kinetics": _published("CSV: label,youtube_id,time_start,time_end,split", kinetics.recognises, kinetics.read),
+    "folders": Layout("CLASS/clip.mp4", Path.is_dir, lambda data, _, known: read_folders(data, known=known)),
+    "CSV": Layout("CSV: path,start,end,label", Path.is_file, lambda data, _, known: read_csv(data, known=known)),
+}
+"""Name → layout. The first that recognises anything is taken; the last two recognise whatever is left."""
+
+
+def read_listing(data: Path, *, known: bool) -> tuple[Listing, Layout]:
+    """Find the layout of a data set, and read its annotations.
+
+    Args:
+        data: a folder, with annotation files in it or in one of its folders; or an annotation file.
+        known: whether the classes are those of a checkpoint; their names may then be nearly the same.
+
+    Raises:
+        StreamcamError: no layout fits, or an annotation file is wrong.
+    """
+    candidates = [data, *_annotation_files(data)]
+    for layout in LAYOUTS.values():
+        files = [path for path in candidates if layout.recognises(path)]
+        if files:
+            break
+    else:
+        raise StreamcamError(f"no such folder or CSV file: {data}")
+    try:
+        return layout.read(data, files, known), layout
+    except StreamcamError as e:
+        if layout.is_published or len(candidates) == 1 or read_tree(data).classes():
+            raise
+        raise StreamcamError(f"{e} ({_description(data, candidates[1:])})") from e
+
+
+def _annotation_files(data: Path) -> list[Path]:
+    """Return the files in a folder, and in its folders, that may be annotations; none for a file."""
+    entries = [*data.glob("*"), *data.glob("*/*")] if data.is_dir() else []
+    return sorted(path for path in entries if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+
+
+def _description(data: Path, files: Sequence[Path]) -> str:
+    """Say what is in a folder, and which layouts have such annotation files."""
+    tree = read_tree(data)
+    paths = [path for part in tree.walk() for path in (*part.videos, *part.others)]
+    counts = Counter(path.suffix.lower() for path in paths).most_common(MAX_SUFFIXES)
+    folders = f"the folders {first_few(folder.name for folder in tree.folders)} with " if tree.folders else ""
+    seen = " and ".join(f"{count} {suffix or 'other'}" for suffix, count in counts)
+    kinds = {path.suffix.lower()[1:] for path in files}
+    meant = [
+        f"{name} ({layout.description})"
+        for name, layout in LAYOUTS.items()
+        if layout.is_published and any(kind in layout.description.lower() for kind in kinds)
+    ]
+    return f"I see {folders}{seen} files; did you mean {' or '.join(meant)}?"
