@@ -1,5 +1,6 @@
 """Read the layouts of well-known data sets and annotation tools, made here from their public descriptions."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -158,6 +159,151 @@ def test_two_videos_of_one_name_are_refused(pool: Pool, tmp_path: Path) -> None:
     assert len(read(tmp_path).train) == 2
     pool.put(tmp_path, "small/ccccccccccc.mp4")
     assert "small/ccccccccccc.mp4 and " in refusal(tmp_path)
+
+
+# UCF101
+
+
+def ucf101(data: Path, pool: Pool) -> Path:
+    lists = data / "ucfTrainTestlist"
+    put(lists / "classInd.txt", "1 ApplyEyeMakeup\r\n2 YoYo\r\n")
+    names = [f"{label}/v_{label}_g{i:02d}_c01.avi" for label in ("ApplyEyeMakeup", "YoYo") for i in (1, 8)]
+    pool.put(data / "UCF-101", *names)
+    put(lists / "testlist01.txt", f"{names[0]}\r\n{names[2]}\r\n")
+    put(lists / "trainlist01.txt", f"{names[1]} 1\r\n{names[3]} 2\r\n")
+    put(lists / "testlist02.txt", f"{names[1]}\n{names[3]}\n")
+    put(lists / "trainlist02.txt", f"{names[0]} 1\n{names[2]} 2\n")
+    return data
+
+
+def test_ucf101_has_its_first_division(pool: Pool, tmp_path: Path) -> None:
+    dataset = read(ucf101(tmp_path, pool))
+    assert layout_of(tmp_path) == "UCF101"
+    assert shown(dataset, dataset.train) == [
+        ("v_ApplyEyeMakeup_g08_c01.avi", 0.0, 0.8, "ApplyEyeMakeup"),
+        ("v_YoYo_g08_c01.avi", 0.0, 0.8, "YoYo"),
+    ]
+    assert {clip.path.name[-11:] for clip in dataset.val} == {"g01_c01.avi"}
+    assert dataset.notes[0] == "lists that are read: testlist01.txt, trainlist01.txt"
+
+
+def test_a_list_of_ucf101_names_its_division(pool: Pool, tmp_path: Path) -> None:
+    ucf101(tmp_path, pool)
+    for path in (tmp_path / "ucfTrainTestlist").iterdir():
+        path.rename(tmp_path / path.name)
+    dataset = read(tmp_path / "trainlist02.txt")
+    assert {clip.path.name[-11:] for clip in dataset.train} == {"g01_c01.avi"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "classInd.txt",
+            "0 ApplyEyeMakeup\n1 YoYo\n",
+            "classInd.txt, line 1: expected '1 NAME', as classes are numbered",
+        ),
+        (
+            "trainlist01.txt",
+            "YoYo/v_YoYo_g08_c01.avi 1\n",
+            "trainlist01.txt, line 1: YoYo has number 2 in classInd.txt, got '1'",
+        ),
+        ("trainlist01.txt", "\nYoYo/v_YoYo_g08_c01.avi 0\n", "trainlist01.txt, line 2: YoYo has number 2"),
+        ("testlist01.txt", "YoYos/v_YoYo_g01_c01.avi\n", "testlist01.txt, line 1: classInd.txt has no class 'YoYos'"),
+    ],
+)
+def test_what_is_wrong_in_ucf101_is_named(name: str, text: str, message: str, pool: Pool, tmp_path: Path) -> None:
+    ucf101(tmp_path, pool)
+    put(tmp_path / "ucfTrainTestlist" / name, text)
+    assert message in refusal(tmp_path)
+
+
+def test_ucf101_needs_its_classes(pool: Pool, tmp_path: Path) -> None:
+    ucf101(tmp_path, pool)
+    (tmp_path / "ucfTrainTestlist" / "classInd.txt").unlink()
+    assert f"cannot read {tmp_path}/ucfTrainTestlist/classInd.txt: No such file" in refusal(tmp_path)
+
+
+# HMDB51
+
+
+def hmdb51(data: Path, pool: Pool) -> Path:
+    for label in ("brush_hair", "cartwheel"):
+        names = [f"#{i}_April_(09)_{label}_u_nm_np1_ba_goo_0.avi" for i in range(3)]
+        pool.put(data / label, *names)
+        for division, numbers in ((1, (1, 2, 0)), (2, (2, 1, 0))):
+            lines = [f"{name} {number} \n" for name, number in zip(names, numbers, strict=True)]
+            put(data / "testTrainMulti_7030_splits" / f"{label}_test_split{division}.txt", "".join(lines))
+    return data
+
+
+def test_hmdb51_has_its_first_division(pool: Pool, tmp_path: Path) -> None:
+    dataset = read(hmdb51(tmp_path, pool))
+    assert layout_of(tmp_path) == "HMDB51"
+    assert shown(dataset, dataset.train) == [
+        (f"#0_April_(09)_{label}_u_nm_np1_ba_goo_0.avi", 0.0, 0.8, label) for label in ("brush_hair", "cartwheel")
+    ]
+    assert [clip.path.name[:2] for clip in dataset.val] == ["#1", "#1"]
+    assert dataset.notes[0] == "lists that are read: CLASS_test_split1.txt, of 2 classes"
+
+
+@pytest.mark.parametrize("line", ["a.avi 3", "a.avi", "1"])
+def test_what_is_wrong_in_hmdb51_is_named(line: str, pool: Pool, tmp_path: Path) -> None:
+    hmdb51(tmp_path, pool)
+    put(tmp_path / "testTrainMulti_7030_splits" / "cartwheel_test_split1.txt", f"{line}\n")
+    expected = f"cartwheel_test_split1.txt, line 1: expected NAME.avi and 0, 1 (training) or 2 (testing), got {line!r}"
+    assert expected in refusal(tmp_path)
+
+
+# Something-Something
+
+
+def entries(*rows: tuple[int, str]) -> str:
+    return json.dumps(
+        [
+            {"id": str(number), "label": "holding a cup", "template": template, "placeholders": ["a cup"]}
+            for number, template in rows
+        ]
+    )
+
+
+def something(data: Path, pool: Pool) -> Path:
+    pool.put(data / "20bn-something-something-v2", *(f"{i}.webm" for i in range(4)))
+    labels = data / "labels"
+    put(labels / "labels.json", json.dumps({"Holding something": "0", "Putting something onto something": "1"}))
+    for start, name in ((0, "train"), (2, "validation")):
+        rows = [(start, "Holding [something]"), (start + 1, "Putting [something] onto [something]")]
+        put(labels / f"{name}.json", entries(*rows))
+    put(labels / "test.json", json.dumps([{"id": "9"}]))
+    return data
+
+
+def test_something_something_has_templates_for_classes(pool: Pool, tmp_path: Path) -> None:
+    dataset = read(something(tmp_path, pool))
+    assert layout_of(tmp_path) == "Something-Something"
+    assert dataset.classes == ("Holding something", "Putting something onto something")
+    assert [clip.path.name for clip in dataset.train] == ["0.webm", "1.webm"]
+    assert [clip.path.name for clip in dataset.val] == ["2.webm", "3.webm"]
+    assert dataset.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            entries((0, "Holding [something]"), (7, "Eating [something]")),
+            "entry 2 (7): {}/labels.json has no class 'Eating",
+        ),
+        (json.dumps([{"id": "0", "template": "a"}, {"id": "1"}]), "entry 2: Object missing required field `template`"),
+        (json.dumps([{"id": "0", "template": 3}]), "entry 1: Expected `str`, got `int` - at `$.template`"),
+    ],
+)
+def test_what_is_wrong_in_something_something_is_named(text: str, message: str, pool: Pool, tmp_path: Path) -> None:
+    something(tmp_path, pool)
+    put(tmp_path / "labels" / "train.json", text)
+    if "no class" not in message:
+        (tmp_path / "labels" / "labels.json").unlink()
+    assert f"train.json, {message.format(tmp_path / 'labels')}" in refusal(tmp_path)
 
 
 # Unknown layouts
