@@ -306,6 +306,262 @@ def test_what_is_wrong_in_something_something_is_named(text: str, message: str, 
     assert f"train.json, {message.format(tmp_path / 'labels')}" in refusal(tmp_path)
 
 
+# ActivityNet and THUMOS
+
+
+def database(**videos: tuple[str, list[tuple[float, float, str]]]) -> str:
+    return json.dumps(
+        {
+            "version": "1.3",
+            "database": {
+                name: {
+                    "subset": subset,
+                    "duration": 4.0,
+                    "annotations": [{"segment": [start, end], "label": label} for start, end, label in segments],
+                }
+                for name, (subset, segments) in videos.items()
+            },
+        }
+    )
+
+
+def test_activitynet_has_segments(tmp_path: Path) -> None:
+    for i, name in enumerate(("v_aaa.mkv", "bbb.mp4", "v_ccc.mp4")):
+        long_clip(tmp_path / "videos" / name, seed=i)
+    text = database(
+        aaa=("training", [(0.5, 1.5, "Archery"), (2, 4.2, "Polo")]),
+        bbb=("training", [(1, 2, "Polo")]),
+        ccc=("validation", [(0, 1, "Archery"), (1.5, 3, "Polo")]),
+        ddd=("training", [(0, 1, "Polo")]),
+        eee=("testing", []),
+    )
+    put(tmp_path / "activity_net.v1-3.min.json", text)
+    dataset = read(tmp_path)
+    assert layout_of(tmp_path) == "ActivityNet or THUMOS"
+    assert shown(dataset, dataset.train) == [
+        ("bbb.mp4", 1, 2, "Polo"),
+        ("v_aaa.mkv", 0.5, 1.5, "Archery"),
+        ("v_aaa.mkv", 2, 4, "Polo"),
+    ]
+    assert shown(dataset, dataset.val) == [("v_ccc.mp4", 0, 1, "Archery"), ("v_ccc.mp4", 1.5, 3, "Polo")]
+    assert dataset.notes == (f"not there, and left out: 1 of 4 videos: {tmp_path}/ddd.mp4",)
+
+
+def test_thumos_trains_on_its_validation_videos(tmp_path: Path) -> None:
+    names = [f"video_{part}_000000{i}" for i, part in enumerate(("validation", "validation", "test"))]
+    for i, name in enumerate(names):
+        long_clip(tmp_path / f"{name}.mp4", seed=i)
+    segments = [(0.0, 1.0, "Diving"), (2.0, 3.0, "Shotput")]
+    subsets = ("Validation", "Validation", "Test")
+    data = put(tmp_path / "thumos14.json", database(**{n: (s, segments) for n, s in zip(names, subsets, strict=True)}))
+    dataset = read(data)
+    assert {clip.path.stem for clip in dataset.train} == set(names[:2])
+    assert {clip.path.stem for clip in dataset.val} == {names[2]}
+    assert dataset.notes == ("THUMOS has no times for train: val is used for training, and test for validation",)
+
+
+@pytest.mark.parametrize(
+    ("video", "message"),
+    [
+        (("training", [(2, 1, "Polo")]), "aaa, annotation 1: expected 0 ≤ start < end, got 2 and 1"),
+        (("training", [(-1, 1, "Polo")]), "aaa, annotation 1: expected 0 ≤ start < end, got -1 and 1"),
+        (("training", [(0, "x", "Polo")]), "aaa: Expected `float`, got `str` - at `$.annotations[0].segment[1]`"),
+        (("some", [(0, 1, "Polo")]), "aaa: the split is train, val or test, got 'some'"),
+        (("training", [(5, 6, "Polo")]), "aaa.mp4: 5 s: starts after the end of the file (4 s)"),
+    ],
+)
+def test_what_is_wrong_in_activitynet_is_named(
+    video: tuple[str, list[tuple[float, float, str]]], message: str, tmp_path: Path
+) -> None:
+    long_clip(tmp_path / "aaa.mp4", seed=0)
+    long_clip(tmp_path / "bbb.mp4", seed=1)
+    other = ("validation", [(0.0, 1.0, "Polo"), (2.0, 3.0, "Archery")])
+    assert message in refusal(put(tmp_path / "a.json", database(aaa=video, bbb=other)))
+
+
+# VIA
+
+VIA = (
+    "# Exported using VGG Image Annotator (http://www.robots.ox.ac.uk/~vgg/software/via)\n"
+    "# Notes:\n"
+    '# ATTRIBUTE = {"1":{"aname":"Gesture","options":{"0":"nod","1":"wave"}},"2":{"aname":"Text","options":{}}}\n'
+    "# CSV_HEADER = metadata_id,file_list,flags,temporal_coordinates,spatial_coordinates,metadata\n"
+)
+
+
+def via_line(file: str, times: str, metadata: str) -> str:
+    def quoted(text: str) -> str:
+        return '"' + text.replace('"', '""') + '"'
+
+    return f"{quoted('1_aB')},{quoted(json.dumps([file]))},0,{quoted(times)},{quoted('[]')},{quoted(metadata)}\n"
+
+
+def test_via_has_segments_whose_options_are_named(tmp_path: Path) -> None:
+    for i in range(2):
+        long_clip(tmp_path / "clips" / f"{i}.mp4", seed=i)
+    lines = [
+        via_line("0.mp4", "[0.5,1.25]", '{"1":"0"}'),
+        via_line("0.mp4", "[2,3]", '{"1":"1"}'),
+        via_line("1.mp4", "[1,2]", '{"2":"nod"}'),
+        via_line("1.mp4", "[2.5,3.5]", '{"1":"1","2":""}'),
+        via_line("1.mp4", "[1.5]", '{"1":"1"}'),
+        via_line("gone.mp4", "[0,1]", '{"1":"1"}'),
+    ]
+    data = put(tmp_path / "via.csv", VIA + "".join(lines))
+    assert layout_of(data) == "VIA"
+    dataset = read(data)
+    assert shown(dataset, (*dataset.train, *dataset.val)) == [
+        ("0.mp4", 0.5, 1.25, "nod"),
+        ("0.mp4", 2, 3, "wave"),
+        ("1.mp4", 1, 2, "nod"),
+        ("1.mp4", 2.5, 3.5, "wave"),
+    ]
+    assert dataset.notes[0] == "left out, as they are no segments but frames or files: 1 line"
+    assert dataset.notes[1] == f"not there, and left out: 1 of 3 videos: {tmp_path}/gone.mp4"
+
+
+def test_via_may_export_segments_alone(tmp_path: Path) -> None:
+    for i in range(2):
+        long_clip(tmp_path / f"{i}.mp4", seed=i)
+    header = VIA.partition("\n")[0] + "\n# CSV_HEADER = metadata_id,file_list,temporal_segment_start,"
+    rows = [
+        f'"1_a","[""{i}.mp4""]",{start},{start + 1},"{{""TEMPORAL-SEGMENTS"":""{label}""}}"\n'
+        for i in range(2)
+        for start, label in ((0.5, "nod"), (2, "wave"))
+    ]
+    data = put(tmp_path / "via.csv", f"{header}temporal_segment_end,metadata\n{''.join(rows)}")
+    dataset = read(data)
+    assert shown(dataset, (*dataset.train, *dataset.val)) == [
+        (f"{i}.mp4", start, start + 1, label) for i in range(2) for start, label in ((0.5, "nod"), (2, "wave"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (via_line("0.mp4", "[2,1]", '{"1":"0"}'), "line 5: expected 0 ≤ start < end, got 2 and 1"),
+        (via_line("0.mp4", "[0,", '{"1":"0"}'), "line 5: expected JSON such as VIA writes, got '[0,'"),
+        (via_line("0.mp4", '["a","b"]', '{"1":"0"}'), "line 5: expected times in seconds"),
+        (via_line("0.mp4", "[0,1]", "{}"), "line 5: expected one attribute in metadata, the class, got 0"),
+        (
+            via_line("0.mp4", "[0,1]", '{"1":"0","2":"x"}'),
+            "line 5: expected one attribute in metadata, the class, got 2",
+        ),
+        ("1_a,0.mp4\n", "line 5: expected 6 values, as in CSV_HEADER, got 2"),
+    ],
+)
+def test_what_is_wrong_in_via_is_named(line: str, message: str, tmp_path: Path) -> None:
+    long_clip(tmp_path / "0.mp4", seed=0)
+    assert message in refusal(put(tmp_path / "via.csv", VIA + line))
+
+
+# CVAT
+
+
+def cvat(source: str, *tracks: str) -> str:
+    size = "<original_size><width>48</width><height>36</height></original_size>"
+    meta = f"<meta><task><name>t</name>{size}<source>{source}</source></task></meta>"
+    return f'<?xml version="1.0"?><annotations><version>1.1</version>{meta}{"".join(tracks)}</annotations>'
+
+
+def track(number: int, label: str, *frames: tuple[int, int], box: tuple[float, ...] = (4, 6, 20, 30)) -> str:
+    sides = " ".join(f'{key}="{value}"' for key, value in zip(("xtl", "ytl", "xbr", "ybr"), box, strict=True))
+    boxes = [f'<box frame="{frame}" keyframe="1" outside="{outside}" {sides}/>' for frame, outside in frames]
+    return f'<track id="{number}" label="{label}" source="manual">{"".join(boxes)}</track>'
+
+
+def test_cvat_has_a_clip_for_each_span_that_a_track_is_there(tmp_path: Path) -> None:
+    for i in range(2):
+        long_clip(tmp_path / f"{i}.mp4", seed=i)
+    frames = [(2, 0), (9, 0), (12, 1), (20, 0), (29, 0)]
+    put(tmp_path / "a.xml", cvat("0.mp4", track(0, "wave", *frames), track(1, "nod", (30, 0), (39, 0))))
+    put(tmp_path / "b.xml", cvat("1.mp4", track(0, "wave", (0, 0), (9, 0)), track(1, "nod", (10, 0), (19, 0))))
+    dataset = read(tmp_path)
+    assert layout_of(tmp_path) == "CVAT"
+    assert shown(dataset, (*dataset.train, *dataset.val)) == [
+        ("0.mp4", 0.2, 1.2, "wave"),
+        ("0.mp4", 2, 3, "wave"),
+        ("0.mp4", 3, 4, "nod"),
+        ("1.mp4", 0, 1, "wave"),
+        ("1.mp4", 1, 2, "nod"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (cvat("0.mp4"), "a.xml holds no tracks: export the task as 'CVAT for video 1.1'"),
+        (cvat("0.mp4", track(3, "", (0, 0))), "a.xml, track 3: it has no label"),
+        (cvat("0.mp4", track(3, "nod", (-1, 0))), "a.xml, track 3: expected frames from 0 on, got '-1'"),
+        (cvat("0.mp4", track(3, "nod", (5, 0), box=(4, 6, 60, 30))), "track 3, frame 5: the box 4,6,60,30 is outside"),
+        (cvat("0.mp4", track(3, "nod", (5, 0), box=(4, 6, 3, 30))), "track 3, frame 5: expected a box with xtl < xbr"),
+        (cvat("0.mp4", track(0, "nod", (90, 0)), track(1, "wave", (1, 0), (9, 0))), "0.mp4: 9 s: starts after the end"),
+        ("<annotations><track>", "a.xml"),
+    ],
+)
+def test_what_is_wrong_in_cvat_is_named(text: str, message: str, tmp_path: Path) -> None:
+    long_clip(tmp_path / "0.mp4", seed=0)
+    assert message in refusal(put(tmp_path / "a.xml", text))
+
+
+# FiftyOne
+
+
+def samples(*rows: tuple[str, str, list[tuple[str, object]]]) -> str:
+    def sample(path: str, tag: str, segments: list[tuple[str, object]]) -> dict[str, object]:
+        found = [{"_cls": "TemporalDetection", "label": label, "support": support} for label, support in segments]
+        events = {"_cls": "TemporalDetections", "detections": found}
+        return {"_id": {"$oid": "5"}, "filepath": path, "tags": [tag], "metadata": None, "events": events}
+
+    return json.dumps({"samples": [sample(*row) for row in rows]})
+
+
+@pytest.fixture
+def two_videos(tmp_path: Path) -> Path:
+    for i in range(2):
+        long_clip(tmp_path / "data" / f"{i}.mp4", seed=i)
+    return tmp_path
+
+
+def test_fiftyone_counts_frames_from_one(two_videos: Path) -> None:
+    segments: list[tuple[str, object]] = [("nod", [1, 10]), ("wave", [21, 40])]
+    rows = [("data/0.mp4", "train", segments), ("/elsewhere/1.mp4", "validation", segments)]
+    put(two_videos / "samples.json", samples(*rows))
+    dataset = read(two_videos)
+    assert layout_of(two_videos) == "FiftyOne"
+    assert shown(dataset, dataset.train) == [("0.mp4", 0, 1, "nod"), ("0.mp4", 2, 4, "wave")]
+    assert shown(dataset, dataset.val) == [("1.mp4", 0, 1, "nod"), ("1.mp4", 2, 4, "wave")]
+
+
+def test_fiftyone_may_export_labels_alone(two_videos: Path) -> None:
+    found = [{"label": 1, "support": [1, 10]}, {"label": 0, "timestamps": [2.0, 2.5]}]
+    labels = {"classes": ["nod", "wave"], "labels": {"0": found, "1": found, "2": None}}
+    dataset = read(put(two_videos / "labels.json", json.dumps(labels)))
+    assert shown(dataset, (*dataset.train, *dataset.val)) == [
+        (f"{i}.mp4", start, end, label) for i in range(2) for start, end, label in ((0, 1, "wave"), (2, 2.5, "nod"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("support", "message"),
+    [
+        ([0, 9], "sample 1, detection 1: expected support as [first, last] frame, counted from 1, got [0, 9]"),
+        ([9, 2], "sample 1, detection 1: expected support as [first, last] frame, counted from 1, got [9, 2]"),
+        ([1.5, 2], "sample 1, detection 1: Expected `int`, got `float` - at `$.support[0]`"),
+        ([60, 70], "0.mp4: 5.9 s: starts after the end of the file (4 s)"),
+    ],
+)
+def test_what_is_wrong_in_fiftyone_is_named(support: list[float], message: str, two_videos: Path) -> None:
+    rows: list[tuple[str, object]] = [("nod", support), ("wave", [1, 10])]
+    assert message in refusal(put(two_videos / "samples.json", samples(("data/0.mp4", "train", rows))))
+
+
+def test_a_number_that_no_class_of_fiftyone_has(two_videos: Path) -> None:
+    labels = {"classes": ["nod", "wave"], "labels": {"0": [{"label": 2, "support": [1, 10]}]}}
+    message = refusal(put(two_videos / "labels.json", json.dumps(labels)))
+    assert message.endswith("labels.json, 0, detection 1: the list of 2 classes has no number 2 (from 0)")
+
+
 # Unknown layouts
 
 

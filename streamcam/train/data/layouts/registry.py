@@ -10,7 +10,7 @@ from streamcam.errors import StreamcamError
 from streamcam.train.data.annotations import Listing, first_few, require_classes, resolve_splits
 from streamcam.train.data.csv_file import read_csv
 from streamcam.train.data.folders import read_folders, read_tree
-from streamcam.train.data.layouts import hmdb51, kinetics, something, ucf101
+from streamcam.train.data.layouts import activitynet, cvat, fiftyone, hmdb51, kinetics, something, ucf101, via
 from streamcam.train.data.layouts.videos import without_missing
 
 SUFFIXES = frozenset({".csv", ".json", ".txt", ".xml"})
@@ -65,6 +65,10 @@ LAYOUTS: dict[str, Layout] = {
     "UCF101": _published("TXT: classInd, trainlist01, testlist01", ucf101.recognises, ucf101.read),
     "HMDB51": _published("TXT: CLASS_test_split1", hmdb51.recognises, hmdb51.read),
     "Something-Something": _published("JSON: a list with id and template", something.recognises, something.read),
+    "ActivityNet or THUMOS": _published("JSON: database", activitynet.recognises, activitynet.read),
+    "VIA": _published("CSV: # Exported using VGG Image Annotator", via.recognises, via.read),
+    "CVAT": _published("XML: CVAT for video 1.1", cvat.recognises, cvat.read),
+    "FiftyOne": _published("JSON: samples or labels, with support", fiftyone.recognises, fiftyone.read),
     "folders": Layout("CLASS/clip.mp4", Path.is_dir, lambda data, _, known: read_folders(data, known=known)),
     "CSV": Layout("CSV: path,start,end,label", Path.is_file, lambda data, _, known: read_csv(data, known=known)),
 }

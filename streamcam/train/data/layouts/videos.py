@@ -1,11 +1,15 @@
 """The videos of a data set, found by the names that its annotation files give them."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from streamcam.errors import StreamcamError
 from streamcam.files import VIDEOS
+from streamcam.sources.address import parse_address
+from streamcam.sources.opening import open_stream
+from streamcam.sources.timing.stream_info import container_of, frame_rate
 from streamcam.train.data.annotations import Listing, count_of, file_exists, first_few, normalise_name
 from streamcam.train.data.folders import read_tree
 
@@ -75,3 +79,14 @@ def without_missing(listing: Listing, files: Sequence[Path], root: Path) -> List
             f"left out, as none of its videos is there: {count_of(len(classes), 'label')}: {first_few(classes)}"
         )
     return Listing(annotations, [*listing.notes, *notes])
+
+
+def frame_rate_of(path: Path) -> float:
+    """Return the frames a second that a video says.
+
+    Raises:
+        StreamcamError: it cannot be opened.
+    """
+    stream = open_stream(parse_address(f"file://{path}"))
+    with closing(container_of(stream)):
+        return frame_rate(stream)
