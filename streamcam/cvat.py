@@ -24,7 +24,7 @@ class Shape:
     outside: bool
     """Whether the thing is not in the picture, from this frame on."""
     box: tuple[float, float, float, float] | None
-    """x0, y0, x1, y1 in pixels; None for shapes that are not boxes."""
+    """x0, y0, x1, y1 in pixels; None outside of the picture, and for shapes that are not upright boxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +80,21 @@ def read_cvat(path: Path) -> TrackedVideo:
         raise StreamcamError(f"cannot read {path}: expected XML of CVAT ({e})") from e
     if root.find("meta/project") is not None:
         raise StreamcamError(f"{path}: a whole project of CVAT: export each of its tasks as 'CVAT for video 1.1'")
-    tracks = [_track(track, path, _size(root)) for track in root.iter("track")]
+    tracks = [_track(track, path, _size(root, path)) for track in root.iter("track")]
     if not tracks:
         raise StreamcamError(f"{path} holds no tracks: export the task as 'CVAT for video 1.1'")
     sources = [text for place in SOURCES if (text := root.findtext(place, "").strip())]
     return TrackedVideo(sources[0] if sources else path.with_suffix(".mp4").name, tracks)
 
 
-def _size(root: ElementTree.Element) -> tuple[float, float] | None:
+def _size(root: ElementTree.Element, path: Path) -> tuple[float, float] | None:
     """Return the width and height of the video, in pixels; None where the file does not say."""
     for place in SIZES:
         size = root.find(place)
         if size is not None:
-            return float(size.findtext("width", "0")), float(size.findtext("height", "0"))
+            return _number(size.findtext("width"), f"{path}, width"), _number(
+                size.findtext("height"), f"{path}, height"
+            )
     return None
 
 
@@ -108,14 +110,12 @@ def _shape(shape: ElementTree.Element, where: str, size: tuple[float, float] | N
     frame, outside = shape.get("frame", ""), shape.get("outside") == "1"
     if not frame.isdecimal():
         raise StreamcamError(f"{where}: expected frames from 0 on, got {frame!r}")
-    return Shape(int(frame), outside, _box(shape, f"{where}, frame {frame}", size) if shape.tag == "box" else None)
+    has_box = shape.tag == "box" and not outside and _number(shape.get("rotation", "0"), where) == 0
+    return Shape(int(frame), outside, _box(shape, f"{where}, frame {frame}", size) if has_box else None)
 
 
 def _box(shape: ElementTree.Element, where: str, size: tuple[float, float] | None) -> tuple[float, float, float, float]:
-    try:
-        x0, y0, x1, y1 = (float(shape.get(key, "")) for key in ("xtl", "ytl", "xbr", "ybr"))
-    except ValueError as e:
-        raise StreamcamError(f"{where}: expected numbers for xtl, ytl, xbr and ybr") from e
+    x0, y0, x1, y1 = (_number(shape.get(key), f"{where}, {key}") for key in ("xtl", "ytl", "xbr", "ybr"))
     if not x0 < x1 or not y0 < y1:
         raise StreamcamError(f"{where}: expected a box with xtl < xbr and ytl < ybr, got {x0:g},{y0:g},{x1:g},{y1:g}")
     width, height = size or (float("inf"), float("inf"))
@@ -124,3 +124,10 @@ def _box(shape: ElementTree.Element, where: str, size: tuple[float, float] | Non
             f"{where}: the box {x0:g},{y0:g},{x1:g},{y1:g} is outside of the picture of {width:g}×{height:g}"
         )
     return x0, y0, x1, y1
+
+
+def _number(text: str | None, where: str) -> float:
+    try:
+        return float(text or "")
+    except ValueError as e:
+        raise StreamcamError(f"{where}: expected a number, got {text!r}") from e

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import yaml
 
+from streamcam.cvat import is_cvat
 from streamcam.errors import StreamcamError
+from streamcam.evaluate.cvat_rows import read_cvat_rows
 from streamcam.evaluate.truth import PICTURES, Item
 from streamcam.files import VIDEOS
 from streamcam.models.classes import shown_index
@@ -27,17 +29,19 @@ def find_items(data: Path) -> list[Item]:
     """Find all clips and pictures of a data set, sorted by name: first those without a folder, then class by class.
 
     Raises:
-        StreamcamError: `data` is not a folder or has no clips, or truth.csv cannot be read or names a clip that does
-            not exist.
+        StreamcamError: `data` is not a folder or has no clips; or truth.csv or XML of CVAT cannot be read, or names a
+            clip that does not exist.
     """
     if not data.is_dir():
         raise StreamcamError(f"no such folder: {data}")
     rows = read_table(data / TABLE) if (data / TABLE).exists() else {}
-    items = [
-        Item(path, name, folder_class, rows.pop(name, ()))
-        for path, folder_class in _media(data)
-        for name in [path.relative_to(data).as_posix()]
-    ]
+    media = {path.relative_to(data).as_posix(): (path, folder_class) for path, folder_class in _media(data)}
+    for path in filter(is_cvat, sorted(data.iterdir())):
+        name, boxes = read_cvat_rows(path, list(media))
+        if name in rows:
+            raise StreamcamError(f"{path}: the boxes of {name} are in another file as well: keep one of them")
+        rows[name] = boxes
+    items = [Item(path, name, folder_class, rows.pop(name, ())) for name, (path, folder_class) in media.items()]
     if rows:
         raise StreamcamError(f"{data / TABLE}: no such clip: {next(iter(rows))} (paths are relative to {data})")
     if not items:

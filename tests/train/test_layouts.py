@@ -12,6 +12,7 @@ from streamcam.train.data.annotations import LabelledClip
 from streamcam.train.data.dataset import Dataset, read_dataset
 from streamcam.train.data.layouts.registry import LAYOUTS, read_listing
 from tests.support.commands import streamcam
+from tests.support.cvat import cvat_track, cvat_xml
 from tests.support.pool import Pool
 from tests.support.write_clip import write_clip
 
@@ -458,24 +459,15 @@ def test_what_is_wrong_in_via_is_named(line: str, message: str, tmp_path: Path) 
 # CVAT
 
 
-def cvat(source: str, *tracks: str) -> str:
-    size = "<original_size><width>48</width><height>36</height></original_size>"
-    meta = f"<meta><task><name>t</name>{size}<source>{source}</source></task></meta>"
-    return f'<?xml version="1.0"?><annotations><version>1.1</version>{meta}{"".join(tracks)}</annotations>'
-
-
-def track(number: int, label: str, *frames: tuple[int, int], box: tuple[float, ...] = (4, 6, 20, 30)) -> str:
-    sides = " ".join(f'{key}="{value}"' for key, value in zip(("xtl", "ytl", "xbr", "ybr"), box, strict=True))
-    boxes = [f'<box frame="{frame}" keyframe="1" outside="{outside}" {sides}/>' for frame, outside in frames]
-    return f'<track id="{number}" label="{label}" source="manual">{"".join(boxes)}</track>'
-
-
 def test_cvat_has_a_clip_for_each_span_that_a_track_is_there(tmp_path: Path) -> None:
     for i in range(2):
         long_clip(tmp_path / f"{i}.mp4", seed=i)
     frames = [(2, 0), (9, 0), (12, 1), (20, 0), (29, 0)]
-    put(tmp_path / "a.xml", cvat("0.mp4", track(0, "wave", *frames), track(1, "nod", (30, 0), (39, 0))))
-    put(tmp_path / "b.xml", cvat("1.mp4", track(0, "wave", (0, 0), (9, 0)), track(1, "nod", (10, 0), (19, 0))))
+    put(tmp_path / "a.xml", cvat_xml("0.mp4", cvat_track(0, "wave", *frames), cvat_track(1, "nod", (30, 0), (39, 0))))
+    put(
+        tmp_path / "b.xml",
+        cvat_xml("1.mp4", cvat_track(0, "wave", (0, 0), (9, 0)), cvat_track(1, "nod", (10, 0), (19, 0))),
+    )
     dataset = read(tmp_path)
     assert layout_of(tmp_path) == "CVAT"
     assert shown(dataset, (*dataset.train, *dataset.val)) == [
@@ -490,12 +482,21 @@ def test_cvat_has_a_clip_for_each_span_that_a_track_is_there(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (cvat("0.mp4"), "a.xml holds no tracks: export the task as 'CVAT for video 1.1'"),
-        (cvat("0.mp4", track(3, "", (0, 0))), "a.xml, track 3: it has no label"),
-        (cvat("0.mp4", track(3, "nod", (-1, 0))), "a.xml, track 3: expected frames from 0 on, got '-1'"),
-        (cvat("0.mp4", track(3, "nod", (5, 0), box=(4, 6, 60, 30))), "track 3, frame 5: the box 4,6,60,30 is outside"),
-        (cvat("0.mp4", track(3, "nod", (5, 0), box=(4, 6, 3, 30))), "track 3, frame 5: expected a box with xtl < xbr"),
-        (cvat("0.mp4", track(0, "nod", (90, 0)), track(1, "wave", (1, 0), (9, 0))), "0.mp4: 9 s: starts after the end"),
+        (cvat_xml("0.mp4"), "a.xml holds no tracks: export the task as 'CVAT for video 1.1'"),
+        (cvat_xml("0.mp4", cvat_track(3, "", (0, 0))), "a.xml, track 3: it has no label"),
+        (cvat_xml("0.mp4", cvat_track(3, "nod", (-1, 0))), "a.xml, track 3: expected frames from 0 on, got '-1'"),
+        (
+            cvat_xml("0.mp4", cvat_track(3, "nod", (5, 0), box=(4, 6, 60, 30))),
+            "track 3, frame 5: the box 4,6,60,30 is outside",
+        ),
+        (
+            cvat_xml("0.mp4", cvat_track(3, "nod", (5, 0), box=(4, 6, 3, 30))),
+            "track 3, frame 5: expected a box with xtl < xbr",
+        ),
+        (
+            cvat_xml("0.mp4", cvat_track(0, "nod", (90, 0)), cvat_track(1, "wave", (1, 0), (9, 0))),
+            "0.mp4: 9 s: starts after the end",
+        ),
         ("<annotations><track>", "a.xml"),
     ],
 )

@@ -7,8 +7,8 @@ labels.json     {"classes": [NAME, …], "labels": {"monday": [{"label": 0, "sup
 data/monday.mp4
 ```
 
-`first` and `last` are frames, counted from 1, and both belong to the segment. In labels.json, `timestamps` in seconds may
-stand in their place.
+`first` and `last` are frames, counted from 1, and both belong to the segment. In labels.json, `timestamps` in seconds
+may stand in their place.
 """
 
 from collections.abc import Iterator, Sequence
