@@ -563,6 +563,80 @@ def test_a_number_that_no_class_of_fiftyone_has(two_videos: Path) -> None:
     assert message.endswith("labels.json, 0, detection 1: the list of 2 classes has no number 2 (from 0)")
 
 
+# AVA
+
+ACTIONS = """label {
+  name: "stand"
+  label_id: 12
+  label_type: PERSON_MOVEMENT
+}
+item {
+  name: "talk to (e.g., self)"
+  id: 79
+}
+"""
+
+
+def ava(data: Path, *more: str) -> Path:
+    for i, name in enumerate(("-5KQ66BBWC4", "1j20qq1JyX4")):
+        long_clip(data / "films" / f"{name}.mkv", seed=i, seconds=6)
+    put(data / "ava_action_list_v2.2.pbtxt", ACTIONS)
+    rows = [
+        "-5KQ66BBWC4,0001,0.077,0.151,0.283,0.811,12,0",
+        "-5KQ66BBWC4,0001,0.377,0.151,0.883,0.811,79,1",
+        "-5KQ66BBWC4,0001,0.377,0.151,0.883,0.811,12,1",
+        "-5KQ66BBWC4,0003,0,0,1,1,79,0",
+    ]
+    put(data / "ava_train_v2.2.csv", "\n".join([*rows, *more]))
+    put(data / "ava_val_v2.2.csv", "1j20qq1JyX4,0002,0,0,1,1,12,0\n1j20qq1JyX4,4.5,0,0,1,1,79,0\n")
+    put(data / "ava_train_excluded_timestamps_v2.2.csv", "-5KQ66BBWC4,0004\n")
+    return data
+
+
+def test_ava_has_a_second_with_all_its_labels(tmp_path: Path) -> None:
+    dataset = read(ava(tmp_path), multi_label=True)
+    assert layout_of(tmp_path) == "AVA"
+    assert shown(dataset, dataset.train) == [
+        ("-5KQ66BBWC4.mkv", 0.5, 1.5, "stand+talk to (e.g., self)"),
+        ("-5KQ66BBWC4.mkv", 2.5, 3.5, "talk to (e.g., self)"),
+    ]
+    assert [start for _, start, _, _ in shown(dataset, dataset.val)] == [1.5, 4]
+    assert dataset.notes == ()
+
+
+def test_ava_needs_several_labels(tmp_path: Path) -> None:
+    message = refusal(ava(tmp_path))
+    assert message.endswith(
+        "is labelled 'stand' and 'talk to (e.g., self)': leave one out, or --multi-label to learn both"
+    )
+
+
+def test_ava_has_names_in_a_table_as_well(tmp_path: Path) -> None:
+    ava(tmp_path)
+    (tmp_path / "ava_action_list_v2.2.pbtxt").unlink()
+    assert "no names of actions: put ava_action_list_v2.2.pbtxt there" in refusal(tmp_path)
+    put(tmp_path / "ava_action_list_v2.2.csv", "label_id,label_name,label_type\n12,stand,PERSON\n79,talk,PERSON\n")
+    assert read(tmp_path, multi_label=True).classes == ("stand", "talk")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("-5KQ66BBWC4,0001,0.4,0.1,0.3,0.8,12,0", "ava_train_v2.2.csv, line 5: expected a box of fractions"),
+        (
+            "-5KQ66BBWC4,0001,40,10,130,80,12,0",
+            "line 5: expected a box of fractions, 0 ≤ x1 < x2 ≤ 1, got 40,10,130,80",
+        ),
+        ("-5KQ66BBWC4,0001,0,0,1,1,13,0", "line 5: the list of 2 actions has no number 13"),
+        ("-5KQ66BBWC4,one,0,0,1,1,12,0", "line 5: the middle second is a number, got 'one'"),
+        ("-5KQ66BBWC4,0001,0,0,1,1,12", "line 5: expected 8 values, got 7"),
+        ("-5KQ66BBWC4,0902,0,0,1,1,12,0", "-5KQ66BBWC4.mkv: 901.5 s: starts after the end of the file (6 s)"),
+    ],
+)
+def test_what_is_wrong_in_ava_is_named(row: str, message: str, tmp_path: Path) -> None:
+    assert message in refusal(ava(tmp_path, row))
+
+
 # Unknown layouts
 
 
