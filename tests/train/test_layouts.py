@@ -1,13 +1,17 @@
 """Read the layouts of well-known data sets and annotation tools, made here from their public descriptions."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from streamcam.errors import StreamcamError
+from streamcam.records import ClipFormat
+from streamcam.train.clips import read_frames
 from streamcam.train.data.annotations import LabelledClip
 from streamcam.train.data.dataset import Dataset, read_dataset
 from streamcam.train.data.layouts.registry import LAYOUTS, read_listing
@@ -635,6 +639,74 @@ def test_ava_has_names_in_a_table_as_well(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_in_ava_is_named(row: str, message: str, tmp_path: Path) -> None:
     assert message in refusal(ava(tmp_path, row))
+
+
+# Jester
+
+
+def pictures(folder: Path, *, seed: int, count: int = 24) -> Path:
+    """Write a folder of pictures, 00001.jpg and so on, each brighter than the one before."""
+    folder.mkdir(parents=True)
+    for i in range(1, count + 1):
+        picture = np.random.default_rng(seed).integers(0, 40, (36, 48, 3), dtype=np.uint8) + 8 * i
+        cv2.imwrite(str(folder / f"{i:05d}.jpg"), picture)
+    return folder
+
+
+def jester(data: Path) -> Path:
+    for i in range(4):
+        pictures(data / "20bn-jester-v1" / str(i), seed=i)
+    put(data / "jester-v1-labels.csv", "Swiping Left\nNo gesture\n")
+    put(data / "jester-v1-train.csv", "0;Swiping Left\n1;No gesture\n9;No gesture\n")
+    put(data / "jester-v1-validation.csv", "2;Swiping Left\n3;No gesture\n")
+    put(data / "jester-v1-test.csv", "4\n")
+    return data
+
+
+def test_jester_has_folders_of_pictures(tmp_path: Path) -> None:
+    dataset = read(jester(tmp_path))
+    assert layout_of(tmp_path) == "Jester"
+    assert shown(dataset, dataset.train) == [("0", 0, 2, "Swiping Left"), ("1", 0, 2, "No gesture")]
+    assert shown(dataset, dataset.val) == [("2", 0, 2, "Swiping Left"), ("3", 0, 2, "No gesture")]
+    assert dataset.notes == (f"not there, and left out: 1 of 5 videos: {tmp_path}/20bn-jester-v1/9",)
+    clip_format = ClipFormat(length=6, fps=6, resize=(36, 48), crop=(36, 48), mean=(0, 0, 0), std=(1, 1, 1))
+    frames = read_frames(dataset.train[0], clip_format, count=6, position=1.0)
+    # 6 of the second that 12 pictures make: 13, 15 and so on.
+    assert frames.mean((1, 2, 3)) == pytest.approx([20 + 8 * i for i in (13, 15, 17, 19, 21, 23)], abs=3)
+    before = dataset.digest
+    pictures(tmp_path / "new", seed=9)
+    (tmp_path / "new" / "00003.jpg").replace(tmp_path / "20bn-jester-v1" / "0" / "00003.jpg")
+    assert read(tmp_path).digest != before
+
+
+def test_a_copy_of_a_folder_of_pictures_counts_as_it(tmp_path: Path) -> None:
+    folder = jester(tmp_path) / "20bn-jester-v1"
+    shutil.copytree(folder / "0", folder / "9")
+    put(tmp_path / "jester-v1-train.csv", "0;Swiping Left\n1;No gesture\n9;Swiping Left\n")
+    notes = read(tmp_path).notes
+    assert f"copies of other files, which count as one: 1 file: {folder}/9 is {folder}/0" in notes
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0;Swiping Left\n1;Waving\n", "jester-v1-train.csv, line 2: {}/jester-v1-labels.csv has no class 'Waving'"),
+        ("0;Swiping Left\n1,No gesture\n", "jester-v1-train.csv, line 2: expected ID;LABEL, got '1,No gesture'"),
+    ],
+)
+def test_what_is_wrong_in_jester_is_named(text: str, message: str, tmp_path: Path) -> None:
+    jester(tmp_path)
+    put(tmp_path / "jester-v1-train.csv", text)
+    assert message.format(tmp_path) in refusal(tmp_path)
+
+
+def test_a_picture_that_is_missing_is_named(tmp_path: Path) -> None:
+    jester(tmp_path)
+    pictures(tmp_path / "20bn-jester-v1" / "9", seed=9)
+    (tmp_path / "20bn-jester-v1" / "9" / "00007.jpg").unlink()
+    dataset = read(tmp_path)
+    folder = tmp_path / "20bn-jester-v1" / "9"
+    assert dataset.notes == (f"skipped {folder}: it lacks 00007.jpg: its next picture is 00008.jpg",)
 
 
 # Unknown layouts

@@ -17,7 +17,8 @@ from streamcam.sources.base import open_source
 from streamcam.train.data.annotations import Annotation, LabelledClip, count_of, file_exists, first_few
 from streamcam.train.data.csv_file import require_files
 from streamcam.train.data.layouts.registry import read_listing
-from streamcam.train.data.segments import file_digest, make_clips, merge_copies
+from streamcam.train.data.pictures import clip_digest, clip_uri
+from streamcam.train.data.segments import make_clips, merge_copies
 from streamcam.train.data.split import remove_shared, split_clips
 
 MAX_CLASSES = 20
@@ -58,7 +59,7 @@ class Dataset:
         A run can be resumed only with data of the same digest.
         """
         digest = hashlib.sha256()
-        file_digests = {path: file_digest(path) for path in sorted({clip.path for clip in (*self.train, *self.val)})}
+        file_digests = {path: clip_digest(path) for path in sorted({clip.path for clip in (*self.train, *self.val)})}
         for split, clips in (("train", self.train), ("val", self.val)):
             for clip in clips:
                 names = ",".join(self.classes[label] for label in clip.labels)
@@ -165,7 +166,7 @@ def _length_s(path: Path) -> float:
     Raises:
         StreamcamError: its first frame cannot be decoded.
     """
-    with closing(open_source(f"file://{path}", paced=False)) as source:
+    with closing(open_source(clip_uri(path), paced=False)) as source:
         next(source.frames(Event()))  # a file with a good header may still hold no frame
         return source.duration_s or 0.0
 

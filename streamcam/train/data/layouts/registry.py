@@ -10,7 +10,18 @@ from streamcam.errors import StreamcamError
 from streamcam.train.data.annotations import Listing, first_few, require_classes, resolve_splits
 from streamcam.train.data.csv_file import read_csv
 from streamcam.train.data.folders import read_folders, read_tree
-from streamcam.train.data.layouts import activitynet, ava, cvat, fiftyone, hmdb51, kinetics, something, ucf101, via
+from streamcam.train.data.layouts import (
+    activitynet,
+    ava,
+    cvat,
+    fiftyone,
+    hmdb51,
+    jester,
+    kinetics,
+    something,
+    ucf101,
+    via,
+)
 from streamcam.train.data.layouts.videos import without_missing
 
 SUFFIXES = frozenset({".csv", ".json", ".txt", ".xml"})
@@ -70,6 +81,7 @@ LAYOUTS: dict[str, Layout] = {
     "CVAT": _published("XML: CVAT for video 1.1", cvat.recognises, cvat.read),
     "FiftyOne": _published("JSON: samples or labels, with support", fiftyone.recognises, fiftyone.read),
     "AVA": _published("CSV: video,second,x1,y1,x2,y2,action,person", ava.recognises, ava.read),
+    "Jester": _published("CSV: id;label, and folders of pictures", jester.recognises, jester.read),
     "folders": Layout("CLASS/clip.mp4", Path.is_dir, lambda data, _, known: read_folders(data, known=known)),
     "CSV": Layout("CSV: path,start,end,label", Path.is_file, lambda data, _, known: read_csv(data, known=known)),
 }
