@@ -10,6 +10,7 @@ import yaml
 from streamcam.cvat import is_cvat
 from streamcam.errors import StreamcamError
 from streamcam.evaluate.cvat_rows import read_cvat_rows
+from streamcam.evaluate.davis import davis_items, is_davis
 from streamcam.evaluate.truth import PICTURES, Item
 from streamcam.files import VIDEOS
 from streamcam.models.classes import shown_index
@@ -28,12 +29,16 @@ Row = Mapping[str, str]
 def find_items(data: Path) -> list[Item]:
     """Find all clips and pictures of a data set, sorted by name: first those without a folder, then class by class.
 
+    A folder in the layout of DAVIS has a clip for each sequence.
+
     Raises:
         StreamcamError: `data` is not a folder or has no clips; or truth.csv or XML of CVAT cannot be read, or names a
             clip that does not exist.
     """
     if not data.is_dir():
         raise StreamcamError(f"no such folder: {data}")
+    if is_davis(data):
+        return davis_items(data)
     rows = read_table(data / TABLE) if (data / TABLE).exists() else {}
     media = {path.relative_to(data).as_posix(): (path, folder_class) for path, folder_class in _media(data)}
     for path in filter(is_cvat, sorted(data.iterdir())):

@@ -9,7 +9,7 @@ DATA/classes.yaml        the model's classes that count as a class of the truth
 ```
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,9 @@ from streamcam.evaluate.objects import Mask, ObjectTruth, Times
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 """Suffixes of the pictures that a data set may hold."""
 
+PICTURES_FPS = 24
+"""How many pictures a second a folder of them has, as those of DAVIS."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -36,6 +39,14 @@ class Item:
     """The name of the class's folder that it lies in; None outside of any."""
     rows: Sequence[Mapping[str, str]] = ()
     """Its lines of truth.csv."""
+    read_objects: Callable[[], Sequence[ObjectTruth]] = tuple
+    """Reads further objects of it, which a layout such as DAVIS's has elsewhere."""
+
+    @property
+    def uri(self) -> str:
+        """Return what `open_source` takes for the clip: a file, or a folder of numbered pictures."""
+        path = self.path.resolve()
+        return f"frames:{PICTURES_FPS}:{path}" if path.is_dir() else f"file://{path}"
 
     @property
     def is_picture(self) -> bool:
@@ -55,7 +66,8 @@ class Item:
         if npz.exists():
             more_objects, more_scene = read_npz(npz, default=self.folder_class)
             objects, scene = [*objects, *more_objects], (*scene, *more_scene)
-        if pngs.is_dir():
+        objects = [*objects, *self.read_objects()]
+        if pngs.is_dir() and pngs != self.path:
             objects = [*objects, *read_pngs(pngs, default=self.folder_class)]
         if not objects and not scene and not npz.exists() and self.folder_class is not None:
             scene = (self.folder_class,)
