@@ -175,8 +175,8 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "cvat clip": (lambda d: (as_cvat(d), (d / "a.mp4").rename(d / "b.mp4")), "annotations.xml: no such clip: a.mp4"),
     "cvat twice": (
-        lambda d: (as_boxes(d), as_cvat(d)),
-        "annotations.xml: the boxes of a.mp4 are in another file as well: keep one",
+        lambda d: (as_cvat(d), (d / "b.xml").write_text((d / "annotations.xml").read_text())),
+        "b.xml: a.mp4 is in another annotation file as well: keep one of them",
     ),
     "cvat box": (
         lambda d: (touch(d / "a.mp4"), put_cvat(d, cvat_track(2, "cat", (7, 0), box=(2, 1, 16, 3)))),

@@ -1,4 +1,4 @@
-"""CVAT's XML for videos → lines as truth.csv has them."""
+"""The boxes of CVAT's XML for videos, as lines of truth.csv have them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -6,20 +6,19 @@ from pathlib import Path, PurePosixPath
 
 from streamcam.cvat import Track, read_cvat
 from streamcam.errors import StreamcamError
+from streamcam.evaluate.annotations import read_rows
+from streamcam.evaluate.objects import ReadObjects
 
 ABSENT = (0.0, 0.0, 0.0, 0.0)
 """An empty box: the thing is not in the picture."""
 
 
-def read_cvat_rows(path: Path, names: Sequence[str]) -> tuple[str, list[Mapping[str, str]]]:
-    """Read the boxes of a clip.
+def read_cvat_objects(path: Path, names: Sequence[str]) -> dict[str, ReadObjects]:
+    """Read a file: the name of its clip → a function that returns the things in it.
 
     Args:
         path: XML of CVAT.
         names: the clips of the data set.
-
-    Returns:
-        The name of the clip, and its lines.
 
     Raises:
         StreamcamError: there is no such clip, or a shape is no upright box; the message names the track and the frame.
@@ -28,8 +27,9 @@ def read_cvat_rows(path: Path, names: Sequence[str]) -> tuple[str, list[Mapping[
     name = next((name for name in names if PurePosixPath(name).name == PurePosixPath(video.source).name), None)
     if name is None:
         raise StreamcamError(f"{path}: no such clip: {video.source}")
-    rows = [_row(name, track, frame, box) for track in video.tracks for frame, box in _boxes(track, path)]
-    return name, rows + [_row(name, video.tracks[0], frame, ABSENT) for frame in _empty_frames(video.tracks)]
+    rows = [_row(track, frame, box) for track in video.tracks for frame, box in _boxes(track, path)]
+    rows += [_row(video.tracks[0], frame, ABSENT) for frame in _empty_frames(video.tracks)]
+    return {name: lambda: read_rows(rows)[0]}
 
 
 def _boxes(track: Track, path: Path) -> Iterator[tuple[int, Sequence[float]]]:
@@ -49,6 +49,6 @@ def _empty_frames(tracks: Sequence[Track]) -> Iterator[int]:
             yield frame - 1
 
 
-def _row(name: str, track: Track, frame: int, box: Sequence[float]) -> Mapping[str, str]:
+def _row(track: Track, frame: int, box: Sequence[float]) -> Mapping[str, str]:
     sides = dict(zip(("x0", "y0", "x1", "y1"), map(str, box), strict=True))
-    return {"clip": name, "class": track.label, "thing": track.name, "frame": str(frame), **sides}
+    return {"class": track.label, "thing": track.name, "frame": str(frame), **sides}
