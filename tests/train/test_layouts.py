@@ -105,7 +105,8 @@ def test_kinetics_takes_cut_videos_whole_and_cuts_others(pool: Pool, tmp_path: P
         ("ddddddddddd_000003_000013.mp4", 0.0, 0.8, "archery"),
     ]
     missing = tmp_path / "missingmiss_000005_000015.mp4"
-    assert dataset.notes == (f"not there, and left out: 1 of 5 videos: {missing}",)
+    assert dataset.notes[0] == "read as Kinetics"
+    assert dataset.notes[1:] == (f"not there, and left out: 1 of 5 videos: {missing}",)
 
 
 def test_one_file_of_kinetics_is_divided(pool: Pool, tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def test_one_file_of_kinetics_is_divided(pool: Pool, tmp_path: Path) -> None:
     rows = [f"{label},video{i:06d},0,10,train" for i, label in enumerate(("a", "b", "a", "b"))]
     dataset = read(put(tmp_path / "train.csv", KINETICS + "\n".join(rows)))
     assert (len(dataset.train), len(dataset.val)) == (2, 2)
-    assert dataset.notes == ("there is no val and no test: some of train is used for validation",)
+    assert dataset.notes[1:] == ("there is no val and no test: some of train is used for validation",)
 
 
 def test_classes_of_kinetics_without_a_video_are_left_out(pool: Pool, tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_ucf101_has_its_first_division(pool: Pool, tmp_path: Path) -> None:
         ("v_YoYo_g08_c01.avi", 0.0, 0.8, "YoYo"),
     ]
     assert {clip.path.name[-11:] for clip in dataset.val} == {"g01_c01.avi"}
-    assert dataset.notes[0] == "lists that are read: testlist01.txt, trainlist01.txt"
+    assert dataset.notes[1] == "lists that are read: testlist01.txt, trainlist01.txt"
 
 
 def test_a_list_of_ucf101_names_its_division(pool: Pool, tmp_path: Path) -> None:
@@ -249,7 +250,7 @@ def test_hmdb51_has_its_first_division(pool: Pool, tmp_path: Path) -> None:
         (f"#0_April_(09)_{label}_u_nm_np1_ba_goo_0.avi", 0.0, 0.8, label) for label in ("brush_hair", "cartwheel")
     ]
     assert [clip.path.name[:2] for clip in dataset.val] == ["#1", "#1"]
-    assert dataset.notes[0] == "lists that are read: CLASS_test_split1.txt, of 2 classes"
+    assert dataset.notes[1] == "lists that are read: CLASS_test_split1.txt, of 2 classes"
 
 
 @pytest.mark.parametrize("line", ["a.avi 3", "a.avi", "1"])
@@ -289,7 +290,7 @@ def test_something_something_has_templates_for_classes(pool: Pool, tmp_path: Pat
     assert dataset.classes == ("Holding something", "Putting something onto something")
     assert [clip.path.name for clip in dataset.train] == ["0.webm", "1.webm"]
     assert [clip.path.name for clip in dataset.val] == ["2.webm", "3.webm"]
-    assert dataset.notes == ()
+    assert dataset.notes[1:] == ()
 
 
 @pytest.mark.parametrize(
@@ -349,7 +350,7 @@ def test_activitynet_has_segments(tmp_path: Path) -> None:
         ("v_aaa.mkv", 2, 4, "Polo"),
     ]
     assert shown(dataset, dataset.val) == [("v_ccc.mp4", 0, 1, "Archery"), ("v_ccc.mp4", 1.5, 3, "Polo")]
-    assert dataset.notes == (f"not there, and left out: 1 of 4 videos: {tmp_path}/ddd.mp4",)
+    assert dataset.notes[1:] == (f"not there, and left out: 1 of 4 videos: {tmp_path}/ddd.mp4",)
 
 
 def test_thumos_trains_on_its_validation_videos(tmp_path: Path) -> None:
@@ -362,7 +363,7 @@ def test_thumos_trains_on_its_validation_videos(tmp_path: Path) -> None:
     dataset = read(data)
     assert {clip.path.stem for clip in dataset.train} == set(names[:2])
     assert {clip.path.stem for clip in dataset.val} == {names[2]}
-    assert dataset.notes == ("THUMOS has no times for train: val is used for training, and test for validation",)
+    assert dataset.notes[1:] == ("THUMOS has no times for train: val is used for training, and test for validation",)
 
 
 @pytest.mark.parametrize(
@@ -421,8 +422,8 @@ def test_via_has_segments_whose_options_are_named(tmp_path: Path) -> None:
         ("1.mp4", 1, 2, "nod"),
         ("1.mp4", 2.5, 3.5, "wave"),
     ]
-    assert dataset.notes[0] == "left out, as they are no segments but frames or files: 1 line"
-    assert dataset.notes[1] == f"not there, and left out: 1 of 3 videos: {tmp_path}/gone.mp4"
+    assert dataset.notes[1] == "left out, as they are no segments but frames or files: 1 line"
+    assert dataset.notes[2] == f"not there, and left out: 1 of 3 videos: {tmp_path}/gone.mp4"
 
 
 def test_via_may_export_segments_alone(tmp_path: Path) -> None:
@@ -605,7 +606,7 @@ def test_ava_has_a_second_with_all_its_labels(tmp_path: Path) -> None:
         ("-5KQ66BBWC4.mkv", 2.5, 3.5, "talk to (e.g., self)"),
     ]
     assert [start for _, start, _, _ in shown(dataset, dataset.val)] == [1.5, 4]
-    assert dataset.notes == ()
+    assert dataset.notes[1:] == ()
 
 
 def test_ava_needs_several_labels(tmp_path: Path) -> None:
@@ -668,7 +669,7 @@ def test_jester_has_folders_of_pictures(tmp_path: Path) -> None:
     assert layout_of(tmp_path) == "Jester"
     assert shown(dataset, dataset.train) == [("0", 0, 2, "Swiping Left"), ("1", 0, 2, "No gesture")]
     assert shown(dataset, dataset.val) == [("2", 0, 2, "Swiping Left"), ("3", 0, 2, "No gesture")]
-    assert dataset.notes == (f"not there, and left out: 1 of 5 videos: {tmp_path}/20bn-jester-v1/9",)
+    assert dataset.notes[1:] == (f"not there, and left out: 1 of 5 videos: {tmp_path}/20bn-jester-v1/9",)
     clip_format = ClipFormat(length=6, fps=6, resize=(36, 48), crop=(36, 48), mean=(0, 0, 0), std=(1, 1, 1))
     frames = read_frames(dataset.train[0], clip_format, count=6, position=1.0)
     # 6 of the second that 12 pictures make: 13, 15 and so on.
@@ -706,7 +707,7 @@ def test_a_picture_that_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "20bn-jester-v1" / "9" / "00007.jpg").unlink()
     dataset = read(tmp_path)
     folder = tmp_path / "20bn-jester-v1" / "9"
-    assert dataset.notes == (f"skipped {folder}: it lacks 00007.jpg: its next picture is 00008.jpg",)
+    assert dataset.notes[1:] == (f"skipped {folder}: it lacks 00007.jpg: its next picture is 00008.jpg",)
 
 
 # Unknown layouts
@@ -718,6 +719,31 @@ def test_an_unknown_layout_is_described(pool: Pool, tmp_path: Path) -> None:
     message = refusal(tmp_path)
     assert message.startswith(f"{tmp_path} holds no clips in folders, one for each class: ")
     assert "(I see the folders notes with 2 .mp4 and 1 .csv files; did you mean Kinetics (CSV: label,you" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "a.json",
+            '{"videos": []}',
+            "a.json is of no known layout: did you mean Something-Something (JSON: a list with",
+        ),
+        ("a.json", '{"samples": [}', "a.json: JSON is malformed"),
+        ("a.xml", "<tracks/>", "a.xml is of no known layout: did you mean CVAT (XML: CVAT for video 1.1)?"),
+    ],
+)
+def test_a_file_of_no_layout_is_named(name: str, text: str, message: str, tmp_path: Path) -> None:
+    assert message in refusal(put(tmp_path / name, text))
+
+
+def test_folders_of_classes_may_hold_other_files(pool: Pool, tmp_path: Path) -> None:
+    pool.put(tmp_path, *(f"{label}/{i}.mp4" for label in ("nod", "wave") for i in range(2)))
+    put(tmp_path / "nod" / "0.xml", cvat_xml("0.mp4", cvat_track(0, "head", (0, 0))))
+    put(tmp_path / "nod" / "0.json", "{}")
+    put(tmp_path / "README.txt", "hello")
+    assert layout_of(tmp_path) == "folders"
+    assert read(tmp_path).classes == ("nod", "wave")
 
 
 def test_the_command_names_what_is_wrong_in_one_line(tmp_path: Path) -> None:

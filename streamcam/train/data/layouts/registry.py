@@ -2,11 +2,15 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from unicodedata import normalize
 
+from msgspec import Raw
+
 from streamcam.errors import StreamcamError
+from streamcam.files import VIDEOS
 from streamcam.train.data.annotations import Listing, first_few, require_classes, resolve_splits
 from streamcam.train.data.csv_file import read_csv
 from streamcam.train.data.folders import read_folders, read_tree
@@ -22,10 +26,14 @@ from streamcam.train.data.layouts import (
     ucf101,
     via,
 )
+from streamcam.train.data.layouts.reading import read_json
 from streamcam.train.data.layouts.videos import without_missing
 
 SUFFIXES = frozenset({".csv", ".json", ".txt", ".xml"})
 """Suffixes of annotation files."""
+
+NOT_CSV = frozenset({".json", ".xml"})
+"""Suffixes of files that are not CSV files for sure."""
 
 MAX_SUFFIXES = 4
 """The description of an unknown folder counts the files of this many suffixes."""
@@ -85,7 +93,7 @@ LAYOUTS: dict[str, Layout] = {
     "folders": Layout("CLASS/clip.mp4", Path.is_dir, lambda data, _, known: read_folders(data, known=known)),
     "CSV": Layout("CSV: path,start,end,label", Path.is_file, lambda data, _, known: read_csv(data, known=known)),
 }
-"""Name → layout. The first that recognises anything is taken; the last two recognise whatever is left."""
+"""Name → layout. The first that recognises anything is taken; the last two are for whatever is left."""
 
 
 def read_listing(data: Path, *, known: bool) -> tuple[Listing, Layout]:
@@ -99,24 +107,52 @@ def read_listing(data: Path, *, known: bool) -> tuple[Listing, Layout]:
         StreamcamError: no layout fits, or an annotation file is wrong.
     """
     candidates = [data, *_annotation_files(data)]
-    for layout in LAYOUTS.values():
-        files = [path for path in candidates if layout.recognises(path)]
-        if files:
-            break
-    else:
-        raise StreamcamError(f"no such folder or CSV file: {data}")
+    name, files = _find_layout(data, candidates)
+    layout = LAYOUTS[name]
     try:
-        return layout.read(data, files, known), layout
+        listing = layout.read(data, files, known)
     except StreamcamError as e:
         if layout.is_published or len(candidates) == 1 or read_tree(data).classes():
             raise
         raise StreamcamError(f"{e} ({_description(data, candidates[1:])})") from e
+    notes = [f"read as {name}", *listing.notes] if layout.is_published else listing.notes
+    return Listing(listing.annotations, notes), layout
+
+
+def _find_layout(data: Path, candidates: Sequence[Path]) -> tuple[str, list[Path]]:
+    """Return the name of the first layout that recognises any of the files, and those files.
+
+    Raises:
+        StreamcamError: `data` does not exist, or is a file that cannot be a CSV file.
+    """
+    for name, layout in LAYOUTS.items():
+        files = [path for path in candidates if layout.recognises(path)]
+        if files and layout.is_published:
+            return name, files
+    if data.suffix.lower() == ".json" and data.is_file():
+        read_json(data, Raw)  # what is no JSON has a better message
+    if data.suffix.lower() in NOT_CSV and data.is_file():
+        raise StreamcamError(f"{data} is of no known layout: did you mean {_layouts_of([data])}?")
+    if not data.exists():
+        raise StreamcamError(f"no such folder or CSV file: {data}")
+    return "folders" if data.is_dir() else "CSV", [data]
 
 
 def _annotation_files(data: Path) -> list[Path]:
-    """Return the files in a folder, and in its folders, that may be annotations; none for a file."""
-    entries = [*data.glob("*"), *data.glob("*/*")] if data.is_dir() else []
-    return sorted(path for path in entries if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    """Return the files that may be annotations, in a folder and in those of its folders that hold no videos."""
+    files = [path for path in _entries(data) if path.suffix.lower() in SUFFIXES]
+    for folder in filter(Path.is_dir, _entries(data)):
+        entries = _entries(folder)
+        if not any(path.suffix.lower() in VIDEOS for path in entries):
+            files += [path for path in entries if path.suffix.lower() in SUFFIXES]
+    return files
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder and not hidden, sorted; nothing where it cannot be read."""
+    with suppress(OSError):
+        return sorted(path for path in folder.iterdir() if path.name[0] != ".")
+    return []
 
 
 def _description(data: Path, files: Sequence[Path]) -> str:
@@ -126,10 +162,14 @@ def _description(data: Path, files: Sequence[Path]) -> str:
     counts = Counter(path.suffix.lower() for path in paths).most_common(MAX_SUFFIXES)
     folders = f"the folders {first_few(folder.name for folder in tree.folders)} with " if tree.folders else ""
     seen = " and ".join(f"{count} {suffix or 'other'}" for suffix, count in counts)
+    return f"I see {folders}{seen} files; did you mean {_layouts_of(files)}?"
+
+
+def _layouts_of(files: Sequence[Path]) -> str:
+    """Name the layouts whose annotation files have the same suffixes."""
     kinds = {path.suffix.lower()[1:] for path in files}
-    meant = [
+    return " or ".join(
         f"{name} ({layout.description})"
         for name, layout in LAYOUTS.items()
         if layout.is_published and any(kind in layout.description.lower() for kind in kinds)
-    ]
-    return f"I see {folders}{seen} files; did you mean {' or '.join(meant)}?"
+    )
