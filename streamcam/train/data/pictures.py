@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from streamcam.train.data.annotations import file_exists
+
 FPS = 12
 """How many pictures a second such a folder has: Jester is the only layout with folders."""
 
@@ -12,7 +14,7 @@ CHUNK_BYTES = 1 << 20
 
 def clip_uri(path: Path) -> str:
     """Return what `open_source` takes for a clip."""
-    return f"frames:{FPS}:{path}" if path.is_dir() else f"file://{path}"
+    return f"frames:{FPS}:{path}" if _is_folder(path) else f"file://{path}"
 
 
 def clip_size(path: Path) -> int:
@@ -31,7 +33,11 @@ def clip_digest(path: Path) -> str:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
+    if _is_folder(path):
         yield from sorted(file for file in path.iterdir() if file.is_file())
     else:
         yield path
+
+
+def _is_folder(path: Path) -> bool:
+    return file_exists(path) and path.is_dir()

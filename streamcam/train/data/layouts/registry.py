@@ -79,6 +79,10 @@ def _published(
     return Layout(description, recognises, read_present, is_published=True)
 
 
+def _may_be_csv(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() not in NOT_CSV
+
+
 LAYOUTS: dict[str, Layout] = {
     "Kinetics": _published("CSV: label,youtube_id,time_start,time_end,split", kinetics.recognises, kinetics.read),
     "UCF101": _published("TXT: classInd, trainlist01, testlist01", ucf101.recognises, ucf101.read),
@@ -91,7 +95,7 @@ LAYOUTS: dict[str, Layout] = {
     "AVA": _published("CSV: video,second,x1,y1,x2,y2,action,person", ava.recognises, ava.read),
     "Jester": _published("CSV: id;label, and folders of pictures", jester.recognises, jester.read),
     "folders": Layout("CLASS/clip.mp4", Path.is_dir, lambda data, _, known: read_folders(data, known=known)),
-    "CSV": Layout("CSV: path,start,end,label", Path.is_file, lambda data, _, known: read_csv(data, known=known)),
+    "CSV": Layout("CSV: path,start,end,label", _may_be_csv, lambda data, _, known: read_csv(data, known=known)),
 }
 """Name → layout. The first that recognises anything is taken; the last two are for whatever is left."""
 
@@ -126,16 +130,14 @@ def _find_layout(data: Path, candidates: Sequence[Path]) -> tuple[str, list[Path
         StreamcamError: `data` does not exist, or is a file that cannot be a CSV file.
     """
     for name, layout in LAYOUTS.items():
-        files = [path for path in candidates if layout.recognises(path)]
-        if files and layout.is_published:
+        files = [path for path in (candidates if layout.is_published else [data]) if layout.recognises(path)]
+        if files:
             return name, files
-    if data.suffix.lower() == ".json" and data.is_file():
-        read_json(data, Raw)  # what is no JSON has a better message
-    if data.suffix.lower() in NOT_CSV and data.is_file():
-        raise StreamcamError(f"{data} is of no known layout: did you mean {_layouts_of([data])}?")
     if not data.exists():
         raise StreamcamError(f"no such folder or CSV file: {data}")
-    return "folders" if data.is_dir() else "CSV", [data]
+    if data.suffix.lower() == ".json":
+        read_json(data, Raw)  # what is no JSON has a better message
+    raise StreamcamError(f"{data} is of no known layout: did you mean {_layouts_of([data])}?")
 
 
 def _annotation_files(data: Path) -> list[Path]:
