@@ -13,7 +13,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import cv2
 import msgspec
@@ -24,12 +24,17 @@ from streamcam.errors import StreamcamError
 from streamcam.evaluate.objects import ObjectTruth, ReadObjects
 
 Array = npt.NDArray[np.uint8]
+Side = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
+"""Pixels."""
+
+TOLERANCE = 1.0
+"""A box or polygon may end this many pixels outside of the picture: people draw to its edge."""
 
 
 class Rle(msgspec.Struct):
     """A mask: how many pixels are 0, then 1, then 0 and so on, column by column."""
 
-    size: tuple[int, int]
+    size: tuple[Side, Side]
     """Height and width."""
     counts: str | list[int]
 
@@ -42,11 +47,11 @@ class Image(msgspec.Struct):
     """A picture, or a frame of a clip."""
 
     id: int
-    width: int
-    height: int
+    width: Side
+    height: Side
     file_name: str = ""
     video_id: int | None = None
-    frame_id: int | None = None
+    frame_id: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] | None = None
 
 
 class Video(msgspec.Struct):
@@ -177,8 +182,8 @@ class _Reader:
         where = f"{self._path}, image {image.id}"
         if image.video_id is None:
             return self._named(image.file_name, where)
-        if image.frame_id is None or image.frame_id < 0:
-            raise StreamcamError(f"{where}: expected frame_id, the number of the frame from 0, got {image.frame_id}")
+        if image.frame_id is None:
+            raise StreamcamError(f"{where}: expected frame_id, the number of the frame from 0")
         if image.video_id not in self._videos:
             raise StreamcamError(f"{where}: no video has the id {image.video_id}")
         return self._name_of(self._videos[image.video_id], where)
@@ -232,9 +237,11 @@ def _draw(annotation: Annotation, image: Image, where: str) -> Array:
             raise StreamcamError(
                 f"{where}: expected a polygon of at least three points x, y, got {len(polygon)} numbers"
             )
+        points = np.array(polygon).reshape(-1, 2)
+        if (points < -TOLERANCE).any() or (points > np.array([image.width, image.height]) + TOLERANCE).any():
+            raise StreamcamError(f"{where}: a polygon is outside of the picture of {image.width}×{image.height}")
         # Pixel (0, 0) goes from 0 to 1, and its centre is what OpenCV calls 0.
-        points = np.round(np.array(polygon).reshape(-1, 2) - 0.5).astype(np.int32)
-        cv2.fillPoly(mask, [points], 1)
+        cv2.fillPoly(mask, [np.round(points - 0.5).astype(np.int32)], 1)
     return mask
 
 
@@ -242,7 +249,7 @@ def _box_as_polygon(bbox: Sequence[float] | None, image: Image, where: str) -> l
     if bbox is None or len(bbox) != 4 or min(bbox[2:]) <= 0:
         raise StreamcamError(f"{where}: expected a segmentation, or bbox as x, y, width, height, got {bbox}")
     x, y, width, height = bbox
-    if min(x, y) < -1 or x + width > image.width + 1 or y + height > image.height + 1:
+    if min(x, y) < -TOLERANCE or x + width > image.width + TOLERANCE or y + height > image.height + TOLERANCE:
         raise StreamcamError(f"{where}: the box {bbox} is outside of the picture of {image.width}×{image.height}")
     right, bottom = x + width - 1, y + height - 1
     return [[x + 0.5, y + 0.5, right + 0.5, y + 0.5, right + 0.5, bottom + 0.5, x + 0.5, bottom + 0.5]]

@@ -207,6 +207,11 @@ ONE = {"id": 1, "file_name": "a.mp4", **FRAME}
             "annotation 1: the box [40.0, 20.0, 10.0, 10.0] is outside",
         ),
         (ONE, {"category_id": 3}, "annotation 1: expected a segmentation, or bbox as x, y, width, height, got None"),
+        (
+            ONE,
+            {"category_id": 3, "segmentation": [[1, 2, 99, 2, 3, 4]]},
+            "annotation 1: a polygon is outside of the picture of 48×36",
+        ),
         (ONE, {"category_id": 3, "segmentation": [[1, 2, 3]]}, "annotation 1: expected a polygon of at least three"),
         (
             ONE,
@@ -220,7 +225,7 @@ ONE = {"id": 1, "file_name": "a.mp4", **FRAME}
         ),
         (ONE, {"category_id": "x"}, "instances.json: Expected `int`, got `str` - at `$.annotations[0].category_id`"),
         ({**ONE, "file_name": "b.mp4"}, {"category_id": 3}, "image 1: no such clip or picture: b.mp4"),
-        ({**ONE, "video_id": 7}, {"category_id": 3}, "image 1: expected frame_id, the number of the frame from 0, got"),
+        ({**ONE, "video_id": 7}, {"category_id": 3}, "image 1: expected frame_id, the number of the frame from 0"),
         ({**ONE, "video_id": 8, "frame_id": 0}, {"category_id": 3}, "image 1: no video has the id 8"),
         (
             {**ONE, "video_id": 7, "frame_id": 6},

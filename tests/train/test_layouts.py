@@ -1,6 +1,7 @@
 """Read the layouts of well-known data sets and annotation tools, made here from their public descriptions."""
 
 import json
+import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamcam.errors import StreamcamError
+from streamcam.errors import StreamcamError, one_line
 from streamcam.records import ClipFormat
 from streamcam.train.clips import read_frames
 from streamcam.train.data.annotations import LabelledClip
@@ -17,8 +18,12 @@ from streamcam.train.data.dataset import Dataset, read_dataset
 from streamcam.train.data.layouts.registry import LAYOUTS, read_listing
 from tests.support.commands import streamcam
 from tests.support.cvat import cvat_track, cvat_xml
+from tests.support.mutations import mutate
 from tests.support.pool import Pool
 from tests.support.write_clip import write_clip
+
+MUTATIONS = 100
+"""How many damaged files of each layout are read."""
 
 
 @pytest.fixture(scope="module")
@@ -633,6 +638,7 @@ def test_ava_has_names_in_a_table_as_well(tmp_path: Path) -> None:
             "line 5: expected a box of fractions, 0 ≤ x1 < x2 ≤ 1, got 40,10,130,80",
         ),
         ("-5KQ66BBWC4,0001,0,0,1,1,13,0", "line 5: the list of 2 actions has no number 13"),
+        ("-5KQ66BBWC4,-1,0,0,1,1,12,0", "line 5: the middle second is 0 or more, got -1"),
         ("-5KQ66BBWC4,one,0,0,1,1,12,0", "line 5: the middle second is a number, got 'one'"),
         ("-5KQ66BBWC4,0001,0,0,1,1,12", "line 5: expected 8 values, got 7"),
         ("-5KQ66BBWC4,0902,0,0,1,1,12,0", "-5KQ66BBWC4.mkv: 901.5 s: starts after the end of the file (6 s)"),
@@ -708,6 +714,48 @@ def test_a_picture_that_is_missing_is_named(tmp_path: Path) -> None:
     dataset = read(tmp_path)
     folder = tmp_path / "20bn-jester-v1" / "9"
     assert dataset.notes[1:] == (f"skipped {folder}: it lacks 00007.jpg: its next picture is 00008.jpg",)
+
+
+# All layouts
+
+ANNOTATION_FILES = {
+    "Kinetics": ("train.csv", KINETICS + "a,0,1,2,train\nb,1,1,2,val\n"),
+    "UCF101": ("trainlist01.txt", "a/0.avi 1\nb/1.avi 2\n"),
+    "HMDB51": ("a_test_split1.txt", "0.avi 1\n1.avi 2\n"),
+    "Something-Something": ("train.json", entries((0, "a [b]"), (1, "[c] d"))),
+    "ActivityNet or THUMOS": (
+        "a.json",
+        database(**{"0": ("training", [(0.0, 1.0, "a")]), "1": ("testing", [(0.0, 1.0, "b")])}),
+    ),
+    "VIA": ("via.csv", VIA + via_line("0.mp4", "[0.5,1.25]", '{"1":"0"}') + via_line("1.mp4", "[1,2]", '{"2":"b"}')),
+    "CVAT": ("a.xml", cvat_xml("0.mp4", cvat_track(0, "a", (0, 0), (9, 1)), cvat_track(1, "b", (1, 0), (5, 0)))),
+    "FiftyOne": ("samples.json", samples(("0.mp4", "train", [("a", [1, 5])]), ("1.mp4", "val", [("b", [1, 5])]))),
+    "AVA": ("ava_train.csv", "0,1,0,0,1,1,12,0\n1,0002,0,0.5,1,1,79,0\n"),
+    "Jester": ("jester-train.csv", "0;a\n1;b\n"),
+}
+
+
+@pytest.mark.parametrize("name", [name for name, layout in LAYOUTS.items() if layout.is_published])
+def test_a_file_that_is_damaged_is_read_or_refused(name: str, tmp_path: Path) -> None:
+    for i in range(2):
+        long_clip(tmp_path / f"{i}.mp4", seed=i, seconds=1)
+        pictures(tmp_path / str(i), seed=i, count=1)
+    put(tmp_path / "classInd.txt", "1 a\n2 b\n")
+    put(tmp_path / "b_test_split1.txt", "0.avi 2\n")
+    put(tmp_path / "ava_action_list_v2.2.pbtxt", ACTIONS)
+    file_name, text = ANNOTATION_FILES[name]
+    file, rng = put(tmp_path / file_name, text), random.Random(0)
+    assert LAYOUTS[name].recognises(file)
+    assert LAYOUTS[name].read(tmp_path, [file], True).annotations
+    for _ in range(MUTATIONS):
+        file.write_bytes(mutate(mutate(text.encode(), text.encode(), rng), text.encode(), rng))
+        LAYOUTS[name].recognises(file)
+        try:
+            listing = LAYOUTS[name].read(tmp_path, [file], True)
+        except StreamcamError as e:
+            assert "\n" not in one_line(str(e))
+        else:
+            assert all(a.label and (a.end_s is None or a.end_s >= (a.start_s or 0)) for a in listing.annotations)
 
 
 # Unknown layouts

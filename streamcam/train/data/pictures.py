@@ -12,9 +12,14 @@ FPS = 12
 CHUNK_BYTES = 1 << 20
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; it is not where the system refuses it, as one that is too long."""
+    return file_exists(path) and path.is_dir()
+
+
 def clip_uri(path: Path) -> str:
     """Return what `open_source` takes for a clip."""
-    return f"frames:{FPS}:{path}" if _is_folder(path) else f"file://{path}"
+    return f"frames:{FPS}:{path}" if is_folder(path) else f"file://{path}"
 
 
 def clip_size(path: Path) -> int:
@@ -33,11 +38,7 @@ def clip_digest(path: Path) -> str:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    if _is_folder(path):
+    if is_folder(path):
         yield from sorted(file for file in path.iterdir() if file.is_file())
     else:
         yield path
-
-
-def _is_folder(path: Path) -> bool:
-    return file_exists(path) and path.is_dir()

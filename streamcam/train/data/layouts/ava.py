@@ -52,10 +52,12 @@ def _read_file(file: Path, actions: Mapping[int, str], videos: Videos) -> Iterat
         if len(cells) != COLUMNS:
             raise StreamcamError(f"{where}: expected {COLUMNS} values, got {len(cells)}")
         middle_s = number_of(cells[1], "the middle second", where)
+        if middle_s < 0:
+            raise StreamcamError(f"{where}: the middle second is 0 or more, got {cells[1]}")
         x1, y1, x2, y2 = (number_of(cell, name, where) for cell, name in zip(cells[2:6], BOX, strict=True))
         if not 0 <= x1 < x2 <= 1 or not 0 <= y1 < y2 <= 1:
             raise StreamcamError(f"{where}: expected a box of fractions, 0 ≤ x1 < x2 ≤ 1, got {','.join(cells[2:6])}")
-        label = actions.get(int(number_of(cells[6], "the action", where)))
+        label = actions.get(int(cells[6])) if cells[6].isdecimal() else None
         if label is None:
             raise StreamcamError(f"{where}: the list of {len(actions)} actions has no number {cells[6]}")
         path = videos.path_of(f"{cells[0]}.mkv")
@@ -78,7 +80,7 @@ def _read_actions(folder: Path) -> dict[int, str]:
         if first_line(path).startswith("label_id,label_name"):
             actions |= {
                 int(number_of(cells["label_id"], "label_id", where)): cells["label_name"]
-                for where, cells in read_table(path)
+                for where, cells in read_table(path, ("label_id", "label_name"))
             }
     if not actions:
         raise StreamcamError(f"{folder}: no names of actions: put ava_action_list_v2.2.pbtxt there")

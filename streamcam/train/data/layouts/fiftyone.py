@@ -94,7 +94,8 @@ def _in_samples(file: Path, videos: Videos) -> Iterator[Found]:
         if len(detections) > 1:
             raise StreamcamError(f"{where}: {' and '.join(detections)} both hold segments: export one of the fields")
         for field in detections.values():
-            for i, entry in enumerate(field.get("detections", [field]), start=1):
+            entries = field.get("detections", [field])
+            for i, entry in enumerate(entries if isinstance(entries, list) else [entries], start=1):
                 at = f"{where}, detection {i}"
                 detection = convert_entry(msgspec.Raw(msgspec.json.encode(entry)), Detection, at)
                 yield at, path, split, str(detection.label), detection

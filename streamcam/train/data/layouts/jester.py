@@ -15,6 +15,7 @@ from pathlib import Path
 from streamcam.errors import StreamcamError
 from streamcam.train.data.annotations import Annotation, Listing
 from streamcam.train.data.layouts.reading import first_line, read_lines, split_in_name
+from streamcam.train.data.pictures import is_folder
 
 _LINE = re.compile(r"(\d+);([^;]+)")
 
@@ -45,5 +46,5 @@ def _read_file(file: Path, parents: Sequence[Path]) -> Iterator[Annotation]:
         name, label = match[1], match[2].strip()
         if classes is not None and label not in classes:
             raise StreamcamError(f"{where}: {classes_file} has no class {label!r}")
-        path = next((parent / name for parent in parents if (parent / name).is_dir()), parents[-1] / name)
+        path = next((parent / name for parent in parents if is_folder(parent / name)), parents[-1] / name)
         yield Annotation(path, label, split=split_in_name(file))

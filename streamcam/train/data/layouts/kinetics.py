@@ -41,7 +41,7 @@ def read(files: Sequence[Path], root: Path) -> Listing:
 
 
 def _read_file(file: Path, videos: Videos) -> Iterator[Annotation]:
-    for where, cells in read_table(file):
+    for where, cells in read_table(file, COLUMNS):
         label, name = cells["label"], cells["youtube_id"]
         if not label or not name:
             raise StreamcamError(f"{where}: label or youtube_id is missing")

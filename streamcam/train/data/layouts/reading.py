@@ -5,7 +5,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,14 +41,20 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
             yield f"{path}, line {number}", line.strip()
 
 
-def read_table(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def read_table(path: Path, columns: Collection[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the lines of a CSV file with a header: where each is, and its cells by column, without blanks around them.
 
+    Args:
+        path: the file.
+        columns: those that it must have.
+
     Raises:
-        StreamcamError: it is not CSV, or a line has not as many values as there are columns.
+        StreamcamError: it is not CSV, lacks a column, or a line has not as many values as there are columns.
     """
     lines = read_rows(path)
-    _, header = next(lines)
+    _, header = next(lines, ("", []))
+    if not {*columns} <= {*header}:
+        raise StreamcamError(f"{path}: expected the columns {','.join(sorted(columns))}, got {','.join(header)[:200]}")
     for where, cells in lines:
         if len(cells) != len(header):
             raise StreamcamError(f"{where}: expected {len(header)} values, as there are columns, got {len(cells)}")

@@ -72,7 +72,10 @@ def _published(
         if not listing.annotations:
             raise StreamcamError(f"{first_few(files)}: no clip with a label is listed")
         listing = resolve_splits(without_missing(listing, files, root), data)
-        annotations = [replace(a, label=normalize("NFC", a.label)) for a in listing.annotations]
+        annotations = [replace(a, label=normalize("NFC", a.label).strip()) for a in listing.annotations]
+        unnamed = next((a for a in annotations if not a.label), None)
+        if unnamed is not None:
+            raise StreamcamError(f"{first_few(files)}: a clip of {unnamed.path} has an empty label")
         require_classes(annotations, data, "take clips of another, too", known=known)
         return Listing(annotations, listing.notes)
 
