@@ -13,9 +13,7 @@ SplitBy = Literal["auto", "person", "file", "time"]
 class TrainConfig(Strict):
     """The options of `streamcam train`."""
 
-    data: Path = Field(
-        description="a folder with a folder of clips for each class, or a CSV: path, start, end, label, person"
-    )
+    data: Path = Field(description="a folder with a folder of clips for each class, a CSV file, or a known data set")
     out: Path = Field(description="the folder for checkpoint, figures and pictures")
     model: str = Field("motion", description="one of `streamcam models`, or a checkpoint (.safetensors) to go on from")
     weights: str | None = Field(None, description="initial weights: DEFAULT (published), none (from scratch) or a file")

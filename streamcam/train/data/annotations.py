@@ -14,7 +14,7 @@ MAX_NAMES = 3
 
 # The three groups are the three splits, in the order that `split_of` returns them.
 _SPLIT_NAME = re.compile(
-    "(tr|trn|train(?:ing)?)|(val|valid|validation|dev|eval|evaluation|holdout)|(te|tst|test|testing|unseen)"
+    "(tr|trn|train(?:ing)?)|(val|valid|validate|validation|dev|eval|evaluation|holdout)|(te|tst|test|testing|unseen)"
 )
 # What surrounds the name of a split: `2_test`, `videos_train`, `trainlist01`, `val_256`.
 _SPLIT_AFFIX = re.compile(r"^(?:\d+|videos|clips|data)+|(?:set|data|split|clips|videos|list|\d+)+$")

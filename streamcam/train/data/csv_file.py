@@ -47,7 +47,7 @@ def read_csv(data: Path, *, known: bool) -> Listing:
     Raises:
         StreamcamError: it is not a CSV file, or a line is wrong; the message names the line.
     """
-    text, skipped = _without_sep_line(_read_text(data))
+    text, skipped = _without_sep_line(read_text(data))
     delimiter = _find_delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     annotations = []
@@ -68,7 +68,7 @@ def read_csv(data: Path, *, known: bool) -> Listing:
     return listing
 
 
-def _read_text(data: Path) -> str:
+def read_text(data: Path) -> str:
     """Decode UTF-8 or Excel's UTF-16, and make every line end in a newline."""
     try:
         content = data.read_bytes()

@@ -1,12 +1,12 @@
 """Turn annotations into clips. A copy of a file counts as that file; a segment has one label, or all of its labels."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from streamcam.errors import StreamcamError
 from streamcam.train.data.annotations import Annotation, LabelledClip, count_of, first_few, normalise_name
+from streamcam.train.data.pictures import clip_digest, clip_size
 from streamcam.train.data.split import TOLERANCE_S, overlap_s
 
 END_TOLERANCE_S = 0.5
@@ -27,21 +27,15 @@ def _first_copies(paths: Iterable[Path]) -> dict[Path, Path]:
     """Map each file to the first with the same bytes. Only files of the same size are read."""
     by_size: dict[int, list[Path]] = {}
     for path in sorted(paths):
-        by_size.setdefault(path.stat().st_size, []).append(path)
+        by_size.setdefault(clip_size(path), []).append(path)
     first: dict[Path, Path] = {}
     for same_size in by_size.values():
         by_digest: dict[str, Path] = {}
         for path in same_size:
             # A file whose size is unique is no copy: it need not be read.
-            digest = file_digest(path) if len(same_size) > 1 else ""
+            digest = clip_digest(path) if len(same_size) > 1 else ""
             first[path] = by_digest.setdefault(digest, path)
     return first
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_clips(
