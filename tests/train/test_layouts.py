@@ -195,6 +195,7 @@ def test_ucf101_has_its_first_division(pool: Pool, tmp_path: Path) -> None:
         ("v_YoYo_g08_c01.avi", 0.0, 0.8, "YoYo"),
     ]
     assert {clip.path.name[-11:] for clip in dataset.val} == {"g01_c01.avi"}
+    assert {clip.group for clip in dataset.val} == {"ApplyEyeMakeup g01", "YoYo g01"}
     assert dataset.notes[1] == "lists that are read: testlist01.txt, trainlist01.txt"
 
 
