@@ -158,7 +158,7 @@ class Scales(nn.Module):
             layers.append(Unit(k, channels, kernel=(3, 1, 1)))
             k = channels
         self.trunk = nn.Sequential(*layers)
-        self.halved = halving(7)
+        self.halved = mean_of(7, 2, stride=2)
         self.from_full = nn.Conv3d(k, config.join, 1)
         self.from_half = nn.ConvTranspose3d(k, config.join, (1, 2, 2), (1, 2, 2), bias=False)
         self.from_quarter = nn.ConvTranspose3d(k, config.join, (1, 4, 4), (1, 4, 4), bias=False)
@@ -211,26 +211,28 @@ class Context(nn.Module):
 class Shares(nn.Module):
     """What each cell does, as maps that pool to the same for small things and for large ones.
 
-    A softmax over twelve classes and none gives each cell a share a of each class, between 0 and 1. Its map is
-    a³ / mean(a²) over the picture, whose mean is how sure the cells are that speak at all. So a thing on 1 % of the
-    picture counts as much as one on all of it, and contrary names share one certainty. Maps of classes without a place
-    are sigmoids.
+    A softmax over twelve classes and none gives each cell a share of each class, between 0 and 1. Let a be its mean
+    over 3×3 cells. The map is a⁴ / mean(a²) over the picture, whose mean is how sure the cells are that speak at all.
+    So a thing on 5 % of the picture counts as much as one on all of it, and contrary names share one certainty. Without
+    the mean over 3×3 cells, the last visible edge of a thing that leaves would be the hottest place of all. Maps of
+    classes without a place are sigmoids.
     """
 
-    LEAST = 0.001
-    """Added to mean(a²): one cell of 1008 alone reaches half."""
+    LEAST = 0.02
+    """Added to mean(a²): what fills less than about 2 % of the picture counts less, and so do stray cells."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.placed = nn.Conv3d(channels, 1 + len(PLACED), 1)
         self.softmax = nn.Softmax(dim=1)
+        self.blur = mean_of(1 + len(PLACED), 3)
         self.whole = nn.Conv3d(channels, len(NO_PLACE), 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N,K,T,h,w] to [N,16,T,h,w], in the order of MAPS."""
-        a = self.softmax(self.placed(x))
+        a = self.blur(self.softmax(self.placed(x)))
         squared = a * a
-        placed = squared * a / (torch.mean(squared, (3, 4), keepdim=True) + self.LEAST)
+        placed = squared * squared / (torch.mean(squared, (3, 4), keepdim=True) + self.LEAST)
         return torch.cat([placed, torch.sigmoid(self.whole(x))], 1)
 
 
@@ -250,11 +252,12 @@ def changes() -> nn.Conv3d:
     return conv
 
 
-def halving(channels: int) -> nn.Conv3d:
-    """Give a fixed convolution that halves each channel's size, by the mean of 2×2 pixels.
+def mean_of(channels: int, side: int, *, stride: int = 1) -> nn.Conv3d:
+    """Give a fixed convolution: each channel's mean over side×side cells of a slice; an odd side keeps their number.
 
     An average pooling does the same, but PyTorch has none in bfloat16 on CPUs.
     """
-    conv = nn.Conv3d(channels, channels, (1, 2, 2), (1, 2, 2), groups=channels, bias=False).requires_grad_(False)
-    nn.init.constant_(conv.weight, 0.25)
+    padding = (0, side // 2, side // 2) if stride == 1 else 0
+    conv = nn.Conv3d(channels, channels, (1, side, side), (1, stride, stride), padding, groups=channels, bias=False)
+    nn.init.constant_(conv.requires_grad_(False).weight, 1 / side**2)
     return conv
