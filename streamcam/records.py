@@ -293,7 +293,7 @@ class Heat:
     scale: Floats | None
     """float32 [K], logit units: the centred heat that is painted at full strength. None: it was not measured."""
     pts_s: npt.NDArray[np.float64]
-    """float64 [L']: the time of each heat slice in seconds, which is the centre of its temporal receptive field."""
+    """float64 [L']: the time in seconds of the moment that each heat slice speaks of: see `ModelSpec.slice_frames`."""
     clip_pts_s: tuple[float, float]
     """Presentation times of the clip's first and last frame, in seconds."""
     transform: Transform
@@ -345,7 +345,7 @@ class HeatSlice:
     """float32 [C]: `bias + mean of cube` over all cells. A window's logits are the mean over its slices' logits. They
     are not for groups of classes, whose classes have other shares in each slice."""
     pts_s: float
-    """The slice's time in seconds: the centre of its temporal receptive field."""
+    """The time in seconds of the moment that the slice speaks of: see `ModelSpec.slice_frames`."""
     seen_pts_s: tuple[float, float]
     """Presentation times of the first and the last frame that went into the slice, in seconds."""
     source: str

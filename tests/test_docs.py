@@ -204,7 +204,7 @@ def test_the_guides_frames_become_slices(capsys: pytest.CaptureFixture[str]) -> 
     exec(blocks(PYTHON_GUIDE, "python")[3], names)
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 4
-    assert lines[0].startswith(f"{8 / 15} ")
+    assert lines[0].startswith(f"{11 / 15} ")
     assert lines[0].endswith("(15, 28, 36)")
     assert names["last"] == []
 

@@ -19,6 +19,7 @@ ALLOWED = {
     "records": {"errors"},
     "clips": {"records"},
     "metrics": {"records"},
+    "cvat": {"errors"},
     "sources": VOCABULARY,
     "config": {"errors", "strict", "sources"},
     "gpu": VOCABULARY | {"sources"},
@@ -31,9 +32,9 @@ ALLOWED = {
     "viewer": VOCABULARY | {"render", "transport"},
     "runtime": VOCABULARY | {"config", "sources", "gpu", "models", "engines", "render", "transport", "sinks", "viewer"},
     "explain": VOCABULARY | {"config", "sources", "heat", "models", "engines", "render", "sinks", "runtime"},
-    "evaluate": VOCABULARY | {"config", "sources", "heat", "models", "engines", "render"},
+    "evaluate": VOCABULARY | {"cvat", "config", "sources", "heat", "models", "engines", "render"},
     "bench": VOCABULARY | {"config", "sources", "heat", "models", "engines", "sinks", "runtime"},
-    "train": VOCABULARY | {"config", "sources", "heat", "models", "engines", "render", "sinks"},
+    "train": VOCABULARY | {"cvat", "config", "sources", "heat", "models", "engines", "render", "sinks"},
     "api": VOCABULARY | {"config", "sources", "models", "sinks", "runtime"},
 }
 """What each wing may import, from the bottom floor to the top. To add an arrow is to change the plan of the house."""

@@ -1,80 +1,55 @@
-"""Set the scale and bias of each class of a trained `motion`, and export it: python -m scripts.motion.finish RUN
+"""Calibrate each class of a trained `motion`, and export it: python -m scripts.motion.finish RUN
 
-A factor on each class's weights, hence on its heat, and its bias are fitted on rendered clips that were not trained on.
-Logits still are bias plus pooled heat. The heat that is painted at full strength is measured on the same clips, and
-goes into the model card beside the weights.
+A factor on each class's map, hence on its heat, and its bias are fitted on rendered clips that were not trained on, so
+that of the names with a score of 0.8, eight in ten are right (Platt, 1999). Logits still are bias plus pooled heat.
 """
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from rich.progress import track
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from scripts.motion.clips import NO_PLACE, one
-from scripts.motion.layers import Format
-from scripts.motion.pretrain import HEAT_UNIT, Network
-from scripts.motion.render import SceneRenderer
+from scripts.motion.clips import Clips
+from scripts.motion.pretrain import OWN_MAP, Network, Settings
 from streamcam.models import motion
-from streamcam.models.motion import LABELS
+from streamcam.models.motion import LABELS, NO_PLACE
 from streamcam.models.registry import save_checkpoint
 
-FIRST_SEED = 5 * 10**8
-AT_ONCE = 4
+FIRST_CLIP = 5 * 10**8
+"""Training does not come so far."""
 ALIKE = (
     ("moving left", "moving right", "moving up", "moving down"),
     ("turning clockwise", "turning counter-clockwise"),
 )
 """Classes that a turned or mirrored picture makes of each other: there is no reason why one should speak up more."""
+FULL = 3.0
+"""The map that is painted at full strength: of a thing on a third of the picture, if its cells are sure."""
 UNPAINTED = 1e4
 """The scale of what holds of the whole picture: so large that none of it is painted, for it would hide everything."""
 
 ABOUT = """\
 15 motions of things and cameras, where and when; a small 3D network taught by rendered scenes.
 Made by scripts/motion/pretrain.py and scripts/motion/finish.py, from labels of rendered clips, with their masks as an
-auxiliary loss on the heat; no video was used. Good for which way people, hands and things go, seen by a camera that
-stands. Not for who or what they are, nor for what moves slower than a few tenths of a pixel of 112×144 a frame; while
-the camera moves it does not say which way things go. What it reaches, and what not, is in docs/motion.md."""
+auxiliary loss on what each cell says; no video was used. Good for which way people, hands and things go. Not for who or
+what they are, nor for what moves slower than a few tenths of a pixel of 112×144 a frame. What it reaches, and what not,
+is in docs/motion.md."""
 
 
 @torch.no_grad()
-def answers(
-    network: Network, renderer: SceneRenderer, first: int, count: int
-) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-    """Rendered clips with their heat in logits [C,L,h,w]."""
-    for seed in track(range(first, first + count, AT_ONCE), description="clips"):
-        rendered = renderer.render([renderer.compose(seed + i) for i in range(AT_ONCE)])
-        heat = HEAT_UNIT * network(rendered.frames.float())[1]
-        yield from ((heat[i], one(rendered, i)) for i in range(AT_ONCE))
-
-
-def pooled_answers(network: Network, renderer: SceneRenderer, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Pooled heat, labels and what of them is sure, each [N,C]."""
-    rows = [
-        (h.mean((1, 2, 3)), clip["label"], clip["sure"]) for h, clip in answers(network, renderer, FIRST_SEED, count)
-    ]
-    pooled, label, sure = (torch.stack(z).cpu() for z in zip(*rows, strict=True))
+def pooled_answers(network: Network, clips: Clips) -> tuple[Tensor, Tensor, Tensor]:
+    """Pooled maps of the classes, labels and what of them is sure, each [N,C]."""
+    loader = DataLoader(clips, batch_size=4, num_workers=1, multiprocessing_context="spawn")
+    rows = []
+    for batch in track(loader, description="clips"):
+        maps = network(batch["frames"])[0]
+        rows.append((maps.mean((2, 3, 4))[:, OWN_MAP], batch["label"], batch["sure"]))
+    pooled, label, sure = (torch.cat(z) for z in zip(*rows, strict=True))
     return pooled, label, sure
-
-
-def heat_scale(network: Network, renderer: SceneRenderer, first: int, count: int) -> tuple[float, ...]:
-    """Of positive heat where a thing does what the class says, the third quartile; [C].
-
-    Small things are far louder than large ones, whose heat is spread over more cells: these have to be seen, too.
-    """
-    found: list[list[Tensor]] = [[] for _ in LABELS]
-    for heat, clip in answers(network, renderer, first, count):
-        for c in np.flatnonzero(clip["label"].numpy() > 0.5):
-            found[c].append(heat[c][(clip["cover"][c] > 0.5) & (heat[c] > 0)])
-    return tuple(
-        UNPAINTED if name in NO_PLACE else float(f"{torch.cat(heats).quantile(0.75):.2g}")
-        for name, heats in zip(LABELS, found, strict=True)
-    )
 
 
 def fitted(pooled: Tensor, label: Tensor, sure: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,17 +61,13 @@ def fitted(pooled: Tensor, label: Tensor, sure: Tensor) -> tuple[Tensor, Tensor]
     own = torch.tensor([0 if name not in NO_PLACE else 1 + NO_PLACE.index(name) for name in LABELS])
     first = {name: names[0] for names in ALIKE for name in names}
     alike = torch.tensor([LABELS.index(first.get(name, name)) for name in LABELS])
-    log_factor, biases = torch.zeros(len(LABELS)), torch.full((1 + len(NO_PLACE),), -2.0)
-    single = (label > 0.5).sum(1) == 1
+    log_factor, biases = torch.full((len(LABELS),), 2.0), torch.full((1 + len(NO_PLACE),), -4.0)
     optimizer = torch.optim.LBFGS([log_factor.requires_grad_(), biases.requires_grad_()], max_iter=300)
 
     def loss() -> Tensor:
         optimizer.zero_grad()
         logits = pooled * log_factor[alike].exp() + biases[own]
-        value = F.binary_cross_entropy_with_logits(logits, label, weight=sure * (1 + 2 * label))
-        value = (
-            value + 0.2 * F.cross_entropy(logits[single], label[single].argmax(1)) + 1e-3 * log_factor.square().sum()
-        )
+        value = F.binary_cross_entropy_with_logits(logits, label, weight=sure)
         value.backward()
         return value
 
@@ -104,33 +75,45 @@ def fitted(pooled: Tensor, label: Tensor, sure: Tensor) -> tuple[Tensor, Tensor]
     return log_factor.detach()[alike].exp(), biases.detach()[own]
 
 
+def calibration_error(logits: Tensor, label: Tensor, sure: Tensor) -> float:
+    """Expected calibration error over ten bins of scores (Naeini et al., AAAI 2015)."""
+    score, true = logits.sigmoid()[sure > 0.5], label[sure > 0.5]
+    bins = (score * 10).long().clamp(max=9)
+    return sum(float((score - true)[bins == i].sum().abs()) for i in bins.unique()) / len(score)
+
+
 def report(logits: Tensor, label: Tensor, sure: Tensor) -> str:
     """How often the strongest class is the only true one, and each class's yes and no are right."""
     single = (label > 0.5).sum(1) == 1
     right = (logits.argmax(1) == label.argmax(1))[single].float().mean()
     sound = (((logits > 0) == (label > 0.5)).float() * sure).sum() / sure.sum()
-    return f"top-1 {right:.3f} of {int(single.sum())} clips, each class {sound:.3f}"
+    error = calibration_error(logits, label, sure)
+    return f"top-1 {right:.3f} of {int(single.sum())} clips, each class {sound:.3f}, calibration error {error:.3f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of scripts/motion/pretrain.py")
-    parser.add_argument("--clips", type=int, default=600)
+    parser.add_argument("--clips", type=int, default=1200)
     parser.add_argument("--output", type=Path, default=motion.WEIGHTS)
     parser.add_argument("--photographs", type=Path, help="as in training")
     args = parser.parse_args()
     network = Network()
     network.load_state_dict(torch.load(args.folder / "checkpoint.pt", map_location="cpu", weights_only=True)["mean"])
     network.to(memory_format=torch.channels_last_3d).eval()
-    renderer = SceneRenderer("train", fmt=Format(), photographs=args.photographs)
-    pooled, label, sure = pooled_answers(network, renderer, args.clips)
-    print("before:", report(pooled + network.classifier.bias.detach(), label, sure))
+    clips = Clips(0, FIRST_CLIP, args.clips, shades=Settings.shades, photographs=args.photographs)
+    pooled, label, sure = pooled_answers(network, clips)
+    before = network.factor.detach(), network.bias.detach()
     factor, bias = fitted(pooled, label, sure)
-    print("after: ", report(pooled * factor + bias, label, sure))
+    for name, (by, add) in (("before", before), ("after", (factor, bias))):
+        print(f"{name}: {report(pooled * by + add, label, sure)}")
     with torch.no_grad():
-        network.classifier.weight *= factor[:, None]
-        network.classifier.bias.copy_(bias)
-    scale = heat_scale(network, renderer, FIRST_SEED + args.clips, args.clips // 2)
+        network.factor.copy_(factor)
+        network.bias.copy_(bias)
+    scale = tuple(
+        UNPAINTED if name in NO_PLACE else float(f"{FULL * by:.2g}")
+        for name, by in zip(LABELS, factor.tolist(), strict=True)
+    )
     model = motion.build("none")
     model.load_state_dict(network.exported())
     save_checkpoint(

@@ -9,7 +9,7 @@ from scripts.motion.appearance import PHASES, Stock
 from scripts.motion.camera import Camera
 from scripts.motion.paths import Array, ClipExtent, Path2D, Rng, log_uniform, rest, truth
 from scripts.motion.people import Part
-from streamcam.models.motion import LABELS
+from streamcam.models.motion import CONFIG, LABELS
 
 WHOLE = (112, 144)
 """(height, width) of the picture in use. Things are as large in a smaller one, which is a part of it."""
@@ -24,7 +24,7 @@ class Format:
     frames: int = 32
     slices: int = 16
     """Heat slices of a clip, one for each of its frames from `first` on."""
-    first: int = 8
+    first: int = CONFIG.own_frame
     """The frame on which the first slice is centred."""
 
     @property

@@ -21,12 +21,11 @@ import numpy.typing as npt
 from rich.progress import track
 
 from scripts.motion.appearance import NoPhotographsError
-from scripts.motion.clips import NO_PLACE
 from scripts.motion.layers import Format, Scene
 from scripts.motion.paths import PROGRAMS
 from scripts.motion.render import Rendered, SceneRenderer
 from streamcam.evaluate.truth import write_truth
-from streamcam.models.motion import LABELS
+from streamcam.models.motion import LABELS, NO_PLACE
 
 FPS = 15
 SINGLE_SEED, PAIR_SEED, LARGE_SEED, CAMERA_SEED = 9 * 10**8, 95 * 10**7, 92 * 10**7, 94 * 10**7

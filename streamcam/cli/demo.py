@@ -3,8 +3,7 @@
 import os
 from typing import Any
 
-from streamcam.errors import StreamcamError
-from streamcam.viewer.display import require_display
+from streamcam.viewer.display import has_display
 
 WEBCAM = "/dev/video0"
 SAMPLE_WINDOW = 4
@@ -27,7 +26,7 @@ def demo_options(options: dict[str, Any], *, configured: bool, headless: bool) -
         filled["sources"] = [WEBCAM if os.access(WEBCAM, os.R_OK) else "sample"]
         if filled["sources"] == ["sample"]:
             filled |= _for_the_sample(filled)
-    if not headless and _has_display():
+    if not headless and has_display():
         filled["view"] = True
         return filled
     if filled.get("record") is None:
@@ -48,11 +47,3 @@ def _for_the_sample(options: dict[str, Any]) -> dict[str, Any]:
         if options.get("window") is None:
             chosen["window"] = SAMPLE_WINDOW
     return chosen
-
-
-def _has_display() -> bool:
-    try:
-        require_display()
-    except StreamcamError:
-        return False
-    return True

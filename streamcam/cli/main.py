@@ -28,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "image": recorded.image,
     "eval": recorded.evaluate,
     "record": training.record,
+    "check": training.check,
     "train": training.train,
     "quantize": training.quantize,
     "models": about.models,

@@ -7,11 +7,13 @@ from pydantic import Field, model_validator
 
 from streamcam.strict import Strict
 
+SplitBy = Literal["auto", "person", "file", "time"]
+
 
 class TrainConfig(Strict):
     """The options of `streamcam train`."""
 
-    data: Path = Field(description="a folder with a folder of clips for each class, or a CSV: path, start, end, label")
+    data: Path = Field(description="a folder with a folder of clips for each class, a CSV file, or a known data set")
     out: Path = Field(description="the folder for checkpoint, figures and pictures")
     model: str = Field("motion", description="one of `streamcam models`, or a checkpoint (.safetensors) to go on from")
     weights: str | None = Field(None, description="initial weights: DEFAULT (published), none (from scratch) or a file")
@@ -20,7 +22,10 @@ class TrainConfig(Strict):
     epochs: int = Field(20, ge=1, description="rounds over all clips")
     batch: int = Field(8, ge=1, description="clips in a batch, on each device")
     learning_rate: float = Field(1e-3, gt=0, le=10, description="of the classifier; pretrained layers get a tenth")
-    val_share: float = Field(0.2, gt=0, lt=1, description="share of the files that are kept for validation")
+    val_share: float = Field(0.2, gt=0, lt=1, description="share of the clips that is kept for validation, about")
+    split_by: SplitBy = Field(
+        "auto", description="what is not in training and validation both: person, file or time; auto is person or file"
+    )
     window: int | None = Field(None, ge=1, le=1024, description="frames in a clip; by default the model's own")
     fps: float | None = Field(None, gt=0, le=1000, description="frames a second the model sees; by default its own")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")

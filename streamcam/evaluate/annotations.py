@@ -60,15 +60,12 @@ def read_pngs(folder: Path, *, default: str | None) -> list[ObjectTruth]:
     Raises:
         StreamcamError: there are no masks, one cannot be read, or a value has no label.
     """
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".png")
-    misnamed = next((p for p in paths if not p.stem.isdecimal()), None)
-    if not paths or misnamed is not None:
-        raise StreamcamError(f"{misnamed or folder}: expected masks named for their frame, such as 000012.png")
+    paths = mask_paths(folder)
     labels_file = folder / "labels.txt"
     labels = [line.strip() for line in _text(labels_file).splitlines() if line.strip()] if labels_file.exists() else []
     if not labels and default is None:
         raise StreamcamError(f"{folder}: expected labels.txt, line v of which names the things with value v")
-    values = _png_values(paths, labels)
+    values = read_values(paths, labels)
     times = np.array([int(p.stem) for p in paths], np.float64)
     if not labels:
         return [ObjectTruth(str(default), times, False, masks=values)]
@@ -77,8 +74,25 @@ def read_pngs(folder: Path, *, default: str | None) -> list[ObjectTruth]:
     ]
 
 
-def _png_values(paths: Sequence[Path], labels: Sequence[str]) -> npt.NDArray[np.uint8]:
-    """Read masks of the same size: uint8 [T,H,W]. With labels, values go up to their number."""
+def mask_paths(folder: Path) -> list[Path]:
+    """Return the masks in a folder, sorted by name, each of which is the number of its frame.
+
+    Raises:
+        StreamcamError: there are none, or one has another name.
+    """
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".png")
+    misnamed = next((p for p in paths if not p.stem.isdecimal()), None)
+    if not paths or misnamed is not None:
+        raise StreamcamError(f"{misnamed or folder}: expected masks named for their frame, such as 000012.png")
+    return paths
+
+
+def read_values(paths: Sequence[Path], labels: Sequence[str]) -> npt.NDArray[np.uint8]:
+    """Read masks of the same size: uint8 [T,H,W]. With labels, values go up to their number.
+
+    Raises:
+        StreamcamError: one cannot be read, has another size, or a value without a label.
+    """
     masks = [read_mask(path) for path in paths]
     for path, mask in zip(paths, masks, strict=True):
         if mask.shape != masks[0].shape:

@@ -2,12 +2,17 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
+from streamcam.cvat import is_cvat
 from streamcam.errors import StreamcamError
+from streamcam.evaluate.coco import is_coco, read_coco
+from streamcam.evaluate.cvat import read_cvat_objects
+from streamcam.evaluate.davis import davis_items, is_davis
+from streamcam.evaluate.objects import ReadObjects
 from streamcam.evaluate.truth import PICTURES, Item
 from streamcam.files import VIDEOS
 from streamcam.models.classes import shown_index
@@ -22,27 +27,55 @@ COLUMNS = frozenset({*REQUIRED_COLUMNS, *BOX_COLUMNS, "frame", "time", "thing"})
 Row = Mapping[str, str]
 """A line of truth.csv: column → value."""
 
+ANNOTATION_FILES: Sequence[
+    tuple[Callable[[Path], bool], Callable[[Path, Sequence[str]], Mapping[str, ReadObjects]]]
+] = ((is_cvat, read_cvat_objects), (is_coco, read_coco))
+"""The kinds of annotation files: what recognises one, and what reads it, given the names of the clips."""
+
 
 def find_items(data: Path) -> list[Item]:
     """Find all clips and pictures of a data set, sorted by name: first those without a folder, then class by class.
 
+    A folder in the layout of DAVIS has a clip for each sequence.
+
     Raises:
-        StreamcamError: `data` is not a folder or has no clips, or truth.csv cannot be read or names a clip that does
-            not exist.
+        StreamcamError: `data` is not a folder or has no clips; or truth.csv or an annotation file cannot be read, or
+            names a clip that does not exist.
     """
     if not data.is_dir():
         raise StreamcamError(f"no such folder: {data}")
+    if is_davis(data):
+        return davis_items(data)
     rows = read_table(data / TABLE) if (data / TABLE).exists() else {}
+    media = {path.relative_to(data).as_posix(): (path, folder_class) for path, folder_class in _media(data)}
+    objects = _objects_of_layouts(data, list(media))
     items = [
-        Item(path, name, folder_class, rows.pop(name, ()))
-        for path, folder_class in _media(data)
-        for name in [path.relative_to(data).as_posix()]
+        Item(path, name, folder_class, rows.pop(name, ()), objects.get(name))
+        for name, (path, folder_class) in media.items()
     ]
     if rows:
         raise StreamcamError(f"{data / TABLE}: no such clip: {next(iter(rows))} (paths are relative to {data})")
     if not items:
         raise StreamcamError(f"no clips or pictures in {data}: expected {data}/CLASS/clip.mp4 (or .jpg)")
     return items
+
+
+def _objects_of_layouts(data: Path, names: Sequence[str]) -> dict[str, ReadObjects]:
+    """Return what reads the objects of each clip or picture that an annotation file in a folder is about.
+
+    Raises:
+        StreamcamError: a file is wrong, or two are about the same clip.
+    """
+    found: dict[str, ReadObjects] = {}
+    for path in sorted(data.iterdir()):
+        for recognises, read in ANNOTATION_FILES:
+            if recognises(path):
+                objects = read(path, names)
+                twice = sorted(found.keys() & objects)
+                if twice:
+                    raise StreamcamError(f"{path}: {twice[0]} is in another annotation file as well: keep one of them")
+                found |= objects
+    return found
 
 
 def _media(data: Path) -> Iterator[tuple[Path, str | None]]:

@@ -1,5 +1,6 @@
 """Objects of a clip: their masks and boxes over time."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -73,6 +74,10 @@ class ObjectTruth:
         if self.boxes[row, 2] > self.boxes[row, 0] and self.boxes[row, 3] > self.boxes[row, 1]:
             filled[max(0, y0) : max(y1, y0 + 1), max(0, x0) : max(x1, x0 + 1)] = True  # at least one pixel
         return filled
+
+
+ReadObjects = Callable[[], Sequence[ObjectTruth]]
+"""Reads the objects of one clip."""
 
 
 def box_of(mask: Mask) -> Box | None:

@@ -19,10 +19,13 @@ import numpy.typing as npt
 
 from streamcam.errors import StreamcamError
 from streamcam.evaluate.annotations import read_npz, read_pngs, read_rows
-from streamcam.evaluate.objects import Mask, ObjectTruth, Times
+from streamcam.evaluate.objects import Mask, ObjectTruth, ReadObjects, Times
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 """Suffixes of the pictures that a data set may hold."""
+
+PICTURES_FPS = 24
+"""How many pictures a second a folder of them has, as those of DAVIS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,14 @@ class Item:
     """The name of the class's folder that it lies in; None outside of any."""
     rows: Sequence[Mapping[str, str]] = ()
     """Its lines of truth.csv."""
+    read_objects: ReadObjects | None = None
+    """Reads the objects that a layout such as DAVIS's has elsewhere; None where there is no such layout."""
+
+    @property
+    def uri(self) -> str:
+        """Return what `open_source` takes for the clip: a file, or a folder of numbered pictures."""
+        path = self.path.resolve()
+        return f"frames:{PICTURES_FPS}:{path}" if path.is_dir() else f"file://{path}"
 
     @property
     def is_picture(self) -> bool:
@@ -55,9 +66,12 @@ class Item:
         if npz.exists():
             more_objects, more_scene = read_npz(npz, default=self.folder_class)
             objects, scene = [*objects, *more_objects], (*scene, *more_scene)
-        if pngs.is_dir():
+        if self.read_objects is not None:
+            objects = [*objects, *self.read_objects()]
+        if pngs.is_dir() and pngs != self.path:
             objects = [*objects, *read_pngs(pngs, default=self.folder_class)]
-        if not objects and not scene and not npz.exists() and self.folder_class is not None:
+        has_others = npz.exists() or self.read_objects is not None
+        if not objects and not scene and not has_others and self.folder_class is not None:
             scene = (self.folder_class,)
         return Truth(self, tuple(objects), scene)
 

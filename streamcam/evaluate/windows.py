@@ -22,7 +22,7 @@ def frames(item: Item) -> Iterator[Frame]:
     if item.is_picture:
         yield Frame(read_picture(item.path), 0, 0.0, 0, item.name)
         return
-    with closing(open_source(f"file://{item.path.resolve()}", paced=False)) as source:
+    with closing(open_source(item.uri, paced=False)) as source:
         yield from source.frames(Event())
 
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,15 @@ USER_FORMAT = ClipFormat(16, 15, (112, 112), (112, 112), (123.675, 116.28, 103.5
 
 FRAMES_AT_ONCE = 16
 """A framewise network computes so many frames at a time, so that a long window does not need more memory."""
+
+
+@runtime_checkable
+class Reusable(Protocol):
+    """Features of which only a part serves other classes than those that they were trained for."""
+
+    def for_other_classes(self) -> tuple[nn.Module, int]:
+        """Give that part, which maps a batch as the whole does, and the channels of its map."""
+        ...
 
 
 class CamModel(nn.Module):
@@ -127,10 +136,18 @@ class CamModel(nn.Module):
         return cls.from_split(spec, parts)._checked(network)
 
     def with_spec(self, spec: ModelSpec) -> "CamModel":
-        """Give the same network another spec. If its own classes are others, the classifier is new and untrained."""
-        kept = spec.network_classes == self.spec.network_classes
-        head = self.head if kept else self.head.with_classes(len(spec.network_classes))
-        model = CamModel(spec, self.features, head, windows=self.windows)
+        """Give the same network another spec. If its own classes are others, the classifier is new and untrained.
+
+        Then it lies behind the part of the features that serves other classes.
+        """
+        features, head = self.features, self.head
+        if spec.network_classes != self.spec.network_classes:
+            if isinstance(features, Reusable):
+                features, channels = features.for_other_classes()
+                head = Head([nn.Linear(channels, len(spec.network_classes))])
+            else:
+                head = head.with_classes(len(spec.network_classes))
+        model = CamModel(spec, features, head, windows=self.windows)
         model.int8 = self.int8
         return model
 

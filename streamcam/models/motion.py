@@ -1,20 +1,25 @@
-"""`motion`: how things move, and where; a small 3D network without padding in time.
+"""`motion`: how things move, and where; a small 3D network that looks at three scales, without padding in time.
 
-A clip of 32 frames gives 16 heat slices of a quarter of the picture's size. Apart from the gate, a cell depends on the
-31×31 pixels and 17 frames around it only. So heat cannot lie far from what caused it.
+A clip of 32 frames gives 16 heat slices of a quarter of the picture's size. A slice speaks of the twelfth of the 17
+frames that it depends on, so it waits for five more.
 
     layer            channels   cells    receptive field, pixels × frames
     changes            3 → 7    1            1 ×  3            brightness, and how R, G, B change; fixed
-    stem               7 → 16   1/2          3 ×  3
-    conv              16 → 32   1/4          7 ×  5
-    space-time        32 → 32   1/4         15 ×  7            residual
-    space-time        32 → 32   1/4         23 ×  9            residual
-    space-time        32 → 48   1/4         31 × 11
-    time              48 → 48   1/4         31 × 13            residual
-    time              48 → 48   1/4         31 × 15            residual
-    time              48 → 64   1/4         31 × 17
-    gate              64 → 64   1/4         weighs each channel, by its mean over the picture
+    trunk: at the picture's full, half and quarter size, with the same weights
+      stem             7 → 16   1/2          3 ×  3
+      conv            16 → 32   1/4          7 ×  5
+      space-time      32 → 32   1/4         15 ×  7            residual
+      space-time      32 → 32   1/4         23 ×  9            residual
+      space-time      32 → 48   1/4         31 × 11
+      time            48 → 48   1/4         31 × 13            residual
+      time            48 → 48   1/4         31 × 15            residual
+      time            48 → 64   1/4         31 × 17
+    join              64 → 64   1/4        124 × 17            the three scales, added up
+    context           64 → 64   1/4        132 × 17            residual; knows the mean over the picture
+    context           64 → 64   1/4        140 × 17            residual; knows the mean over the picture
+    shares            64 → 16   1/4                            what each cell does: one of twelve things, or none
 
+The classifier has one factor for each class, on the map of that class alone.
 `scripts/motion/pretrain.py` trained it on rendered scenes only; no video was used.
 """
 
@@ -52,6 +57,14 @@ LABELS: tuple[str, ...] = (
 )
 
 
+NO_PLACE: tuple[str, ...] = ("still", "flickering light", "camera moving")
+"""Classes that are true of the whole picture."""
+PLACED: tuple[str, ...] = tuple(name for name in LABELS if name not in NO_PLACE)
+"""Classes that are true of something in the picture."""
+MAPS: tuple[str, ...] = ("none", *PLACED, *NO_PLACE)
+"""What each map says of its cells."""
+
+
 @dataclass(frozen=True, slots=True)
 class MotionConfig:
     """The sizes of the network."""
@@ -62,8 +75,10 @@ class MotionConfig:
     """Channels of the 3×3×3 convolutions; the first halves the size once more."""
     time: tuple[int, ...] = (48, 48, 64)
     """Channels of the 3×1×1 convolutions, which widen the receptive field in time only."""
-    gate: int = 32
-    """Hidden channels of the gate."""
+    join: int = 64
+    """Channels where the three scales meet, and after that."""
+    own_frame: int = 11
+    """Of the frames that a slice depends on, the one that it speaks of, counted from 0."""
 
     @property
     def context(self) -> int:
@@ -86,7 +101,7 @@ SPEC = ModelSpec(
         std=(60.0,) * 3,
     ),
     framewise=False,
-    temporal_offset=CONFIG.context / 2,
+    temporal_offset=CONFIG.own_frame,
     temporal_context=CONFIG.context,
     temporal_receptive_field=CONFIG.context + 1,
     multi_label=True,
@@ -96,7 +111,7 @@ SPEC = ModelSpec(
 
 def build(weights: str) -> CamModel:
     """Build the network with the given weights: DEFAULT (with the heat scale of its card), none or a file."""
-    model = CamModel(SPEC, MotionFeatures(CONFIG), Head([nn.Linear(CONFIG.time[-1], len(LABELS))]))
+    model = CamModel(SPEC, MotionFeatures(CONFIG), Head([nn.Linear(len(MAPS), len(LABELS))]))
     if weights == "DEFAULT":
         card = read_card(WEIGHTS)
         fill_from(model, WEIGHTS, card)
@@ -106,12 +121,35 @@ def build(weights: str) -> CamModel:
     return model
 
 
-class MotionFeatures(nn.Sequential):
-    """The network up to its feature map: it maps float [N,3,T,H,W] to [N,K,T−R+1,H/4,W/4]."""
+class MotionFeatures(nn.Module):
+    """The network up to its maps: float [N,3,T,H,W] to [N,K,T−R+1,H/4,W/4], K maps as in MAPS."""
 
     def __init__(self, config: MotionConfig) -> None:
+        super().__init__()
+        self.changes = changes()
+        self.scales = Scales(config)
+        self.context = nn.Sequential(Context(config.join), Context(config.join))
+        self.shares = Shares(config.join)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Give the maps, each at least 0."""
+        return self.shares(self.context(self.scales(self.changes(frames))))  # type: ignore[no-any-return]
+
+    def for_other_classes(self) -> tuple[nn.Module, int]:
+        """Give the part that serves classes of any kind, and its channels: the trunk at three scales."""
+        return nn.Sequential(self.changes, self.scales), self.scales.from_full.out_channels
+
+
+class Scales(nn.Module):
+    """One trunk, which looks at the picture, at its half and at its quarter (Adelson et al., RCA Engineer 1984).
+
+    So what is four times as large, or four times as fast, looks to it like what it knows.
+    """
+
+    def __init__(self, config: MotionConfig) -> None:
+        super().__init__()
         # One frame at a time, the stem halves the size first: the 3D convolutions are the expensive part.
-        layers: list[nn.Module] = [changes(), Unit(7, config.stem, kernel=(1, 3, 3), stride=2)]
+        layers: list[nn.Module] = [Unit(7, config.stem, kernel=(1, 3, 3), stride=2)]
         k = config.stem
         for i, channels in enumerate(config.space):
             layers.append(Unit(k, channels, kernel=(3, 3, 3), stride=2 if i == 0 else 1))
@@ -119,11 +157,22 @@ class MotionFeatures(nn.Sequential):
         for channels in config.time:
             layers.append(Unit(k, channels, kernel=(3, 1, 1)))
             k = channels
-        super().__init__(*layers, Gate(k, config.gate))
+        self.trunk = nn.Sequential(*layers)
+        self.halved = mean_of(7, 2, stride=2)
+        self.from_full = nn.Conv3d(k, config.join, 1)
+        self.from_half = nn.ConvTranspose3d(k, config.join, (1, 2, 2), (1, 2, 2), bias=False)
+        self.from_quarter = nn.ConvTranspose3d(k, config.join, (1, 4, 4), (1, 4, 4), bias=False)
+
+    def forward(self, changes: Tensor) -> Tensor:
+        """Map the changes of frames [N,7,T−2,H,W] to [N,K,T−R+1,H/4,W/4]."""
+        half = self.halved(changes)
+        quarter = self.halved(half)
+        full = self.from_full(self.trunk(changes))
+        return torch.relu(full + self.from_half(self.trunk(half)) + self.from_quarter(self.trunk(quarter)))
 
 
 class Unit(nn.Module):
-    """A convolution, batch norm and ReLU, with a residual where channels and size stay the same.
+    """A convolution and ReLU, with a residual where channels and size stay the same.
 
     The convolution has no padding in time, so the residual leaves out the first and the last frame.
     """
@@ -131,36 +180,60 @@ class Unit(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, kernel: tuple[int, int, int], stride: int = 1) -> None:
         super().__init__()
         padding = (0, kernel[1] // 2, kernel[2] // 2)
-        self.conv = nn.Conv3d(inputs, outputs, kernel, (1, stride, stride), padding, bias=False)
-        self.norm = nn.BatchNorm3d(outputs)
+        self.conv = nn.Conv3d(inputs, outputs, kernel, (1, stride, stride), padding)
+        nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
         self.residual = inputs == outputs and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N,K,T,h,w] to [N,K',T−2,h,w]; to [N,K',T,h,w] with a kernel over one frame."""
-        y: Tensor = self.norm(self.conv(x))
+        y: Tensor = self.conv(x)
         if self.residual:
             y = y + x[:, :, 1:-1]
         return torch.relu(y)
 
 
-class Gate(nn.Module):
-    """A weight for each channel of a slice, by the channels' means over the picture (Hu et al., CVPR 2018).
+class Context(nn.Module):
+    """A convolution over one frame that also knows the mean over the picture, and a residual.
 
-    Whether a thing or the camera moves cannot be told from 31×31 pixels. The weights are the same for all cells of a
-    slice, so the gate cannot light a cell that sees nothing.
+    Whether a thing or the camera moves cannot be told from a part of the picture.
     """
 
-    def __init__(self, channels: int, hidden: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.squeeze = nn.Conv3d(channels, hidden, 1)
-        self.excite = nn.Conv3d(hidden, channels, 1)
-        for parameter in self.excite.parameters():
-            nn.init.zeros_(parameter)  # sigmoid(0) · 2 = 1: before training, the gate changes nothing
+        self.near = nn.Conv3d(channels, channels, (1, 3, 3), padding=(0, 1, 1))
+        self.everywhere = nn.Conv3d(channels, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply each channel of [N,K,T,h,w] by a factor between 0 and 2."""
-        hidden = torch.relu(self.squeeze(torch.mean(x, (3, 4), keepdim=True)))
-        return x * (torch.sigmoid(self.excite(hidden)) * 2.0)
+        """Map [N,K,T,h,w] to the same shape."""
+        return torch.relu(x + self.near(x) + self.everywhere(torch.mean(x, (3, 4), keepdim=True)))
+
+
+class Shares(nn.Module):
+    """What each cell does, as maps that pool to the same for small things and for large ones.
+
+    A softmax over twelve classes and none gives each cell a share of each class, between 0 and 1. Let a be its mean
+    over 3×3 cells. The map is a⁴ / mean(a²) over the picture, whose mean is how sure the cells are that speak at all.
+    So a thing on 5 % of the picture counts as much as one on all of it, and contrary names share one certainty. Without
+    the mean over 3×3 cells, the last visible edge of a thing that leaves would be the hottest place of all. Maps of
+    classes without a place are sigmoids.
+    """
+
+    LEAST = 0.02
+    """Added to mean(a²): what fills less than about 2 % of the picture counts less, and so do stray cells."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.placed = nn.Conv3d(channels, 1 + len(PLACED), 1)
+        self.softmax = nn.Softmax(dim=1)
+        self.blur = mean_of(1 + len(PLACED), 3)
+        self.whole = nn.Conv3d(channels, len(NO_PLACE), 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N,K,T,h,w] to [N,16,T,h,w], in the order of MAPS."""
+        a = self.blur(self.softmax(self.placed(x)))
+        squared = a * a
+        placed = squared * squared / (torch.mean(squared, (3, 4), keepdim=True) + self.LEAST)
+        return torch.cat([placed, torch.sigmoid(self.whole(x))], 1)
 
 
 def changes() -> nn.Conv3d:
@@ -176,4 +249,15 @@ def changes() -> nn.Conv3d:
         kernel[1 + c, c] = torch.tensor([-4.0, 4.0, 0.0])
         kernel[4 + c, c] = torch.tensor([0.0, -4.0, 4.0])
     conv.weight.data.copy_(kernel[..., None, None])
+    return conv
+
+
+def mean_of(channels: int, side: int, *, stride: int = 1) -> nn.Conv3d:
+    """Give a fixed convolution: each channel's mean over side×side cells of a slice; an odd side keeps their number.
+
+    An average pooling does the same, but PyTorch has none in bfloat16 on CPUs.
+    """
+    padding = (0, side // 2, side // 2) if stride == 1 else 0
+    conv = nn.Conv3d(channels, channels, (1, side, side), (1, stride, stride), padding, groups=channels, bias=False)
+    nn.init.constant_(conv.requires_grad_(False).weight, 1 / side**2)
     return conv

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamcam.errors import StreamcamError
-from streamcam.models import checkpoint, imagenet, motion, torchvision
+from streamcam.models import checkpoint, imagenet, motion, motion_first, torchvision
 from streamcam.models.base import CamModel, ModelEntry
 from streamcam.models.spec import Int8, ModelSpec
 
@@ -21,8 +21,16 @@ MODELS: dict[str, ModelEntry] = {
     **torchvision.MODELS,
 }
 
-NAMES_IN_CARDS = {"imagenet": "efficientnet-lite2", "imagenet-fast": "imagenet"}
-"""What cards call models, where that differs. Before 0.2.0, EfficientNet-Lite0 was `imagenet`."""
+ARCHITECTURES = MODELS | {"motion-first": ModelEntry(motion_first.SPEC, motion_first.build)}
+"""What a checkpoint may be made from: the models, and a network that only checkpoints have."""
+
+NAMES_IN_CARDS = {
+    "imagenet": "efficientnet-lite2",
+    "imagenet-fast": "imagenet",
+    "motion": "motion-scales",
+    "motion-first": "motion",
+}
+"""What cards call models, where that differs: in 0.1.0 `imagenet` was EfficientNet-Lite0, and `motion` smaller."""
 
 
 def find_spec(name: str) -> ModelSpec:
@@ -64,7 +72,7 @@ def load_model(name: str | Path = "imagenet", *, weights: str | None = None) -> 
         raise StreamcamError(f"{name} is a checkpoint with weights of its own: leave out --weights")
     # The checkpoint's network is its architecture's, with the checkpoint's classes.
     card = checkpoint.read_card(Path(name))
-    model = MODELS[_architecture(card).name].build("none").with_spec(spec)
+    model = ARCHITECTURES[_architecture(card).name].build("none").with_spec(spec)
     checkpoint.fill_from(model, Path(name), card)
     return model
 
@@ -83,7 +91,7 @@ def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **
             groups; or the file cannot be written.
     """
     name = model.spec.architecture or model.spec.name
-    if name not in MODELS:
+    if name not in ARCHITECTURES:
         raise StreamcamError(
             f"{model.spec.name} is a network of your own, and load_model could not build it: keep its weights with "
             "torch.save(network.state_dict(), …), and load them before CamModel.from_module"
@@ -95,7 +103,7 @@ def save_checkpoint(model: CamModel, path: Path, *, int8: Int8 | None = None, **
 
 def _architecture(card: "ModelCard") -> ModelSpec:
     """Find the model that a checkpoint's network is built as."""
-    models = {NAMES_IN_CARDS.get(name, name): entry for name, entry in MODELS.items()}
+    models = {NAMES_IN_CARDS.get(name, name): entry for name, entry in ARCHITECTURES.items()}
     if card.architecture not in models:
         raise StreamcamError(f"{card.name} is a checkpoint of {card.architecture}, which this version does not have")
     return models[card.architecture].spec

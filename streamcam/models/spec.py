@@ -118,10 +118,14 @@ class ModelSpec:
     def stream_lookahead_s(self) -> float | None:
         """Seconds from the centre of a slice to the newest frame, for the stream engine; None: it cannot be streamed.
 
-        A slice is centred in the R frames that it depends on, and comes with the last of them.
+        A slice comes with the last of the R frames that it depends on. It is centred in them, or where the spec of a
+        network without padding says so.
         """
         receptive_field = self.temporal_receptive_field
-        return None if receptive_field is None else (receptive_field - 1) / 2 / self.clip_format.fps
+        if receptive_field is None:
+            return None
+        centre = self.temporal_offset if self.temporal_context == receptive_field - 1 else (receptive_field - 1) / 2
+        return (receptive_field - 1 - centre) / self.clip_format.fps
 
     def with_clip_format(self, **changes: Any) -> "ModelSpec":
         """Return the spec with other clips.
@@ -142,6 +146,7 @@ class ModelSpec:
         """Give the frame of the clip on which each of `slices` slices is centred, float64 [L'].
 
         With padded convolutions of odd kernels and a total stride of s, slice i is centred on frame i·s. Even kernels,
-        and missing padding, shift all slices by a constant: `temporal_offset`.
+        and missing padding, shift all slices by a constant: `temporal_offset`. So does a network that was taught to
+        speak of another frame than the middle one.
         """
         return np.arange(slices, dtype=np.float64) * self.temporal_stride + self.temporal_offset

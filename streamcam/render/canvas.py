@@ -32,7 +32,7 @@ MOST_NAMES = 3
 Colour = tuple[int, int, int]
 """R, G and B, 0–255."""
 
-WHITE, GREY, SHADE = (255, 255, 255), (205, 205, 210), (16, 16, 20)
+WHITE, GREY, SHADE, RED = (255, 255, 255), (205, 205, 210), (16, 16, 20), (230, 30, 30)
 SHADE_OPACITY = 0.75
 
 
@@ -134,6 +134,26 @@ class Canvas:
         for row, text in enumerate(shown):
             top = y + margin + row * letters.line
             self._text(Line(text, Box(x + margin, top, x + width - margin, top + letters.line)))
+
+    def number(self, value: int) -> None:
+        """Write a number in the middle, a third of the picture high: it can be read from across a room."""
+        text, weight = str(value), max(2, self._height // 40)
+        font = cv2.getFontScaleFromHeight(FONT, max(1, self._height // 3), weight)
+        (width, height), _ = cv2.getTextSize(text, FONT, font, weight)
+        x, y, rim = (self._width - width) // 2, (self._height + height) // 2, max(1, weight // 3)
+        # Drawn in the dark on all sides of itself first, it stands out from a bright picture.
+        for dx, dy in ((-rim, 0), (rim, 0), (0, -rim), (0, rim)):
+            cv2.putText(self._image, text, (x + dx, y + dy), FONT, font, SHADE, weight, lineType=cv2.LINE_AA)
+        cv2.putText(self._image, text, (x, y), FONT, font, WHITE, weight, lineType=cv2.LINE_AA)
+        corner = min(x + width + weight, self._width), min(y + weight, self._height)
+        self._drawn.append(Box(max(x - weight, 0), max(y - height - weight, 0), *corner))
+
+    def frame(self) -> None:
+        """Draw a red frame along the edges, as cameras do while they record."""
+        thickness = max(2, min(self._height, self._width) // 40)
+        corners = (0, 0), (self._width - 1, self._height - 1)
+        cv2.rectangle(self._image, *corners, RED, 2 * thickness)  # half of it lies outside
+        self._drawn.append(Box(0, 0, self._width, self._height))
 
     def _colours(self, box: Box) -> None:
         """Draw the paint of heat from the weakest that is visible to full strength."""

@@ -15,8 +15,9 @@ ROUNDING_S = 1e-6
 class DelaySink(Sink):
     """A sink that passes each frame on `delay_s` later, with the newest heat at that time.
 
-    A heat slice belongs to the centre of its temporal receptive field. A network that sees half a second to both sides
-    has no heat for the newest frame yet. Painted on that frame, its heat would trail behind everything that moves.
+    A heat slice belongs to the centre of its temporal receptive field, or to the frame that its network was taught to
+    speak of. A network that needs later frames, too, has no heat for the newest frame yet. Painted on that frame, its
+    heat would trail behind everything that moves.
     """
 
     def __init__(self, sinks: Sequence[Sink], *, delay_s: float) -> None:

@@ -35,6 +35,7 @@ class FileSink(Sink):
         """
         self.path, self.partial, self.rescued = path, partial, rescued
         self._broken = self._closed = False
+        self._is_complete: bool | None = None
         try:
             self.partial.touch()
         except OSError as e:
@@ -51,6 +52,20 @@ class FileSink(Sink):
         """Return whether the temporary file can be used as far as it goes."""
         return False
 
+    def complete(self) -> bool:
+        """Complete the temporary file, which can be read then; return whether it holds anything. Twice is fine.
+
+        Raises:
+            StreamcamError: it could not be written.
+        """
+        if self._is_complete is None:
+            self._is_complete = False  # a second attempt would fail in another way
+            try:
+                self._is_complete = self.finish()
+            except WRITE_FAILURES as e:
+                raise self.failed(e) from e
+        return self._is_complete
+
     def close(self, *, keep: bool = True) -> None:
         """Complete the file, or leave none. Closing twice is fine.
 
@@ -61,7 +76,7 @@ class FileSink(Sink):
             return
         self._closed = True
         try:
-            if self.finish() and keep:
+            if self.complete() and keep:
                 self.partial.replace(self.path)
                 self.completed()
         except WRITE_FAILURES as e:

@@ -20,11 +20,15 @@ VIDEO_DEVICE = "/dev/video"
 """How the paths of Linux's webcams begin."""
 ANY_URL = "://"
 
+NUMBERED = frozenset({".jpg", ".jpeg", ".png"})
+"""Suffixes of numbered pictures."""
+
 STANDARD_INPUT = "pipe:0"
 """FFmpeg's URL for standard input."""
 
 # rtsp:/camera and http:camera are not URLs, so they are taken for the names of files that do not exist.
 _MISSPELT_SCHEME = re.compile(rf"({'|'.join(OPTIONS)})[:/]", re.IGNORECASE)
+_FPS = re.compile(r"\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class SourceUri(NamedTuple):
 
 
 def parse_address(uri: str, *, rtsp_transport: str = "auto") -> Address:
-    """Understand a source argument: `0`, /dev/video0, rtsp://…, http://…, file.mp4, `-`, lavfi:…, or `sample`.
+    """Understand a source argument: `0`, /dev/video0, rtsp://…, http://…, file.mp4, `-`, lavfi:, frames:, or `sample`.
 
     Args:
         uri: the source argument. Blanks and quotes around a URL are removed.
@@ -126,6 +130,42 @@ def _filter_graph(uri: SourceUri) -> Address:
     return Address(shown, name, graph, live=False, format="lavfi")
 
 
+def _numbered_pictures(uri: SourceUri) -> Address:
+    """Make the address of a folder of numbered pictures, such as `frames:12:FOLDER` for 12 a second."""
+    fps, _, folder = uri.text.partition(":")[2].partition(":")
+    if not _FPS.fullmatch(fps) or not float(fps):
+        raise StreamcamError(f"expected frames:FPS:FOLDER, as in frames:12:pictures, got {uri.text[:200]}")
+    first = _first_numbered(Path(folder))
+    # FFmpeg takes a percent sign in the folder's name for a number as well.
+    pattern = f"{str(first.parent).replace('%', '%%')}/%{_padding(first)}d{first.suffix}"
+    options = {"framerate": fps, "start_number": str(int(first.stem))}
+    return Address(
+        folder, _topic_name(Path(folder).name), f"file:{pattern}", live=False, format="image2", options=options
+    )
+
+
+def _first_numbered(folder: Path) -> Path:
+    """Return the first of a folder's numbered pictures. None may be missing: FFmpeg would end there without a word."""
+    try:
+        paths = [path for path in folder.iterdir() if path.stem.isdecimal() and path.suffix.lower() in NUMBERED]
+    except OSError as e:
+        raise StreamcamError(f"cannot read the folder {folder}: {e.strerror}") from e
+    if not paths:
+        raise StreamcamError(f"{folder} holds no numbered pictures, such as 00001.jpg, 00002.jpg")
+    paths.sort(key=lambda path: (int(path.stem), path.name))
+    first = paths[0]
+    for number, path in enumerate(paths, start=int(first.stem)):
+        expected = f"{number:{_padding(first)}d}{first.suffix}"
+        if path.name != expected:
+            raise StreamcamError(f"{folder} lacks {expected}: its next picture is {path.name}")
+    return first
+
+
+def _padding(first: Path) -> str:
+    """Return how a number is written: 05 for 00001.jpg, and nothing for 1.jpg."""
+    return f"0{len(first.stem)}" if first.stem.startswith("0") else ""
+
+
 def _network(uri: SourceUri) -> Address:
     url = parse_url(uri.text)
     options, fallback = OPTIONS[url.scheme], {}
@@ -174,6 +214,7 @@ KINDS: dict[str, Callable[[SourceUri], Address]] = {
     SAMPLE: _sample,
     VIDEO_DEVICE: _camera,
     "lavfi:": _filter_graph,
+    "frames:": _numbered_pictures,
     "file:": _file,
     "rtsp://": _network,
     "rtsps://": _network,

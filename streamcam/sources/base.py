@@ -63,6 +63,7 @@ def open_source(
     - a video file
     - `-`: standard input
     - `lavfi:…`: a test picture that FFmpeg draws
+    - `frames:12:FOLDER`: a folder of numbered pictures, 12 a second
     - `sample`: the clip that comes with this package
 
     Args:

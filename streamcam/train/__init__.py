@@ -6,6 +6,7 @@ The modules, in the order in which data pass through them:
 - `data/folders` and `data/csv_file` read annotations: which file shows which class, and when.
 - `data/segments` turns annotations into clips, and `data/split` divides these into training and validation.
 - `data/dataset` joins all of that.
+- `check` looks at some frames of each clip, and warns of what could mislead a network.
 - `clips` decodes clips into the frames of a batch, and `workers` does so in processes of their own.
 - `augment` varies a batch on the device.
 - `optimizer` sets how fast each part of a network learns.

@@ -17,6 +17,7 @@ from streamcam.errors import StreamcamError
 from streamcam.records import ClipFormat
 from streamcam.sources.base import open_source
 from streamcam.train.data.annotations import LabelledClip
+from streamcam.train.data.pictures import clip_uri
 
 ClipKey = tuple[int, int]
 """(epoch, number of the clip). With the seed they decide all random choices for a clip, so any step can be resumed."""
@@ -142,7 +143,7 @@ def read_frames(
     window = SlidingWindow(uncropped, head_start=True)  # it gives what it has before it is full
     frames: npt.NDArray[np.uint8] | None = None
     start_s = clip.start_s + position * spare_s
-    source = open_source(f"file://{clip.path}", paced=False, start_s=start_s, end_s=clip.end_s)
+    source = open_source(clip_uri(clip.path), paced=False, start_s=start_s, end_s=clip.end_s)
     try:
         for frame in source.frames(Event()):
             pushed = window.push(frame)  # None for a frame between two samples of the network's rate

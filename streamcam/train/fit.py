@@ -92,6 +92,7 @@ def train(
         # From the first frame of a window to its last there are length − 1 intervals.
         need_s=(base.clip_format.length - 1) / base.clip_format.fps,
         val_share=config.val_share,
+        split_by=config.split_by,
         multi_label=config.multi_label,
         known=base.classes if is_checkpoint(config.model) else None,
         progress=progress,

@@ -22,6 +22,15 @@ def require_display() -> None:
         raise StreamcamError(f"no display: nothing answers at DISPLAY={display} (use `streamcam view --print`)")
 
 
+def has_display() -> bool:
+    """Return whether there is an X display; always true on systems other than Linux."""
+    try:
+        require_display()
+    except StreamcamError:
+        return False
+    return True
+
+
 def _reachable(display: str) -> bool:
     """Return whether an X server answers at host:number[.screen]."""
     host, _, number = display.rpartition(":")

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import cv2
 
-from streamcam.errors import StreamcamError, one_line
+from streamcam.errors import one_line
 from streamcam.records import Image
 from streamcam.transport.subscriber import Subscriber
 from streamcam.viewer.display import require_display
+from streamcam.viewer.picture_window import PictureWindow
 from streamcam.viewer.screen import Screen, View, on_key
-
-WINDOW, WINDOW_SIZE = "streamcam", (800, 600)
 
 POLL_S = 0.015
 """How long to wait for a message before keys are read again."""
@@ -34,55 +33,38 @@ def show(endpoint: str, *, keys: Path | None = None, snapshot_folder: Path = Pat
     """
     require_display()
     screen, view = Screen(endpoint), View()
-    with Subscriber(endpoint, kinds=("frame", "result", "status"), keys=keys) as subscriber:
-        _open_window()
-        picture, drawn_s = _draw(screen, view, subscriber), time.monotonic()
+    with (
+        Subscriber(endpoint, kinds=("frame", "result", "status"), keys=keys) as subscriber,
+        PictureWindow(instead="use `streamcam view --print`") as window,
+    ):
+        picture, drawn_s = _draw(window, screen, view, subscriber), time.monotonic()
         while True:
             message = next(subscriber.messages(timeout_s=POLL_S), None)
             changed = None if message is None or view.paused else screen.take(message)
-            before, view = view, _read_key(screen, view)
-            if view.quit or not _is_open():  # before drawing: that would open a closed window again
+            before, view = view, _read_key(window, screen, view)
+            if view.quit or not window.is_open:  # before drawing: that would open a closed window again
                 break
             silent = not view.paused and time.monotonic() - drawn_s > REDRAW_S
             if view != before or silent or (changed and changed == screen.visible_source(view)):
-                picture, drawn_s = _draw(screen, view, subscriber), time.monotonic()
+                picture, drawn_s = _draw(window, screen, view, subscriber), time.monotonic()
             # What is saved is what is on the screen, also while the view is paused.
             if view.snapshots > before.snapshots:
                 _save(picture, snapshot_folder / f"streamcam-{time.strftime('%Y%m%d-%H%M%S')}-{view.snapshots}.png")
-        cv2.destroyAllWindows()
 
 
-def _open_window() -> None:
-    try:
-        cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-        cv2.resizeWindow(WINDOW, *WINDOW_SIZE)
-    except cv2.error as e:
-        raise StreamcamError(
-            "this OpenCV cannot open windows: pip uninstall opencv-python-headless, then "
-            "pip install --force-reinstall opencv-python (or use `streamcam view --print`)"
-        ) from e
-
-
-def _draw(screen: Screen, view: View, subscriber: Subscriber) -> Image:
+def _draw(window: PictureWindow, screen: Screen, view: View, subscriber: Subscriber) -> Image:
     picture = screen.picture(view, subscriber.skipped, subscriber.refused)
-    cv2.imshow(WINDOW, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    window.show(picture)
     return picture
 
 
-def _read_key(screen: Screen, view: View) -> View:
-    code = cv2.waitKey(1)  # it also lets the window handle its events
-    if code < 0:
+def _read_key(window: PictureWindow, screen: Screen, view: View) -> View:
+    key = window.read_key()
+    if key is None:
         return view
     heat = screen.heat(screen.visible_source(view))
     classes = [] if heat is None else heat.classes.tolist()
-    return on_key(view, chr(code & 0xFF), classes=classes, sources=screen.sources)
-
-
-def _is_open() -> bool:
-    try:
-        return cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) > 0
-    except cv2.error:  # the window has been closed
-        return False
+    return on_key(view, key, classes=classes, sources=screen.sources)
 
 
 def _save(picture: Image, path: Path) -> None:

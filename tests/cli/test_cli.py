@@ -1,6 +1,7 @@
 """The command line as people type it: real processes, real files."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from streamcam.cli.demo import demo_options
 from streamcam.models.registry import load_model, save_checkpoint
 from tests.support.cameras import rtsp_server
-from tests.support.commands import complaint, line_of, streamcam, streamcam_anew
+from tests.support.commands import complaint, line_of, running, streamcam, streamcam_anew
 from tests.support.paths import SAMPLE
 
 FAST = ["--model", "imagenet-fast", "--bind", "none", "--as-fast-as-possible"]
@@ -57,9 +58,24 @@ except StreamcamError as e:
     assert done.stdout == "no such file: nosuch.mp4 False\n"
 
 
+def test_opencv_is_loaded_before_pyav_where_a_window_may_open() -> None:
+    """Otherwise the window would use the libxcb of PyAV, and hang."""
+    code = """
+import sys
+from streamcam.cli.main import app
+from streamcam.errors import StreamcamError
+try:
+    app(["record", "nosuch.mp4", "--label", "wave"], standalone_mode=False)
+except StreamcamError as e:
+    print(e, [name for name in sys.modules if name in ("cv2", "av")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "no such file: nosuch.mp4 ['cv2', 'av']\n"
+
+
 def test_a_lost_camera_is_told_of_once(free_port: int) -> None:
     url = f"rtsp://127.0.0.1:{free_port}/live"
-    done = streamcam("run", url, "--model", "imagenet", "--bind", "none", "--seconds", "3")
+    done = streamcam("run", url, "--model", "imagenet-fast", "--bind", "none", "--seconds", "3")
     assert done.stderr.count("127.0.0.1 lost: cannot open") == 1, done.stderr
 
 
@@ -67,7 +83,7 @@ def test_a_lost_camera_is_told_of_once(free_port: int) -> None:
 def test_the_way_of_rtsp_is_an_option(free_port: int, transport: str, words: str) -> None:
     command = ["run", f"rtsp://127.0.0.1:{free_port}/live", "--rtsp-transport", transport, "--seconds", "3"]
     with rtsp_server(free_port, "--transport", "udp"):
-        done = streamcam(*command, "--model", "imagenet", "--bind", "none")
+        done = streamcam(*command, "--model", "imagenet-fast", "--bind", "none")
     assert words in done.stderr
 
 
@@ -386,7 +402,7 @@ def test_the_demo_opens_a_window_on_the_webcam_where_there_are_both(
     webcam = tmp_path / "video0"
     webcam.touch()
     monkeypatch.setattr("streamcam.cli.demo.WEBCAM", str(webcam))
-    monkeypatch.setattr("streamcam.cli.demo.require_display", lambda: None)
+    monkeypatch.setattr("streamcam.cli.demo.has_display", lambda: True)
     assert demo_options({}, configured=False, headless=False) == {"sources": [str(webcam)], "view": True}
 
 
@@ -404,7 +420,7 @@ def test_a_window_without_a_display_is_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_camera_that_is_not_there_is_waited_for_and_said_why(tmp_path: Path, source: str, words: str) -> None:
-    done = streamcam("run", source, "--model", "imagenet", "--bind", "none", "--seconds", "2.5", cwd=tmp_path)
+    done = streamcam("run", source, "--model", "imagenet-fast", "--bind", "none", "--seconds", "2.5", cwd=tmp_path)
     assert done.returncode == 0
     told = [line for line in done.stderr.splitlines() if words in line]
     assert len(told) == 1, done.stderr
@@ -423,14 +439,22 @@ def test_a_password_in_the_wrong_place_of_a_config_is_not_shown(tmp_path: Path) 
 def test_clips_are_recorded_and_learnt_from(tmp_path: Path) -> None:
     clips, run = tmp_path / "clips", tmp_path / "run"
     for label in ("cat", "cup"):
-        options = ["--label", label, "-o", str(clips), "--count", "2", "--seconds", "0.5", "--pause", "0.1"]
-        done = streamcam("record", "sample" if label == "cat" else "lavfi:testsrc2=size=320x240:rate=30", *options)
+        options = ["--label", label, "-o", str(clips), "--count", "2", "--seconds", "0.5", "--pause", "1.1"]
+        source = "sample" if label == "cat" else "lavfi:testsrc2=size=320x240:rate=30"
+        done = streamcam("record", source, *options, "--no-window")
         assert done.returncode == 0, done.stderr
+        assert [line for line in done.stderr.splitlines() if line.startswith("clip 2")] == [
+            "clip 2 of 2: get ready, 2",
+            "clip 2 of 2: get ready, 1",
+            f"clip 2 of 2: recording {label!r}",
+        ]
+        assert done.stdout.startswith(f"2 clips of {label!r} in {clips / label}; when there are several classes: ")
         assert len(list((clips / label).glob("*.mp4"))) == 2
     options = ["--model", "mobilenet_v3_small", "--weights", "none", "--window", "2", "--epochs", "1", "--batch", "2"]
     done = streamcam("train", str(clips), "-o", str(run), *options)
     assert done.returncode == 0, done.stderr
     assert "2 classes, 2 clips for training + 2 for validation: cat 1 + 1, cup 1 + 1\n" in done.stderr
+    assert "Validation is by file. Clips of one file are never on both sides; the same person may be.\n" in done.stderr
     assert "epoch 1 of 1" in done.stderr
     assert f"--model {run / 'best.safetensors'}" in done.stdout
     watched = ["--model", str(run / "best.safetensors"), "--bind", "none", "--as-fast-as-possible", "--max-frames", "8"]
@@ -439,10 +463,49 @@ def test_clips_are_recorded_and_learnt_from(tmp_path: Path) -> None:
     assert "run on cpu" in done.stderr
 
 
+def test_persons_are_kept_apart_or_that_is_refused(tmp_path: Path) -> None:
+    record = ["--no-window", "-o", "clips", "--count", "1", "--seconds", "0.5", "--pause", "0"]
+    train = ["--model", "mobilenet_v3_small", "--weights", "none", "--window", "2", "--epochs", "1", "--batch", "2"]
+    for person in ("anna", "ben"):
+        for label in ("cat", "cup"):
+            source = f"lavfi:testsrc2=size=320x240:rate=30,hue=h={len(label + person) * ord(label[1])}"
+            done = streamcam("record", source, "--label", label, "--person", person, *record, cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+        if person == "anna":
+            line = complaint("train", "clips", "-o", "run", "--split-by", "person", *train, cwd=tmp_path)
+            assert "cannot validate by person: all clips are of one person, anna: name the persons" in line
+            assert not (tmp_path / "run").exists()
+    done = streamcam("train", "clips", "-o", "run", *train, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(
+        r"^Validation is by person: (anna|ben) \(1 of 2\)\. No person is on both sides\.$", done.stderr, re.M
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_ended_recording_leaves_no_half_clip(number: signal.Signals, tmp_path: Path) -> None:
+    options = ["--label", "wave", "-o", "clips", "--count", "1", "--seconds", "60", "--pause", "0", "--no-window"]
+    with running("record", "lavfi:testsrc2=size=320x240:rate=30", *options, cwd=tmp_path) as command:
+        folder = tmp_path / "clips" / "wave"
+        end_s = time.monotonic() + 60
+        while not any(path.stat().st_size > 20_000 for path in folder.glob("*.part.mp4")):
+            assert time.monotonic() < end_s
+            time.sleep(0.05)
+        command.signal(number)
+        done = command.ended()
+    if number == signal.SIGTERM:
+        assert done.returncode == 130
+        assert not folder.exists()
+    else:
+        assert [path.name.endswith(".part.mp4") for path in folder.iterdir()] == [True]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["record", "sample", "--label", "a/b"], "cannot name a class 'a/b'"),
+        (["record", "sample", "--label", "a", "--person", "a/b"], "cannot name a person 'a/b'"),
+        (["train", ".", "-o", "out", "--split-by", "people"], "split_by: "),
         (["record", "/dev/video99", "--label", "wave"], "no such camera"),
         (["train", "nowhere", "-o", "out"], "no such folder or CSV file: nowhere"),
         (["train", ".", "-o", "out", "--epochs", "0"], "epochs: "),

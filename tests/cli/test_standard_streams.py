@@ -21,7 +21,7 @@ COMMANDS = [
     ("doctor",),
     ("run", "--help"),
     ("keys", "new", "server", "--keys", "."),
-    ("run", "sample", "--model", "imagenet", "--bind", "none", "--as-fast-as-possible", "--max-frames", "5"),
+    ("run", "sample", "--model", "imagenet-fast", "--bind", "none", "--as-fast-as-possible", "--max-frames", "5"),
 ]
 
 
@@ -48,7 +48,7 @@ def test_who_writes_into_a_closed_pipe_ends_as_other_tools_do(tmp_path: Path, ar
 
 @pytest.mark.parametrize("first", [FULL.format(2), UNREAD.format(2)], ids=["full", "unread"])
 def test_a_run_goes_on_where_nobody_can_be_told(tmp_path: Path, first: str) -> None:
-    options = ["--model", "imagenet", "--bind", "none", "--as-fast-as-possible", "--max-frames", "40"]
+    options = ["--model", "imagenet-fast", "--bind", "none", "--as-fast-as-possible", "--max-frames", "40"]
     done = streamcam("run", "sample", *options, "--record", "o.mp4", cwd=tmp_path, first=first)
     assert done.returncode == 0
     assert "40 frames" in done.stdout

@@ -16,7 +16,6 @@ from streamcam.engines.streaming.network import streaming
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.head import Head
-from streamcam.models.motion import Gate
 from streamcam.models.registry import load_model
 from streamcam.records import Heat
 from tests.support.frames import TINY_FORMAT, make_frame
@@ -54,8 +53,6 @@ def model(request: pytest.FixtureRequest) -> CamModel:
         if isinstance(module, nn.BatchNorm3d):
             nn.init.normal_(module.running_mean, 0, 0.1)  # type: ignore[arg-type]
             nn.init.uniform_(module.running_var, 0.5, 1.5)  # type: ignore[arg-type]
-        if isinstance(module, Gate):
-            nn.init.normal_(module.excite.weight)
     return model
 
 
@@ -130,12 +127,12 @@ def test_dense_gives_the_slices_between_as_well(model: CamModel) -> None:
         ("mc3_18", 11, 1, 5),
         ("r2plus1d_18", 109, 8, 54),
         ("s3d", 99, 8, 49),
-        ("motion", 17, 1, 8),
+        ("motion", 17, 1, 5),
     ],
 )
 def test_spans_are_those_of_the_model_cards(name: str, receptive_field: int, stride: int, lookahead: int) -> None:
     spec = load_model(name, weights="none")
-    span = StreamNetwork(spec.features).span
+    span = streaming(spec).span
     assert (span.receptive_field, span.stride, span.lookahead) == (receptive_field, stride, lookahead)
     assert span.centre == spec.spec.temporal_offset
     assert spec.spec.temporal_receptive_field == receptive_field

@@ -14,6 +14,7 @@ from streamcam.evaluate.objects import box_of
 from streamcam.evaluate.truth import Truth, write_truth
 from streamcam.heat.localise import Box
 from streamcam.models.spec import ModelSpec
+from tests.support.cvat import cvat_box, cvat_track, cvat_xml
 from tests.support.frames import TINY_FORMAT
 
 MASKS = np.zeros((3, 6, 8), np.uint8)
@@ -63,7 +64,18 @@ def as_boxes(data: Path) -> None:
     (data / "truth.csv").write_text("\n".join(rows))
 
 
-@pytest.mark.parametrize("write", [as_npz, as_plain_npz, as_pngs, as_pngs_with_labels, as_boxes])
+def as_cvat(data: Path) -> None:
+    touch(data / "a.mp4")
+    boxes = [cvat_box(0, 0, (2, 1, 6, 3)), cvat_box(1, 0, (4, 1, 8, 3)), cvat_box(2, 1, (4, 1, 8, 3))]
+    cat = f'<track id="0" label="cat">{"".join(boxes)}</track>'
+    put_cvat(data, cat, cvat_track(1, "dog", (2, 0), box=(0, 0, 1, 1)))
+
+
+def put_cvat(data: Path, *tracks: str) -> None:
+    (data / "annotations.xml").write_text(cvat_xml("a.mp4", *tracks, size=(8, 6)))
+
+
+@pytest.mark.parametrize("write", [as_cvat, as_npz, as_plain_npz, as_pngs, as_pngs_with_labels, as_boxes])
 def test_every_form_says_where_and_when_a_thing_is(write: Callable[[Path], None], tmp_path: Path) -> None:
     write(tmp_path)
     truth = timed(tmp_path)
@@ -73,6 +85,15 @@ def test_every_form_says_where_and_when_a_thing_is(write: Callable[[Path], None]
     assert [box_of(mask) for mask in masks] == [Box(2, 1, 6, 3), Box(4, 1, 8, 3), None]
     (twice,) = truth.masks("cat", TIMES[:1], (12, 16))
     assert box_of(twice[0]) == Box(4, 2, 12, 6)
+
+
+def test_a_thing_of_cvat_is_absent_outside_of_its_track(tmp_path: Path) -> None:
+    touch(tmp_path / "any" / "a.mp4")
+    put_cvat(tmp_path, cvat_track(0, "cat", (20, 0), (30, 0), (31, 1), (60, 0), (99, 0), box=(2, 1, 6, 3)))
+    (item,) = find_items(tmp_path)
+    truth = Truth(item, item.truth().objects, (), np.arange(100) / 10, (6, 8))
+    present = truth.present("cat", np.array([0, 1.9, 2.0, 3.0, 3.1, 4.9, 5.9, 6.0, 9.9]))
+    assert present.tolist() == [False, False, True, True, False, False, False, True, True]
 
 
 def test_a_folder_alone_says_what_but_not_where(tmp_path: Path) -> None:
@@ -151,6 +172,22 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "stray": (
         lambda d: (touch(d / "a.mp4"), (d / "truth.csv").write_text("clip,class\nb.mp4,cat\n")),
         "no such clip: b.mp4",
+    ),
+    "cvat clip": (lambda d: (as_cvat(d), (d / "a.mp4").rename(d / "b.mp4")), "annotations.xml: no such clip: a.mp4"),
+    "cvat twice": (
+        lambda d: (as_cvat(d), (d / "b.xml").write_text((d / "annotations.xml").read_text())),
+        "b.xml: a.mp4 is in another annotation file as well: keep one of them",
+    ),
+    "cvat box": (
+        lambda d: (touch(d / "a.mp4"), put_cvat(d, cvat_track(2, "cat", (7, 0), box=(2, 1, 16, 3)))),
+        "annotations.xml, track 2, frame 7: the box 2,1,16,3 is outside of the picture of 8×6",
+    ),
+    "cvat shape": (
+        lambda d: (
+            touch(d / "a.mp4"),
+            put_cvat(d, '<track id="2" label="cat"><polygon frame="7" outside="0"/></track>'),
+        ),
+        "annotations.xml, track 2, frame 7: only upright boxes are read",
     ),
     "png names": (lambda d: (touch(d / "c" / "a.mp4"), touch(d / "c" / "a" / "x.png")), "named for their frame"),
     "png content": (lambda d: (touch(d / "c" / "a.mp4"), touch(d / "c" / "a" / "0.png")), "expected a picture"),

@@ -1,11 +1,13 @@
 """`motion`: the properties of the network, and of the rendered scenes that trained it."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -15,10 +17,11 @@ from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.heat.cam import pool
-from streamcam.models import motion
+from streamcam.models import motion, motion_first
 from streamcam.models.base import CamModel
 from streamcam.models.checkpoint import read_card
 from streamcam.models.motion import CONFIG, LABELS, SPEC
+from streamcam.models.registry import load_model, save_checkpoint
 from tests.support.frames import make_frame
 
 RANDOM = torch.Generator().manual_seed(0)
@@ -33,16 +36,6 @@ def noise(*, frames: int = LENGTH, size: tuple[int, int] = SPEC.clip_format.crop
 @pytest.fixture(scope="module")
 def model() -> CamModel:
     return motion.build("DEFAULT")
-
-
-@pytest.fixture(scope="module")
-def rough() -> CamModel:
-    """A network of random positive weights: no path through it is closed by a ReLU."""
-    torch.manual_seed(0)
-    network = motion.build("none")
-    for parameter in network.features.parameters():
-        parameter.data.abs_()
-    return network
 
 
 @torch.no_grad()
@@ -85,23 +78,49 @@ def test_one_frame_more_than_the_context_gives_one_slice(model: CamModel) -> Non
     assert model(noise(frames=CONTEXT + 1)).cube.shape[2] == 1
 
 
-def test_it_sees_31_pixels_and_as_many_frames_as_declared(rough: CamModel) -> None:
+def test_it_depends_on_as_many_frames_as_declared_and_its_trunk_on_31_pixels() -> None:
+    torch.manual_seed(0)
+    features = motion.build("none").features
+    assert isinstance(features, motion.MotionFeatures)
+    for parameter in features.parameters():
+        parameter.data.abs_()  # no path through the network is closed by a ReLU
     x = noise(frames=CONTEXT + 3).requires_grad_()
-    rough(x).cube[0, :, 1, 14, 18].sum().backward()
+    features.scales.trunk(features.changes(x))[0, :, 1, 14, 18].sum().backward()
     assert x.grad is not None
     _, frames, rows, columns = (z.unique() for z in x.grad[0].nonzero(as_tuple=True))
     assert frames.tolist() == list(range(1, CONTEXT + 2))
-    assert frames.double().mean() == SPEC.temporal_offset + 1
     assert rows.tolist() == list(range(int(rows[0]), int(rows[0]) + 31))
     assert columns.tolist() == list(range(int(columns[0]), int(columns[0]) + 31))
     assert abs(float(rows.double().mean()) - (14 * 4 + 1.5)) <= 2
     assert abs(float(columns.double().mean()) - (18 * 4 + 1.5)) <= 2
 
 
+@torch.no_grad()
+def test_a_thing_counts_by_how_sure_its_cells_are_rather_than_by_its_size() -> None:
+    shares = motion.Shares(1 + len(motion.PLACED))
+    for layer in (shares.placed, shares.whole):
+        layer.weight.zero_()
+        assert layer.bias is not None
+        layer.bias.zero_()
+    for i in range(1 + len(motion.PLACED)):
+        shares.placed.weight[i, i] = 1
+    means = []
+    for side in (8, 20):  # 6 % and 40 % of the picture
+        x = torch.zeros(1, 1 + len(motion.PLACED), 1, 28, 36)
+        x[:, 0] = 12  # none
+        x[:, 0, :, 4 : 4 + side, 4 : 4 + side] = 0
+        x[:, 5, :, 4 : 4 + side, 4 : 4 + side] = 12
+        maps = shares(x)
+        means.append(float(maps[0, 5].mean()))
+        assert (maps >= 0).all()
+        assert maps[0, 5, 0, side + 6 :].max() < 1e-3
+    assert means[0] > 0.6 * means[1]  # of areas that are 1 to 6
+
+
 def test_the_format_gives_the_slices_that_the_spec_says(model: CamModel) -> None:
     assert CONFIG.context == CONTEXT
     assert SPEC.slices == 16
-    assert SPEC.slice_frames(16).tolist() == [CONTEXT / 2 + i for i in range(16)]
+    assert SPEC.slice_frames(16).tolist() == [CONFIG.own_frame + i for i in range(16)]
     assert SPEC.multi_label
 
 
@@ -116,14 +135,14 @@ def test_the_model_card_says_how_it_was_made_and_what_it_is_painted_by(model: Ca
 
 
 @torch.no_grad()
-def test_a_frame_costs_less_than_half_a_gflop(model: CamModel) -> None:
+def test_a_frame_costs_half_a_gflop(model: CamModel) -> None:
     frames = 100
     with FlopCounterMode(display=False) as counter:
         model(noise(frames=frames + CONTEXT))
-    assert counter.get_total_flops() / frames < 0.55e9  # with the context's frames, counted to the others' cost
+    assert counter.get_total_flops() / frames < 0.6e9  # with the context's frames, counted to the others' cost
     with FlopCounterMode(display=False) as context:
         model(noise(frames=CONTEXT + 1))
-    assert (counter.get_total_flops() - context.get_total_flops()) / (frames - 1) < 0.5e9
+    assert (counter.get_total_flops() - context.get_total_flops()) / (frames - 1) < 0.55e9
 
 
 def test_the_weights_are_small() -> None:
@@ -213,11 +232,10 @@ def test_what_is_labelled_is_what_is_drawn(scene_renderer: SceneRenderer, label:
 
 
 def test_what_appears_was_not_there_and_what_disappears_is_gone(scene_renderer: SceneRenderer) -> None:
-    frames = scene_renderer.fmt.centres
     for label, first, last in (("appearing", 0, 1), ("disappearing", 1, 0)):
         for seed in range(20):
             alpha = scene_renderer.compose(seed, wanted=[label], props=0).layers[-1].alpha
-            assert alpha[frames.start - 8] == first
+            assert alpha[0] == first
             assert alpha[-1] == last
 
 
@@ -251,15 +269,32 @@ def test_a_frame_that_a_slow_camera_repeats_is_the_same_with_its_noise(scene_ren
 
 
 def test_turning_a_clip_around_turns_its_labels() -> None:
-    from scripts.motion.clips import BACKWARDS, MIRRORED, UPSIDE_DOWN, swap
+    from scripts.motion.clips import MIRRORED, UPSIDE_DOWN, swap
 
     left = LABELS.index("moving left")
-    assert LABELS[swap(MIRRORED)[left]] == "moving right"
-    assert LABELS[swap(BACKWARDS)[left]] == "moving right"
-    assert LABELS[swap(UPSIDE_DOWN)[left]] == "moving left"
-    for pairs in (MIRRORED, UPSIDE_DOWN, BACKWARDS):
-        order = swap(pairs)
-        assert [order[i] for i in order] == list(range(len(LABELS)))
+    assert LABELS[swap(MIRRORED, LABELS)[left]] == "moving right"
+    assert LABELS[swap(UPSIDE_DOWN, LABELS)[left]] == "moving left"
+    for names in (LABELS, motion.PLACED):
+        for pairs in (MIRRORED, UPSIDE_DOWN):
+            order = swap(pairs, names)
+            assert [order[i] for i in order] == list(range(len(names)))
+
+
+def test_a_clip_that_is_turned_shows_what_its_labels_say(scene_renderer: SceneRenderer) -> None:
+    from scripts.motion.clips import one, turned
+
+    clip = one(scene_renderer.render([scene_of(scene_renderer, "moving left")]), 0)
+    assert (clip["cover"].float().sum(0) <= 1.01).all()
+    columns = torch.arange(36.0)
+    for seed in range(8):
+        seen = turned(clip, np.random.default_rng(seed))
+        (c,) = seen["cover"].amax((1, 2, 3)).nonzero()[:, 0].tolist()
+        cells = seen["cover"][c].float()
+        path = (cells * columns).sum((1, 2)) / cells.sum((1, 2))
+        sign = {"moving left": -1, "moving right": 1}[motion.PLACED[c]]
+        assert sign * (path[-1] - path[0]) > 0.3
+        assert LABELS[int(seen["label"].argmax())] == motion.PLACED[c]
+        assert sign * seen["drift"][0][cells > 0.9].float().mean() > 0.1
 
 
 def test_the_held_out_set_says_what_is_in_it(scene_renderer: SceneRenderer, tmp_path: Path) -> None:
@@ -273,7 +308,7 @@ def test_the_held_out_set_says_what_is_in_it(scene_renderer: SceneRenderer, tmp_
     assert (still.labels, still.objects) == (("still",), ())
     assert moving.labels == ("moving left",)
     (thing,) = moving.objects
-    assert thing.times.tolist() == pytest.approx([(8 + i) / 15 for i in range(16)])
+    assert thing.times.tolist() == pytest.approx([(CONFIG.own_frame + i) / 15 for i in range(16)])
     assert thing.masks is not None
     columns = [np.flatnonzero(mask.any(0)).mean() for mask in thing.masks if mask.any()]
     assert columns[-1] < columns[0]
@@ -294,24 +329,38 @@ def test_a_codec_sends_what_changes_and_all_of_it_now_and_then() -> None:
     assert sent[0, :, 15, 15].tolist() == [100, 100, 100, 103, 103, 103]
 
 
-def test_small_things_may_shout() -> None:
-    from scripts.motion.pretrain import loudness
+def test_a_checkpoint_of_the_first_version_is_read_as_the_network_that_it_was(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    first = motion_first.build("none")
+    own = first.with_spec(replace(first.spec, name="mine", classes=("a", "b"), architecture="motion-first"))
+    card = save_checkpoint(own, tmp_path / "own.safetensors")
+    assert card.architecture == "motion"  # as version 0.1.0 wrote it
+    state = load_file(tmp_path / "own.safetensors")
+    assert {"features.1.norm.running_mean", "features.8.conv.weight", "features.9.squeeze.weight"} < state.keys()
+    loaded = load_model(tmp_path / "own.safetensors")
+    x = noise()
+    with torch.no_grad():
+        assert torch.equal(loaded(x).logits, own(x).logits)
+    assert loaded.spec.slice_frames(1).tolist() == [8]
+    again = save_checkpoint(loaded, tmp_path / "again.safetensors")
+    assert again.architecture == "motion"
 
-    heat = torch.tensor([-100.0, -1.0, 0.0, 1.0, 100.0])
-    assert torch.equal(loudness(heat), -loudness(-heat))
-    assert (loudness(heat).diff() > 0).all()
-    assert loudness(heat)[-1] < 5
+
+def test_classes_of_ones_own_lie_behind_the_trunk_alone(model: CamModel, tmp_path: Path) -> None:
+    own = model.with_spec(replace(model.spec, name="mine", classes=("a", "b"), architecture="motion", heat_scale=None))
+    maps = own.feature_maps(noise())
+    assert maps[0].shape == (1, CONFIG.join, SPEC.slices, 28, 36)
+    save_checkpoint(own, tmp_path / "own.safetensors")
+    assert load_model(tmp_path / "own.safetensors").weights_hash == own.weights_hash
 
 
 @pytest.mark.slow
 def test_pretraining_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
-    from safetensors.torch import load_file
-
     from scripts.motion.pretrain import Settings, train
 
-    settings = Settings(steps=3, batch=2, pool=3, small_share=0.67)
+    settings = Settings(steps=2, batch=2, pool=3)
     train(tmp_path / "a", settings, device="cpu", start=None, minutes=9)
-    for _ in range(3):
+    for _ in range(2):
         train(tmp_path / "b", settings, device="cpu", start=None, minutes=0)
     a, b = (load_file(tmp_path / name / "motion.safetensors") for name in "ab")
     assert a.keys() == b.keys()

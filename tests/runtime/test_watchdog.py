@@ -234,7 +234,7 @@ def hang(self, clips):
 StreamEngine.submit = hang
 if sys.argv[1] == "closing hangs too":
     VideoRecorder.finish = lambda self: threading.Event().wait()
-options = ["--loop", "--as-fast-as-possible", "--model", "imagenet", "--bind", "none", "--record", sys.argv[2]]
+options = ["--loop", "--as-fast-as-possible", "--model", "imagenet-fast", "--bind", "none", "--record", sys.argv[2]]
 sys.argv[1:] = ["run", "sample", *options]
 main()
 """

@@ -383,7 +383,7 @@ def test_heat_that_a_killed_run_left_gets_another_name(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["h-1.part", "h-2.part", "h.npz"]
 
 
-LIVE = ["lavfi:testsrc2=size=160x120:rate=10", "--model", "imagenet", "--bind", "none"]
+LIVE = ["lavfi:testsrc2=size=160x120:rate=10", "--model", "imagenet-fast", "--bind", "none"]
 
 
 def test_a_killed_run_leaves_a_recording_that_plays_and_the_next_one_keeps_it(tmp_path: Path) -> None:
@@ -424,7 +424,7 @@ def test_a_recording_on_its_way_is_no_source_for_the_same_name(tmp_path: Path) -
 
 def test_a_disk_that_fills_up_keeps_what_was_recorded_until_then(tmp_path: Path) -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))"
-    options = ["--model", "imagenet", "--bind", "none", "--as-fast-as-possible", "--loop", "--record", "o.mp4"]
+    options = ["--model", "imagenet-fast", "--bind", "none", "--as-fast-as-possible", "--loop", "--record", "o.mp4"]
     done = streamcam("run", "sample", *options, cwd=tmp_path, first=limit)
     assert done.returncode == 2
     words = "cannot write o.mp4: File too large; what was recorded until then is in o.part.mp4"

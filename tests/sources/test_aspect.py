@@ -99,7 +99,7 @@ def test_a_turned_picture_grows_the_other_way(tmp_path: Path, decoder: Any) -> N
 def test_what_cannot_be_true_is_said_once_and_passed_over(tmp_path: Path, aspect: Fraction) -> None:
     path = write(tmp_path / "a.mkv", (96, 64), aspect)
     assert [frame.picture.shape for frame in read(path)] == [(64, 96, 3)] * 3
-    done = streamcam("run", str(path), "--model", "imagenet", "--bind", "none", "--as-fast-as-possible")
+    done = streamcam("run", str(path), "--model", "imagenet-fast", "--bind", "none", "--as-fast-as-possible")
     told = f"a: its pixels are taken for square: it says that they are {aspect.numerator}:{aspect.denominator}"
     assert [line for line in done.stderr.splitlines() if "pixels" in line] == [told]
 

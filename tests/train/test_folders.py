@@ -132,7 +132,8 @@ def test_a_vehicle_may_be_called_train(pool: Pool, tmp_path: Path) -> None:
         (
             ["anna/nod/1.mp4", "anna/wave/2.mp4", "bob/nod/3.mp4", "bob/wave/4.mp4"],
             "each of its folders holds nod, wave: if those are the classes, put their clips together, as in "
-            "{0}/nod/anna-1.mp4, or list them in a CSV file: path,label; if not, put the clips of anna into {0}/anna",
+            "{0}/nod/anna-1.mp4, or list them in a CSV file: path,label,person; if not, put "
+            "the clips of anna into {0}/anna",
         ),
         (["1.mp4", "2.mp4"], "holds no clips in folders, one for each class: make a folder of clips for each class"),
         (["train/a/1.mp4", "train/b/1.mp4", "val/a/2.mp4", "val/c/1.mp4"], "no clip of class 'c' for training"),

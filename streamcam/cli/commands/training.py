@@ -1,4 +1,4 @@
-"""Commands that make networks: record, train, quantize."""
+"""Commands that make networks: record, check, train, quantize."""
 
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +10,6 @@ from streamcam.cli.options import Weights, options_of, use_one_opencv_thread
 from streamcam.config.load import make_train_config
 from streamcam.config.run import RunConfig
 from streamcam.config.train import TrainConfig
-from streamcam.errors import one_line
 
 
 def record(
@@ -21,22 +20,71 @@ def record(
     ),
     count: Annotated[int, typer.Option(min=1, help="how many clips")] = 10,
     seconds: Annotated[float, typer.Option(min=0.2, help="how long each is")] = 3.0,
-    pause: Annotated[float, typer.Option(min=0.0, help="seconds to wait before each")] = 2.0,
+    pause: Annotated[float, typer.Option(min=0.0, help="seconds to count down before each")] = 3.0,
+    person: Annotated[
+        str | None, typer.Option(help="who is in them, so that nobody is in training and validation both")
+    ] = None,
+    no_window: Annotated[
+        bool, typer.Option("--no-window", help="count down on the terminal, and keep every clip")
+    ] = False,
 ) -> None:
-    """Record labelled clips from a camera, for `streamcam train`; those in the folder stay."""
-    from streamcam.cli.output.training import Recording
-    from streamcam.sources.base import open_source
-    from streamcam.train.collect import class_folder, collect
+    """Record labelled clips from a camera, for `streamcam train`; those in the folder stay.
 
-    folder = class_folder(out, label)
+    Where there is a display, a window shows the camera, counts down, and plays each clip: keep it, or discard it.
+    """
+    import cv2  # noqa: F401  # before PyAV: each has a libxcb of its own, and windows hang with that of PyAV
+
+    from streamcam.cli.output.recording import RecordingLine, RecordingWindow, print_recorded
+    from streamcam.sources.base import open_source
+    from streamcam.train.collect import class_folder, collect, person_name
+    from streamcam.viewer.display import has_display
+
+    folder, person = class_folder(out, label), None if person is None else person_name(person)
+    in_window = not no_window and has_display()
     with closing(open_source(source)) as camera:
         camera.open()
-        with Recording(label, count) as display:
-            paths = collect(camera, folder, count=count, seconds=seconds, pause_s=pause, show=display.show)
-    print(
-        f"{len(paths)} clips of {label!r} in {one_line(str(folder))}; when there are several classes: "
-        f"streamcam train {one_line(str(out))}"
-    )
+        with RecordingWindow(label, count, person=person) if in_window else RecordingLine(label, count) as display:
+            paths = collect(
+                camera,
+                folder,
+                count=count,
+                seconds=seconds,
+                pause_s=pause,
+                person=person,
+                review=in_window,
+                show=display.show,
+            )
+    print_recorded(len(paths), label, folder)
+
+
+def check(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help=TrainConfig.model_fields["data"].description, show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="the folder for figures and pictures (default: DATA-check, beside the data)"),
+    ] = None,
+    multi_label: Annotated[
+        bool, typer.Option("--multi-label", help=TrainConfig.model_fields["multi_label"].description)
+    ] = False,
+) -> None:
+    """Look at labelled clips before `streamcam train` learns from them, and warn of what could mislead a network.
+
+    Writes check.jpg, which shows clips of each class, and check.json with all figures.
+    """
+    from streamcam.cli.output.progress import Progress
+    from streamcam.cli.output.training import print_findings
+    from streamcam.train.check.run import check as check_dataset
+    from streamcam.train.check.run import output_folder, read
+
+    folder = output_folder(data, out)
+    use_one_opencv_thread()
+    with Progress("read", unit="files") as progress:
+        dataset = read(data, multi_label=multi_label, progress=progress.each)
+    with Progress("check", unit="clips") as progress:
+        findings = check_dataset(dataset, data, folder, show=progress.show)
+    print_findings(findings, folder)
 
 
 @options_of(TrainConfig, out=("-o", "--out"))
@@ -54,10 +102,18 @@ def train(
     from streamcam.train.requirements import require_training
 
     require_training()
+    from streamcam.train.check.run import brief_check
+    from streamcam.train.data.dataset import Dataset
     from streamcam.train.fit import train as fit
 
     with Training(checked.epochs) as display:
-        trained = fit(checked, show=display, progress=display.look_into, found=display.found, say=display.say)
+
+        def found(dataset: Dataset) -> None:
+            display.found(dataset)
+            for line in [] if checked.resume else brief_check(dataset, checked.data, show=display.look_at):
+                display.say(line)
+
+        trained = fit(checked, show=display, progress=display.look_into, found=found, say=display.say)
     if trained.is_main:
         print_trained(trained.checkpoint, score=trained.score, epochs=trained.epochs)
 

@@ -4,7 +4,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from streamcam.bench.run import Report
-from streamcam.cli.output.recorded import table_console
+from streamcam.cli.output.tables import table_console
 
 
 def print_bench(report: Report) -> None:

@@ -2,8 +2,9 @@
 
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from rich.console import Console
 from rich.live import Live as LiveDisplay
@@ -12,6 +13,8 @@ from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from streamcam.errors import one_line
+
+T = TypeVar("T")
 
 PLAIN_EVERY_S = 5.0
 """Where standard error is no terminal, a new line is printed so often."""
@@ -40,6 +43,12 @@ class Progress:
             remaining_s = (now_s - self._begin_s) * (total / done - 1) if total and done else 0.0
             remaining = f", {remaining_s:.0f} s left" if remaining_s else ""
             print(f"{self._title}: {of}{remaining}", file=sys.stderr, flush=True)
+
+    def each(self, items: Iterable[T], count: int) -> Iterator[T]:
+        """Yield `count` items, and show how many of them are done."""
+        for done, item in enumerate(items):
+            self.show(done, count)
+            yield item
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""

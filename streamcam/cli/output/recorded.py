@@ -3,15 +3,11 @@
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
+from streamcam.cli.output.tables import table_console
 from streamcam.errors import one_line
 from streamcam.evaluate.report import Report, table
 from streamcam.explain.film import Explained
 from streamcam.explain.stills import ExplainedPictures
-
-PLAIN_WIDTH = 130
-"""Characters in a line of a table, where there is no terminal to ask for its width."""
 
 
 def print_explained(done: Explained, folder: Path, *, window_frames: int) -> None:
@@ -42,9 +38,3 @@ def print_stills(done: ExplainedPictures, folder: Path) -> None:
 def print_report(report: Report) -> None:
     """Print a table of methods by figures."""
     table_console().print(table(report), highlight=False)
-
-
-def table_console() -> Console:
-    """Give a console of the terminal's width, or of a fixed width where there is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=PLAIN_WIDTH)

@@ -1,15 +1,20 @@
-"""Shows the progress of `streamcam record` and `train`, and prints their results."""
+"""Shows the progress of `streamcam train`, and prints its results and those of `quantize`."""
 
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streamcam.cli.output.progress import Progress, TerminalLine
+from rich.markup import escape
+from rich.table import Table
+
+from streamcam.cli.output.progress import Progress
+from streamcam.cli.output.tables import table_console
 from streamcam.errors import one_line
 from streamcam.render.text import short
-from streamcam.train.collect import RecordingStatus
+from streamcam.train.check.findings import Findings
+from streamcam.train.check.run import FIGURES, SHEET
+from streamcam.train.data.annotations import first_few
 from streamcam.train.data.dataset import Dataset
 from streamcam.train.fidelity import Fidelity
 from streamcam.train.metrics import EpochMetrics
@@ -24,13 +29,16 @@ class Training:
 
     def look_into(self, paths: Iterable[Path], count: int) -> Iterator[Path]:
         """Yield the files, and show how many of them have been examined."""
-        for done, path in enumerate(paths):
-            self._progress.show(done, count)
-            yield path
+        return self._progress.each(paths, count)
+
+    def look_at(self, done: int, count: int) -> None:
+        """Show that `done` of `count` clips have been looked at."""
+        self._progress.show(done, count)
 
     def found(self, dataset: Dataset) -> None:
-        """Print the size of the data set."""
+        """Print the size of the data set, and how it is divided."""
         self.say(dataset.summary)
+        self.say(dataset.validation)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
@@ -55,22 +63,33 @@ class Training:
         self._progress.__exit__(kind, error, tb)
 
 
-class Recording(TerminalLine):
-    """A line that tells somebody in front of the camera what to do."""
+def print_findings(findings: Findings, folder: Path) -> None:
+    """Print what the clips of each class are like, notes, and then warnings."""
+    table_console().print(_classes(findings), highlight=False)
+    for note in findings.notes:
+        print(f"note: {one_line(note)}")
+    print(f"{FIGURES} and {SHEET} in {one_line(str(folder))}")
+    for warning in findings.warnings:
+        print(f"warning: {one_line(warning)}")
 
-    def __init__(self, label: str, count: int) -> None:
-        super().__init__()
-        self._label, self._count = short(label), count
-        self._printed = ""
 
-    def show(self, status: RecordingStatus) -> None:
-        """Count down to the begin of a clip, or to its end."""
-        task = f"recording {self._label!r}" if status.recording else "get ready"
-        line = f"clip {status.number} of {self._count}: {task}"
-        mark = "●" if status.recording else "○"
-        if not self.draw(f"{mark} {line}, {max(0.0, status.left_s):.1f} s") and line != self._printed:
-            print(line, file=sys.stderr, flush=True)
-        self._printed = line
+def _classes(findings: Findings) -> Table:
+    table = Table()
+    for column in ("class", "training", "validation", "files", "seconds", "shortest", "median", "longest"):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    table.add_column("frames a second")
+    table.add_column("picture size")
+    for facts in findings.facts:
+        counts = facts.train, facts.val, facts.files, f"{facts.seconds:.1f}"
+        lengths = (f"{length_s:.2f} s" for length_s in facts.lengths_s)
+        values = (_most_frequent(counted) for counted in (facts.fps, facts.sizes))
+        table.add_row(escape(one_line(short(facts.name))), *map(str, counts), *lengths, *values)
+    return table
+
+
+def _most_frequent(counted: Mapping[str, int]) -> str:
+    """List values with how many clips have them; where all have the same, without."""
+    return ", ".join(counted) if len(counted) == 1 else first_few(f"{n} × {value}" for value, n in counted.items())
 
 
 def print_trained(checkpoint: Path, *, score: float, epochs: int) -> None:

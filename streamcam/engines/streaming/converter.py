@@ -4,7 +4,7 @@ import copy
 import operator
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -58,7 +58,7 @@ class Converter:
         if isinstance(module, nn.Conv3d | nn.MaxPool3d | nn.AvgPool3d):
             layer, kernel, value = self._sliding(module, str(node.target), before[0])
             fill = -torch.inf if isinstance(module, nn.MaxPool3d) else 0.0
-        elif isinstance(module, POINTWISE):
+        elif isinstance(module, POINTWISE) or _is_softmax_over_channels(module) or _enlarges_space(module):
             layer, value = module, before[0]
         elif (node.target in POINTWISE_FUNCTIONS | ARITHMETIC and len(inputs) == 1) or _is_mean_over_space(node):
             layer, value = _function_of(node), before[0]
@@ -151,6 +151,18 @@ def _convolution(conv: nn.Conv3d) -> Layer:
         return torch.mkldnn_convolution(x, conv.weight, conv.bias, padding, conv.stride, conv.dilation, conv.groups)
 
     return run
+
+
+def _is_softmax_over_channels(module: nn.Module | None) -> TypeGuard[nn.Softmax]:
+    return isinstance(module, nn.Softmax) and module.dim in (1, -4)
+
+
+def _enlarges_space(module: nn.Module | None) -> TypeGuard[nn.ConvTranspose3d]:
+    """Return whether a layer enlarges each slice on its own."""
+    if not isinstance(module, nn.ConvTranspose3d):
+        return False
+    in_time = (module.kernel_size[0], module.stride[0], module.padding[0], module.output_padding[0])
+    return in_time == (1, 1, 0, 0)
 
 
 def _is_mean_over_space(node: fx.Node) -> bool:

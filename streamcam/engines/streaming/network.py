@@ -1,6 +1,7 @@
 """The features of a model, computed slice by slice as frames come."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from torch import Tensor
@@ -115,9 +116,11 @@ def streaming(model: CamModel, *, dense: bool = False) -> PooledNetwork:
     if model.spec.framewise:
         return FramewiseNetwork(model)
     try:
-        return StreamNetwork(model.features, dense=dense)
+        network = StreamNetwork(model.features, dense=dense)
     except StreamcamError as e:
         raise StreamcamError(f"{model.spec.name} {e}") from e
+    network.span = replace(network.span, own=model.spec.temporal_offset)
+    return network
 
 
 def matches_window_engine(model: CamModel) -> bool:

@@ -28,6 +28,8 @@ class Span:
     """The last frame that slice 0 sees."""
     stride: int = 1
     """Frames between two slices."""
+    own: float | None = None
+    """The frame that slice 0 speaks of, where that is not the middle one."""
 
     @property
     def receptive_field(self) -> int:
@@ -36,13 +38,13 @@ class Span:
 
     @property
     def centre(self) -> float:
-        """The frame on which slice 0 is centred."""
-        return (self.first + self.last) / 2
+        """The frame on which slice 0 is centred: its own one, or the middle one."""
+        return (self.first + self.last) / 2 if self.own is None else self.own
 
     @property
     def lookahead(self) -> float:
         """Frames from the centre of a slice to the last frame that it sees, for which it has to wait."""
-        return (self.last - self.first) / 2
+        return self.last - self.centre
 
     def through(self, kernel: "TemporalKernel") -> "Span":
         """Return what a slice sees behind a layer with this kernel."""

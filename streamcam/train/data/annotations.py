@@ -14,7 +14,7 @@ MAX_NAMES = 3
 
 # The three groups are the three splits, in the order that `split_of` returns them.
 _SPLIT_NAME = re.compile(
-    "(tr|trn|train(?:ing)?)|(val|valid|validation|dev|eval|evaluation|holdout)|(te|tst|test|testing|unseen)"
+    "(tr|trn|train(?:ing)?)|(val|valid|validate|validation|dev|eval|evaluation|holdout)|(te|tst|test|testing|unseen)"
 )
 # What surrounds the name of a split: `2_test`, `videos_train`, `trainlist01`, `val_256`.
 _SPLIT_AFFIX = re.compile(r"^(?:\d+|videos|clips|data)+|(?:set|data|split|clips|videos|list|\d+)+$")
@@ -34,6 +34,8 @@ class Annotation:
     """train, val or test; None where the data do not say."""
     listed_path: Path | None = None
     """The path as it was listed, once `path` is that of another file with the same bytes."""
+    group: str | None = None
+    """What it has in common with other clips: the person in it, or its origin. None where the data do not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class LabelledClip:
     end_s: float
     labels: tuple[int, ...]
     """Indices into the classes; exactly one, unless training is multi-label."""
+    group: str | None = None
+    """The person in it, or its origin, spelt alike in all of the group's clips. None where the data do not say."""
 
     @property
     def name(self) -> str:

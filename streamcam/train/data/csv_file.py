@@ -25,6 +25,7 @@ COLUMNS = {
     "start": "start startsec startsecond starttime starttimesec tstart timestart begin begintime from onset",
     "end": "end endsec endsecond endtime endtimesec tend timeend stop stoptime to offset",
     "split": "split subset partition set",
+    "group": "group groupid person personid subject subjectid participant participantid actor performer signer",
 }
 """Each column, and the headings it may have: without case, spaces, underscores, and an s at the end."""
 
@@ -40,13 +41,13 @@ def read_csv(data: Path, *, known: bool) -> Listing:
     """Read a CSV file.
 
     Args:
-        data: its first line names the columns: path, label and, optionally, start, end (in seconds) and split.
+        data: its first line names the columns: path, label and, optionally, start, end (in seconds), split and group.
         known: whether the classes are those of a checkpoint; their names may then be nearly the same.
 
     Raises:
         StreamcamError: it is not a CSV file, or a line is wrong; the message names the line.
     """
-    text, skipped = _without_sep_line(_read_text(data))
+    text, skipped = _without_sep_line(read_text(data))
     delimiter = _find_delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     annotations = []
@@ -67,7 +68,7 @@ def read_csv(data: Path, *, known: bool) -> Listing:
     return listing
 
 
-def _read_text(data: Path) -> str:
+def read_text(data: Path) -> str:
     """Decode UTF-8 or Excel's UTF-16, and make every line end in a newline."""
     try:
         content = data.read_bytes()
@@ -162,7 +163,8 @@ def _annotation(values: Mapping[str, str], data: Path, where: str, *, decimal_co
     split = split_of(split_name)
     if split_name and split is None:
         raise StreamcamError(f"{where}: split is train, val or test, got {split_name!r}")
-    return Annotation(_resolve_path(data, path), normalize("NFC", label), start_s, end_s, split)
+    group = normalize("NFC", values.get("group", "")) or None
+    return Annotation(_resolve_path(data, path), normalize("NFC", label), start_s, end_s, split, group=group)
 
 
 def _seconds(text: str, where: str, *, decimal_comma: bool) -> float | None:

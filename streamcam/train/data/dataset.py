@@ -1,4 +1,4 @@
-"""Read a data set: from folders or a CSV file to clips for training and validation.
+"""Read a data set: from its files to clips for training and validation. `layouts.registry` has the known layouts.
 
 Each file is opened once for its length and first frame; nothing else is decoded.
 """
@@ -12,12 +12,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from threading import Event
 
+from streamcam.config.train import SplitBy
 from streamcam.errors import StreamcamError, printable
 from streamcam.sources.base import open_source
 from streamcam.train.data.annotations import Annotation, LabelledClip, count_of, file_exists, first_few
-from streamcam.train.data.csv_file import read_csv, require_files
-from streamcam.train.data.folders import read_folders
-from streamcam.train.data.segments import file_digest, make_clips, merge_copies
+from streamcam.train.data.csv_file import require_files
+from streamcam.train.data.layouts.registry import read_listing
+from streamcam.train.data.pictures import clip_digest, clip_uri
+from streamcam.train.data.segments import make_clips, merge_copies
 from streamcam.train.data.split import remove_shared, split_clips
 
 MAX_CLASSES = 20
@@ -25,6 +27,9 @@ MAX_CLASSES = 20
 
 PathProgress = Callable[[Iterable[Path], int], Iterable[Path]]
 """Takes some paths and their number, and yields the paths, so that it can show how far the reading is."""
+
+SplitClip = tuple[LabelledClip, str | None]
+"""A clip and its split, train or val; None where the data do not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class Dataset:
     val: tuple[LabelledClip, ...]
     notes: tuple[str, ...]
     """What was left out, and what else people should know of how the data were read; a line each."""
+    validation: str
+    """How the clips for validation were chosen, and what both sides may share; a line."""
 
     @property
     def summary(self) -> str:
@@ -55,7 +62,7 @@ class Dataset:
         A run can be resumed only with data of the same digest.
         """
         digest = hashlib.sha256()
-        file_digests = {path: file_digest(path) for path in sorted({clip.path for clip in (*self.train, *self.val)})}
+        file_digests = {path: clip_digest(path) for path in sorted({clip.path for clip in (*self.train, *self.val)})}
         for split, clips in (("train", self.train), ("val", self.val)):
             for clip in clips:
                 names = ",".join(self.classes[label] for label in clip.labels)
@@ -68,6 +75,7 @@ def read_dataset(
     *,
     need_s: float,
     val_share: float,
+    split_by: SplitBy = "auto",
     multi_label: bool = False,
     known: Sequence[str] | None = None,
     progress: PathProgress = lambda paths, _: paths,
@@ -75,19 +83,19 @@ def read_dataset(
     """Find the clips, read the length of each file, and divide them into training and validation.
 
     Args:
-        data: a folder that `read_folders` reads, or a CSV file that `read_csv` reads. The paths in a CSV file are
-            relative to it; without start and end, a line is the whole video.
+        data: a folder or an annotation file of one of `layouts.registry.LAYOUTS`.
         need_s: the least length of a clip, in seconds.
-        val_share: 0–1, the share of the files for validation, where the data do not say which.
+        val_share: 0–1, the share of the clips for validation, where the data do not say which.
+        split_by: what is not on both sides, where the data do not say: see `split_clips`.
         multi_label: whether several lines for the same segment of a file are one clip with several labels.
         known: the classes of the checkpoint that training starts from; other classes are an error.
         progress: wraps the paths while the files are read.
 
     Raises:
         StreamcamError: there are no clips, or only one class; a class has no clip for training; a clip is too short; a
-            segment has two labels; or `known` lacks a label.
+            segment has two labels; `known` lacks a label; or the clips cannot be divided by `split_by`.
     """
-    listing = (read_csv if data.is_file() else read_folders)(data, known=known is not None)
+    listing, layout = read_listing(data, known=known is not None)
     annotations = listing.annotations
     classes = tuple(known) if known is not None else tuple(sorted({a.label for a in annotations}))
     _require_known(annotations, classes, data)
@@ -96,17 +104,20 @@ def read_dataset(
     lengths_s, unreadable = _read_lengths({a.path for a in annotations}, progress)
     annotations, copy_notes = merge_copies([a for a in annotations if a.path in lengths_s])
     clips, clip_notes = make_clips(annotations, classes, lengths_s, multi_label=multi_label)
-    _require_long_enough([clip for clip, _ in clips], need_s)
+    clips, short_notes = _long_enough(clips, need_s, skip=layout.is_published)
     # The order matters: only once copies are merged do training and validation share a path where they share frames.
-    train, val = split_clips(clips, val_share, root=data if data.is_dir() else data.parent)
-    train, shared = remove_shared(train, val)
-    notes = [*listing.notes, *_notes_on_unreadable(unreadable), *copy_notes, *clip_notes, *_note_on_shared(shared)]
+    root = data if data.is_dir() else data.parent
+    split = split_clips(clips, val_share, by=split_by, root=root, window_s=need_s)
+    val = split.val
+    train, shared = remove_shared(split.train, val)
+    unreadable_notes, late_notes = _notes_on_unreadable(unreadable), [*short_notes, *_note_on_shared(shared)]
+    notes = [*listing.notes, *unreadable_notes, *copy_notes, *clip_notes, *late_notes]
     if known is None:  # data for a checkpoint need not have clips of all its classes
-        _require_every_class(train, classes, data, [*_notes_on_unreadable(unreadable), *_note_on_shared(shared)])
+        _require_every_class(train, classes, data, [*unreadable_notes, *late_notes])
     if not train or not val:
         raise StreamcamError(f"{data}: {len(train) + len(val)} clips are too few for training and validation")
     notes += _note_on_unscored(train, val, classes)
-    return Dataset(classes, tuple(train), tuple(val), tuple(map(printable, notes)))
+    return Dataset(classes, tuple(train), tuple(val), tuple(map(printable, notes)), printable(split.line))
 
 
 def _notes_on_unreadable(unreadable: Mapping[Path, str]) -> list[str]:
@@ -162,20 +173,30 @@ def _length_s(path: Path) -> float:
     Raises:
         StreamcamError: its first frame cannot be decoded.
     """
-    with closing(open_source(f"file://{path}", paced=False)) as source:
+    with closing(open_source(clip_uri(path), paced=False)) as source:
         next(source.frames(Event()))  # a file with a good header may still hold no frame
         return source.duration_s or 0.0
 
 
-def _require_long_enough(clips: Sequence[LabelledClip], need_s: float) -> None:
-    short = [clip for clip in clips if clip.end_s - clip.start_s < need_s]
-    if short:
-        others = f" and {len(short) - 1} more" if len(short) > 1 else ""
-        clip = short[0]
-        raise StreamcamError(
-            f"{clip.name}{others}: {clip.end_s - clip.start_s:.2f} s, shorter than the window of {need_s:.2f} s "
-            f"(leave out what is shorter, or take a shorter --window)"
-        )
+def _long_enough(clips: Sequence[SplitClip], need_s: float, *, skip: bool) -> tuple[list[SplitClip], list[str]]:
+    """Return the clips that last as long as a window; with `skip`, leave the others out, and name them in a note.
+
+    Raises:
+        StreamcamError: a clip is shorter, or with `skip` all are.
+    """
+    short = [clip for clip, _ in clips if clip.end_s - clip.start_s < need_s]
+    if not short:
+        return list(clips), []
+    if skip and len(short) < len(clips):
+        note = f"left out, shorter than the window of {need_s:.2f} s: {count_of(len(short), 'clip')}"
+        names = first_few(clip.name for clip in short)
+        return [clip for clip in clips if clip[0].end_s - clip[0].start_s >= need_s], [f"{note}: {names}"]
+    others = f" and {len(short) - 1} more" if len(short) > 1 else ""
+    clip = short[0]
+    raise StreamcamError(
+        f"{clip.name}{others}: {clip.end_s - clip.start_s:.2f} s, shorter than the window of {need_s:.2f} s "
+        f"(leave out what is shorter, or take a shorter --window)"
+    )
 
 
 def _require_every_class(

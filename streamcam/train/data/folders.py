@@ -20,6 +20,7 @@ from streamcam.train.data.annotations import (
     resolve_splits,
     split_of,
 )
+from streamcam.train.data.recordings import person_of
 
 SYSTEM_FOLDERS = frozenset(
     {"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information"}
@@ -79,7 +80,8 @@ def read_folders(data: Path, *, known: bool) -> Listing:
     """Find the clips below a folder.
 
     Args:
-        data: DATA/CLASS/clip.mp4, DATA/train/CLASS/clip.mp4 or DATA/CLASS/train/clip.mp4, with val or test.
+        data: DATA/CLASS/clip.mp4, DATA/train/CLASS/clip.mp4 or DATA/CLASS/train/clip.mp4, with val or test. A clip that
+            `streamcam record --person` wrote says by its name who is in it.
         known: whether the classes are those of a checkpoint; their names may then be nearly the same.
 
     Raises:
@@ -170,11 +172,15 @@ def _class_annotations(folder: FolderTree, split: str | None) -> list[Annotation
     """Return the clips of a class. Its own subfolders may be splits, unless it lies in one already."""
     splits = {part.path: split_of(part.name) for part in folder.classes()}
     if split is None and "train" in splits.values() and {"val", "test"} & {*splits.values()}:
-        annotations = [Annotation(path, folder.name) for path in folder.videos]
+        annotations = [_annotation(path, folder, None) for path in folder.videos]
         for part in folder.classes():
-            annotations += [Annotation(path, folder.name, split=splits[part.path]) for path in part.all_videos()]
+            annotations += [_annotation(path, folder, splits[part.path]) for path in part.all_videos()]
         return annotations
-    return [Annotation(path, folder.name, split=split) for path in folder.all_videos()]
+    return [_annotation(path, folder, split) for path in folder.all_videos()]
+
+
+def _annotation(path: Path, folder: FolderTree, split: str | None) -> Annotation:
+    return Annotation(path, folder.name, split=split, group=person_of(path))
 
 
 def _require_splits_or_classes(tree: FolderTree) -> None:
@@ -206,8 +212,8 @@ def _require_one_reading(tree: FolderTree) -> None:
     first, names = tree.classes()[0], first_few(sorted(parts[0][name] for name in common))
     raise StreamcamError(
         f"{tree.path}: each of its folders holds {names}: if those are the classes, put their clips together, as in "
-        f"{tree.path / parts[0][min(common)]}/{first.name}-1.mp4, or list them in a CSV file: path,label; if not, "
-        f"put the clips of {first.name} into {first.path} itself"
+        f"{tree.path / parts[0][min(common)]}/{first.name}-1.mp4, or list them in a CSV file: path,label,person; "
+        f"if not, put the clips of {first.name} into {first.path} itself"
     )
 
 

@@ -1,0 +1,1 @@
+"""Layouts of well-known data sets and annotation tools → annotations; a file for each."""
