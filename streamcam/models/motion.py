@@ -104,6 +104,7 @@ SPEC = ModelSpec(
     temporal_offset=CONFIG.own_frame,
     temporal_context=CONFIG.context,
     temporal_receptive_field=CONFIG.context + 1,
+    size_multiple=16,  # the quarter of the picture is divided by four once more
     multi_label=True,
     weights_source="trained by scripts/motion/pretrain.py; in the package",
 )

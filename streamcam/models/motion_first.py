@@ -15,7 +15,7 @@ from streamcam.models.head import Head
 from streamcam.models.motion import CONFIG, LABELS, Unit, changes
 from streamcam.models.weights import fill
 
-SPEC = replace(motion.SPEC, name="motion-first", temporal_offset=CONFIG.context / 2, weights="none")
+SPEC = replace(motion.SPEC, name="motion-first", temporal_offset=CONFIG.context / 2, weights="none", size_multiple=1)
 
 
 def build(weights: str) -> CamModel:

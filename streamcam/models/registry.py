@@ -3,6 +3,7 @@
 To add one, write a `ModelSpec` and a function that builds a `CamModel`, and list both in `MODELS`.
 """
 
+from collections import ChainMap
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ MODELS: dict[str, ModelEntry] = {
     **torchvision.MODELS,
 }
 
-ARCHITECTURES = MODELS | {"motion-first": ModelEntry(motion_first.SPEC, motion_first.build)}
+ARCHITECTURES = ChainMap({"motion-first": ModelEntry(motion_first.SPEC, motion_first.build)}, MODELS)
 """What a checkpoint may be made from: the models, and a network that only checkpoints have."""
 
 NAMES_IN_CARDS = {

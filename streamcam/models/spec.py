@@ -64,6 +64,8 @@ class ModelSpec:
     """Frames between the centres of two heat slices."""
     temporal_offset: float = 0.0
     """The frame of the clip on which the first heat slice is centred."""
+    size_multiple: int = 1
+    """Height and width of the pictures are multiples of this many pixels."""
     temporal_context: int = 0
     """Frames of the clip that give no slice of their own: R − 1 for a network without padding in time, else 0."""
     temporal_receptive_field: int | None = None
@@ -91,6 +93,11 @@ class ModelSpec:
             raise StreamcamError(
                 f"a window of {self.clip_format.length} frames is too short for {self.name}: it takes "
                 f"{self.temporal_context + 1} at least"
+            )
+        if any(side % self.size_multiple for side in self.clip_format.crop):
+            raise StreamcamError(
+                f"{self.name} takes pictures whose height and width are multiples of {self.size_multiple}, got "
+                f"{self.clip_format.crop[0]}×{self.clip_format.crop[1]}"
             )
         if self.clip_format.shapes and not self.framewise:
             raise StreamcamError(f"{self.name} looks at clips, and takes one size of picture only: leave shapes out")

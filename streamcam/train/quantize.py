@@ -39,6 +39,9 @@ from streamcam.train.fidelity import Fidelity, Frames, measure_fidelity, to_and_
 Show = Callable[[float, float | None], None]
 """Is called with how much is done, and of how much."""
 
+QUANTISABLE = frozenset({"Add", "Convolution", "Divide", "GroupConvolution", "MatMul", "Multiply", "ReduceMean"})
+"""OpenVINO's operations that NNCF may quantise, as far as our networks have them."""
+
 HOLD_OUT_EVERY = 4
 """Of every so many clips, the second is held out."""
 
@@ -183,7 +186,13 @@ def _quantize_graph(converted: Any, inputs: "_CalibrationInputs") -> Stored:
 
     def calibrate() -> Any:
         # The slow correction of biases uses each layer's real output: it takes seconds, and is closer to float32.
-        return nncf.quantize(converted, nncf.Dataset(inputs), subset_size=len(inputs), fast_bias_correction=False)
+        return nncf.quantize(
+            converted,
+            nncf.Dataset(inputs),
+            subset_size=len(inputs),
+            fast_bias_correction=False,
+            ignored_scope=nncf.IgnoredScope(names=_left_in_float32(converted)),
+        )
 
     with redirect_stdout(io.StringIO()), closing(inputs):  # NNCF prints progress bars
         quantized = call_without_signals(calibrate)
@@ -191,6 +200,17 @@ def _quantize_graph(converted: Any, inputs: "_CalibrationInputs") -> Stored:
         graph, weights = Path(folder, "int8.xml"), Path(folder, "int8.bin")
         openvino.serialize(quantized, graph, weights)
         return Stored(graph.read_bytes(), weights.read_bytes())
+
+
+def _left_in_float32(converted: Any) -> list[str]:
+    """Return the names of the operations that are not quantised: those behind the last layer that enlarges its input.
+
+    In `motion`, that is where its scales have been joined. A softmax and powers follow, which amplify int8's steps.
+    """
+    operations = converted.get_ordered_ops()
+    enlarging = [i for i, op in enumerate(operations) if op.get_type_name() == "ConvolutionBackpropData"]
+    behind = operations[enlarging[-1] + 1 :] if enlarging else []
+    return [op.get_friendly_name() for op in behind if op.get_type_name() in QUANTISABLE]
 
 
 class _CalibrationInputs:

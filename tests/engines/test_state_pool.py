@@ -13,7 +13,7 @@ from streamcam.engines.streaming.converted import StreamNetwork
 from streamcam.engines.streaming.state_pool import StreamState
 from streamcam.models.registry import load_model
 
-SIDE = 12
+SIDE = 16
 
 
 class Residual(nn.Module):

@@ -16,6 +16,7 @@ from scripts.motion.render import SceneRenderer
 from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine
 from streamcam.engines.device.runner import TorchRunner
+from streamcam.errors import StreamcamError
 from streamcam.heat.cam import pool
 from streamcam.models import motion, motion_first
 from streamcam.models.base import CamModel
@@ -132,6 +133,15 @@ def test_the_model_card_says_how_it_was_made_and_what_it_is_painted_by(model: Ca
     assert model.spec.heat_scale == tuple(card.heat_scale or ())
     for label, scale in zip(LABELS, card.heat_scale or (), strict=True):
         assert (scale >= 10_000) == (label in ("still", "flickering light", "camera moving"))  # hides nothing
+
+
+def test_pictures_of_a_size_that_cannot_be_halved_so_often_are_refused(model: CamModel) -> None:
+    with pytest.raises(StreamcamError, match=r"motion takes .* multiples of 16, got 100×144"):
+        model.with_clip_format(crop=(100, 144))
+    assert model.with_clip_format(crop=(96, 128)).explain(np.zeros((LENGTH, 90, 120, 3), np.uint8)).cube.shape[2:] == (
+        24,
+        32,
+    )
 
 
 @torch.no_grad()

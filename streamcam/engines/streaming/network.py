@@ -119,7 +119,8 @@ def streaming(model: CamModel, *, dense: bool = False) -> PooledNetwork:
         network = StreamNetwork(model.features, dense=dense)
     except StreamcamError as e:
         raise StreamcamError(f"{model.spec.name} {e}") from e
-    network.span = replace(network.span, own=model.spec.temporal_offset)
+    if model.spec.temporal_context == network.span.receptive_field - 1:  # without padding, the spec says what is meant
+        network.span = replace(network.span, own=model.spec.temporal_offset)
     return network
 
 
