@@ -94,7 +94,7 @@ def report(logits: Tensor, label: Tensor, sure: Tensor) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of scripts/motion/pretrain.py")
-    parser.add_argument("--clips", type=int, default=1200)
+    parser.add_argument("--clips", type=int, default=1000)
     parser.add_argument("--output", type=Path, default=motion.WEIGHTS)
     parser.add_argument("--photographs", type=Path, help="as in training")
     args = parser.parse_args()

@@ -127,68 +127,83 @@ def rate(step: int, settings: Settings) -> float:
     return settings.learning_rate * warm * min(1.0, (settings.steps - step) / (settings.cool_down * settings.steps))
 
 
-def train(
-    folder: Path,
-    settings: Settings,
-    *,
-    device: str,
-    start: Path | None,
-    minutes: float,
-    photographs: Path | None = None,
-    fuse: bool = False,
-) -> None:
+class Learner:
+    """A network while it learns: its weights and their running mean, the optimiser, and the steps that are done."""
+
+    def __init__(self, settings: Settings, *, device: str, start: Path | None, fuse: bool) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings, self.device, self.step = settings, device, 0
+        self.network = Network().to(device).to(memory_format=torch.channels_last_3d).train()
+        if start:
+            begin_from(self.network, start)
+        self.mean = copy.deepcopy(self.network).eval()
+        self.optimizer = torch.optim.AdamW(groups(self.network), weight_decay=0.02)
+        self.losses = torch.compile(losses, dynamic=False) if fuse else losses
+
+    def learn(self, batch: dict[str, Tensor]) -> Tensor:
+        """Take a step, and return the parts of the loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate(self.step, self.settings) * group["share"]
+        loss, parts = self.losses(self.network, {k: v.to(self.device) for k, v in batch.items()}, self.settings)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        self.step += 1
+        follow(self.mean, self.network, min(self.settings.average, self.step / (self.step + 10)))
+        return parts
+
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint, and the network as it is used; each whole or not at all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = {name: getattr(self, name).state_dict() for name in ("network", "mean", "optimizer")}
+        torch.save({**parts, "step": self.step}, folder / "checkpoint.tmp")
+        (folder / "checkpoint.tmp").replace(folder / "checkpoint.pt")
+        save_file(self.mean.exported(), folder / "motion.tmp")
+        (folder / "motion.tmp").replace(folder / "motion.safetensors")
+
+    def resume(self, folder: Path) -> None:
+        """Go on from a folder's checkpoint, where there is one."""
+        path = folder / "checkpoint.pt"
+        if path.exists():
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            for name in ("network", "mean", "optimizer"):
+                getattr(self, name).load_state_dict(state[name])
+            self.step = state["step"]
+
+
+def train(folder: Path, learner: Learner, *, minutes: float, photographs: Path | None = None) -> None:
     """Learn, from the folder's checkpoint where there is one; write another every minute."""
-    torch.manual_seed(settings.seed)
-    network = Network().to(device).to(memory_format=torch.channels_last_3d).train()
-    if start:
-        begin_from(network, start)
-    mean = copy.deepcopy(network).eval()
-    optimizer = torch.optim.AdamW(groups(network), weight_decay=0.02)
-    step, path = 0, folder / "checkpoint.pt"
-    if path.exists():
-        state = torch.load(path, map_location=device, weights_only=True)
-        network.load_state_dict(state["network"])
-        mean.load_state_dict(state["mean"])
-        optimizer.load_state_dict(state["optimizer"])
-        step = state["step"]
+    settings = learner.settings
+    learner.resume(folder)
     pool = Pool(
         settings.seed,
-        step,
+        learner.step,
         settings.steps,
         size=settings.pool,
         fresh=settings.fresh,
         shades=settings.shades,
         photographs=photographs,
     )
-    loss_of = torch.compile(losses, dynamic=False) if fuse else losses
     began = saved = time.monotonic()
     sums: Tensor | None = None
-    while step < settings.steps:
-        for group in optimizer.param_groups:
-            group["lr"] = rate(step, settings) * group["share"]
-        batch = {k: v.to(device) for k, v in pool.batch(step, settings.batch).items()}
-        loss, parts = loss_of(network, batch, settings)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.step()
+    while learner.step < settings.steps:
+        parts = learner.learn(pool.batch(learner.step, settings.batch))
         pool.advance()
-        step += 1
-        follow(mean, network, min(settings.average, step / (step + 10)))
         sums = parts if sums is None else sums.lerp(parts, 0.03)
-        if step % 25 == 0:
+        if learner.step % 25 == 0:
             report = " ".join(f"{k} {v:.4f}" for k, v in zip(PARTS, sums.tolist(), strict=True))
-            print(f"{time.strftime('%H:%M:%S')} step {step} {report}", flush=True)
+            print(f"{time.strftime('%H:%M:%S')} step {learner.step} {report}", flush=True)
         over = time.monotonic() - began > 60 * minutes
-        if time.monotonic() - saved > 60 or step == settings.steps or over:
-            save(folder, network, mean, optimizer, step)
+        if time.monotonic() - saved > 60 or learner.step == settings.steps or over:
+            learner.save(folder)
             saved = time.monotonic()
         if over:
             return
 
 
 def groups(network: Network) -> list[dict[str, object]]:
-    """What is learnt; the classes' factors go a hundred times as fast, since they are as much larger."""
+    """What is learnt; the classes' factors go thirty times as fast, since they are so much larger."""
     others = [p for n, p in network.named_parameters() if p.requires_grad and n not in ("factor", "bias")]
     return [{"params": others, "share": 1.0},
             {"params": [network.factor, network.bias], "share": 30.0, "weight_decay": 0.0}]  # fmt: skip
@@ -199,21 +214,6 @@ def follow(mean: nn.Module, network: nn.Module, keep: float) -> None:
     """A running mean of the weights, which is better than the last of them."""
     for a, b in zip(mean.state_dict().values(), network.state_dict().values(), strict=True):
         a.lerp_(b, 1 - keep)
-
-
-def save(folder: Path, network: Network, mean: Network, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """The checkpoint and the network as it is used; each whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {
-        "network": network.state_dict(),
-        "mean": mean.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "step": step,
-    }
-    torch.save(state, folder / "checkpoint.tmp")
-    (folder / "checkpoint.tmp").replace(folder / "checkpoint.pt")
-    save_file(mean.exported(), folder / "motion.tmp")
-    (folder / "motion.tmp").replace(folder / "motion.safetensors")
 
 
 def begin_from(network: Network, path: Path) -> None:
@@ -235,15 +235,8 @@ def main() -> None:
     parser.add_argument("--fuse", action="store_true", help="compile it: twice as fast, but needs a C++ compiler")
     args = parser.parse_args()
     settings = Settings(**{k: getattr(args, k) for k in vars(Settings())})
-    train(
-        args.folder,
-        settings,
-        device=args.device,
-        start=args.start,
-        minutes=args.minutes,
-        photographs=args.photographs,
-        fuse=args.fuse,
-    )
+    learner = Learner(settings, device=args.device, start=args.start, fuse=args.fuse)
+    train(args.folder, learner, minutes=args.minutes, photographs=args.photographs)
 
 
 if __name__ == "__main__":

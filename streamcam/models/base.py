@@ -148,7 +148,7 @@ class CamModel(nn.Module):
             else:
                 head = head.with_classes(len(spec.network_classes))
         model = CamModel(spec, features, head, windows=self.windows)
-        model.int8 = self.int8
+        model.int8 = self.int8 if features is self.features else None
         return model
 
     def grouped(self, groups: Mapping[str, Sequence[str]] | None) -> "CamModel":

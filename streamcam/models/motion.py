@@ -149,16 +149,8 @@ class Scales(nn.Module):
 
     def __init__(self, config: MotionConfig) -> None:
         super().__init__()
-        # One frame at a time, the stem halves the size first: the 3D convolutions are the expensive part.
-        layers: list[nn.Module] = [Unit(7, config.stem, kernel=(1, 3, 3), stride=2)]
-        k = config.stem
-        for i, channels in enumerate(config.space):
-            layers.append(Unit(k, channels, kernel=(3, 3, 3), stride=2 if i == 0 else 1))
-            k = channels
-        for channels in config.time:
-            layers.append(Unit(k, channels, kernel=(3, 1, 1)))
-            k = channels
-        self.trunk = nn.Sequential(*layers)
+        k = config.time[-1]
+        self.trunk = nn.Sequential(*trunk(config, Unit))
         self.halved = mean_of(7, 2, stride=2)
         self.from_full = nn.Conv3d(k, config.join, 1)
         self.from_half = nn.ConvTranspose3d(k, config.join, (1, 2, 2), (1, 2, 2), bias=False)
@@ -191,6 +183,20 @@ class Unit(nn.Module):
         if self.residual:
             y = y + x[:, :, 1:-1]
         return torch.relu(y)
+
+
+def trunk(config: MotionConfig, unit: type[Unit]) -> list[nn.Module]:
+    """Give the layers that map changes [N,7,T−2,H,W] to [N,K,T−R+1,H/4,W/4], K the last of `config.time`."""
+    # One frame at a time, the stem halves the size first: the 3D convolutions are the expensive part.
+    layers: list[nn.Module] = [unit(7, config.stem, kernel=(1, 3, 3), stride=2)]
+    k = config.stem
+    for i, channels in enumerate(config.space):
+        layers.append(unit(k, channels, kernel=(3, 3, 3), stride=2 if i == 0 else 1))
+        k = channels
+    for channels in config.time:
+        layers.append(unit(k, channels, kernel=(3, 1, 1)))
+        k = channels
+    return layers
 
 
 class Context(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from streamcam.models import motion
 from streamcam.models.base import CamModel
 from streamcam.models.head import Head
-from streamcam.models.motion import CONFIG, LABELS, Unit, changes
+from streamcam.models.motion import CONFIG, LABELS, Unit, changes, trunk
 from streamcam.models.weights import fill
 
 SPEC = replace(motion.SPEC, name="motion-first", temporal_offset=CONFIG.context / 2, weights="none", size_multiple=1)
@@ -30,15 +30,7 @@ class FirstFeatures(nn.Sequential):
     """The network up to its feature map: it maps float [N,3,T,H,W] to [N,64,T−16,H/4,W/4]."""
 
     def __init__(self) -> None:
-        layers: list[nn.Module] = [changes(), NormedUnit(7, CONFIG.stem, kernel=(1, 3, 3), stride=2)]
-        k = CONFIG.stem
-        for i, channels in enumerate(CONFIG.space):
-            layers.append(NormedUnit(k, channels, kernel=(3, 3, 3), stride=2 if i == 0 else 1))
-            k = channels
-        for channels in CONFIG.time:
-            layers.append(NormedUnit(k, channels, kernel=(3, 1, 1)))
-            k = channels
-        super().__init__(*layers, Gate(k, hidden=32))
+        super().__init__(changes(), *trunk(CONFIG, NormedUnit), Gate(CONFIG.time[-1], hidden=32))
 
 
 class NormedUnit(Unit):

@@ -19,7 +19,7 @@ from streamcam.engines.device.runner import TorchRunner
 from streamcam.errors import StreamcamError
 from streamcam.heat.cam import pool
 from streamcam.models import motion, motion_first
-from streamcam.models.base import CamModel
+from streamcam.models.base import CamModel, Int8, Stored
 from streamcam.models.checkpoint import read_card
 from streamcam.models.motion import CONFIG, LABELS, SPEC
 from streamcam.models.registry import load_model, save_checkpoint
@@ -364,14 +364,24 @@ def test_classes_of_ones_own_lie_behind_the_trunk_alone(model: CamModel, tmp_pat
     assert load_model(tmp_path / "own.safetensors").weights_hash == own.weights_hash
 
 
+def test_quantised_features_are_not_kept_where_classes_have_others(model: CamModel) -> None:
+    quantised = model.with_spec(model.spec)
+    quantised.int8 = Int8(Stored(b"graph", b"weights"))
+    assert quantised.with_spec(replace(model.spec, name="mine")).int8 is quantised.int8
+    assert quantised.with_spec(replace(model.spec, classes=("a", "b"), heat_scale=None)).int8 is None
+
+
 @pytest.mark.slow
 def test_pretraining_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
-    from scripts.motion.pretrain import Settings, train
+    from scripts.motion.pretrain import Learner, Settings, train
 
-    settings = Settings(steps=2, batch=2, pool=3)
-    train(tmp_path / "a", settings, device="cpu", start=None, minutes=9)
+    def run(folder: Path, minutes: float) -> None:
+        learner = Learner(Settings(steps=2, batch=2, pool=3), device="cpu", start=None, fuse=False)
+        train(folder, learner, minutes=minutes)
+
+    run(tmp_path / "a", 9)
     for _ in range(2):
-        train(tmp_path / "b", settings, device="cpu", start=None, minutes=0)
+        run(tmp_path / "b", 0)
     a, b = (load_file(tmp_path / name / "motion.safetensors") for name in "ab")
     assert a.keys() == b.keys()
     assert all(torch.equal(a[key], b[key]) for key in a)
