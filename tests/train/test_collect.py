@@ -1,5 +1,7 @@
 """Record labelled clips from a camera."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -16,6 +18,11 @@ from streamcam.render.prompt import Prompt, draw_prompt
 from streamcam.train.collect import Outcome, Phase, RecordingStatus, Show, collect, outcome_of
 from streamcam.train.data.folders import read_folders
 from tests.support.frames import FakeSource, make_frame
+from tests.support.publish_demo import eventually
+from tests.support.xvfb import xvfb
+
+POINTER = (100, 100)
+"""A place on the screen that the window covers."""
 
 HOUR_NS = 3_600 * 10**9
 PHASES: tuple[Phase, ...] = ("ready", "recording", "review")
@@ -286,3 +293,32 @@ def test_the_keys_are_on_the_picture() -> None:
 @pytest.mark.parametrize("phase", PHASES)
 def test_pictures_of_any_size_can_be_drawn_on(shape: tuple[int, int], phase: Phase) -> None:
     drawn(prompt_of(status(phase, 12.0), "of 10: " + "wave " * 30), np.full((*shape, 3), 9, np.uint8))
+
+
+def test_a_clip_is_kept_or_discarded_by_keys_in_a_real_window(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "streamcam", "record", "lavfi:testsrc2=size=320x240:rate=15", "--label", "wave"]
+    options = ["--person", "anna", "--count", "3", "--seconds", "0.6", "--pause", "0.2", "-o", "clips"]
+    with xvfb(tmp_path) as display:
+        with subprocess.Popen([*command, *options], env=display.environment, cwd=tmp_path) as process:
+
+            def window() -> str:
+                return display.xdotool("search", "--name", "^streamcam$", check=False)
+
+            def pressed(key: str, count: int) -> bool:
+                x, y = POINTER
+                display.xdotool("mousemove", x, y, "key", key)  # without a window manager, keys go where the pointer is
+                return len(kept()) == count
+
+            def kept() -> list[Path]:
+                return [path for path in tmp_path.glob("clips/wave/*.mp4") if ".part" not in path.name]
+
+            eventually(window, "the window is there", seconds=30)
+            eventually(lambda: pressed("k", 1), "the first clip is kept", seconds=30)
+            eventually(lambda: list(tmp_path.glob("clips/wave/*.part.mp4")), "the second is recorded", seconds=30)
+            (second,) = tmp_path.glob("clips/wave/*.part.mp4")
+            eventually(lambda: pressed("d", 1) and not second.exists(), "the second is discarded", seconds=5)
+            assert process.poll() is None
+            eventually(lambda: pressed("q", 1) and process.poll() is not None, "the recording ends", seconds=30)
+        assert process.returncode == 0
+        assert [path.name for path in tmp_path.glob("clips/wave/*")] == [path.name for path in kept()]
+        assert kept()[0].name.startswith("anna_")
