@@ -137,8 +137,31 @@ class MotionFeatures(nn.Module):
         return self.shares(self.context(self.scales(self.changes(frames))))  # type: ignore[no-any-return]
 
     def for_other_classes(self) -> tuple[nn.Module, int]:
-        """Give the part that serves classes of any kind, and its channels: the trunk at three scales."""
-        return nn.Sequential(self.changes, self.scales), self.scales.from_full.out_channels
+        """Give what serves classes of any kind, and its channels: what cells know, where something happens."""
+        return MovingFeatures(self), self.scales.from_full.out_channels
+
+
+class MovingFeatures(nn.Module):
+    """What each cell knows, where something happens: features for classes of one's own.
+
+    Let a be how surely one of the twelve things happens in a cell, as the mean over 3×3 cells. What the cell knows is
+    multiplied by a² / mean(a) over the picture. So the mean over all cells is nearly that of the cells where something
+    happens, however few they are, and heat cannot lie where nothing does.
+    """
+
+    def __init__(self, trained: MotionFeatures) -> None:
+        super().__init__()
+        self.changes, self.scales, self.context = trained.changes, trained.scales, trained.context
+        self.placed, self.softmax = trained.shares.placed, trained.shares.softmax
+        self.happens = nn.Conv3d(1 + len(PLACED), 1, (1, 3, 3), padding=(0, 1, 1), bias=False).requires_grad_(False)
+        nn.init.constant_(self.happens.weight, 1 / 9)
+        nn.init.zeros_(self.happens.weight[:, :1])  # none
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Map float [N,3,T,H,W] to [N,K,T−R+1,H/4,W/4]."""
+        x: Tensor = self.context(self.scales(self.changes(frames)))
+        a = self.happens(self.softmax(self.placed(x)))
+        return x * (a * a / (torch.mean(a, (3, 4), keepdim=True) + Shares.LEAST))
 
 
 class Scales(nn.Module):

@@ -34,6 +34,17 @@ def noise(*, frames: int = LENGTH, size: tuple[int, int] = SPEC.clip_format.crop
     return torch.randn(1, 3, frames, *size, generator=RANDOM)
 
 
+def square(step: tuple[int, int]) -> np.ndarray:
+    """A square that goes so many pixels a frame down and to the right; uint8 [L,H,W,3]."""
+    # On a blank wall, a square that moves and a camera that moves would look the same.
+    wall = np.random.default_rng(0).integers(100, 160, (112, 144, 3), np.uint8)
+    frames = np.repeat(wall[None], LENGTH, 0)
+    for i in range(LENGTH):
+        y, x = 46 + step[0] * (i - LENGTH // 2), 62 + step[1] * (i - LENGTH // 2)
+        frames[i, y : y + 20, x : x + 20] = (200, 40, 60)
+    return frames
+
+
 @pytest.fixture(scope="module")
 def model() -> CamModel:
     return motion.build("DEFAULT")
@@ -171,12 +182,7 @@ def test_a_picture_that_does_not_change_is_still(model: CamModel) -> None:
     [("moving left", (0, -2)), ("moving right", (0, 2)), ("moving up", (-2, 0)), ("moving down", (2, 0))],
 )
 def test_heat_lies_on_a_square_that_moves(model: CamModel, label: str, step: tuple[int, int]) -> None:
-    # On a blank wall, a square that moves and a camera that moves would look the same.
-    wall = np.random.default_rng(0).integers(100, 160, (112, 144, 3), np.uint8)
-    frames = np.repeat(wall[None], LENGTH, 0)
-    for i in range(LENGTH):
-        y, x = 46 + step[0] * (i - LENGTH // 2) // 1, 62 + step[1] * (i - LENGTH // 2)
-        frames[i, y : y + 20, x : x + 20] = (200, 40, 60)
+    frames = square(step)
     heat = model.explain(frames)
     assert heat.labels[int(heat.scores.argmax())] == label
     middle = heat.cube[LABELS.index(label), SPEC.slices // 2]
@@ -356,10 +362,18 @@ def test_a_checkpoint_of_the_first_version_is_read_as_the_network_that_it_was(tm
     assert again.architecture == "motion"
 
 
-def test_classes_of_ones_own_lie_behind_the_trunk_alone(model: CamModel, tmp_path: Path) -> None:
+def test_classes_of_ones_own_read_what_cells_know_where_something_happens(model: CamModel, tmp_path: Path) -> None:
     own = model.with_spec(replace(model.spec, name="mine", classes=("a", "b"), architecture="motion", heat_scale=None))
     maps = own.feature_maps(noise())
     assert maps[0].shape == (1, CONFIG.join, SPEC.slices, 28, 36)
+    clips = [torch.from_numpy(square(step)).permute(0, 3, 1, 2)[None] for step in ((0, 0), (0, 2))]
+    with torch.no_grad():
+        quiet, busy = (own.feature_maps(own.normalise(clip))[0][0].amax(0) for clip in clips)
+    assert quiet.max() < 0.1 * busy.max()
+    slice_, y, x = np.unravel_index(int(busy.argmax()), busy.shape)
+    left = 62 + 2 * (slice_ + CONFIG.own_frame - LENGTH // 2)  # of the square, in pixels
+    assert left - 8 <= 4 * x + 2 <= left + 28
+    assert 38 <= 4 * y + 2 <= 74
     save_checkpoint(own, tmp_path / "own.safetensors")
     assert load_model(tmp_path / "own.safetensors").weights_hash == own.weights_hash
 
