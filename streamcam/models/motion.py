@@ -161,7 +161,8 @@ class MovingFeatures(nn.Module):
         """Map float [N,3,T,H,W] to [N,K,T−R+1,H/4,W/4]."""
         x: Tensor = self.context(self.scales(self.changes(frames)))
         a = self.happens(self.softmax(self.placed(x)))
-        return x * (a * a / (torch.mean(a, (3, 4), keepdim=True) + Shares.LEAST))
+        weighted: Tensor = x * (a * a / (torch.mean(a, (3, 4), keepdim=True) + Shares.LEAST))
+        return weighted
 
 
 class Scales(nn.Module):

@@ -20,7 +20,7 @@ from streamcam.models.registry import load_model
 from streamcam.records import Heat
 from tests.support.frames import TINY_FORMAT, make_frame
 
-NAMES = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d", "motion", "own")
+NAMES = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d", "motion", "classes of motion", "own")
 FRAMES = 48
 
 
@@ -48,7 +48,9 @@ def own() -> CamModel:
 def model(request: pytest.FixtureRequest) -> CamModel:
     """Make a network that can be converted, with random statistics, as if it had been trained."""
     torch.manual_seed(0)
-    model = own() if request.param == "own" else load_model(request.param, weights="none")
+    model = own() if request.param == "own" else load_model(request.param.split()[-1], weights="none")
+    if request.param == "classes of motion":  # they lie behind other features
+        model = model.with_spec(replace(model.spec, name="mine", classes=("a", "b")))
     for module in model.features.modules():
         if isinstance(module, nn.BatchNorm3d):
             nn.init.normal_(module.running_mean, 0, 0.1)  # type: ignore[arg-type]
