@@ -19,7 +19,7 @@ class TrainConfig(Strict):
     weights: str | None = Field(None, description="initial weights: DEFAULT (published), none (from scratch) or a file")
     freeze: bool = Field(False, description="train the classifier only; the layers before the pooling stay as they are")
     multi_label: bool = Field(False, description="a clip may show several classes (CSV: one row for each)")
-    epochs: int = Field(20, ge=1, description="rounds over all clips")
+    epochs: int = Field(20, ge=0, description="rounds over all clips; 0 fits a classifier to the features as they are")
     batch: int = Field(8, ge=1, description="clips in a batch, on each device")
     learning_rate: float = Field(1e-3, gt=0, le=10, description="of the classifier; pretrained layers get a tenth")
     val_share: float = Field(0.2, gt=0, lt=1, description="share of the clips that is kept for validation, about")

@@ -23,8 +23,9 @@ from streamcam.train import report
 from streamcam.train.clips import read_frames, unreadable_note
 from streamcam.train.data.annotations import LabelledClip
 from streamcam.train.data.dataset import Dataset, PathProgress, read_dataset
-from streamcam.train.loop import Trainer, TrainingDisplay
+from streamcam.train.loop import Trainer
 from streamcam.train.metrics import EpochMetrics, Validation
+from streamcam.train.progress import TrainingDisplay
 from streamcam.train.workers import explained_deaths
 
 Say = Callable[[str], None]
@@ -54,6 +55,9 @@ class TrainingResult:
 
 class _NoDisplay:
     """Shows nothing, on all ranks but the first."""
+
+    def look_at(self, done: int, count: int) -> None:
+        pass
 
     def step(self, done: int, total: int, *, epoch: int, loss: float) -> None:
         pass
@@ -152,7 +156,10 @@ def _new_trainer(config: TrainConfig, base: ModelSpec, dataset: Dataset, fabric:
     """Load the model, give it the classes of the data set, and make a trainer, resumed if the config says so."""
     torch.manual_seed(config.seed)  # for the new classifier's weights
     model = load_model(config.model, weights=config.weights).with_spec(_trained_spec(base, dataset, config))
-    trainer = Trainer(model, dataset, config, fabric, say=say)
+    new_classes = base.network_classes != dataset.classes
+    if not config.epochs and not (new_classes and config.weights != "none"):
+        raise StreamcamError(f"--epochs 0 fits a new classifier to what {config.model} has learnt: give it new classes")
+    trainer = Trainer(model, dataset, config, fabric, new_classes=new_classes, say=say)
     config.out.mkdir(parents=True, exist_ok=True)
     if config.resume:
         trainer.resume(config.out / STATE)

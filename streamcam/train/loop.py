@@ -7,9 +7,8 @@ the clips of a batch, `clips.ClipDataset` draws where in a clip the frames begin
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from lightning_fabric import Fabric
@@ -30,41 +29,17 @@ from streamcam.train.clips import (
 )
 from streamcam.train.data.annotations import LabelledClip
 from streamcam.train.data.dataset import Dataset
+from streamcam.train.frozen import VIEWS, PooledClips, ViewSampler, choose_decay, fit_classifier, pool_views
 from streamcam.train.metrics import EpochMetrics, Validation, loss_of, score_of
 from streamcam.train.optimizer import new_optimizer
+from streamcam.train.progress import Progress, TrainingDisplay
 from streamcam.train.workers import BatchLoader
 
 SAVE_EVERY_S = 60.0
 WARM_UP = 0.05
 """The share of all steps in which the learning rate rises."""
 
-STATE_FORMAT = 1
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a run is: all of its state except the weights and the optimiser."""
-
-    epoch: int = 0
-    step: int = 0
-    """Batches done in this epoch."""
-    loss_sum: float = 0.0
-    """Over the batches of this epoch."""
-    seconds: float = 0.0
-    """Spent in this epoch."""
-    best: float = -1.0
-    """The highest score of an epoch so far."""
-    history: list[EpochMetrics] = field(default_factory=list)
-
-
-class TrainingDisplay(Protocol):
-    """Shows how far training is."""
-
-    def step(self, done: int, total: int, *, epoch: int, loss: float) -> None:
-        """Show that `done` of all `total` steps are done."""
-
-    def epoch(self, epoch: EpochMetrics, *, best: bool) -> None:
-        """Show the figures of an epoch; `best` if its score is the highest so far."""
+STATE_FORMAT = 2
 
 
 class LogitsModule(nn.Module):
@@ -84,7 +59,14 @@ class Trainer:
     """A training run: a model, its data and its progress."""
 
     def __init__(
-        self, model: CamModel, dataset: Dataset, config: TrainConfig, fabric: Fabric, *, say: Callable[[str], None]
+        self,
+        model: CamModel,
+        dataset: Dataset,
+        config: TrainConfig,
+        fabric: Fabric,
+        *,
+        new_classes: bool,
+        say: Callable[[str], None],
     ) -> None:
         """Prepare a run.
 
@@ -93,6 +75,7 @@ class Trainer:
             dataset: the clips.
             config: the options.
             fabric: has been launched; each of its processes makes a trainer.
+            new_classes: whether the classifier is untrained. Behind pretrained features it is fitted first.
             say: called with a line for each clip that cannot be decoded.
         """
         self.model, self.dataset, self.config, self.fabric, self._say = model, dataset, config, fabric, say
@@ -105,6 +88,7 @@ class Trainer:
         train = ClipDataset(dataset.train, classes, clip_format, frames=frames, seed=config.seed)
         val = ClipDataset(dataset.val, classes, clip_format, frames=clip_format.length)
         val_sampler = ValidationSampler(len(dataset.val), batch=config.batch, **rank)
+        self._train_clips = train
         self._train_batches = BatchLoader(train, self._sampler, workers=config.workers)
         self._val_batches = BatchLoader(val, val_sampler, workers=config.workers)
         self._augment = Augment(clip_format, mirrored_classes(dataset.classes))
@@ -113,9 +97,12 @@ class Trainer:
         optimizer = new_optimizer(model, val, pretrained=config.weights != "none", learning_rate=config.learning_rate)
         self._net, self._optimizer = fabric.setup(LogitsModule(model), optimizer)
         self.total_steps = config.epochs * len(self._sampler)
+        self._fits_classifier = new_classes and config.weights != "none"
 
     def epochs(self, state: Path, show: TrainingDisplay) -> Iterator[tuple[Validation, bool]]:
-        """Train to the last epoch; after each, yield its validation, and whether its score is the best so far.
+        """Train to the last epoch; after each, yield its validation, and whether it is the best so far.
+
+        Before the first, a new classifier is fitted to pretrained features as they are, and validated as epoch 0.
 
         The caller writes the checkpoint of the best epoch before `state` says that the epoch is done. A run that is
         killed between the two does the end of the epoch again.
@@ -124,12 +111,57 @@ class Trainer:
             state: the file that is written every minute and after each epoch, for `resume`.
             show: shows each step and epoch.
         """
+        progress = self.progress
+        if self._fits_classifier and not progress.history and not progress.step:
+            start_s = time.monotonic()
+            loss = self._fit_classifier(show)
+            yield self._validate_epoch(0, loss, time.monotonic() - start_s, show)
+            self.save(state)
         while self.progress.epoch < self.config.epochs:
             self._train_epoch(state, show)
-            validation = self.validate()
-            best = self._finish_epoch(validation, show)
-            yield validation, best
+            progress = self.progress
+            loss = progress.loss_sum / max(1, progress.step)
+            # The next epoch begins at step 0, with no loss and no time.
+            self.progress = Progress(epoch=progress.epoch + 1, history=progress.history)
+            yield self._validate_epoch(self.progress.epoch, loss, progress.seconds, show)
             self.save(state)
+
+    def _fit_classifier(self, show: TrainingDisplay) -> float:
+        """Fit the classifier to the features as they are, and return its loss on the training clips."""
+        clips = self._pool_training_clips(show)
+        if not len(clips.features):
+            raise StreamcamError("not one training clip can be decoded any more")
+        multi_label, layer = self.config.multi_label, self.model.head.classifier
+        # Clips of the same person, or else of the same file, do not judge each other.
+        groups = [clip.group or str(clip.path) for clip in self.dataset.train]
+        decay = choose_decay(clips, groups, multi_label=multi_label)
+        fitted = fit_classifier(clips, multi_label=multi_label, decay=decay)
+        layer.load_state_dict(self.fabric.broadcast(fitted.state_dict()))
+        return float(loss_of(fitted(clips.features), clips.targets, multi_label=multi_label).detach())
+
+    def _pool_training_clips(self, show: TrainingDisplay) -> PooledClips:
+        """Compute what the classifier reads of the training clips, in several views of each, on all ranks together."""
+        self._net.eval()
+        with self.fabric.autocast():
+            clips = pool_views(self.model, self._training_views(show))
+        return PooledClips(*(self._gather(part) for part in (clips.features, clips.targets, clips.numbers)))
+
+    def _training_views(self, show: TrainingDisplay) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield clips as the network takes them, their targets and numbers, for each batch of this rank."""
+        rank = {"rank": self.fabric.global_rank, "world": self.fabric.world_size}
+        sampler = ViewSampler(len(self.dataset.train), views=VIEWS, batch=self.config.batch, **rank)
+        batches = BatchLoader(self._train_clips, sampler, workers=self.config.workers)
+        for i, batch in enumerate(batches):
+            self._name_unreadable(batch, self.dataset.train)
+            if len(batch.frames):
+                batch = Batch(*(tensor.to(self.fabric.device) for tensor in batch))
+                generator = torch.Generator().manual_seed(self._seed(i))
+                yield *self._augment(batch.frames, batch.available, batch.targets, generator), batch.numbers
+            show.look_at(i + 1, len(sampler))
+
+    def _seed(self, step: int) -> int:
+        """Return what seeds the random numbers of a step on this rank."""
+        return (self.config.seed * 1_000_003 + step) * 1_009 + self.fabric.global_rank
 
     def _train_epoch(self, state: Path, show: TrainingDisplay) -> None:
         progress, saved_s = self.progress, time.monotonic()
@@ -155,7 +187,7 @@ class Trainer:
         empty = not len(batch.frames)
         if empty and self.fabric.world_size == 1:  # no clip of the batch could be decoded
             return 0.0
-        seed = (self.config.seed * 1_000_003 + self._steps_done) * 1_009 + self.fabric.global_rank
+        seed = self._seed(self._steps_done)
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)  # for layers that are random themselves, such as dropout
         batch = Batch(*(tensor.to(self.fabric.device) for tensor in batch))
@@ -242,23 +274,21 @@ class Trainer:
         torch.distributed.all_gather_object(rows, values)
         return torch.cat(rows)
 
-    def _finish_epoch(self, validation: Validation, show: TrainingDisplay) -> bool:
-        """Add an epoch to the history, and return whether its score is the best so far."""
-        progress = self.progress
+    def _validate_epoch(
+        self, epoch: int, train_loss: float, seconds: float, show: TrainingDisplay
+    ) -> tuple[Validation, bool]:
+        """Validate, add an epoch to the history, and return also whether it is the best so far.
+
+        Of equal scores, which are frequent with few clips, the lower loss is better.
+        """
+        validation = self.validate()
         metrics = EpochMetrics(
-            epoch=progress.epoch,
-            train_loss=progress.loss_sum / max(1, progress.step),
-            val_loss=validation.loss,
-            score=validation.score,
-            learning_rate=self._learning_rate(),
-            seconds=progress.seconds,
+            epoch, train_loss, validation.loss, validation.score, self._learning_rate() if epoch else 0.0, seconds
         )
-        best = validation.score > progress.best
-        history = [*progress.history, metrics]
-        # The next epoch begins at step 0, with no loss and no time.
-        self.progress = Progress(epoch=progress.epoch + 1, best=max(progress.best, validation.score), history=history)
+        best = all((metrics.score, -metrics.val_loss) > (m.score, -m.val_loss) for m in self.progress.history)
+        self.progress.history.append(metrics)
         show.epoch(metrics, best=best)
-        return best
+        return validation, best
 
     def save(self, path: Path) -> None:
         """Write all that `resume` needs, as plain tensors and numbers. Only rank 0 does so."""

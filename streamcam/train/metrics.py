@@ -13,9 +13,9 @@ class EpochMetrics:
     """The figures of an epoch: a line of metrics.csv."""
 
     epoch: int
-    """From 0."""
+    """From 1; 0 is a new classifier behind pretrained features as they are."""
     train_loss: float
-    """Mean over the batches, while the network was learning."""
+    """Mean over the batches, while the network was learning; in epoch 0, of the fitted classifier."""
     val_loss: float
     """On the validation clips, after the epoch."""
     score: float
@@ -23,7 +23,7 @@ class EpochMetrics:
     learning_rate: float
     """At the end of the epoch."""
     seconds: float
-    """How long the training part of the epoch took."""
+    """How long the training part of the epoch took, without validation."""
 
 
 @dataclass(frozen=True, slots=True)

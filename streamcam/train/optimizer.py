@@ -8,6 +8,7 @@ import torch
 
 from streamcam.models.base import CamModel
 from streamcam.train.clips import ClipDataset, centre_crop
+from streamcam.train.frozen import classifier_inputs
 
 BACKBONE_RATE = 0.1
 """The learning rate of a pretrained backbone, relative to that of a classifier that reads features of about 1."""
@@ -55,10 +56,6 @@ def feature_scale(model: CamModel, clips: ClipDataset) -> float:
     for number in sorted({round(i) for i in np.linspace(0, len(clips.clips) - 1, SCALE_CLIPS)}):
         batch = clips[0, number]
         if len(batch.frames):
-            maps = model.feature_maps(model.normalise(centre_crop(batch.frames, model.spec.clip_format)))
-            x = torch.cat([m.float().mean((2, 3, 4)) for m in maps], dim=1)
-            # All layers but the classifier, which is the last.
-            for layer in list(model.head.layers)[:-1]:
-                x = layer(x)
+            x = classifier_inputs(model, centre_crop(batch.frames, model.spec.clip_format))
             squares.append(float(x.square().mean()))
     return max(math.sqrt(float(np.mean(squares))), 1e-4) if squares else 1.0

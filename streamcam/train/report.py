@@ -37,7 +37,7 @@ def write_metrics(path: Path, history: Sequence[EpochMetrics]) -> None:
 
 def draw_curves(path: Path, history: Sequence[EpochMetrics], *, multi_label: bool) -> None:
     """Draw both losses, and the score on the validation clips, by epoch."""
-    epochs = [metrics.epoch + 1 for metrics in history]
+    epochs = [metrics.epoch for metrics in history]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     losses, scores = figure.subplots(1, 2)
     losses.plot(epochs, [metrics.train_loss for metrics in history], "o-", ms=3, label="training")

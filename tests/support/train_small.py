@@ -29,6 +29,9 @@ def build_small(_weights: str) -> CamModel:
 class Spoken:
     """Prints the losses."""
 
+    def look_at(self, done: int, count: int) -> None:
+        pass
+
     def step(self, done: int, total: int, *, epoch: int, loss: float) -> None:
         print(f"step {done} {loss!r}", flush=True)
 

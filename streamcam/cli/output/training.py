@@ -50,8 +50,9 @@ class Training:
 
     def epoch(self, epoch: EpochMetrics, *, best: bool) -> None:
         """Print the figures of an epoch."""
+        stage = f"epoch {epoch.epoch} of {self._epochs}" if epoch.epoch else "features as they are"
         self.say(
-            f"epoch {epoch.epoch + 1} of {self._epochs}: loss {epoch.train_loss:.3f}, on the validation clips "
+            f"{stage}: loss {epoch.train_loss:.3f}, on the validation clips "
             f"{epoch.val_loss:.3f}, score {epoch.score:.3f}{', the best so far' if best else ''}"
         )
 
