@@ -20,11 +20,15 @@ class TrainConfig(Strict):
     freeze: bool = Field(False, description="train the classifier only; the layers before the pooling stay as they are")
     multi_label: bool = Field(False, description="a clip may show several classes (CSV: one row for each)")
     epochs: int = Field(20, ge=0, description="rounds over all clips; 0 fits a classifier to the features as they are")
+    max_minutes: float | None = Field(None, gt=0, description="end after so many minutes of training, if not before")
     batch: int = Field(8, ge=1, description="clips in a batch, on each device")
     learning_rate: float = Field(1e-3, gt=0, le=10, description="of the classifier; pretrained layers get a tenth")
     val_share: float = Field(0.2, gt=0, lt=1, description="share of the clips that is kept for validation, about")
     split_by: SplitBy = Field(
         "auto", description="what is not in training and validation both: person, file or time; auto is person or file"
+    )
+    cross_validate: bool = Field(
+        False, description="first keep each person in turn for validation, and give the mean of the scores"
     )
     window: int | None = Field(None, ge=1, le=1024, description="frames in a clip; by default the model's own")
     fps: float | None = Field(None, gt=0, le=1000, description="frames a second the model sees; by default its own")

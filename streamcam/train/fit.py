@@ -1,9 +1,10 @@
 """Run a training config: write a checkpoint, with figures and pictures of what was learnt."""
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,7 @@ from streamcam.records import Heat, Image
 from streamcam.render.contact_sheet import Cell
 from streamcam.train import report
 from streamcam.train.clips import read_frames, unreadable_note
+from streamcam.train.cross_validate import cross_validate, describe, write_folds
 from streamcam.train.data.annotations import LabelledClip
 from streamcam.train.data.dataset import Dataset, PathProgress, read_dataset
 from streamcam.train.loop import Trainer
@@ -30,8 +32,9 @@ from streamcam.train.workers import explained_deaths
 
 Say = Callable[[str], None]
 
-STATE, BEST = "last.pt", "best.safetensors"
-OUTPUTS = (STATE, BEST, card_path(Path(BEST)).name, "metrics.csv", "curves.png", "confusion.png", "heat.png")
+STATE, BEST, FOLDS, FOLD_STATES = "last.pt", "best.safetensors", "folds.csv", "folds"
+PICTURES = ("curves.png", "confusion.png", "heat.png")
+OUTPUTS = (STATE, BEST, card_path(Path(BEST)).name, "metrics.csv", FOLDS, *PICTURES)
 
 HEAT_SCALE_CLIPS = 16
 """The heat scale of a class is measured on this many of its training clips, at most."""
@@ -107,10 +110,21 @@ def train(
         found(dataset)
         for note in dataset.notes:
             say(note)
-    trainer = _new_trainer(config, base, dataset, fabric, say)
+    config.out.mkdir(parents=True, exist_ok=True)
+    display = show if is_main else _NoDisplay()
     state = config.out / STATE
     with explained_deaths(state):
-        for validation, best in trainer.epochs(state, show if is_main else _NoDisplay()):
+        make_trainer = partial(_new_trainer, config, base, fabric, say)
+        if config.cross_validate:
+            folds = cross_validate(dataset, make_trainer, config.out / FOLD_STATES, show=display)
+            if is_main:
+                write_folds(config.out / FOLDS, folds)
+                for line in describe(folds):
+                    say(line)
+        trainer = make_trainer(dataset)
+        if state.exists():
+            trainer.resume(state)
+        for validation, best in trainer.epochs(state, display):
             if is_main:
                 _write_epoch(trainer, validation, best=best, say=say)
     history = trainer.progress.history
@@ -119,10 +133,10 @@ def train(
 
 def _prepare_out(config: TrainConfig) -> None:
     """Check that `config.out` may be written to, before anything slow; with --force, remove an earlier run's files."""
-    state = config.out / STATE
-    if config.resume and not state.exists():
+    state, folds = config.out / STATE, config.out / FOLD_STATES
+    if config.resume and not (state.exists() or folds.exists()):
         raise StreamcamError(f"nothing to go on from: there is no {state}")
-    existing = [name for name in OUTPUTS if (config.out / name).exists()]
+    existing = [name for name in (*OUTPUTS, FOLD_STATES) if (config.out / name).exists()]
     if existing and not (config.force or config.resume):
         raise StreamcamError(
             f"{config.out} holds {existing[0]} of an earlier run: --resume it, or start again with --force"
@@ -130,9 +144,10 @@ def _prepare_out(config: TrainConfig) -> None:
     if config.out.exists() and not config.out.is_dir():
         raise StreamcamError(f"cannot write to {config.out}: it is not a folder")
     if config.force:
-        for name in existing:
+        for name in OUTPUTS:
             # With several devices, each process runs this: another one may have been faster.
             (config.out / name).unlink(missing_ok=True)
+        shutil.rmtree(folds, ignore_errors=True)
 
 
 def _launch_fabric(config: TrainConfig) -> Fabric:
@@ -152,18 +167,14 @@ def _precision(config: TrainConfig) -> Literal["bf16-mixed", "32-true"]:
     return "bf16-mixed" if bf16 else "32-true"
 
 
-def _new_trainer(config: TrainConfig, base: ModelSpec, dataset: Dataset, fabric: Fabric, say: Say) -> Trainer:
-    """Load the model, give it the classes of the data set, and make a trainer, resumed if the config says so."""
+def _new_trainer(config: TrainConfig, base: ModelSpec, fabric: Fabric, say: Say, dataset: Dataset) -> Trainer:
+    """Load the model, give it the classes of the data set, and make a trainer that has not begun."""
     torch.manual_seed(config.seed)  # for the new classifier's weights
     model = load_model(config.model, weights=config.weights).with_spec(_trained_spec(base, dataset, config))
     new_classes = base.network_classes != dataset.classes
     if not config.epochs and not (new_classes and config.weights != "none"):
         raise StreamcamError(f"--epochs 0 fits a new classifier to what {config.model} has learnt: give it new classes")
-    trainer = Trainer(model, dataset, config, fabric, new_classes=new_classes, say=say)
-    config.out.mkdir(parents=True, exist_ok=True)
-    if config.resume:
-        trainer.resume(config.out / STATE)
-    return trainer
+    return Trainer(model, dataset, config, fabric, new_classes=new_classes, say=say)
 
 
 def _trained_spec(base: ModelSpec, dataset: Dataset, config: TrainConfig) -> ModelSpec:

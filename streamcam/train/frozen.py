@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 
+from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.train.clips import ClipKey
 from streamcam.train.metrics import loss_of
@@ -117,6 +118,22 @@ def fit_classifier(clips: PooledClips, *, multi_label: bool, decay: float) -> nn
         layer.weight.copy_(weight / std)
         layer.bias.copy_(bias - (weight / std) @ mean)
     return layer
+
+
+def fit_best(clips: PooledClips, groups: Sequence[object], *, multi_label: bool) -> tuple[nn.Linear, float]:
+    """Fit a linear layer with the best regularisation, and return it with its loss on these clips.
+
+    The arguments are those of `choose_decay`.
+
+    Raises:
+        StreamcamError: there is no clip.
+    """
+    if not len(clips.features):
+        raise StreamcamError("not one training clip can be decoded any more")
+    decay = choose_decay(clips, groups, multi_label=multi_label)
+    layer = fit_classifier(clips, multi_label=multi_label, decay=decay)
+    with torch.no_grad():
+        return layer, float(loss_of(layer(clips.features), clips.targets, multi_label=multi_label))
 
 
 def choose_decay(clips: PooledClips, groups: Sequence[object], *, multi_label: bool) -> float:

@@ -7,7 +7,6 @@ the clips of a batch, `clips.ClipDataset` draws where in a clip the frames begin
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -16,7 +15,6 @@ from torch import Tensor, nn
 
 from streamcam.config.train import TrainConfig
 from streamcam.errors import StreamcamError
-from streamcam.files import complete_or_absent
 from streamcam.models.base import CamModel
 from streamcam.train.augment import Augment, frames_needed, mirrored_classes
 from streamcam.train.clips import (
@@ -29,17 +27,17 @@ from streamcam.train.clips import (
 )
 from streamcam.train.data.annotations import LabelledClip
 from streamcam.train.data.dataset import Dataset
-from streamcam.train.frozen import VIEWS, PooledClips, ViewSampler, choose_decay, fit_classifier, pool_views
+from streamcam.train.frozen import VIEWS, PooledClips, ViewSampler, fit_best, pool_views
 from streamcam.train.metrics import EpochMetrics, Validation, loss_of, score_of
 from streamcam.train.optimizer import new_optimizer
 from streamcam.train.progress import Progress, TrainingDisplay
+from streamcam.train.ranks import gather_rows, share_buffers
+from streamcam.train.state import TrainingState
 from streamcam.train.workers import BatchLoader
 
 SAVE_EVERY_S = 60.0
 WARM_UP = 0.05
 """The share of all steps in which the learning rate rises."""
-
-STATE_FORMAT = 2
 
 
 class LogitsModule(nn.Module):
@@ -80,6 +78,8 @@ class Trainer:
         """
         self.model, self.dataset, self.config, self.fabric, self._say = model, dataset, config, fabric, say
         self.progress = Progress()
+        self.pooled: PooledClips | None = None
+        """What the classifier reads of the training clips, where that is known already."""
         self.digest = dataset.digest
         clip_format, classes = model.spec.clip_format, len(dataset.classes)
         rank = {"rank": fabric.global_rank, "world": fabric.world_size}
@@ -97,7 +97,8 @@ class Trainer:
         optimizer = new_optimizer(model, val, pretrained=config.weights != "none", learning_rate=config.learning_rate)
         self._net, self._optimizer = fabric.setup(LogitsModule(model), optimizer)
         self.total_steps = config.epochs * len(self._sampler)
-        self._fits_classifier = new_classes and config.weights != "none"
+        self.fits_classifier = new_classes and config.weights != "none"
+        """Whether training begins with a classifier that is fitted to the features as they are."""
 
     def epochs(self, state: Path, show: TrainingDisplay) -> Iterator[tuple[Validation, bool]]:
         """Train to the last epoch; after each, yield its validation, and whether it is the best so far.
@@ -111,13 +112,12 @@ class Trainer:
             state: the file that is written every minute and after each epoch, for `resume`.
             show: shows each step and epoch.
         """
-        progress = self.progress
-        if self._fits_classifier and not progress.history and not progress.step:
+        if self.fits_classifier and not self.progress.history and not self.progress.step:
             start_s = time.monotonic()
             loss = self._fit_classifier(show)
             yield self._validate_epoch(0, loss, time.monotonic() - start_s, show)
             self.save(state)
-        while self.progress.epoch < self.config.epochs:
+        while self.progress.epoch < self.config.epochs and self._share_done() < 1:
             self._train_epoch(state, show)
             progress = self.progress
             loss = progress.loss_sum / max(1, progress.step)
@@ -128,23 +128,20 @@ class Trainer:
 
     def _fit_classifier(self, show: TrainingDisplay) -> float:
         """Fit the classifier to the features as they are, and return its loss on the training clips."""
-        clips = self._pool_training_clips(show)
-        if not len(clips.features):
-            raise StreamcamError("not one training clip can be decoded any more")
-        multi_label, layer = self.config.multi_label, self.model.head.classifier
+        clips = self.pooled or self.pool_training_clips(show)
         # Clips of the same person, or else of the same file, do not judge each other.
         groups = [clip.group or str(clip.path) for clip in self.dataset.train]
-        decay = choose_decay(clips, groups, multi_label=multi_label)
-        fitted = fit_classifier(clips, multi_label=multi_label, decay=decay)
-        layer.load_state_dict(self.fabric.broadcast(fitted.state_dict()))
-        return float(loss_of(fitted(clips.features), clips.targets, multi_label=multi_label).detach())
+        layer, loss = fit_best(clips, groups, multi_label=self.config.multi_label)
+        self.model.head.classifier.load_state_dict(self.fabric.broadcast(layer.state_dict()))
+        return loss
 
-    def _pool_training_clips(self, show: TrainingDisplay) -> PooledClips:
+    def pool_training_clips(self, show: TrainingDisplay) -> PooledClips:
         """Compute what the classifier reads of the training clips, in several views of each, on all ranks together."""
         self._net.eval()
         with self.fabric.autocast():
             clips = pool_views(self.model, self._training_views(show))
-        return PooledClips(*(self._gather(part) for part in (clips.features, clips.targets, clips.numbers)))
+        parts = clips.features, clips.targets, clips.numbers
+        return PooledClips(*(gather_rows(self.fabric, part) for part in parts))
 
     def _training_views(self, show: TrainingDisplay) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield clips as the network takes them, their targets and numbers, for each batch of this rank."""
@@ -172,10 +169,22 @@ class Trainer:
             progress.loss_sum += loss
             progress.step += 1
             progress.seconds = time.monotonic() - start_s
-            show.step(self._steps_done, self.total_steps, epoch=progress.epoch, loss=loss)
+            share = self._share_done()
+            show.step(round(share * self.total_steps), self.total_steps, epoch=progress.epoch, loss=loss)
+            if share >= 1:
+                return
             if time.monotonic() - saved_s > SAVE_EVERY_S:
                 saved_s = time.monotonic()
                 self.save(state)
+
+    def _share_done(self) -> float:
+        """Return how much of the training is done, 0–1: of the steps or, if that is more, of the time for it."""
+        share = self._steps_done / max(1, self.total_steps)
+        if self.config.max_minutes is None:
+            return share
+        spent_s = sum(epoch.seconds for epoch in self.progress.history) + self.progress.seconds
+        # All ranks end at the same step: that of rank 0.
+        return self.fabric.broadcast(min(1.0, max(share, spent_s / (60 * self.config.max_minutes))))
 
     @property
     def _steps_done(self) -> int:
@@ -226,8 +235,8 @@ class Trainer:
 
     def _learning_rate(self) -> float:
         """Return the rate of this step: a linear warm-up, then a cosine to 0 (Loshchilov & Hutter, ICLR 2017)."""
-        done = self._steps_done / max(1, self.total_steps)
-        warm_up = min(1.0, (self._steps_done + 1) / max(1.0, WARM_UP * self.total_steps))
+        done = self._share_done()
+        warm_up = min(1.0, (done + 1 / max(1, self.total_steps)) / WARM_UP)
         return self.config.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * done))
 
     @torch.no_grad()
@@ -237,7 +246,7 @@ class Trainer:
         Raises:
             StreamcamError: no validation clip can be decoded.
         """
-        self._share_buffers()
+        share_buffers(self.fabric, self.model)
         self._net.eval()
         classes = len(self.dataset.classes)
         logits, targets = [torch.zeros(0, classes)], [torch.zeros(0, classes)]
@@ -249,30 +258,13 @@ class Trainer:
                     # The wrapped module itself: its wrapper would wait for ranks that have fewer batches.
                     logits.append(self._net.module(frames).float().cpu())
                 targets.append(batch.targets)
-        all_logits, all_targets = self._gather(torch.cat(logits)), self._gather(torch.cat(targets))
+        all_logits, all_targets = (gather_rows(self.fabric, torch.cat(rows)) for rows in (logits, targets))
         if not len(all_logits):
             raise StreamcamError("not one validation clip can be decoded any more")
         multi_label = self.config.multi_label
         loss = float(loss_of(all_logits, all_targets, multi_label=multi_label))
         score = score_of(all_logits.numpy(), all_targets.numpy(), multi_label=multi_label)
         return Validation(loss, score, all_logits.numpy(), all_targets.numpy())
-
-    def _share_buffers(self) -> None:
-        """Give every rank the batch norms' statistics of rank 0, which writes the checkpoint.
-
-        A rank may have had other clips, or none.
-        """
-        if self.fabric.world_size > 1:
-            for buffer in self.model.buffers():
-                torch.distributed.broadcast(buffer, src=0)
-
-    def _gather(self, values: Tensor) -> Tensor:
-        """Concatenate the rows of all ranks, which may have different numbers of them."""
-        if self.fabric.world_size == 1:
-            return values
-        rows: list[Tensor] = [torch.empty(0)] * self.fabric.world_size
-        torch.distributed.all_gather_object(rows, values)
-        return torch.cat(rows)
 
     def _validate_epoch(
         self, epoch: int, train_loss: float, seconds: float, show: TrainingDisplay
@@ -291,19 +283,10 @@ class Trainer:
         return validation, best
 
     def save(self, path: Path) -> None:
-        """Write all that `resume` needs, as plain tensors and numbers. Only rank 0 does so."""
-        if self.fabric.global_rank:
-            return
-        state = {
-            "format": STATE_FORMAT,
-            "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "progress": asdict(self.progress),
-            "config": self._options(),
-            "data": self.digest,
-        }
-        with complete_or_absent(path) as partial:
-            torch.save(state, partial)
+        """Write all that `resume` needs. Only rank 0 does so."""
+        if not self.fabric.global_rank:
+            state = TrainingState(self.model, self._optimizer, self.progress)
+            state.write(path, self.config, self.digest)
 
     def resume(self, path: Path) -> None:
         """Load the state of a run of the same data and options, to go on where it ended.
@@ -311,18 +294,5 @@ class Trainer:
         Raises:
             StreamcamError: the file cannot be read, or belongs to other data or options.
         """
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            same = state["format"] == STATE_FORMAT and state["config"] == self._options()
-        except Exception as e:  # a damaged file makes the reader fail in many ways
-            raise StreamcamError(f"cannot go on from {path}: it is damaged (start again with --force)") from e
-        if not same or state["data"] != self.digest:
-            raise StreamcamError(f"cannot go on from {path}: it belongs to other data or options (or start --force)")
-        self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        progress = state["progress"]
-        self.progress = Progress(**progress | {"history": [EpochMetrics(**line) for line in progress["history"]]})
-
-    def _options(self) -> str:
-        """Return the options that decide the result, as JSON."""
-        return self.config.model_dump_json(exclude={"out", "data", "workers", "resume", "force"})
+        state = TrainingState(self.model, self._optimizer, self.progress)
+        self.progress = state.read(path, self.config, self.digest)
