@@ -86,9 +86,7 @@ def write_folds(path: Path, folds: Sequence[Fold]) -> None:
 
 def describe(folds: Sequence[Fold]) -> list[str]:
     """Return lines for people: the score for each person, and at last the mean with its standard deviation."""
-    lines = [
-        f"trained without {fold.person}, on {count_of(fold.clips, 'clip')} of them: {_scores([fold])}" for fold in folds
-    ]
+    lines = [f"without {fold.person}, on {count_of(fold.clips, 'clip')} of theirs: {_scores([fold])}" for fold in folds]
     return [*lines, f"people whom it has not seen, each of {len(folds)} left out once: {_scores(folds)}"]
 
 

@@ -26,8 +26,8 @@ DECAYS = tuple(float(decay) for decay in np.logspace(-1, -3, 5))
 MOST_FOLDS = 6
 """The strengths are compared by cross-validation in so many parts at most."""
 
-ITERATIONS = 200
-"""Of L-BFGS; it ends earlier where it has converged."""
+ITERATIONS, TOLERANCE = 200, 1e-6
+"""L-BFGS ends after so many steps, or where the loss or the weights change by less."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +103,9 @@ def fit_classifier(clips: PooledClips, *, multi_label: bool, decay: float) -> nn
     x, classes = (clips.features - mean) / std, clips.targets.shape[1]
     weight = torch.zeros(classes, x.shape[1], requires_grad=True)
     bias = torch.zeros(classes, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(
+        [weight, bias], max_iter=ITERATIONS, tolerance_change=TOLERANCE, line_search_fn="strong_wolfe"
+    )
 
     def loss() -> Tensor:
         optimizer.zero_grad()

@@ -115,15 +115,17 @@ class Trainer:
         if self.fits_classifier and not self.progress.history and not self.progress.step:
             start_s = time.monotonic()
             loss = self._fit_classifier(show)
-            yield self._validate_epoch(0, loss, time.monotonic() - start_s, show)
+            seconds = time.monotonic() - start_s
+            yield self._validate_epoch(0, train_loss=loss, rate=0.0, seconds=seconds, show=show)
             self.save(state)
         while self.progress.epoch < self.config.epochs and self._share_done() < 1:
             self._train_epoch(state, show)
-            progress = self.progress
+            progress, rate = self.progress, self._learning_rate()
             loss = progress.loss_sum / max(1, progress.step)
             # The next epoch begins at step 0, with no loss and no time.
             self.progress = Progress(epoch=progress.epoch + 1, history=progress.history)
-            yield self._validate_epoch(self.progress.epoch, loss, progress.seconds, show)
+            number, seconds = self.progress.epoch, progress.seconds
+            yield self._validate_epoch(number, train_loss=loss, rate=rate, seconds=seconds, show=show)
             self.save(state)
 
     def _fit_classifier(self, show: TrainingDisplay) -> float:
@@ -267,7 +269,7 @@ class Trainer:
         return Validation(loss, score, all_logits.numpy(), all_targets.numpy())
 
     def _validate_epoch(
-        self, epoch: int, train_loss: float, seconds: float, show: TrainingDisplay
+        self, epoch: int, *, train_loss: float, rate: float, seconds: float, show: TrainingDisplay
     ) -> tuple[Validation, bool]:
         """Validate, add an epoch to the history, and return also whether it is the best so far.
 

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Thread
 
@@ -33,6 +33,7 @@ class BatchLoader:
 
     def __init__(self, clips: ClipDataset, sampler: Sampler[list[ClipKey]], *, workers: int) -> None:
         self._workers = workers
+        self._must_fork = workers > 0
         self._loader: DataLoader[Batch] = DataLoader(
             clips,
             batch_sampler=sampler,
@@ -45,8 +46,10 @@ class BatchLoader:
     def __iter__(self) -> Iterator[Batch]:
         try:
             _require_locks(self._workers)
-            with _frozen_garbage():  # the first time, the workers are forked here
+            # The first time, the workers are forked here. To collect garbage takes longer than a short epoch.
+            with _frozen_garbage() if self._must_fork else nullcontext():
                 batches = iter(self._loader)
+            self._must_fork = False
         except (OSError, ImportError) as e:  # no process, semaphore or file handle to be had
             raise StreamcamError(f"cannot start processes that decode ({e}): try --workers 0") from e
         for columns in batches:
