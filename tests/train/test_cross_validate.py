@@ -137,4 +137,4 @@ def test_a_training_ends_by_time_with_the_rate_at_zero(data: Path, tmp_path: Pat
     train(config_of(data, tmp_path / "x", weights="none", epochs=100_000, max_minutes=0.02), show=show)
     assert 1.2 <= sum(epoch.seconds for epoch in show.epochs) < 10
     assert show.steps[-1][0] == show.steps[-1][1]
-    assert show.epochs[-1].learning_rate == 0.0
+    assert show.epochs[-1].learning_rate < 1e-6 * 1e-3  # of the highest
