@@ -276,9 +276,7 @@ class Trainer:
         Of equal scores, which are frequent with few clips, the lower loss is better.
         """
         validation = self.validate()
-        metrics = EpochMetrics(
-            epoch, train_loss, validation.loss, validation.score, self._learning_rate() if epoch else 0.0, seconds
-        )
+        metrics = EpochMetrics(epoch, train_loss, validation.loss, validation.score, rate, seconds)
         best = all((metrics.score, -metrics.val_loss) > (m.score, -m.val_loss) for m in self.progress.history)
         self.progress.history.append(metrics)
         show.epoch(metrics, best=best)
