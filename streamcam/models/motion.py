@@ -131,10 +131,13 @@ class MotionFeatures(nn.Module):
         self.scales = Scales(config)
         self.context = nn.Sequential(Context(config.join), Context(config.join))
         self.shares = Shares(config.join)
+        self.onto_changes = OntoChanges(config)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Give the maps, each at least 0."""
-        return self.shares(self.context(self.scales(self.changes(frames))))  # type: ignore[no-any-return]
+        changes = self.changes(frames)
+        maps: Tensor = self.shares(self.context(self.scales(changes)))
+        return self.onto_changes(maps, changes)  # type: ignore[no-any-return]
 
     def for_other_classes(self) -> tuple[nn.Module, int]:
         """Give what serves classes of any kind, and its channels: what cells know, where something happens."""
@@ -146,23 +149,25 @@ class MovingFeatures(nn.Module):
 
     Let a be how surely one of the twelve things happens in a cell, as the mean over 3×3 cells. What the cell knows is
     multiplied by a² / mean(a) over the picture. So the mean over all cells is nearly that of the cells where something
-    happens, however few they are, and heat cannot lie where nothing does.
+    happens, however few they are, and heat cannot lie where nothing does. Within a slice, it is laid onto changes.
     """
 
     def __init__(self, trained: MotionFeatures) -> None:
         super().__init__()
         self.changes, self.scales, self.context = trained.changes, trained.scales, trained.context
         self.placed, self.softmax = trained.shares.placed, trained.shares.softmax
+        self.onto_changes = trained.onto_changes
         self.happens = nn.Conv3d(1 + len(PLACED), 1, (1, 3, 3), padding=(0, 1, 1), bias=False).requires_grad_(False)
         nn.init.constant_(self.happens.weight, 1 / 9)
         nn.init.zeros_(self.happens.weight[:, :1])  # none
 
     def forward(self, frames: Tensor) -> Tensor:
         """Map float [N,3,T,H,W] to [N,K,T−R+1,H/4,W/4]."""
-        x: Tensor = self.context(self.scales(self.changes(frames)))
+        changes = self.changes(frames)
+        x: Tensor = self.context(self.scales(changes))
         a = self.happens(self.softmax(self.placed(x)))
         weighted: Tensor = x * (a * a / (torch.mean(a, (3, 4), keepdim=True) + Shares.LEAST))
-        return weighted
+        return self.onto_changes(weighted, changes)  # type: ignore[no-any-return]
 
 
 class Scales(nn.Module):
@@ -265,6 +270,34 @@ class Shares(nn.Module):
         squared = a * a
         placed = squared * squared / (torch.mean(squared, (3, 4), keepdim=True) + self.LEAST)
         return torch.cat([placed, torch.sigmoid(self.whole(x))], 1)
+
+
+class OntoChanges(nn.Module):
+    """Lays the heat of a slice onto what changes in its own frame. The mean of each map over the picture stays.
+
+    What a cell knows of a thing reaches beyond the thing, as far as the receptive field does in space and in time. But
+    where nothing changes, nothing moves. Scores are not touched: only where their heat lies within a slice. A thing of
+    one colour changes at its edges alone, so changes are means over 5×5 cells.
+    """
+
+    LEAST = 1e-3
+    """Added to squared changes: half a grey level is none, and a picture that does not change keeps its heat."""
+
+    def __init__(self, config: MotionConfig) -> None:
+        super().__init__()
+        # Changes begin with the second frame, and end with the last but one.
+        self.first, self.behind = config.own_frame - 1, config.context - config.own_frame - 1
+        self.of_cells = nn.Conv3d(7, 1, (1, 4, 4), (1, 4, 4), bias=False).requires_grad_(False)
+        nn.init.constant_(self.of_cells.weight, 1 / (6 * 4 * 4))
+        nn.init.zeros_(self.of_cells.weight[:, :1])  # brightness
+        self.blur = mean_of(1, 5)
+
+    def forward(self, maps: Tensor, changes: Tensor) -> Tensor:
+        """Map [N,K,T−R+1,h,w] to the same shape, by the changes of frames [N,7,T−2,4h,4w]."""
+        change = self.blur(self.of_cells(torch.abs(changes[:, :, self.first : -self.behind])))
+        change = change * change + self.LEAST
+        laid: Tensor = maps * (change / torch.mean(change, (3, 4), keepdim=True))
+        return laid * (torch.mean(maps, (3, 4), keepdim=True) / (torch.mean(laid, (3, 4), keepdim=True) + 1e-6))
 
 
 def changes() -> nn.Conv3d:

@@ -129,6 +129,20 @@ def test_a_thing_counts_by_how_sure_its_cells_are_rather_than_by_its_size() -> N
     assert means[0] > 0.6 * means[1]  # of areas that are 1 to 6
 
 
+@torch.no_grad()
+def test_heat_goes_to_what_changes_and_scores_stay() -> None:
+    """A map that lies everywhere is laid onto the only place that changes, by slice, and keeps its mean."""
+    onto = motion.OntoChanges(CONFIG)
+    maps = torch.rand(1, 16, 3, 28, 36, generator=RANDOM) + 0.1
+    changes = torch.zeros(1, 7, 3 + CONTEXT - 2, 112, 144)
+    changes[:, 1:, CONFIG.own_frame - 1 + 1, 40:60, 80:100] = -2.0  # in slice 1 alone
+    laid = onto(maps, changes)
+    torch.testing.assert_close(laid.mean((3, 4)), maps.mean((3, 4)), rtol=1e-4, atol=0)
+    torch.testing.assert_close(laid[:, :, [0, 2]], maps[:, :, [0, 2]], rtol=1e-4, atol=0)
+    inside = laid[:, :, 1, 8:17, 18:27].sum((2, 3)) / laid[:, :, 1].sum((2, 3))
+    assert (inside > 0.95).all()
+
+
 def test_the_format_gives_the_slices_that_the_spec_says(model: CamModel) -> None:
     assert CONFIG.context == CONTEXT
     assert SPEC.slices == 16

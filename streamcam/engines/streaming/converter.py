@@ -17,7 +17,9 @@ POINTWISE = (
     *(nn.BatchNorm3d, nn.ReLU, nn.ReLU6, nn.Hardswish, nn.SiLU, nn.GELU, nn.Sigmoid, nn.Tanh, nn.ELU, nn.LeakyReLU),
     *(nn.Identity, nn.Dropout, nn.Dropout3d),
 )
-POINTWISE_FUNCTIONS = frozenset((F.relu, torch.relu, F.relu6, F.gelu, F.silu, F.hardswish, torch.sigmoid, torch.tanh))
+POINTWISE_FUNCTIONS = frozenset(
+    (F.relu, torch.relu, F.relu6, F.gelu, F.silu, F.hardswish, torch.sigmoid, torch.tanh, torch.abs)
+)
 ARITHMETIC = frozenset(
     (
         *(operator.add, operator.iadd, operator.sub, operator.mul, operator.imul, operator.truediv),
