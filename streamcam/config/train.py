@@ -14,7 +14,7 @@ class TrainConfig(Strict):
     """The options of `streamcam train`."""
 
     data: Path = Field(description="a folder with a folder of clips for each class, a CSV file, or a known data set")
-    out: Path = Field(description="the folder for checkpoint, figures and pictures")
+    out: Path = Field(description="the folder for checkpoint, figures, pictures and report")
     model: str = Field("motion", description="one of `streamcam models`, or a checkpoint (.safetensors) to go on from")
     weights: str | None = Field(None, description="initial weights: DEFAULT (published), none (from scratch) or a file")
     freeze: bool = Field(False, description="train the classifier only; the layers before the pooling stay as they are")

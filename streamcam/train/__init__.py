@@ -11,7 +11,8 @@ The modules, in the order in which data pass through them:
 - `augment` varies a batch on the device.
 - `optimizer` sets how fast each part of a network learns.
 - `loop` trains, and `metrics` scores.
-- `report` draws the curves, the confusion matrix and the sheet of heat.
+- `report/figures` draws the curves, the confusion matrix and the sheet of heat.
+- `report` studies the clips through the trained network, and writes what was learnt as one HTML page.
 - `fit` runs all of these for a config.
 
 Two more make a checkpoint fast on CPUs: `quantize` calibrates a model in int8, and `fidelity` measures the result.

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -18,23 +18,23 @@ from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.checkpoint import card_path, is_checkpoint
 from streamcam.models.registry import find_spec, load_model, save_checkpoint
-from streamcam.records import Heat, Image
+from streamcam.records import Heat
 from streamcam.render.contact_sheet import Cell
-from streamcam.train import report
-from streamcam.train.clips import read_frames, unreadable_note
-from streamcam.train.cross_validate import cross_validate, describe, write_folds
-from streamcam.train.data.annotations import LabelledClip
+from streamcam.train.cross_validate import Fold, cross_validate, describe, write_folds
 from streamcam.train.data.dataset import Dataset, PathProgress, read_dataset
+from streamcam.train.explained import explain_readable
 from streamcam.train.loop import Trainer
 from streamcam.train.metrics import EpochMetrics, Validation
 from streamcam.train.progress import TrainingDisplay
+from streamcam.train.report import figures
+from streamcam.train.report.write import write_report
 from streamcam.train.workers import explained_deaths
 
 Say = Callable[[str], None]
 
 STATE, BEST, FOLDS, FOLD_STATES = "last.pt", "best.safetensors", "folds.csv", "folds"
-PICTURES = ("curves.png", "confusion.png", "heat.png")
-OUTPUTS = (STATE, BEST, card_path(Path(BEST)).name, "metrics.csv", FOLDS, *PICTURES)
+PICTURES, REPORT = ("curves.png", "confusion.png", "heat.png"), "report.html"
+OUTPUTS = (STATE, BEST, card_path(Path(BEST)).name, "metrics.csv", FOLDS, *PICTURES, REPORT)
 
 HEAT_SCALE_CLIPS = 16
 """The heat scale of a class is measured on this many of its training clips, at most."""
@@ -77,7 +77,7 @@ def train(
     found: Callable[[Dataset], None] = lambda _: None,
     say: Say = lambda _: None,
 ) -> TrainingResult:
-    """Train a model, and write its checkpoint, figures and pictures to `config.out`.
+    """Train a model, and write its checkpoint, figures, pictures and report to `config.out`.
 
     Args:
         config: the options.
@@ -115,6 +115,7 @@ def train(
     state = config.out / STATE
     with explained_deaths(state):
         make_trainer = partial(_new_trainer, config, base, fabric, say)
+        folds: list[Fold] = []
         if config.cross_validate:
             folds = cross_validate(dataset, make_trainer, config.out / FOLD_STATES, show=display)
             if is_main:
@@ -127,6 +128,9 @@ def train(
         for validation, best in trainer.epochs(state, display):
             if is_main:
                 _write_epoch(trainer, validation, best=best, say=say)
+        if is_main:
+            # Also where a run was killed while it wrote the report: it goes on here.
+            _write_report(trainer, folds, show)
     history = trainer.progress.history
     return TrainingResult(config.out / BEST, max(metrics.score for metrics in history), len(history), is_main)
 
@@ -192,16 +196,23 @@ def _trained_spec(base: ModelSpec, dataset: Dataset, config: TrainConfig) -> Mod
 def _write_epoch(trainer: Trainer, validation: Validation, *, best: bool, say: Say) -> None:
     """Write the figures of all epochs so far; of the best so far, its checkpoint and pictures as well."""
     out, config, history = trainer.config.out, trainer.config, trainer.progress.history
-    report.write_metrics(out / "metrics.csv", history)
-    report.draw_curves(out / "curves.png", history, multi_label=config.multi_label)
+    figures.write_metrics(out / "metrics.csv", history)
+    figures.draw_curves(out / "curves.png", history, multi_label=config.multi_label)
     if not best:
         return
     model = _with_heat_scale(trainer.model, trainer.dataset, say)
     metrics = {"score": validation.score, "loss": validation.loss, "epoch": float(history[-1].epoch)}
     save_checkpoint(model, out / BEST, metrics=metrics, data_hash=trainer.digest, about=_about(trainer, history[-1]))
     if not config.multi_label:
-        report.draw_confusion(out / "confusion.png", validation, model.classes)
-    report.write_sheet(out / "heat.png", _sheet(model, trainer.dataset, say))
+        figures.draw_confusion(out / "confusion.png", validation, model.classes)
+    figures.write_sheet(out / "heat.png", _sheet(model, trainer.dataset, say))
+
+
+def _write_report(trainer: Trainer, folds: Sequence[Fold], show: TrainingDisplay) -> None:
+    """Write the report on the best checkpoint."""
+    out, history = trainer.config.out, trainer.progress.history
+    model = load_model(str(out / BEST)).to(trainer.fabric.device)
+    write_report(out / REPORT, model, trainer.dataset, trainer.config, history, folds=folds, show=show.look_at)
 
 
 def _about(trainer: Trainer, metrics: EpochMetrics) -> str:
@@ -220,7 +231,7 @@ def _with_heat_scale(model: CamModel, dataset: Dataset, say: Say) -> CamModel:
     for label in range(len(dataset.classes)):
         clips = [clip for clip in dataset.train if label in clip.labels][:HEAT_SCALE_CLIPS]
         # The overlay paints centred heat, so the scale is measured on that.
-        heats = [heat.centred[label] for _, heat in _explain_readable(model, clips, say)]
+        heats = [heat.centred[label] for _, heat in explain_readable(model, clips, say)]
         positive = [heat[heat > 0] for heat in heats if (heat > 0).any()]
         scales.append(float(np.quantile(np.concatenate(positive), HEAT_SCALE_QUANTILE)) if positive else 1.0)
     return model.with_spec(replace(model.spec, heat_scale=tuple(scales)))
@@ -233,34 +244,12 @@ def _sheet(model: CamModel, dataset: Dataset, say: Say) -> list[list[Cell]]:
     rows: list[list[Cell]] = []
     for label, name in list(enumerate(dataset.classes))[:SHEET_CLASSES]:
         clips = [clip for clip in dataset.val if label in clip.labels][:SHEET_CLIPS]
-        for frames, heat in _explain_readable(model, clips, say):
+        for frames, heat in explain_readable(model, clips, say):
             class_heat = _select_class(heat, label)
             assert class_heat.scale is not None
             title = name, f" {class_heat.scores[0] * 100:.0f} %"
-            rows.append(report.heat_row(frames, class_heat, title=title, scale=float(class_heat.scale[0])))
+            rows.append(figures.heat_row(frames, class_heat, title=title, scale=float(class_heat.scale[0])))
     return rows
-
-
-def _explain_readable(
-    model: CamModel, clips: Sequence[LabelledClip], say: Say
-) -> Iterator[tuple[Sequence[Image], Heat]]:
-    """Yield what `explain` returns for each clip that can be decoded, and name the others."""
-    for clip in clips:
-        try:
-            yield explain(model, clip)
-        except StreamcamError:
-            say(unreadable_note(clip))
-
-
-def explain(model: CamModel, clip: LabelledClip) -> tuple[Sequence[Image], Heat]:
-    """Return the middle frames of a clip as the network sees them, L × uint8 [h,w,3], and the heat of all classes.
-
-    Raises:
-        StreamcamError: no frame of the clip can be decoded.
-    """
-    prepared = read_frames(clip, model.spec.clip_format, count=model.spec.clip_format.length)
-    frames = np.ascontiguousarray(prepared.transpose(0, 2, 3, 1))
-    return list(frames), model.eval().explain(frames)
 
 
 def _select_class(heat: Heat, k: int) -> Heat:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -41,6 +42,22 @@ class Validation:
 def loss_of(logits: Tensor, targets: Tensor, *, multi_label: bool) -> Tensor:
     """Return the mean cross-entropy of logits [N,C] and targets [N,C]: softmax, or a sigmoid for each class."""
     return F.binary_cross_entropy_with_logits(logits, targets) if multi_label else F.cross_entropy(logits, targets)
+
+
+def probabilities_of(logits: npt.NDArray[np.floating], *, multi_label: bool) -> npt.NDArray[np.float64]:
+    """Return probabilities, float64 [N,C], 0–1: the softmax of each clip's logits or, multi-label, their sigmoid."""
+    values = torch.from_numpy(logits).double()
+    return (values.sigmoid() if multi_label else values.softmax(1)).numpy()
+
+
+def clip_losses(
+    logits: npt.NDArray[np.float32], targets: npt.NDArray[np.float32], *, multi_label: bool
+) -> npt.NDArray[np.float64]:
+    """Return the loss of each clip, float64 [N]; their mean is `loss_of`."""
+    values, wanted = torch.from_numpy(logits).double(), torch.from_numpy(targets).double()
+    if multi_label:
+        return F.binary_cross_entropy_with_logits(values, wanted, reduction="none").mean(1).numpy()
+    return F.cross_entropy(values, wanted, reduction="none").numpy()
 
 
 def score_of(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.float32], *, multi_label: bool) -> float:

@@ -11,6 +11,6 @@ def require_training() -> None:
     Raises:
         StreamcamError: a package is missing.
     """
-    for package in ("lightning_fabric", "matplotlib"):
+    for package in ("jinja2", "lightning_fabric", "matplotlib"):
         if find_spec(package) is None:
             raise StreamcamError(f"training needs the package {package}: pip install 'streamcam[train]'")

@@ -21,7 +21,7 @@ from streamcam.train.check.alike import alike_groups
 from streamcam.train.check.facts import GiveAway, give_aways, odd_lengths
 from streamcam.train.check.run import BRIEF_S, FIGURES, SHEET, brief_check, output_folder
 from streamcam.train.check.sheet import HEIGHT, VAL_FRAME, WIDTH
-from streamcam.train.check.stills import MIN_VAL_CLIPS, judge_stills, wilson
+from streamcam.train.check.stills import MIN_VAL_CLIPS, judge_stills
 from streamcam.train.data.dataset import Dataset, read_dataset
 from tests.support.commands import complaint
 from tests.support.commands import streamcam as run_streamcam
@@ -192,15 +192,6 @@ def test_the_most_frequent_class_is_no_merit() -> None:
     assert result is not None
     assert result.chance == 0.9
     assert not result.suffices
-
-
-@pytest.mark.parametrize(
-    ("right", "total", "low", "high"),
-    # The bounds are those of scipy.stats.binomtest(right, total).proportion_ci(method="wilson").
-    [(10, 10, 0.7225, 1.0), (0, 10, 0.0, 0.2775), (40, 48, 0.7042, 0.9130)],
-)
-def test_the_interval_is_wilsons(right: int, total: int, low: float, high: float) -> None:
-    assert wilson(right, total) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_what_one_class_has_alone_gives_it_away() -> None:

@@ -26,10 +26,11 @@ from streamcam.render.contact_sheet import Cell
 from streamcam.train.clips import BalancedSampler, ClipDataset, ValidationSampler, read_frames
 from streamcam.train.data.annotations import LabelledClip
 from streamcam.train.data.dataset import read_dataset
-from streamcam.train.fit import BEST, STATE, TrainingResult, explain, train
+from streamcam.train.explained import explain
+from streamcam.train.fit import BEST, STATE, TrainingResult, train
 from streamcam.train.metrics import EpochMetrics, average_precision, score_of
 from streamcam.train.optimizer import BACKBONE_RATE, WEIGHT_DECAY, feature_scale, new_optimizer
-from streamcam.train.report import write_sheet
+from streamcam.train.report.figures import write_sheet
 from tests.support.train_small import FORMAT, SMALL, build_small
 from tests.support.write_clip import write_clip
 
@@ -122,7 +123,7 @@ def test_a_run_leaves_its_card_figures_and_pictures(trained: Run) -> None:
         assert [int(row["epoch"]) for row in csv.DictReader(file)] == list(range(1, 13))
     assert {p.name for p in out.iterdir()} == {
         *("best.safetensors", "best.json", "last.pt"),
-        *("metrics.csv", "curves.png", "confusion.png", "heat.png"),
+        *("metrics.csv", "curves.png", "confusion.png", "heat.png", "report.html"),
     }
 
 

@@ -30,10 +30,13 @@ class Progress:
         self._bar = RichProgress(*columns, TimeRemainingColumn(), console=self._console, transient=True)
         self._task = self._bar.add_task(title, total=None, of="")
         self._begin_s = time.monotonic()
+        self._total: float | None = None
         self._next_plain_s = self._begin_s + PLAIN_EVERY_S
 
     def show(self, done: float, total: float | None) -> None:
         """Show that `done` of `total` units are done; None: the total is not known."""
+        if total != self._total:  # another part of the work begins
+            self._begin_s, self._total = time.monotonic(), total
         of = f"{done:.0f} of {total:.0f} {self._unit}" if total else f"{done:.0f} {self._unit}"
         if self._console.is_terminal:
             self._bar.update(self._task, completed=done, total=total, of=of)

@@ -95,8 +95,8 @@ def _most_frequent(counted: Mapping[str, int]) -> str:
 
 def print_trained(checkpoint: Path, *, score: float, epochs: int) -> None:
     """Print the score of a trained network, and how to use it."""
-    heat = one_line(str(checkpoint.parent / "heat.png"))
-    print(f"{epochs} epochs, best score {score:.3f}: {heat} shows what was learnt")
+    report = one_line(str(checkpoint.parent / "report.html"))
+    print(f"{epochs} epochs, best score {score:.3f}: {report} shows what was learnt")
     print(f"see it live: streamcam run 0 --model {one_line(str(checkpoint))}")
 
 

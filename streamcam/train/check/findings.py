@@ -55,8 +55,7 @@ class Findings:
 
     def name(self, clip: LabelledClip) -> str:
         """Return the name of a clip's file below the data, and the segment unless that is the whole file."""
-        folder = self.data if self.data.is_dir() else self.data.parent
-        return clip.name.removeprefix(f"{folder}/")
+        return name_below(clip, self.data)
 
     def label(self, clip: LabelledClip) -> str:
         """Return the names of a clip's classes."""
@@ -140,6 +139,12 @@ class Findings:
         told = [f"{names[a]!r} and {names[b]!r} ({count} of {of})" for a, b, count, of in pairs]
         if told:
             yield f"classes that look most alike, and clips whose nearest picture is of the other: {', '.join(told)}"
+
+
+def name_below(clip: LabelledClip, data: Path) -> str:
+    """Return the name of a clip's file below a folder or beside a CSV file, and the segment unless it is the whole."""
+    folder = data if data.is_dir() else data.parent
+    return clip.name.removeprefix(f"{folder}/")
 
 
 def _share(stills: StillsResult) -> str:

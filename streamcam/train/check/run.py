@@ -76,7 +76,19 @@ def check(dataset: Dataset, data: Path, out: Path, *, show: Show = lambda _done,
 
 
 def brief_check(dataset: Dataset, data: Path, *, show: Show, clock: Callable[[], float] = time.monotonic) -> list[str]:
-    """Look at clips for a few seconds, and return a few lines: the warnings, and what they rest on; often none.
+    """Return what `brief_findings` warns of in a few lines, and what the warnings rest on; often none."""
+    findings = brief_findings(dataset, data, show=show, clock=clock)
+    if findings is None or not findings.warnings:
+        return []
+    lines = [f"check: {warning}" for warning in findings.warnings[:BRIEF_LINES]]
+    count = len(dataset.train) + len(dataset.val)
+    return [*lines, f"check: from {findings.examined} of {count} clips; `streamcam check {data}` shows more"]
+
+
+def brief_findings(
+    dataset: Dataset, data: Path, *, show: Show, clock: Callable[[], float] = time.monotonic
+) -> Findings | None:
+    """Look at clips for a few seconds; None where no clip can be decoded.
 
     Args:
         dataset: what `read_dataset` has read.
@@ -88,13 +100,9 @@ def brief_check(dataset: Dataset, data: Path, *, show: Show, clock: Callable[[],
     # In random order, so that those of the first seconds are of all classes. It is the same order in every run.
     order = np.random.default_rng(0).permutation(len(clips))
     try:
-        findings = _find(dataset, data, _decode([clips[i] for i in order], (), show=show, most_s=BRIEF_S, clock=clock))
-    except StreamcamError:  # no clip can be decoded: training says so itself
-        return []
-    warnings = [f"check: {warning}" for warning in findings.warnings[:BRIEF_LINES]]
-    if not warnings:
-        return []
-    return [*warnings, f"check: from {findings.examined} of {len(clips)} clips; `streamcam check {data}` shows more"]
+        return _find(dataset, data, _decode([clips[i] for i in order], (), show=show, most_s=BRIEF_S, clock=clock))
+    except StreamcamError:  # training says so itself
+        return None
 
 
 def output_folder(data: Path, out: Path | None) -> Path:

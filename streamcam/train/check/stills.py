@@ -2,23 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
 
 from streamcam.records import Floats, Image
-
-Ints = npt.NDArray[np.int64]
+from streamcam.train.intervals import Ints, wilson
 
 MIN_VAL_CLIPS = 30
 """With fewer clips for validation, every clip is judged by those of other files."""
 
 FAR_ABOVE_CHANCE = 0.2
 """The share of the way from chance to 1 that counts as far, 0–1."""
-
-Z_95 = 1.96
-"""Standard deviations of the normal distribution within which 95 % lie."""
 
 BLOCK = 512
 """So many pictures are compared with all others at a time."""
@@ -111,18 +106,6 @@ def judge_stills(
         similarity[forbidden] = -np.inf
         np.add.at(counts, (classes[block], classes[similarity.argmax(1)]), 1)
     return StillsResult(counts, by_files)
-
-
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share, 0–1: the score interval of Wilson (JASA 1927).
-
-    >>> [round(bound, 3) for bound in wilson(10, 10)]
-    [0.722, 1.0]
-    """
-    share, z2 = right / total, Z_95**2
-    centre = (share + z2 / (2 * total)) / (1 + z2 / total)
-    half = Z_95 / (1 + z2 / total) * sqrt(share * (1 - share) / total + z2 / (4 * total**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _in_several_files(classes: Ints, files: Ints) -> Ints:
