@@ -14,17 +14,19 @@ from lightning_fabric import Fabric
 from streamcam.config.train import TrainConfig
 from streamcam.engines.device.hardware import cpu_has_bf16
 from streamcam.errors import StreamcamError
+from streamcam.heat.none_of_these import NONE_OF_THESE, UNPAINTED
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.checkpoint import card_path, is_checkpoint
 from streamcam.models.registry import find_spec, load_model, save_checkpoint
 from streamcam.records import Heat, Image
 from streamcam.render.contact_sheet import Cell
 from streamcam.train import report
+from streamcam.train.background import with_background
 from streamcam.train.clips import read_frames, unreadable_note
 from streamcam.train.data.annotations import LabelledClip
 from streamcam.train.data.dataset import Dataset, PathProgress, read_dataset
 from streamcam.train.loop import Trainer, TrainingDisplay
-from streamcam.train.metrics import EpochMetrics, Validation
+from streamcam.train.metrics import EpochMetrics, Validation, background_line
 from streamcam.train.workers import explained_deaths
 
 Say = Callable[[str], None]
@@ -87,7 +89,7 @@ def train(
     # A batch has clips of one size.
     base = find_spec(config.model).with_clip_format(length=config.window, fps=config.fps, shapes=())
     # Before Fabric starts other processes: wrong data end in one error. Those processes read the data again.
-    dataset = read_dataset(
+    recorded = read_dataset(
         config.data,
         # From the first frame of a window to its last there are length − 1 intervals.
         need_s=(base.clip_format.length - 1) / base.clip_format.fps,
@@ -97,10 +99,11 @@ def train(
         known=base.classes if is_checkpoint(config.model) else None,
         progress=progress,
     )
+    dataset = _with_background(recorded, base, config)
     fabric = _launch_fabric(config)
     is_main = fabric.global_rank == 0
     if is_main:
-        found(dataset)
+        found(recorded)
         for note in dataset.notes:
             say(note)
     trainer = _new_trainer(config, base, dataset, fabric, say)
@@ -110,7 +113,14 @@ def train(
             if is_main:
                 _write_epoch(trainer, validation, best=best, say=say)
     history = trainer.progress.history
-    return TrainingResult(config.out / BEST, max(metrics.score for metrics in history), len(history), is_main)
+    return TrainingResult(config.out / BEST, max(history, key=lambda m: m.choice).score, len(history), is_main)
+
+
+def _with_background(dataset: Dataset, base: ModelSpec, config: TrainConfig) -> Dataset:
+    if not config.background:
+        return dataset
+    known = is_checkpoint(config.model)
+    return with_background(dataset, base, known=known, multi_label=config.multi_label, seed=config.seed)
 
 
 def _prepare_out(config: TrainConfig) -> None:
@@ -179,7 +189,10 @@ def _write_epoch(trainer: Trainer, validation: Validation, *, best: bool, say: S
     if not best:
         return
     model = _with_heat_scale(trainer.model, trainer.dataset, say)
+    model = model.with_spec(replace(model.spec, temperature=validation.temperature))
     metrics = {"score": validation.score, "loss": validation.loss, "epoch": float(history[-1].epoch)}
+    if validation.background_named is not None:
+        metrics["background_named"] = validation.background_named
     save_checkpoint(model, out / BEST, metrics=metrics, data_hash=trainer.digest, about=_about(trainer, history[-1]))
     if not config.multi_label:
         report.draw_confusion(out / "confusion.png", validation, model.classes)
@@ -190,16 +203,21 @@ def _about(trainer: Trainer, metrics: EpochMetrics) -> str:
     """Return the line for the model card: what the model was trained on, and its score."""
     dataset = trainer.dataset
     kind = "mean average precision" if trainer.config.multi_label else "mean recall"
-    return (
-        f"{trainer.config.model}, trained on {len(dataset.train)} clips of {len(dataset.classes)} classes; "
-        f"{kind} {metrics.score:.3f} on {len(dataset.val)} others"
+    train, val = (sum(clip.recipe is None for clip in clips) for clips in (dataset.train, dataset.val))
+    about = (
+        f"{trainer.config.model}, trained on {train} clips of {len(dataset.classes)} classes; "
+        f"{kind} {metrics.score:.3f} on {val} others"
     )
+    return about if metrics.background_named is None else f"{about}; {background_line(metrics.background_named)}"
 
 
 def _with_heat_scale(model: CamModel, dataset: Dataset, say: Say) -> CamModel:
     """Return the model with a heat scale for each class: a high quantile of its positive centred heat on its clips."""
     scales = []
-    for label in range(len(dataset.classes)):
+    for label, name in enumerate(dataset.classes):
+        if name == NONE_OF_THESE:
+            scales.append(UNPAINTED)
+            continue
         clips = [clip for clip in dataset.train if label in clip.labels][:HEAT_SCALE_CLIPS]
         # The overlay paints centred heat, so the scale is measured on that.
         heats = [heat.centred[label] for _, heat in _explain_readable(model, clips, say)]

@@ -30,7 +30,7 @@ from streamcam.train.clips import (
 )
 from streamcam.train.data.annotations import LabelledClip
 from streamcam.train.data.dataset import Dataset
-from streamcam.train.metrics import EpochMetrics, Validation, loss_of, score_of
+from streamcam.train.metrics import EpochMetrics, Validation, judge, loss_of
 from streamcam.train.optimizer import new_optimizer
 from streamcam.train.workers import BatchLoader
 
@@ -52,8 +52,8 @@ class Progress:
     """Over the batches of this epoch."""
     seconds: float = 0.0
     """Spent in this epoch."""
-    best: float = -1.0
-    """The highest score of an epoch so far."""
+    best: float = -math.inf
+    """The highest `choice` of an epoch so far."""
     history: list[EpochMetrics] = field(default_factory=list)
 
 
@@ -64,7 +64,7 @@ class TrainingDisplay(Protocol):
         """Show that `done` of all `total` steps are done."""
 
     def epoch(self, epoch: EpochMetrics, *, best: bool) -> None:
-        """Show the figures of an epoch; `best` if its score is the highest so far."""
+        """Show the figures of an epoch; `best` if it is the best so far."""
 
 
 class LogitsModule(nn.Module):
@@ -115,7 +115,7 @@ class Trainer:
         self.total_steps = config.epochs * len(self._sampler)
 
     def epochs(self, state: Path, show: TrainingDisplay) -> Iterator[tuple[Validation, bool]]:
-        """Train to the last epoch; after each, yield its validation, and whether its score is the best so far.
+        """Train to the last epoch; after each, yield its validation, and whether it is the best so far.
 
         The caller writes the checkpoint of the best epoch before `state` says that the epoch is done. A run that is
         killed between the two does the end of the epoch again.
@@ -218,12 +218,7 @@ class Trainer:
                     logits.append(self._net.module(frames).float().cpu())
                 targets.append(batch.targets)
         all_logits, all_targets = self._gather(torch.cat(logits)), self._gather(torch.cat(targets))
-        if not len(all_logits):
-            raise StreamcamError("not one validation clip can be decoded any more")
-        multi_label = self.config.multi_label
-        loss = float(loss_of(all_logits, all_targets, multi_label=multi_label))
-        score = score_of(all_logits.numpy(), all_targets.numpy(), multi_label=multi_label)
-        return Validation(loss, score, all_logits.numpy(), all_targets.numpy())
+        return judge(all_logits, all_targets, self.dataset.classes, multi_label=self.config.multi_label)
 
     def _share_buffers(self) -> None:
         """Give every rank the batch norms' statistics of rank 0, which writes the checkpoint.
@@ -243,7 +238,7 @@ class Trainer:
         return torch.cat(rows)
 
     def _finish_epoch(self, validation: Validation, show: TrainingDisplay) -> bool:
-        """Add an epoch to the history, and return whether its score is the best so far."""
+        """Add an epoch to the history, and return whether it is the best so far."""
         progress = self.progress
         metrics = EpochMetrics(
             epoch=progress.epoch,
@@ -252,11 +247,13 @@ class Trainer:
             score=validation.score,
             learning_rate=self._learning_rate(),
             seconds=progress.seconds,
+            background_named=validation.background_named,
+            choice=validation.choice,
         )
-        best = validation.score > progress.best
+        best = validation.choice > progress.best
         history = [*progress.history, metrics]
         # The next epoch begins at step 0, with no loss and no time.
-        self.progress = Progress(epoch=progress.epoch + 1, best=max(progress.best, validation.score), history=history)
+        self.progress = Progress(epoch=progress.epoch + 1, best=max(progress.best, validation.choice), history=history)
         show.epoch(metrics, best=best)
         return best
 

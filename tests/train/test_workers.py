@@ -72,7 +72,7 @@ def test_batches_need_no_shared_memory(data: Path, tmp_path: Path) -> None:
 
 def config_of(data: Path, out: Path, **options: object) -> TrainConfig:
     plain = {"data": data, "out": out, "model": "small", "workers": 2, "batch": 4, "epochs": 3, "precision": "fp32"}
-    return TrainConfig.model_validate(plain | {"device": "cpu"} | options)
+    return TrainConfig.model_validate(plain | {"device": "cpu", "background": False} | options)
 
 
 def test_where_there_is_no_room_for_a_lock_it_says_so(
