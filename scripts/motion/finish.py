@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from scripts.motion.clips import Clips
 from scripts.motion.pretrain import OWN_MAP, Network, Settings
+from streamcam.heat.none_of_these import UNPAINTED
 from streamcam.models import motion
 from streamcam.models.motion import LABELS, NO_PLACE
 from streamcam.models.registry import save_checkpoint
@@ -29,8 +30,6 @@ ALIKE = (
 """Classes that a turned or mirrored picture makes of each other: there is no reason why one should speak up more."""
 FULL = 3.0
 """The map that is painted at full strength: of a thing on a third of the picture, if its cells are sure."""
-UNPAINTED = 1e4
-"""The scale of what holds of the whole picture: so large that none of it is painted, for it would hide everything."""
 
 ABOUT = """\
 15 motions of things and cameras, where and when; a small 3D network taught by rendered scenes.

@@ -19,6 +19,9 @@ class TrainConfig(Strict):
     weights: str | None = Field(None, description="initial weights: DEFAULT (published), none (from scratch) or a file")
     freeze: bool = Field(False, description="train the classifier only; the layers before the pooling stay as they are")
     multi_label: bool = Field(False, description="a clip may show several classes (CSV: one row for each)")
+    background: bool = Field(
+        True, description="learn a class 'none of these' as well, from clips that are made of yours and of the sample"
+    )
     epochs: int = Field(20, ge=0, description="rounds over all clips; 0 fits a classifier to the features as they are")
     max_minutes: float | None = Field(None, gt=0, description="end after so many minutes of training, if not before")
     batch: int = Field(8, ge=1, description="clips in a batch, on each device")

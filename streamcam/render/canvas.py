@@ -8,6 +8,7 @@ import numpy as np
 
 from streamcam.errors import one_line
 from streamcam.heat.localise import Box
+from streamcam.heat.none_of_these import NONE_OF_THESE
 from streamcam.records import Floats, Heat, Image
 from streamcam.render.layout import FONT, Letters, Line, Words, arrange
 from streamcam.render.text import percent
@@ -77,10 +78,11 @@ def words(heat: Heat | None, k: int, caption: Caption) -> Words:
     header = (caption.title, *caption.notes)
     if heat is None:
         return Words(header, [("no heat yet", "")])
-    sure = [i for i in range(len(heat.labels)) if heat.scores[i] >= FULL_SCORE]
+    found = [label != NONE_OF_THESE for label in heat.labels]
+    sure = [i for i in range(len(heat.labels)) if found[i] and heat.scores[i] >= FULL_SCORE]
     names = [(heat.labels[i], f" {percent(float(heat.scores[i]))}") for i in sure[:MOST_NAMES]]
     verb = "sees" if k in sure else "suspects"
-    key = f"where it {verb} {heat.labels[k]}" if certainty(heat, k) >= FAINTEST else None
+    key = f"where it {verb} {heat.labels[k]}" if found[k] and certainty(heat, k) >= FAINTEST else None
     return Words(header, names or [("nothing sure", "")], key)
 
 

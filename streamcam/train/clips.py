@@ -1,5 +1,6 @@
 """Decode clips into the frames of a batch, and choose the clips of each batch."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from threading import Event
@@ -18,6 +19,7 @@ from streamcam.records import ClipFormat
 from streamcam.sources.base import open_source
 from streamcam.train.data.annotations import LabelledClip
 from streamcam.train.data.pictures import clip_uri
+from streamcam.train.recipes import RECIPES
 
 ClipKey = tuple[int, int]
 """(epoch, number of the clip). With the seed they decide all random choices for a clip, so any step can be resumed."""
@@ -53,9 +55,10 @@ class ClipDataset(TorchDataset[Batch]):
         """Decode a clip as a batch of one, or of none where no frame can be decoded."""
         epoch, number = key
         clip = self.clips[number]
-        position = 0.5 if self.seed is None else float(np.random.default_rng((self.seed, epoch, number)).random())
+        generator = np.random.default_rng((self.seed or 0, epoch, number))
+        position = 0.5 if self.seed is None else float(generator.random())
         try:
-            frames = read_frames(clip, self.clip_format, count=self.frames, position=position)
+            frames = read_frames(clip, self.clip_format, count=self.frames, position=position, generator=generator)
         except StreamcamError:
             return self.empty_batch()._replace(unreadable=torch.tensor([number]))
         targets = torch.zeros(1, self.classes)
@@ -101,9 +104,13 @@ class BalancedSampler(Sampler[list[ClipKey]]):
 
 
 def _class_balancing_weights(clips: Sequence[LabelledClip]) -> Tensor:
-    """Return how often to draw each clip [n], relative to the others: 1 / the number of clips of its rarest class."""
-    counts = torch.bincount(torch.tensor([label for clip in clips for label in clip.labels]))
-    return torch.tensor([1.0 / min(float(counts[label]) for label in clip.labels) for clip in clips])
+    """Return how often to draw each clip [n], relative to the others: 1 / the number of clips of its rarest class.
+
+    Clips that show no class count as if they had one of their own.
+    """
+    labels = [clip.labels or (None,) for clip in clips]
+    counts = Counter(label for shown in labels for label in shown)
+    return torch.tensor([1.0 / min(counts[label] for label in shown) for shown in labels])
 
 
 class ValidationSampler(Sampler[list[ClipKey]]):
@@ -122,7 +129,12 @@ class ValidationSampler(Sampler[list[ClipKey]]):
 
 
 def read_frames(
-    clip: LabelledClip, clip_format: ClipFormat, *, count: int, position: float = 0.5
+    clip: LabelledClip,
+    clip_format: ClipFormat,
+    *,
+    count: int,
+    position: float = 0.5,
+    generator: np.random.Generator | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Decode up to `count` frames of a clip at the network's rate, resized and not cropped.
 
@@ -131,6 +143,7 @@ def read_frames(
         clip_format: the network's.
         count: the number of frames; a shorter clip gives fewer.
         position: 0–1, where in a longer clip: 0 at its beginning, 1 at its end.
+        generator: draws what the clip's recipe leaves to chance, if it has one; None draws the same every time.
 
     Returns:
         uint8 [n,3,H,W].
@@ -154,7 +167,9 @@ def read_frames(
         source.close()
     if frames is None:
         raise StreamcamError(f"{clip.name}: no picture in it can be decoded")
-    return frames
+    if clip.recipe is None:
+        return frames
+    return RECIPES[clip.recipe](frames, generator or np.random.default_rng(0))
 
 
 def unreadable_note(clip: LabelledClip) -> str:

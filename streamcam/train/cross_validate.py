@@ -45,7 +45,8 @@ def cross_validate(dataset: Dataset, make_trainer: MakeTrainer, folder: Path, *,
         StreamcamError: a clip has no person, or there is only one.
     """
     clips = (*dataset.train, *dataset.val)
-    everyone = folds_by_group(clips)
+    recorded, made = (tuple(clip for clip in clips if (clip.recipe is None) == yes) for yes in (True, False))
+    everyone = folds_by_group(recorded)
     folder.mkdir(parents=True, exist_ok=True)
     # What the classifier reads of a clip is the same in all folds as long as the features stay as they are.
     whole = make_trainer(replace(dataset, train=clips))
@@ -53,6 +54,9 @@ def cross_validate(dataset: Dataset, make_trainer: MakeTrainer, folder: Path, *,
     del whole
     folds = []
     for i, (person, train, val) in enumerate(everyone):
+        # What was made of a person's clips is on their side.
+        train += [clip for clip in made if clip.group != person]
+        val += [clip for clip in made if clip.group == person]
         trainer = make_trainer(replace(dataset, train=tuple(train), val=tuple(val)))
         if pooled is not None:
             trainer.pooled = pooled.of(_numbers(train, clips))
@@ -73,7 +77,8 @@ def _train(trainer: Trainer, person: str, state: Path, show: TrainingDisplay) ->
         pass
     history = trainer.progress.history
     frozen = history[0].score if history[0].epoch == 0 else float("nan")
-    return Fold(person, len(trainer.dataset.val), frozen, history[-1].score)
+    recorded = sum(clip.recipe is None for clip in trainer.dataset.val)
+    return Fold(person, recorded, frozen, history[-1].score)
 
 
 def write_folds(path: Path, folds: Sequence[Fold]) -> None:

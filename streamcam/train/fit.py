@@ -15,16 +15,18 @@ from lightning_fabric import Fabric
 from streamcam.config.train import TrainConfig
 from streamcam.engines.device.hardware import cpu_has_bf16
 from streamcam.errors import StreamcamError
+from streamcam.heat.none_of_these import NONE_OF_THESE, UNPAINTED
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.checkpoint import card_path, is_checkpoint
 from streamcam.models.registry import find_spec, load_model, save_checkpoint
 from streamcam.records import Heat
 from streamcam.render.contact_sheet import Cell
+from streamcam.train.background import with_background
 from streamcam.train.cross_validate import Fold, cross_validate, describe, write_folds
 from streamcam.train.data.dataset import Dataset, PathProgress, read_dataset
 from streamcam.train.explained import explain_readable
 from streamcam.train.loop import Trainer
-from streamcam.train.metrics import EpochMetrics, Validation
+from streamcam.train.metrics import EpochMetrics, Validation, background_line
 from streamcam.train.progress import TrainingDisplay
 from streamcam.train.report import figures
 from streamcam.train.report.write import write_report
@@ -94,7 +96,7 @@ def train(
     # A batch has clips of one size.
     base = find_spec(config.model).with_clip_format(length=config.window, fps=config.fps, shapes=())
     # Before Fabric starts other processes: wrong data end in one error. Those processes read the data again.
-    dataset = read_dataset(
+    recorded = read_dataset(
         config.data,
         # From the first frame of a window to its last there are length − 1 intervals.
         need_s=(base.clip_format.length - 1) / base.clip_format.fps,
@@ -104,10 +106,11 @@ def train(
         known=base.classes if is_checkpoint(config.model) else None,
         progress=progress,
     )
+    dataset = _with_background(recorded, base, config)
     fabric = _launch_fabric(config)
     is_main = fabric.global_rank == 0
     if is_main:
-        found(dataset)
+        found(recorded)
         for note in dataset.notes:
             say(note)
     config.out.mkdir(parents=True, exist_ok=True)
@@ -132,7 +135,14 @@ def train(
             # Also where a run was killed while it wrote the report: it goes on here.
             _write_report(trainer, folds, show)
     history = trainer.progress.history
-    return TrainingResult(config.out / BEST, max(metrics.score for metrics in history), len(history), is_main)
+    return TrainingResult(config.out / BEST, max(history, key=lambda epoch: epoch.quality).score, len(history), is_main)
+
+
+def _with_background(dataset: Dataset, base: ModelSpec, config: TrainConfig) -> Dataset:
+    if not config.background:
+        return dataset
+    known = is_checkpoint(config.model)
+    return with_background(dataset, base, known=known, multi_label=config.multi_label, seed=config.seed)
 
 
 def _prepare_out(config: TrainConfig) -> None:
@@ -201,7 +211,10 @@ def _write_epoch(trainer: Trainer, validation: Validation, *, best: bool, say: S
     if not best:
         return
     model = _with_heat_scale(trainer.model, trainer.dataset, say)
+    model = model.with_spec(replace(model.spec, temperature=validation.temperature))
     metrics = {"score": validation.score, "loss": validation.loss, "epoch": float(history[-1].epoch)}
+    if validation.background_named is not None:
+        metrics["background_named"] = validation.background_named
     save_checkpoint(model, out / BEST, metrics=metrics, data_hash=trainer.digest, about=_about(trainer, history[-1]))
     if not config.multi_label:
         figures.draw_confusion(out / "confusion.png", validation, model.classes)
@@ -209,26 +222,33 @@ def _write_epoch(trainer: Trainer, validation: Validation, *, best: bool, say: S
 
 
 def _write_report(trainer: Trainer, folds: Sequence[Fold], show: TrainingDisplay) -> None:
-    """Write the report on the best checkpoint."""
-    out, history = trainer.config.out, trainer.progress.history
+    """Write the report on the best checkpoint, and on the clips that people have recorded."""
+    out, history, dataset = trainer.config.out, trainer.progress.history, trainer.dataset
     model = load_model(str(out / BEST)).to(trainer.fabric.device)
-    write_report(out / REPORT, model, trainer.dataset, trainer.config, history, folds=folds, show=show.look_at)
+    train, val = (tuple(clip for clip in clips if clip.recipe is None) for clips in (dataset.train, dataset.val))
+    recorded = replace(dataset, train=train, val=val)
+    write_report(out / REPORT, model, recorded, trainer.config, history, folds=folds, show=show.look_at)
 
 
 def _about(trainer: Trainer, metrics: EpochMetrics) -> str:
     """Return the line for the model card: what the model was trained on, and its score."""
     dataset = trainer.dataset
     kind = "mean average precision" if trainer.config.multi_label else "mean recall"
-    return (
-        f"{trainer.config.model}, trained on {len(dataset.train)} clips of {len(dataset.classes)} classes; "
-        f"{kind} {metrics.score:.3f} on {len(dataset.val)} others"
+    train, val = (sum(clip.recipe is None for clip in clips) for clips in (dataset.train, dataset.val))
+    about = (
+        f"{trainer.config.model}, trained on {train} clips of {len(dataset.classes)} classes; "
+        f"{kind} {metrics.score:.3f} on {val} others"
     )
+    return about if metrics.background_named is None else f"{about}; {background_line(metrics.background_named)}"
 
 
 def _with_heat_scale(model: CamModel, dataset: Dataset, say: Say) -> CamModel:
     """Return the model with a heat scale for each class: a high quantile of its positive centred heat on its clips."""
     scales = []
-    for label in range(len(dataset.classes)):
+    for label, name in enumerate(dataset.classes):
+        if name == NONE_OF_THESE:
+            scales.append(UNPAINTED)
+            continue
         clips = [clip for clip in dataset.train if label in clip.labels][:HEAT_SCALE_CLIPS]
         # The overlay paints centred heat, so the scale is measured on that.
         heats = [heat.centred[label] for _, heat in explain_readable(model, clips, say)]

@@ -12,7 +12,7 @@ from torch.utils.data import Sampler
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.train.clips import ClipKey
-from streamcam.train.metrics import loss_of
+from streamcam.train.metrics import loss_of, losses_of
 
 VIEWS = 3
 """Each clip is read so many times: at another moment, of another size, in another light."""
@@ -93,6 +93,8 @@ def pool_views(model: CamModel, views: Iterable[tuple[Tensor, Tensor, Tensor]]) 
 def fit_classifier(clips: PooledClips, *, multi_label: bool, decay: float) -> nn.Linear:
     """Fit a linear layer: regularised logistic regression, for one label a clip or for several.
 
+    Each class counts the same, however many clips it has, and so do the clips of no class.
+
     Args:
         clips: at least one.
         multi_label: whether each class is a question of its own; else one of the classes is true.
@@ -103,14 +105,15 @@ def fit_classifier(clips: PooledClips, *, multi_label: bool, decay: float) -> nn
     x, classes = (clips.features - mean) / std, clips.targets.shape[1]
     weight = torch.zeros(classes, x.shape[1], requires_grad=True)
     bias = torch.zeros(classes, requires_grad=True)
+    balance = _balancing_weights(clips.targets)
     optimizer = torch.optim.LBFGS(
         [weight, bias], max_iter=ITERATIONS, tolerance_change=TOLERANCE, line_search_fn="strong_wolfe"
     )
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = loss_of(x @ weight.T + bias, clips.targets, multi_label=multi_label)
-        value = value + decay / 2 * weight.square().sum()
+        losses = losses_of(x @ weight.T + bias, clips.targets, multi_label=multi_label)
+        value = (balance * losses).mean() + decay / 2 * weight.square().sum()
         value.backward()
         return value
 
@@ -120,6 +123,13 @@ def fit_classifier(clips: PooledClips, *, multi_label: bool, decay: float) -> nn
         layer.weight.copy_(weight / std)
         layer.bias.copy_(bias - (weight / std) @ mean)
     return layer
+
+
+def _balancing_weights(targets: Tensor) -> Tensor:
+    """Return weights [N] of mean 1 for targets [N,C]: of each clip, 1 / the number of clips of its rarest class."""
+    several = torch.cat([targets, 1 - targets.amax(1, keepdim=True)], 1)  # no class is a class of its own
+    weights = (several / several.sum(0).clamp(min=1)).amax(1)
+    return weights / weights.mean()
 
 
 def fit_best(clips: PooledClips, groups: Sequence[object], *, multi_label: bool) -> tuple[nn.Linear, float]:

@@ -28,7 +28,7 @@ from streamcam.train.clips import (
 from streamcam.train.data.annotations import LabelledClip
 from streamcam.train.data.dataset import Dataset
 from streamcam.train.frozen import VIEWS, PooledClips, ViewSampler, fit_best, pool_views
-from streamcam.train.metrics import EpochMetrics, Validation, loss_of, score_of
+from streamcam.train.metrics import EpochMetrics, Validation, judge, loss_of
 from streamcam.train.optimizer import new_optimizer
 from streamcam.train.progress import Progress, TrainingDisplay
 from streamcam.train.ranks import gather_rows, share_buffers
@@ -261,23 +261,24 @@ class Trainer:
                     logits.append(self._net.module(frames).float().cpu())
                 targets.append(batch.targets)
         all_logits, all_targets = (gather_rows(self.fabric, torch.cat(rows)) for rows in (logits, targets))
-        if not len(all_logits):
-            raise StreamcamError("not one validation clip can be decoded any more")
-        multi_label = self.config.multi_label
-        loss = float(loss_of(all_logits, all_targets, multi_label=multi_label))
-        score = score_of(all_logits.numpy(), all_targets.numpy(), multi_label=multi_label)
-        return Validation(loss, score, all_logits.numpy(), all_targets.numpy())
+        return judge(all_logits, all_targets, self.dataset.classes, multi_label=self.config.multi_label)
 
     def _validate_epoch(
         self, epoch: int, *, train_loss: float, rate: float, seconds: float, show: TrainingDisplay
     ) -> tuple[Validation, bool]:
-        """Validate, add an epoch to the history, and return also whether it is the best so far.
-
-        Of equal scores, which are frequent with few clips, the lower loss is better.
-        """
+        """Validate, add an epoch to the history, and return also whether it is the best so far."""
         validation = self.validate()
-        metrics = EpochMetrics(epoch, train_loss, validation.loss, validation.score, rate, seconds)
-        best = all((metrics.score, -metrics.val_loss) > (m.score, -m.val_loss) for m in self.progress.history)
+        metrics = EpochMetrics(
+            epoch=epoch,
+            train_loss=train_loss,
+            val_loss=validation.loss,
+            score=validation.score,
+            learning_rate=rate,
+            seconds=seconds,
+            background_named=validation.background_named,
+            choice=validation.choice,
+        )
+        best = all(metrics.quality > other.quality for other in self.progress.history)
         self.progress.history.append(metrics)
         show.epoch(metrics, best=best)
         return validation, best

@@ -1,5 +1,6 @@
 """The loss and the score of a network, and the figures of an epoch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,11 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from streamcam.errors import StreamcamError
+from streamcam.heat.none_of_these import NONE_OF_THESE
+from streamcam.render.canvas import FULL_SCORE
+from streamcam.train.temperature import fit_temperature
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,15 @@ class EpochMetrics:
     """At the end of the epoch."""
     seconds: float
     """How long the training part of the epoch took, without validation."""
+    background_named: float | None = None
+    """0–1: see `Validation`."""
+    choice: float = 0.0
+    """0–1: see `Validation`."""
+
+    @property
+    def quality(self) -> tuple[float, float]:
+        """What the best epoch has most of. Scores are often equal where clips are few: then the loss decides."""
+        return self.choice, -self.val_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +47,62 @@ class Validation:
     """A network's logits for the M validation clips, and how good they are."""
 
     loss: float
+    """Over all clips."""
     score: float
+    """Over the clips that show a class, without those of `none of these`."""
     logits: npt.NDArray[np.float32]
     """float32 [M,C]."""
     targets: npt.NDArray[np.float32]
     """float32 [M,C]: 1 for each class that the clip shows, else 0."""
+    temperature: float = 1.0
+    """At which the scores say how often the network is right: see `fit_temperature`."""
+    background_named: float | None = None
+    """0–1, the share of the clips of none of the classes for which an overlay would name one. None: there are none."""
+    choice: float = 0.0
+    """0–1. The best epoch has the highest: the score or, with background, the mean over it and each class."""
+
+
+def background_line(named: float) -> str:
+    """Say how much of the background an overlay would name a class."""
+    return f"{named:.0%} of the background named as a class"
+
+
+def judge(logits: Tensor, targets: Tensor, classes: Sequence[str], *, multi_label: bool) -> Validation:
+    """Judge the logits [M,C] of clips with these targets [M,C]; clips of none of the classes are judged apart.
+
+    Raises:
+        StreamcamError: no clip shows a class.
+    """
+    own = [i for i, name in enumerate(classes) if name != NONE_OF_THESE]
+    shows = targets[:, own].bool().any(1)
+    if not shows.any():
+        raise StreamcamError("not one validation clip can be decoded any more")
+    temperature = 1.0 if multi_label else fit_temperature(logits, targets)
+    scores = logits.sigmoid() if multi_label else (logits / temperature).softmax(1)
+    named = (scores[:, own] >= FULL_SCORE).any(1)[~shows]
+    score = score_of(logits[shows].numpy(), targets[shows].numpy(), multi_label=multi_label)
+    share = float(named.float().mean()) if len(named) else None
+    return Validation(
+        float(loss_of(logits, targets, multi_label=multi_label)),
+        score,
+        logits.numpy(),
+        targets.numpy(),
+        temperature,
+        share,
+        score if share is None else (len(own) * score + 1 - share) / (len(own) + 1),
+    )
 
 
 def loss_of(logits: Tensor, targets: Tensor, *, multi_label: bool) -> Tensor:
     """Return the mean cross-entropy of logits [N,C] and targets [N,C]: softmax, or a sigmoid for each class."""
-    return F.binary_cross_entropy_with_logits(logits, targets) if multi_label else F.cross_entropy(logits, targets)
+    return losses_of(logits, targets, multi_label=multi_label).mean()
+
+
+def losses_of(logits: Tensor, targets: Tensor, *, multi_label: bool) -> Tensor:
+    """Return the cross-entropy of each clip [N], from logits [N,C] and targets [N,C]."""
+    if multi_label:
+        return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1)
+    return F.cross_entropy(logits, targets, reduction="none")
 
 
 def probabilities_of(logits: npt.NDArray[np.floating], *, multi_label: bool) -> npt.NDArray[np.float64]:
@@ -55,9 +116,7 @@ def clip_losses(
 ) -> npt.NDArray[np.float64]:
     """Return the loss of each clip, float64 [N]; their mean is `loss_of`."""
     values, wanted = torch.from_numpy(logits).double(), torch.from_numpy(targets).double()
-    if multi_label:
-        return F.binary_cross_entropy_with_logits(values, wanted, reduction="none").mean(1).numpy()
-    return F.cross_entropy(values, wanted, reduction="none").numpy()
+    return losses_of(values, wanted, multi_label=multi_label).numpy()
 
 
 def score_of(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.float32], *, multi_label: bool) -> float:

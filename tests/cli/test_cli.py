@@ -508,7 +508,7 @@ def test_an_ended_recording_leaves_no_half_clip(number: signal.Signals, tmp_path
         (["train", ".", "-o", "out", "--split-by", "people"], "split_by: "),
         (["record", "/dev/video99", "--label", "wave"], "no such camera"),
         (["train", "nowhere", "-o", "out"], "no such folder or CSV file: nowhere"),
-        (["train", ".", "-o", "out", "--epochs", "0"], "epochs: "),
+        (["train", ".", "-o", "out", "--epochs", "-1"], "epochs: "),
         (["train", ".", "-o", "out", "--resume"], "nothing to go on from"),
     ],
 )

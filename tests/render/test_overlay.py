@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from streamcam.heat.localise import Box, centred_at
+from streamcam.heat.none_of_these import NONE_OF_THESE, UNPAINTED
 from streamcam.records import Floats, Frame, Heat, Image, Result, Transform, on_host
 from streamcam.render.canvas import Caption, to_colours, words
 from streamcam.render.layout import FONT, Letters, arrange
@@ -349,6 +350,23 @@ def test_where_nothing_is_sure_it_says_so() -> None:
     hopeless = words(scored([0.01, 0.01], ["dog", "cat"]), 0, Caption(""))
     assert (hopeless.names, hopeless.key) == ([("nothing sure", "")], None)
     assert words(None, 0, Caption("")).names == [("no heat yet", "")]
+
+
+def test_none_of_these_is_neither_named_nor_explained() -> None:
+    background = words(scored([0.95, 0.03], [NONE_OF_THESE, "wave"]), 0, Caption(""))
+    assert (background.names, background.key) == ([("nothing sure", "")], None)
+    undecided = words(scored([0.45, 0.4], [NONE_OF_THESE, "wave"]), 0, Caption(""))
+    assert (undecided.names, undecided.key) == ([("nothing sure", "")], None)
+    found = words(scored([0.6, 0.3], ["wave", NONE_OF_THESE]), 0, Caption(""))
+    assert (found.names, found.key) == ([("wave", " 60 %")], "where it sees wave")
+
+
+def test_heat_of_none_of_these_is_not_painted() -> None:
+    image = a_picture()
+    heat = replace(scored([0.95, 0.03], [NONE_OF_THESE, "wave"]), scale=np.array([UNPAINTED, 1.0], np.float32))
+    scale = Painter().scale("cam", heat)
+    np.testing.assert_array_equal(paint(image, heat, k=0, pts_s=0.5, scale=scale), image)
+    assert (paint(image, heat, k=0, pts_s=0.5, scale=1.0) != image).any()
 
 
 def test_a_class_that_somebody_chose_is_explained_beside_the_one_that_is_sure() -> None:

@@ -42,5 +42,13 @@ class Spoken:
 if __name__ == "__main__":
     MODELS["small"] = ModelEntry(SMALL, build_small)
     streamcam.train.loop.SAVE_EVERY_S = 0.0
-    plain = {"model": "small", "workers": 0, "batch": 4, "epochs": 2, "precision": "fp32", "device": "cpu"}
+    plain = {
+        "model": "small",
+        "workers": 0,
+        "batch": 4,
+        "epochs": 2,
+        "precision": "fp32",
+        "device": "cpu",
+        "background": False,
+    }
     train(TrainConfig.model_validate(plain | json.loads(sys.argv[1])), show=Spoken())

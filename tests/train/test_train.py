@@ -83,7 +83,7 @@ class Silent:
 
 def config_of(data: Path, out: Path, **options: object) -> TrainConfig:
     plain = {"data": data, "out": out, "model": "small", "workers": 0, "batch": 4, "epochs": 2, "precision": "fp32"}
-    return TrainConfig.model_validate(plain | options)
+    return TrainConfig.model_validate(plain | {"background": False} | options)
 
 
 @pytest.fixture(scope="module")
@@ -357,7 +357,7 @@ def test_two_processes_train_together_and_one_of_them_speaks(data: Path, tmp_pat
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("see it live") == 1
     assert done.stderr.count("epoch 1 of 1") == 1
-    assert load_model(str(tmp_path / "run" / BEST)).classes == ("blue", "red")
+    assert load_model(str(tmp_path / "run" / BEST)).classes == ("blue", "red", "none of these")
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ def test_batches_need_no_shared_memory(data: Path, tmp_path: Path) -> None:
 
 def config_of(data: Path, out: Path, **options: object) -> TrainConfig:
     plain = {"data": data, "out": out, "model": "small", "workers": 2, "batch": 4, "epochs": 3, "precision": "fp32"}
-    return TrainConfig.model_validate(plain | {"device": "cpu"} | options)
+    return TrainConfig.model_validate(plain | {"device": "cpu", "background": False} | options)
 
 
 def test_where_there_is_no_room_for_a_lock_it_says_so(
@@ -163,7 +163,7 @@ def test_workers_go_when_their_parent_is_killed(data: Path, tmp_path: Path) -> N
     command = small_run(data, tmp_path / "x", batch=12, epochs=1000)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
         assert parent.stdout is not None
-        list(takewhile(lambda line: not line.startswith("epoch 0"), parent.stdout))
+        list(takewhile(lambda line: not line.startswith("epoch 1"), parent.stdout))
         workers = psutil.Process(parent.pid).children()
         parent.kill()
     assert len(workers) == 4  # two for each of the two sides

@@ -87,7 +87,7 @@ def check(
     print_findings(findings, folder)
 
 
-@options_of(TrainConfig, out=("-o", "--out"))
+@options_of(TrainConfig, out=("-o", "--out"), background=("--background/--no-background",))
 def train(
     data: Annotated[
         Path, typer.Argument(metavar="DATA", help=TrainConfig.model_fields["data"].description, show_default=False)

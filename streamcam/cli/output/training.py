@@ -17,7 +17,7 @@ from streamcam.train.check.run import FIGURES, SHEET
 from streamcam.train.data.annotations import first_few
 from streamcam.train.data.dataset import Dataset
 from streamcam.train.fidelity import Fidelity
-from streamcam.train.metrics import EpochMetrics
+from streamcam.train.metrics import EpochMetrics, background_line
 
 
 class Training:
@@ -51,9 +51,11 @@ class Training:
     def epoch(self, epoch: EpochMetrics, *, best: bool) -> None:
         """Print the figures of an epoch."""
         stage = f"epoch {epoch.epoch} of {self._epochs}" if epoch.epoch else "features as they are"
+        named = epoch.background_named
         self.say(
             f"{stage}: loss {epoch.train_loss:.3f}, on the validation clips "
-            f"{epoch.val_loss:.3f}, score {epoch.score:.3f}{', the best so far' if best else ''}"
+            f"{epoch.val_loss:.3f}, score {epoch.score:.3f}{'' if named is None else f', {background_line(named)}'}"
+            f"{', the best so far' if best else ''}"
         )
 
     def __enter__(self) -> Self:

@@ -46,9 +46,11 @@ class LabelledClip:
     start_s: float
     end_s: float
     labels: tuple[int, ...]
-    """Indices into the classes; exactly one, unless training is multi-label."""
+    """Indices into the classes; exactly one, unless training is multi-label: then it may be none as well."""
     group: str | None = None
     """The person in it, or its origin, spelt alike in all of the group's clips. None where the data do not say."""
+    recipe: str | None = None
+    """How its frames are made of the file's: one of `recipes.RECIPES`. None: they are as in the file."""
 
     @property
     def name(self) -> str:

@@ -66,7 +66,9 @@ class Dataset:
         for split, clips in (("train", self.train), ("val", self.val)):
             for clip in clips:
                 names = ",".join(self.classes[label] for label in clip.labels)
-                digest.update(f"{split} {file_digests[clip.path]} {clip.start_s} {clip.end_s} {names}\n".encode())
+                recipe = f" {clip.recipe}" if clip.recipe else ""
+                line = f"{split} {file_digests[clip.path]} {clip.start_s} {clip.end_s} {names}{recipe}\n"
+                digest.update(line.encode())
         return digest.hexdigest()
 
 
