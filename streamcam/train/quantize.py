@@ -203,14 +203,24 @@ def _quantize_graph(converted: Any, inputs: "_CalibrationInputs") -> Stored:
 
 
 def _left_in_float32(converted: Any) -> list[str]:
-    """Return the names of the operations that are not quantised: those behind the last layer that enlarges its input.
+    """Return the names of the operations that are not quantised, in a network that enlarges maps and joins them.
 
-    In `motion`, that is where its scales have been joined. A softmax and powers follow, which amplify int8's steps.
+    Those are all that lead to the results, but not through a join. In `motion`, scales are joined. A softmax and powers
+    follow, and changes of single frames come to them by a way of their own: int8's steps would be amplified.
     """
-    operations = converted.get_ordered_ops()
-    enlarging = [i for i, op in enumerate(operations) if op.get_type_name() == "ConvolutionBackpropData"]
-    behind = operations[enlarging[-1] + 1 :] if enlarging else []
-    return [op.get_friendly_name() for op in behind if op.get_type_name() in QUANTISABLE]
+    enlarging = [op for op in converted.get_ordered_ops() if op.get_type_name() == "ConvolutionBackpropData"]
+    if not enlarging:
+        return []
+    joins = {target.get_node().get_friendly_name() for op in enlarging for target in op.output(0).get_target_inputs()}
+    reached: dict[str, str] = {}
+    left = list(converted.get_results())
+    while left:
+        op = left.pop()
+        name = op.get_friendly_name()
+        if name not in reached:
+            reached[name] = op.get_type_name()
+            left += [] if name in joins else [value.get_node() for value in op.input_values()]
+    return [name for name, kind in reached.items() if kind in QUANTISABLE]
 
 
 class _CalibrationInputs:
