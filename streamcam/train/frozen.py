@@ -41,6 +41,11 @@ class PooledClips:
     numbers: Tensor
     """int64 [N]: the index of each clip in its data set."""
 
+    @property
+    def scale(self) -> float:
+        """The root mean square of the features, 1e-4 at least."""
+        return max(float(self.features.square().mean().sqrt()), 1e-4)
+
     def of(self, numbers: Tensor) -> "PooledClips":
         """Keep the views of these clips alone, int64 [M], and number the clips by their place among these."""
         keep = torch.isin(self.numbers, numbers)

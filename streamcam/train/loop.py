@@ -29,7 +29,7 @@ from streamcam.train.data.annotations import LabelledClip
 from streamcam.train.data.dataset import Dataset
 from streamcam.train.frozen import VIEWS, PooledClips, ViewSampler, fit_best, pool_views
 from streamcam.train.metrics import EpochMetrics, Validation, judge, loss_of
-from streamcam.train.optimizer import new_optimizer
+from streamcam.train.optimizer import feature_scale, new_optimizer, rescale_classifier
 from streamcam.train.progress import Progress, TrainingDisplay
 from streamcam.train.ranks import gather_rows, share_buffers
 from streamcam.train.state import TrainingState
@@ -78,27 +78,27 @@ class Trainer:
         """
         self.model, self.dataset, self.config, self.fabric, self._say = model, dataset, config, fabric, say
         self.progress = Progress()
-        self.pooled: PooledClips | None = None
-        """What the classifier reads of the training clips, where that is known already."""
+        self.pooled: PooledClips | None = None  # of the training clips, where it is known already
         self.digest = dataset.digest
         clip_format, classes = model.spec.clip_format, len(dataset.classes)
         rank = {"rank": fabric.global_rank, "world": fabric.world_size}
         self._sampler = BalancedSampler(dataset.train, batch=config.batch, seed=config.seed, **rank)
         frames = frames_needed(clip_format.length)
-        train = ClipDataset(dataset.train, classes, clip_format, frames=frames, seed=config.seed)
+        self._train_clips = ClipDataset(dataset.train, classes, clip_format, frames=frames, seed=config.seed)
         val = ClipDataset(dataset.val, classes, clip_format, frames=clip_format.length)
         val_sampler = ValidationSampler(len(dataset.val), batch=config.batch, **rank)
-        self._train_clips = train
-        self._train_batches = BatchLoader(train, self._sampler, workers=config.workers)
+        self._train_batches = BatchLoader(self._train_clips, self._sampler, workers=config.workers)
         self._val_batches = BatchLoader(val, val_sampler, workers=config.workers)
         self._augment = Augment(clip_format, mirrored_classes(dataset.classes))
         if config.freeze:
             model.features.requires_grad_(False)
-        optimizer = new_optimizer(model, val, pretrained=config.weights != "none", learning_rate=config.learning_rate)
+        pretrained = config.weights != "none"
+        self.fits_classifier = new_classes and pretrained
+        """Whether training begins with a classifier that is fitted to the features as they are."""
+        scale = feature_scale(model, val) if pretrained and not new_classes else 1.0
+        optimizer = new_optimizer(model, scale=scale, pretrained=pretrained, learning_rate=config.learning_rate)
         self._net, self._optimizer = fabric.setup(LogitsModule(model), optimizer)
         self.total_steps = config.epochs * len(self._sampler)
-        self.fits_classifier = new_classes and config.weights != "none"
-        """Whether training begins with a classifier that is fitted to the features as they are."""
 
     def epochs(self, state: Path, show: TrainingDisplay) -> Iterator[tuple[Validation, bool]]:
         """Train to the last epoch; after each, yield its validation, and whether it is the best so far.
@@ -135,6 +135,7 @@ class Trainer:
         groups = [clip.group or str(clip.path) for clip in self.dataset.train]
         layer, loss = fit_best(clips, groups, multi_label=self.config.multi_label)
         self.model.head.classifier.load_state_dict(self.fabric.broadcast(layer.state_dict()))
+        rescale_classifier(self._optimizer, clips.scale)
         return loss
 
     def pool_training_clips(self, show: TrainingDisplay) -> PooledClips:

@@ -19,7 +19,7 @@ SCALE_CLIPS = 16
 
 
 def new_optimizer(
-    model: CamModel, clips: ClipDataset, *, pretrained: bool, learning_rate: float
+    model: CamModel, *, scale: float = 1.0, pretrained: bool, learning_rate: float
 ) -> torch.optim.Optimizer:
     """Make an AdamW (Loshchilov & Hutter, ICLR 2019) with a learning rate for each part of a model.
 
@@ -30,15 +30,13 @@ def new_optimizer(
 
     Args:
         model: the model to train.
-        clips: the clips on which features are measured, the same for all ranks.
+        scale: the root mean square of what the classifier reads, the same for all ranks; see `feature_scale`.
         pretrained: whether the backbone has learnt features already.
         learning_rate: for a classifier that reads features of about 1. Each parameter group has its factor as `rate`.
     """
-    scale = feature_scale(model, clips) if pretrained else 1.0
     weight = model.head.classifier.weight
     groups: list[dict[str, Any]] = [
-        # AdamW decays weights by rate · decay a step: the product stays the same for every scale.
-        {"params": [weight], "rate": 1 / scale, "weight_decay": WEIGHT_DECAY * scale},
+        {"params": [weight], **_scaled(scale)},
         {"params": [p for p in model.head.parameters() if p is not weight], "rate": 1.0},
         {
             "params": [p for p in model.features.parameters() if p.requires_grad],
@@ -46,6 +44,16 @@ def new_optimizer(
         },
     ]
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=learning_rate, weight_decay=WEIGHT_DECAY)
+
+
+def rescale_classifier(optimizer: torch.optim.Optimizer, scale: float) -> None:
+    """Set how fast the classifier learns, once it is known how large its features are."""
+    optimizer.param_groups[0].update(_scaled(scale))
+
+
+def _scaled(scale: float) -> dict[str, float]:
+    # AdamW decays weights by rate · decay a step: the product stays the same for every scale.
+    return {"rate": 1 / scale, "weight_decay": WEIGHT_DECAY * scale}
 
 
 @torch.no_grad()

@@ -386,10 +386,11 @@ def test_a_classifier_learns_in_proportion_to_what_it_reads(data: Path) -> None:
         for parameter in model.features[-2].parameters():  # type: ignore[index]
             parameter *= 0.01
     assert feature_scale(model, clips) == pytest.approx(0.01 * loud, rel=1e-4)
-    weight, bias, features = new_optimizer(model, clips, pretrained=True, learning_rate=1e-3).param_groups
+    faint = feature_scale(model, clips)
+    weight, bias, features = new_optimizer(model, scale=faint, pretrained=True, learning_rate=1e-3).param_groups
     assert weight["params"] == [model.head.classifier.weight]
     assert weight["rate"] == pytest.approx(100 / loud, rel=1e-4)
     assert weight["rate"] * weight["weight_decay"] == pytest.approx(WEIGHT_DECAY)
     assert (bias["rate"], features["rate"]) == (1.0, BACKBONE_RATE)
-    fresh = new_optimizer(model, clips, pretrained=False, learning_rate=1e-3).param_groups
+    fresh = new_optimizer(model, pretrained=False, learning_rate=1e-3).param_groups
     assert [group["rate"] for group in fresh] == [1.0, 1.0, 1.0]
