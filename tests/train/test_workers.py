@@ -130,7 +130,7 @@ def test_a_worker_without_memory_ends_the_run(data: Path, tmp_path: Path, monkey
         raise MemoryError
 
     train(config_of(data, tmp_path / "first", epochs=1, workers=0), show=Spoken())
-    monkeypatch.setattr(streamcam.train.loop, "new_optimizer", lambda model, clips, **_: _plain(model))
+    monkeypatch.setattr(streamcam.train.loop, "new_optimizer", lambda model, **_: _plain(model))
     monkeypatch.setattr(ClipDataset, "__getitem__", full)
     with pytest.raises(StreamcamError, match=r"has died \(Caught MemoryError: short of memory\?[^;]*$"):
         train(config_of(data, tmp_path / "x"), show=Spoken())
