@@ -48,19 +48,21 @@ def cross_validate(dataset: Dataset, make_trainer: MakeTrainer, folder: Path, *,
     recorded, made = (tuple(clip for clip in clips if (clip.recipe is None) == yes) for yes in (True, False))
     everyone = folds_by_group(recorded)
     folder.mkdir(parents=True, exist_ok=True)
+    states = [folder / f"{i + 1}.pt" for i in range(len(everyone))]
     # What the classifier reads of a clip is the same in all folds as long as the features stay as they are.
     whole = make_trainer(replace(dataset, train=clips))
-    pooled = whole.pool_training_clips(show) if whole.fits_classifier else None
+    begun = all(state.exists() for state in states)  # then each has its classifier already
+    pooled = whole.pool_training_clips(show) if whole.fits_classifier and not begun else None
     del whole
     folds = []
-    for i, (person, train, val) in enumerate(everyone):
+    for state, (person, train, val) in zip(states, everyone, strict=True):
         # What was made of a person's clips is on their side.
         train += [clip for clip in made if clip.group != person]
         val += [clip for clip in made if clip.group == person]
         trainer = make_trainer(replace(dataset, train=tuple(train), val=tuple(val)))
         if pooled is not None:
             trainer.pooled = pooled.of(_numbers(train, clips))
-        folds.append(_train(trainer, person, folder / f"{i + 1}.pt", show))
+        folds.append(_train(trainer, person, state, show))
     return folds
 
 

@@ -96,16 +96,7 @@ def train(
     # A batch has clips of one size.
     base = find_spec(config.model).with_clip_format(length=config.window, fps=config.fps, shapes=())
     # Before Fabric starts other processes: wrong data end in one error. Those processes read the data again.
-    recorded = read_dataset(
-        config.data,
-        # From the first frame of a window to its last there are length − 1 intervals.
-        need_s=(base.clip_format.length - 1) / base.clip_format.fps,
-        val_share=config.val_share,
-        split_by=config.split_by,
-        multi_label=config.multi_label,
-        known=base.classes if is_checkpoint(config.model) else None,
-        progress=progress,
-    )
+    recorded = _read(config, base, progress)
     dataset = _with_background(recorded, base, config)
     fabric = _launch_fabric(config)
     is_main = fabric.global_rank == 0
@@ -118,13 +109,13 @@ def train(
     state = config.out / STATE
     with explained_deaths(state):
         make_trainer = partial(_new_trainer, config, base, fabric, say)
-        folds: list[Fold] = []
-        if config.cross_validate:
-            folds = cross_validate(dataset, make_trainer, config.out / FOLD_STATES, show=display)
-            if is_main:
-                write_folds(config.out / FOLDS, folds)
-                for line in describe(folds):
-                    say(line)
+        folds = (
+            cross_validate(dataset, make_trainer, config.out / FOLD_STATES, show=display)
+            if config.cross_validate
+            else []
+        )
+        if is_main and folds:
+            _tell_folds(config.out / FOLDS, folds, say)
         trainer = make_trainer(dataset)
         if state.exists():
             trainer.resume(state)
@@ -138,11 +129,30 @@ def train(
     return TrainingResult(config.out / BEST, max(history, key=lambda epoch: epoch.quality).score, len(history), is_main)
 
 
+def _read(config: TrainConfig, base: ModelSpec, progress: PathProgress) -> Dataset:
+    return read_dataset(
+        config.data,
+        # From the first frame of a window to its last there are length − 1 intervals.
+        need_s=(base.clip_format.length - 1) / base.clip_format.fps,
+        val_share=config.val_share,
+        split_by=config.split_by,
+        multi_label=config.multi_label,
+        known=base.classes if is_checkpoint(config.model) else None,
+        progress=progress,
+    )
+
+
 def _with_background(dataset: Dataset, base: ModelSpec, config: TrainConfig) -> Dataset:
     if not config.background:
         return dataset
     known = is_checkpoint(config.model)
     return with_background(dataset, base, known=known, multi_label=config.multi_label, seed=config.seed)
+
+
+def _tell_folds(path: Path, folds: Sequence[Fold], say: Say) -> None:
+    write_folds(path, folds)
+    for line in describe(folds):
+        say(line)
 
 
 def _prepare_out(config: TrainConfig) -> None:
