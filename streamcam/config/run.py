@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from streamcam.config.events import EventFilesConfig, Name, RuleConfig, ZoneConfig
 from streamcam.config.source import RtspTransport, SourceConfig, check_levels
 from streamcam.strict import Strict
 
@@ -84,6 +85,17 @@ class RunConfig(Strict):
     record: Path | None = Field(None, description="write the overlay to this .mp4")
     save_heat: Path | None = Field(None, description="write the heat of every window to this .npz")
 
+    # What is an event, and who is told.
+    zones: dict[Name, ZoneConfig] = Field(default={}, description="parts of the picture, by name")
+    events: dict[Name, RuleConfig] = Field(default={}, description="rules: what is an event, by name")
+    event_files: EventFilesConfig | None = Field(None, description="what is kept of events, where and for how long")
+    on_event: list[str] | None = Field(
+        None, description="tell of each event: POST it to an http:// or https:// URL, or give it to a command"
+    )
+    metrics_bind: str | None = Field(
+        None, description="serve /metrics for Prometheus and /healthz at this HOST:PORT, such as 127.0.0.1:9464"
+    )
+
     # How fast it runs, and when it ends.
     max_frames: int | None = Field(None, ge=1, description="stop each source after so many frames")
     seconds: float | None = Field(None, gt=0, description="stop after so many seconds")
@@ -139,4 +151,19 @@ class RunConfig(Strict):
             raise ValueError("dense is for the stream engine: leave out engine window")
         if self.view and self.bind is None:
             raise ValueError("view needs an endpoint to look at: leave bind out, or give one")
+        if self.on_event and self.bind is None:
+            raise ValueError("on_event is told by what is published: leave bind out, or give an endpoint")
+        if not self.events and (self.on_event or self.event_files is not None):
+            raise ValueError("there is no rule for events: give `events` in a file (docs/events.md)")
+        return self
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> "RunConfig":
+        for name, rule in self.events.items():
+            if rule.zone is not None and rule.zone not in self.zones:
+                known = f"zones: {', '.join(self.zones)}" if self.zones else "there are no zones"
+                raise ValueError(f"events.{name}: no such zone: {rule.zone!r} ({known})")
+            place = self.zones[rule.zone].source if rule.zone is not None else None
+            if rule.source is not None and place is not None and rule.source != place:
+                raise ValueError(f"events.{name}: its zone {rule.zone!r} is in the picture of {place!r}")
         return self
