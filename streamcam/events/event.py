@@ -93,6 +93,6 @@ MAX_TUBE = 64
 
 
 def event_id(rule: str, source: str, start_ns: int) -> str:
-    """Make an event's id, such as `20261130T172209.041Z-yard-wrong-way`. One source has one such start a millisecond."""
+    """Make an event's id, such as `20261130T172209.041Z-yard-wrong-way`."""
     started = datetime.fromtimestamp(start_ns // 1_000_000 / 1e3, UTC)
     return f"{started:%Y%m%dT%H%M%S}.{started.microsecond // 1000:03d}Z-{source}-{rule}"
