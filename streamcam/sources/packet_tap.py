@@ -1,0 +1,172 @@
+"""What a source reads → its packet ring: the packets themselves, or pictures encoded where there are none to copy."""
+
+import logging
+from fractions import Fraction
+from typing import Any
+
+import av.error
+from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from streamcam.records import Frame
+from streamcam.sources.frame_encoder import FrameEncoder
+from streamcam.sources.log_once import warn_once
+from streamcam.sources.packet_ring import ClipStreams, PacketRing, StoredPacket
+from streamcam.sources.stream_selection import select_audio_stream
+from streamcam.sources.timing.stream_info import has_no_timestamps, seconds
+
+log = logging.getLogger(__name__)
+
+COPIED_VIDEO = frozenset({"h264", "hevc", "vp9", "av1"})
+"""Codecs whose packets are copied; pictures of any other are encoded."""
+
+COPIED_SOUND = frozenset({"aac", "alac", "ac3", "eac3", "flac", "mp3", "opus"})
+"""Codecs of sound that players accept in an mp4; any other is left out."""
+
+SHIFT_TOLERANCE_S = 0.1
+"""Differences between a stream's clock and its frames' times that are mended mistakes of a single frame."""
+
+
+class PacketTap:
+    """Fills the ring of one source, on the thread that reads it.
+
+    A packet's time by the stream's own clock becomes a `Frame.pts_s` by what the frames show: a decoded frame has both.
+    So packets that come before a session's first frame wait for it.
+    """
+
+    def __init__(self, ring: PacketRing) -> None:
+        """Take the ring to fill."""
+        self._ring = ring
+        self._video: VideoStream | None = None
+        self._sound: AudioStream | None = None
+        self._copies = False
+        self._session: int | None = None
+        self._encoder: FrameEncoder | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._session, self._shift_s, self._begun = None, 0.0, False
+        self._size = (0, 0)
+        # The packets since the last key frame, by the stream's own clock. Their data is that of the ring's packets.
+        self._group: list[StoredPacket] = []
+        self._group_bytes = 0
+
+    @property
+    def sound(self) -> AudioStream | None:
+        """The sound to read beside the pictures; None where there is none that a clip can hold."""
+        return self._sound
+
+    def connect(self, container: InputContainer, stream: VideoStream, shown: str) -> None:
+        """Note the streams of a container that was just opened."""
+        self._clear()
+        self._video, self._sound = stream, None
+        is_real = isinstance(container, InputContainer)  # JPEG pictures over HTTP have another one
+        codec = stream.codec_context.codec.canonical_name
+        self._copies = is_real and codec in COPIED_VIDEO and not has_no_timestamps(container)
+        if self._copies:
+            self._sound = self._usable(select_audio_stream(container, shown, stream), shown)
+
+    def push(self, packet: "Packet[Any]") -> None:
+        """Take a packet of either stream, after the frames that were decoded from it were given to `see`."""
+        if not self._copies or not packet.size:
+            return
+        if packet.pts is None:
+            self._copies = self._begun or packet.stream is not self._video  # nothing tells when its picture is shown
+            return
+        stored = self._stored(packet)
+        self._join_group(stored)
+        if self._session is not None:
+            self._pass_on(stored)
+
+    def see(self, frame: Frame, clock_s: float | None) -> None:
+        """Take a frame of the source, in order, and its time by the stream's own clock in seconds."""
+        if frame.session != self._session:
+            self._begin_session(frame, clock_s)
+        if not self._copies:
+            self._encode(frame)
+        elif clock_s is not None and abs(frame.pts_s - clock_s - self._shift_s) > SHIFT_TOLERANCE_S:
+            self._shift_s = frame.pts_s - clock_s
+
+    def _begin_session(self, frame: Frame, clock_s: float | None) -> None:
+        """Begin a session with its first frame. The packets from that one on belong to it."""
+        self._session, self._begun, self._encoder = frame.session, False, None
+        if clock_s is None:
+            self._copies = False
+            return
+        self._shift_s = frame.pts_s - clock_s
+        if self._group and self._group[0].pts_s >= clock_s - 1e-3:
+            for packet in self._group:
+                self._pass_on(packet)
+
+    def _pass_on(self, packet: StoredPacket) -> None:
+        if not self._begun:
+            if not packet.is_key:
+                return
+            assert self._session is not None
+            self._ring.begin(self._session, self._streams(packet))
+            self._begun = True
+        self._ring.push(packet.shifted(self._shift_s))
+
+    def _encode(self, frame: Frame) -> None:
+        if self._encoder is None:
+            self._encoder = FrameEncoder(frame)
+            self._ring.begin(frame.session, self._encoder.streams)
+        for packet in self._encoder.encode(frame):
+            self._ring.push(packet)
+
+    def _stored(self, packet: "Packet[Any]") -> StoredPacket:
+        base = Fraction(packet.time_base)
+        pts = packet.pts or 0  # never None: `push` has looked
+        is_video = packet.stream is self._video
+        return StoredPacket(
+            "video" if is_video else "sound",
+            bytes(packet),
+            float(pts * base),
+            seconds(packet.dts, base),
+            seconds(packet.duration, base) or 0.0,
+            base,
+            is_video and packet.is_keyframe,
+        )
+
+    def _join_group(self, packet: StoredPacket) -> None:
+        if packet.is_key:
+            self._group, self._group_bytes = [], 0
+        self._group_bytes += len(packet.data)
+        if (self._group or packet.is_key) and self._group_bytes <= self._ring.max_bytes:
+            self._group.append(packet)
+        else:
+            self._group = []
+
+    def _streams(self, key: StoredPacket) -> ClipStreams:
+        """Return what is known of the streams, with the parameters that come with the first key frame.
+
+        A camera whose picture has changed, or whose description was wrong, sends others than the container knows.
+        """
+        assert self._video is not None
+        codec = self._video.codec_context
+        found = None
+        if not (codec.extradata or b"").startswith(b"\x01"):  # such as MP4 has them, they are the container's alone
+            found = self._extradata_in(key)
+        size = (codec.width, codec.height)
+        return ClipStreams(self._video, self._sound, size=size, extradata=found)
+
+    def _extradata_in(self, key: StoredPacket) -> bytes | None:
+        packet = Packet(key.data)
+        packet.pts = packet.dts = 0
+        try:
+            filtered = BitStreamFilterContext("extract_extradata", self._video).filter(packet)
+        except (av.error.FFmpegError, ValueError):
+            return None
+        found = next((p for p in filtered if p.has_sidedata("new_extradata")), None)
+        return None if found is None else bytes(found.get_sidedata("new_extradata"))
+
+    @staticmethod
+    def _usable(sound: AudioStream | None, shown: str) -> AudioStream | None:
+        if sound is None or sound.codec_context.codec.canonical_name in COPIED_SOUND:
+            return sound
+        codec = sound.codec_context.name
+        warn_once(log, f"clips of {shown} are without sound: an mp4 holds no {codec} (set the camera to AAC)")
+        return None
