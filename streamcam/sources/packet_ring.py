@@ -63,6 +63,7 @@ class ClipStreams:
         *,
         size: tuple[int, int] | None = None,
         extradata: bytes | None = None,
+        sound_extradata: bytes | None = None,
     ) -> None:
         """Copy the parameters of streams.
 
@@ -70,7 +71,8 @@ class ClipStreams:
             video: an open video stream.
             sound: the sound to keep beside it.
             size: width and height in pixels where they are not the stream's.
-            extradata: the decoder's parameters where they are not the stream's.
+            extradata: the video decoder's parameters where they are not the stream's.
+            sound_extradata: the sound's description where it is not the stream's.
         """
         self._keeper = av.open(io.BytesIO(), "w", format="null")
         self.video = self._keeper.add_stream_from_template(video, opaque=True)
@@ -78,8 +80,10 @@ class ClipStreams:
             self.video.codec_context.width, self.video.codec_context.height = size
         if extradata is not None:
             self.video.codec_context.extradata = extradata
-        # The keeper writes nothing. Beginning makes it note these changes.
         self.sound = None if sound is None else self._keeper.add_stream_from_template(sound, opaque=True)
+        if self.sound is not None and sound_extradata is not None:
+            self.sound.codec_context.extradata = sound_extradata
+        # The keeper writes nothing. Beginning makes it note these changes.
         self._keeper.start_encoding()
 
     def join(self, target: OutputContainer) -> tuple[VideoStream, AudioStream | None]:

@@ -1,6 +1,7 @@
 """What a source reads → its packet ring: the packets themselves, or pictures encoded where there are none to copy."""
 
 import logging
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +13,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from streamcam.records import Frame
+from streamcam.sources.adts import described_by_header, described_by_rate, has_header, without_header
 from streamcam.sources.frame_encoder import FrameEncoder
 from streamcam.sources.log_once import warn_once
 from streamcam.sources.packet_ring import ClipStreams, PacketRing, StoredPacket
@@ -49,7 +51,8 @@ class PacketTap:
 
     def _clear(self) -> None:
         self._session, self._shift_s, self._begun = None, 0.0, False
-        self._size = (0, 0)
+        self._sound_config: bytes | None = None
+        """What describes the sound, where its packets say it themselves."""
         # The packets since the last key frame, by the stream's own clock. Their data is that of the ring's packets.
         self._group: list[StoredPacket] = []
         self._group_bytes = 0
@@ -77,6 +80,9 @@ class PacketTap:
             self._copies = self._begun or packet.stream is not self._video  # nothing tells when its picture is shown
             return
         stored = self._stored(packet)
+        if stored.kind == "sound" and has_header(stored.data):
+            self._sound_config = described_by_header(stored.data)
+            stored = replace(stored, data=without_header(stored.data))
         self._join_group(stored)
         if self._session is not None:
             self._pass_on(stored)
@@ -151,7 +157,14 @@ class PacketTap:
         if not (codec.extradata or b"").startswith(b"\x01"):  # such as MP4 has them, they are the container's alone
             found = self._extradata_in(key)
         size = (codec.width, codec.height)
-        return ClipStreams(self._video, self._sound, size=size, extradata=found)
+        return ClipStreams(self._video, self._sound, size=size, extradata=found, sound_extradata=self._described())
+
+    def _described(self) -> bytes | None:
+        """Return the sound's description where the container has none."""
+        codec = None if self._sound is None else self._sound.codec_context
+        if codec is None or codec.extradata or codec.codec.canonical_name != "aac":
+            return None
+        return self._sound_config or described_by_rate(codec.rate, codec.channels)
 
     def _extradata_in(self, key: StoredPacket) -> bytes | None:
         packet = Packet(key.data)
