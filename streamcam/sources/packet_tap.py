@@ -25,11 +25,14 @@ log = logging.getLogger(__name__)
 COPIED_VIDEO = frozenset({"h264", "hevc", "vp9", "av1"})
 """Codecs whose packets are copied; pictures of any other are encoded."""
 
-COPIED_SOUND = frozenset({"aac", "alac", "ac3", "eac3", "flac", "mp3", "opus"})
+COPIED_SOUND = frozenset({"aac", "ac3", "eac3", "mp3", "opus"})
 """Codecs of sound that players accept in an mp4; any other is left out."""
 
 SHIFT_TOLERANCE_S = 0.1
 """Differences between a stream's clock and its frames' times that are mended mistakes of a single frame."""
+
+MAX_UNTIMED = 100
+"""So many of a camera's pictures may come without a time before all are encoded."""
 
 
 class PacketTap:
@@ -46,13 +49,18 @@ class PacketTap:
         self._sound: AudioStream | None = None
         self._copies = False
         self._session: int | None = None
+        self._shift_s: float | None = None
+        """What makes a `Frame.pts_s` of the stream's own time; None before the session's first frame with a time."""
         self._encoder: FrameEncoder | None = None
         self._clear()
 
     def _clear(self) -> None:
-        self._session, self._shift_s, self._begun = None, 0.0, False
+        self._session = self._shift_s = None
+        self._begun, self._first_pts_s = False, 0.0
         self._sound_config: bytes | None = None
         """What describes the sound, where its packets say it themselves."""
+        self._untimed, self._may_be_untimed = 0, 0
+        self._untimed_key: Packet[Any] | None = None
         # The packets since the last key frame, by the stream's own clock. Their data is that of the ring's packets.
         self._group: list[StoredPacket] = []
         self._group_bytes = 0
@@ -71,50 +79,72 @@ class PacketTap:
         self._copies = is_real and codec in COPIED_VIDEO and not has_no_timestamps(container)
         if self._copies:
             self._sound = self._usable(select_audio_stream(container, shown, stream), shown)
+            self._may_be_untimed = MAX_UNTIMED if container.format.name == "rtsp" else 0
 
     def push(self, packet: "Packet[Any]") -> None:
         """Take a packet of either stream, after the frames that were decoded from it were given to `see`."""
         if not self._copies or not packet.size:
             return
+        is_video = packet.stream is self._video
         if packet.pts is None:
-            self._copies = self._begun or packet.stream is not self._video  # nothing tells when its picture is shown
+            if is_video:
+                self._note_untimed(packet)
             return
+        key, self._untimed_key = (self._untimed_key, None) if is_video else (None, self._untimed_key)
+        if key is not None and not packet.is_keyframe:
+            key.pts = key.dts = packet.pts - (packet.duration or 1)
+            self._accept(key)
+        self._accept(packet)
+
+    def _note_untimed(self, packet: "Packet[Any]") -> None:
+        """Encode, if nothing tells when pictures are shown. A camera with sound may leave the first one without a time.
+
+        A key frame waits for the next packet, whose time tells its own.
+        """
+        self._untimed += 1
+        self._copies = self._begun or self._untimed <= self._may_be_untimed
+        self._untimed_key = packet if packet.is_keyframe else None
+
+    def _accept(self, packet: "Packet[Any]") -> None:
         stored = self._stored(packet)
         if stored.kind == "sound" and has_header(stored.data):
             self._sound_config = described_by_header(stored.data)
             stored = replace(stored, data=without_header(stored.data))
         self._join_group(stored)
-        if self._session is not None:
-            self._pass_on(stored)
+        if self._shift_s is not None:
+            self._pass_on(stored, self._shift_s)
 
     def see(self, frame: Frame, clock_s: float | None) -> None:
         """Take a frame of the source, in order, and its time by the stream's own clock in seconds."""
         if frame.session != self._session:
-            self._begin_session(frame, clock_s)
+            self._session, self._begun, self._first_pts_s = frame.session, False, frame.pts_s
+            self._shift_s = self._encoder = None
+            self._copies = self._copies and (clock_s is not None or self._may_be_untimed > 0)
         if not self._copies:
             self._encode(frame)
-        elif clock_s is not None and abs(frame.pts_s - clock_s - self._shift_s) > SHIFT_TOLERANCE_S:
-            self._shift_s = frame.pts_s - clock_s
+        elif clock_s is not None:
+            self._follow_clock(frame.pts_s, frame.pts_s - clock_s)
 
-    def _begin_session(self, frame: Frame, clock_s: float | None) -> None:
-        """Begin a session with its first frame. The packets from that one on belong to it."""
-        self._session, self._begun, self._encoder = frame.session, False, None
-        if clock_s is None:
-            self._copies = False
-            return
-        self._shift_s = frame.pts_s - clock_s
-        if self._group and self._group[0].pts_s >= clock_s - 1e-3:
-            for packet in self._group:
-                self._pass_on(packet)
+    def _follow_clock(self, pts_s: float, shift_s: float) -> None:
+        """Note what a frame shows of the stream's clock. With a session's first one, its packets so far are known."""
+        if self._shift_s is None:
+            self._shift_s = shift_s
+            # Where earlier frames came without a time, theirs is a guess.
+            begin_s = self._first_pts_s - (1e-3 if pts_s == self._first_pts_s else SHIFT_TOLERANCE_S)
+            if self._group and self._group[0].pts_s + shift_s >= begin_s:
+                for packet in self._group:
+                    self._pass_on(packet, shift_s)
+        elif abs(shift_s - self._shift_s) > SHIFT_TOLERANCE_S:
+            self._shift_s = shift_s
 
-    def _pass_on(self, packet: StoredPacket) -> None:
+    def _pass_on(self, packet: StoredPacket, shift_s: float) -> None:
         if not self._begun:
             if not packet.is_key:
                 return
             assert self._session is not None
             self._ring.begin(self._session, self._streams(packet))
             self._begun = True
-        self._ring.push(packet.shifted(self._shift_s))
+        self._ring.push(packet.shifted(shift_s))
 
     def _encode(self, frame: Frame) -> None:
         if self._encoder is None:

@@ -4,6 +4,8 @@ from pathlib import Path
 from threading import Event
 from typing import cast
 
+import av
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,8 @@ from streamcam.events.clip import ClipWriter
 from streamcam.records import Frame
 from streamcam.sources.base import open_source
 from streamcam.sources.packet_ring import PACKET_OVERHEAD, ClipStreams, PacketRing, StoredPacket
-from tests.support.counted import number_in, shown, write_counted
+from tests.support.containers import add_video
+from tests.support.counted import FPS, number_in, numbered, shown, write_counted
 
 STREAMS = cast(ClipStreams, None)
 """Of packets that are never written."""
@@ -173,8 +176,19 @@ def test_each_round_of_a_loop_is_a_session_of_its_own(tmp_path: Path) -> None:
         assert [n for _, n in shown(tmp_path / "out.mp4")] == list(range(60))
 
 
-def test_a_file_that_was_shot_upright_gives_an_upright_clip(tmp_path: Path, videos: Path) -> None:
-    del tmp_path, videos
+def test_a_video_that_is_shown_turned_gives_a_clip_that_is_shown_turned(tmp_path: Path) -> None:
+    path = tmp_path / "in.mp4"
+    with av.open(str(path), "w") as container:
+        stream = add_video(container, "libx264", rate=FPS, size=(240, 120))
+        stream.set_display_matrix((0, 1 << 16, 0, -1 << 16, 0, 0, 120 << 16, 0, 1 << 30))  # a quarter turn
+        for i in range(20):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(i), format="rgb24")))
+        container.mux(stream.encode())
+    ring, frames = read(path)
+    clip(ring, tmp_path / "out.mp4")
+    _, again = read(tmp_path / "out.mp4")
+    assert frames[0].pixels.shape == again[0].pixels.shape == (240, 120, 3)
+    assert np.array_equal(frames[5].pixels, again[5].pixels)
 
 
 def test_a_source_without_a_ring_keeps_nothing(tmp_path: Path) -> None:
@@ -195,5 +209,3 @@ def test_packets_are_shifted_with_both_their_times() -> None:
     moved = replace(packet(2.0), dts_s=1.5).shifted(10.0)
     assert (moved.pts_s, moved.dts_s) == (12.0, 11.5)
     assert replace(packet(2.0), dts_s=None).shifted(10.0).dts_s is None
-
-

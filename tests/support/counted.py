@@ -50,7 +50,7 @@ def write_counted(
             picture = av.VideoFrame.from_ndarray(numbered(i), format="rgb24")
             picture.pts = i
             container.mux(video.encode(picture))
-            while audio is not None and pending is not None and pending.time <= i / FPS:
+            while audio is not None and pending is not None and (pending.time or 0) <= i / FPS:
                 container.mux(audio.encode(pending))
                 pending = next(beeper, None)
         container.mux(video.encode())
@@ -74,7 +74,8 @@ def shown(path: Path) -> list[tuple[float, int]]:
     """The time and the number of each picture of a file, by FFmpeg."""
     with av.open(str(path)) as container:
         return [
-            (float(frame.time or 0), number_in(frame.to_ndarray(format="rgb24"))) for frame in container.decode(video=0)
+            (float(frame.time or 0), number_in(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)))
+            for frame in container.decode(video=0)
         ]
 
 
