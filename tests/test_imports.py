@@ -29,6 +29,7 @@ ALLOWED = {
     "render": VOCABULARY | {"heat", "sources"},
     "transport": VOCABULARY,
     "sinks": VOCABULARY | {"render", "transport", "sources"},
+    "events": VOCABULARY | {"config", "sources", "heat", "render", "sinks"},
     "viewer": VOCABULARY | {"render", "transport"},
     "runtime": VOCABULARY | {"config", "sources", "gpu", "models", "engines", "render", "transport", "sinks", "viewer"},
     "explain": VOCABULARY | {"config", "sources", "heat", "models", "engines", "render", "sinks", "runtime"},

@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import IO
 
 import av
+from av.audio.stream import AudioStream
 from av.packet import Packet
+from av.video.stream import VideoStream
 
+from streamcam.events.clip_sound import SoundEncoder
 from streamcam.sources.packet_ring import ClipStreams, StoredPacket
+from streamcam.sources.packet_tap import COPIED_SOUND
 
 OPTIONS = {
     "movflags": "+hybrid_fragmented+delay_moov",
@@ -33,15 +37,23 @@ class ClipWriter:
         """
         file = f"file:{target}" if isinstance(target, Path) else target
         self._container = av.open(file, "w", format="mp4", options=OPTIONS)
-        video, sound = streams.join(self._container)
+        video = self._container.add_stream_from_template(streams.video, opaque=True)
         if video.codec_context.codec.canonical_name == "hevc":
             video.codec_context.codec_tag = "hvc1"  # Apple's players take no other
-        self._streams = {"video": video, "sound": sound}
+        self._streams: dict[str, VideoStream | AudioStream] = {"video": video}
+        self._encoder: SoundEncoder | None = None
+        if streams.sound is not None:
+            self._add_sound(streams.sound)
+        self._closed = False
         self._last_dts: dict[str, int] = {}
         self.begin_s: float | None = None
         """The `pts_s` of the first picture; None before it."""
-        self.end_s = 0.0
-        """The `pts_s` of the last picture so far."""
+
+    def _add_sound(self, sound: AudioStream) -> None:
+        if sound.codec_context.codec.canonical_name in COPIED_SOUND:
+            self._streams["sound"] = self._container.add_stream_from_template(sound, opaque=True)
+        else:
+            self._encoder = SoundEncoder(sound, self._container)
 
     def write(self, packet: StoredPacket) -> None:
         """Add a packet. What comes before the first key frame, or is shown before it, is left out.
@@ -49,13 +61,18 @@ class ClipWriter:
         Raises:
             OSError or av.error.FFmpegError: it cannot be written.
         """
-        stream = self._streams[packet.kind]
         if self.begin_s is None:
             if not packet.is_key:
                 return
             self.begin_s = packet.pts_s
-        if stream is None or packet.pts_s < self.begin_s - 1e-6:
-            return  # pictures that lean on others before the key frame, or sound of that time
+        if packet.pts_s < self.begin_s - 1e-6:
+            return  # a picture that leans on others before the key frame, or sound of that time
+        if packet.kind == "sound" and self._encoder is not None:
+            self._container.mux(self._encoder.encode(packet, begin_s=self.begin_s))
+        elif packet.kind in self._streams:
+            self._copy(packet, self._streams[packet.kind], self.begin_s)
+
+    def _copy(self, packet: StoredPacket, stream: VideoStream | AudioStream, begin_s: float) -> None:
         copy = Packet(packet.data)
         copy.time_base, copy.stream, copy.is_keyframe = (
             packet.time_base,
@@ -63,9 +80,7 @@ class ClipWriter:
             packet.is_key or stream.type == "audio",
         )
         copy.duration = round(packet.duration_s / packet.time_base)
-        copy.pts, copy.dts = self._times(packet, packet.time_base, self.begin_s)
-        if packet.kind == "video":
-            self.end_s = max(self.end_s, packet.pts_s)
+        copy.pts, copy.dts = self._times(packet, packet.time_base, begin_s)
         self._container.mux_one(copy)
 
     def _times(self, packet: StoredPacket, base: Fraction, begin_s: float) -> tuple[int, int | None]:
@@ -84,4 +99,11 @@ class ClipWriter:
         Raises:
             OSError or av.error.FFmpegError: it cannot be written.
         """
-        self._container.close()
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._encoder is not None and self.begin_s is not None:
+                self._container.mux(self._encoder.finish())
+        finally:
+            self._container.close()

@@ -11,7 +11,6 @@ from typing import Literal, Self
 
 import av
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 PACKET_OVERHEAD = 600
@@ -85,12 +84,6 @@ class ClipStreams:
             self.sound.codec_context.extradata = sound_extradata
         # The keeper writes nothing. Beginning makes it note these changes.
         self._keeper.start_encoding()
-
-    def join(self, target: OutputContainer) -> tuple[VideoStream, AudioStream | None]:
-        """Add these streams to a file to write."""
-        video = target.add_stream_from_template(self.video, opaque=True)
-        sound = None if self.sound is None else target.add_stream_from_template(self.sound, opaque=True)
-        return video, sound
 
 
 class PacketRing:

@@ -26,7 +26,10 @@ COPIED_VIDEO = frozenset({"h264", "hevc", "vp9", "av1"})
 """Codecs whose packets are copied; pictures of any other are encoded."""
 
 COPIED_SOUND = frozenset({"aac", "ac3", "eac3", "mp3", "opus"})
-"""Codecs of sound that players accept in an mp4; any other is left out."""
+"""Codecs of sound that players accept in an mp4."""
+
+ENCODED_SOUND = frozenset({"pcm_alaw", "pcm_mulaw", "pcm_s16be", "pcm_s16le"})
+"""Codecs of sound that a clip has as AAC; any other is left out."""
 
 SHIFT_TOLERANCE_S = 0.1
 """Differences between a stream's clock and its frames' times that are mended mistakes of a single frame."""
@@ -208,7 +211,7 @@ class PacketTap:
 
     @staticmethod
     def _usable(sound: AudioStream | None, shown: str) -> AudioStream | None:
-        if sound is None or sound.codec_context.codec.canonical_name in COPIED_SOUND:
+        if sound is None or sound.codec_context.codec.canonical_name in COPIED_SOUND | ENCODED_SOUND:
             return sound
         codec = sound.codec_context.name
         warn_once(log, f"clips of {shown} are without sound: an mp4 holds no {codec} (set the camera to AAC)")

@@ -1,4 +1,5 @@
 import json
+import logging
 import shutil
 import subprocess
 from http.server import SimpleHTTPRequestHandler
@@ -34,7 +35,9 @@ def test_a_clip_begins_at_zero_with_the_key_frame_before_the_wanted_time(b_frame
         assert next(container.demux(video=0)).is_keyframe
 
 
-@pytest.mark.parametrize(("suffix", "codec"), [("mp4", "aac"), ("ts", "aac"), ("mkv", "ac3"), ("mkv", "libopus")])
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("mp4", "aac"), ("ts", "aac"), ("mkv", "ac3"), ("mkv", "libopus"), ("mov", "pcm_alaw")]
+)
 def test_sound_and_picture_stay_together(suffix: str, codec: str, tmp_path: Path) -> None:
     path = write_counted(tmp_path / f"in.{suffix}", b_frames=2, sound=codec)
     offsets = [beep - round(beep) for beep in beeps(path)[1:]]  # of the file itself
@@ -46,8 +49,10 @@ def test_sound_and_picture_stay_together(suffix: str, codec: str, tmp_path: Path
     assert [t - round(t) for t in heard] == pytest.approx([0.0] * len(heard), abs=0.03), offsets
 
 
-def test_sound_without_packets_for_it_costs_no_clip(tmp_path: Path) -> None:
-    ring, _ = read(write_counted(tmp_path / "in.mkv", sound="pcm_s16le"))
+def test_sound_that_no_clip_can_hold_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        ring, _ = read(write_counted(tmp_path / "in.mkv", sound="flac"))
+    assert "are without sound: an mp4 holds no flac" in caplog.text
     clip(ring, tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert not container.streams.audio
