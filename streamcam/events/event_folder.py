@@ -19,6 +19,7 @@ from typing import Self
 import msgspec
 import numpy as np
 
+from streamcam.errors import StreamcamError, first_line
 from streamcam.events.event import Event
 from streamcam.sinks.faststart import index_first
 from streamcam.sinks.unfinished import has_pictures, sync_folder
@@ -41,9 +42,12 @@ def decode_event(content: bytes) -> Event:
     """Read what `encode_event` has written.
 
     Raises:
-        msgspec.MsgspecError: it is something else.
+        StreamcamError: it is something else.
     """
-    return msgspec.json.decode(content, type=Event)
+    try:
+        return msgspec.json.decode(content, type=Event)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+        raise StreamcamError(f"not an event in JSON: {first_line(e)}") from e
 
 
 class EventFolder:
@@ -156,7 +160,7 @@ def rescue(root: Path) -> Iterator[Event]:
             event = decode_event((partial / RECORD).read_bytes())
             complete_clip(partial / CLIP)
             _complete_heat(partial)
-        except (msgspec.MsgspecError, FileNotFoundError):
+        except (StreamcamError, FileNotFoundError):
             folder.discard()
             continue
         for hidden in partial.glob(".*"):

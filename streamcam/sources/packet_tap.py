@@ -1,6 +1,7 @@
 """What a source reads → its packet ring: the packets themselves, or pictures encoded where there are none to copy."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -12,10 +13,12 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from streamcam.errors import first_line
 from streamcam.records import Frame
 from streamcam.sources.adts import described_by_header, described_by_rate, has_header, without_header
 from streamcam.sources.frame_encoder import FrameEncoder
 from streamcam.sources.log_once import warn_once
+from streamcam.sources.opening import FAILURES
 from streamcam.sources.packet_ring import ClipStreams, PacketRing, StoredPacket
 from streamcam.sources.stream_selection import select_audio_stream
 from streamcam.sources.timing.stream_info import has_no_timestamps, seconds
@@ -50,7 +53,8 @@ class PacketTap:
         self._ring = ring
         self._video: VideoStream | None = None
         self._sound: AudioStream | None = None
-        self._copies = False
+        self._copies = self._is_broken = False
+        self._shown = ""
         self._session: int | None = None
         self._shift_s: float | None = None
         """What makes a `Frame.pts_s` of the stream's own time; None before the session's first frame with a time."""
@@ -76,7 +80,7 @@ class PacketTap:
     def connect(self, container: InputContainer, stream: VideoStream, shown: str) -> None:
         """Note the streams of a container that was just opened."""
         self._clear()
-        self._video, self._sound = stream, None
+        self._video, self._sound, self._shown, self._is_broken = stream, None, shown, False
         is_real = isinstance(container, InputContainer)  # JPEG pictures over HTTP have another one
         codec = stream.codec_context.codec.canonical_name
         self._copies = is_real and codec in COPIED_VIDEO and not has_no_timestamps(container)
@@ -86,18 +90,31 @@ class PacketTap:
 
     def push(self, packet: "Packet[Any]") -> None:
         """Take a packet of either stream, after the frames that were decoded from it were given to `see`."""
-        if not self._copies or not packet.size:
+        if self._copies and packet.size:
+            self._contain(self._push, packet)
+
+    def see(self, frame: Frame, clock_s: float | None) -> None:
+        """Take a frame of the source, in order, and its time by the stream's own clock in seconds."""
+        self._contain(self._see, frame, clock_s)
+
+    def _contain(self, action: Callable[..., None], *arguments: object) -> None:
+        """Keep what FFmpeg refuses for clips from ending the source: it can be watched without them."""
+        if self._is_broken:
             return
+        try:
+            action(*arguments)
+        except FAILURES as e:
+            self._is_broken = True
+            warn_once(log, f"there are no clips of {self._shown}: {first_line(e)}")
+
+    def _push(self, packet: "Packet[Any]") -> None:
         is_video = packet.stream is self._video
-        if packet.pts is None:
+        if packet.pts is not None:
             if is_video:
-                self._note_untimed(packet)
-            return
-        key, self._untimed_key = (self._untimed_key, None) if is_video else (None, self._untimed_key)
-        if key is not None and not packet.is_keyframe:
-            key.pts = key.dts = packet.pts - (packet.duration or 1)
-            self._accept(key)
-        self._accept(packet)
+                self._accept_untimed_key(packet, packet.pts)
+            self._accept(packet)
+        elif is_video:
+            self._note_untimed(packet)
 
     def _note_untimed(self, packet: "Packet[Any]") -> None:
         """Encode, if nothing tells when pictures are shown. A camera with sound may leave the first one without a time.
@@ -108,6 +125,12 @@ class PacketTap:
         self._copies = self._begun or self._untimed <= self._may_be_untimed
         self._untimed_key = packet if packet.is_keyframe else None
 
+    def _accept_untimed_key(self, following: "Packet[Any]", pts: int) -> None:
+        key, self._untimed_key = self._untimed_key, None
+        if key is not None and not following.is_keyframe:
+            key.pts = key.dts = pts - (following.duration or 1)
+            self._accept(key)
+
     def _accept(self, packet: "Packet[Any]") -> None:
         stored = self._stored(packet)
         if stored.kind == "sound" and has_header(stored.data):
@@ -117,8 +140,7 @@ class PacketTap:
         if self._shift_s is not None:
             self._pass_on(stored, self._shift_s)
 
-    def see(self, frame: Frame, clock_s: float | None) -> None:
-        """Take a frame of the source, in order, and its time by the stream's own clock in seconds."""
+    def _see(self, frame: Frame, clock_s: float | None) -> None:
         if frame.session != self._session:
             self._session, self._begun, self._first_pts_s = frame.session, False, frame.pts_s
             self._shift_s = self._encoder = None

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from streamcam.events.clip import ClipWriter
 from streamcam.records import Frame
+from streamcam.sources import packet_tap
 from streamcam.sources.base import open_source
 from streamcam.sources.packet_ring import PACKET_OVERHEAD, ClipStreams, PacketRing, StoredPacket
 from tests.support.containers import add_video
@@ -195,6 +196,19 @@ def test_a_source_without_a_ring_keeps_nothing(tmp_path: Path) -> None:
     source = open_source(str(write_counted(tmp_path / "in.mp4", frames=10, sound="aac")), paced=False)
     assert len(list(source.frames(Event()))) == 10
     assert source.ring is None
+
+
+def test_a_source_is_watched_even_if_no_clips_of_it_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("no such encoder")
+
+    monkeypatch.setattr(packet_tap, "FrameEncoder", refuse)
+    ring, frames = read(write_counted(tmp_path / "in.avi", frames=10))
+    assert len(frames) == 10
+    assert not ring.since(0, 0)
+    assert "there are no clips of" in caplog.text
 
 
 def test_the_memory_of_a_real_stream_is_bounded(tmp_path: Path) -> None:
