@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 
 from streamcam.records import Frame, on_host
 from streamcam.sources.packet_ring import ClipStreams, StoredPacket
@@ -35,11 +35,10 @@ class FrameEncoder:
         self._stream.pix_fmt = "yuv420p"
         codec = self._stream.codec_context
         codec.time_base, codec.gop_size, codec.thread_count = TIME_BASE, 1000, 1
-        codec.colorspace, codec.color_range = colour.usual_matrix(*self._size), colour.LIMITED
+        codec.colorspace, codec.color_range = colour.BT601, colour.LIMITED  # OpenCV's matrix
         codec.color_primaries = codec.color_trc = colour.BT709
         container.start_encoding()  # the encoder's parameters are known from now on; nothing else is written there
         self.streams = ClipStreams(self._stream)
-        self._scaler = VideoReformatter()
         self._next_key_s = first.pts_s
 
     def encode(self, frame: Frame) -> Iterator[StoredPacket]:
@@ -48,13 +47,10 @@ class FrameEncoder:
         picture = np.ascontiguousarray(on_host(frame.picture)[:height, :width])
         if picture.shape != (height, width, 3):
             return
-        image = self._scaler.reformat(
-            VideoFrame.from_ndarray(picture, format="rgb24"),
-            format="yuv420p",
-            dst_colorspace=self._stream.codec_context.colorspace,
-            dst_color_range=colour.LIMITED,
-            threads=1,
-        )
+        # OpenCV takes a fraction of the time that FFmpeg takes for the same.
+        planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
+        image = VideoFrame.from_ndarray(planes, format="yuv420p")
+        image.colorspace, image.color_range = colour.BT601, colour.LIMITED
         image.pts, image.time_base = round(frame.pts_s / TIME_BASE), TIME_BASE
         if frame.pts_s >= self._next_key_s:
             image.pict_type = 1  # AV_PICTURE_TYPE_I
