@@ -2,6 +2,9 @@
 
     FOLDER/2026/11/30/ID.part/  →  FOLDER/2026/11/30/ID/   with clip.mp4, snapshot.jpg, heat.npz and event.json
 
+heat.npz has the arrays of `HeatRecorder`, for the windows of the event, and `clip_begin_pts_s`: the `pts_s` of the
+clip's first picture. A clip's own times begin at 0.
+
 The date is that of the event's beginning, in UTC. A run that was killed leaves the temporary folder. A lock on it tells
 whether its writer still lives.
 """

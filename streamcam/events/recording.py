@@ -1,11 +1,14 @@
 """The files of one event, while it goes on and until they are complete."""
 
+import io
 import time
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import av.error
+import numpy as np
 
 from streamcam.errors import StreamcamError
 from streamcam.events.clip import ClipWriter
@@ -201,9 +204,20 @@ class Recording:
             self._clip.close()
             complete_clip(self._folder.partial / CLIP)
         self._heat.close()
+        self._add_clip_time()
         self._find_peak()
         self._save_snapshot()
         return self._folder.complete(self.event)
+
+    def _add_clip_time(self) -> None:
+        """Note beside the heat which moment of its clock the clip begins with: a clip's own times begin at 0."""
+        heat = self._folder.partial / HEAT
+        if self._clip is None or self._clip.begin_s is None or not heat.exists():
+            return
+        content = io.BytesIO()
+        np.save(content, np.array(self._clip.begin_s))
+        with zipfile.ZipFile(heat, "a") as archive:
+            archive.writestr("clip_begin_pts_s.npy", content.getvalue())
 
     def _save_snapshot(self) -> None:
         if self._peak_streams is None:

@@ -129,6 +129,7 @@ def test_an_event_has_a_folder_with_all_its_files(ring: PacketRing, tmp_path: Pa
         assert heat["slice_pts_s"].min() >= 3.7
         assert heat["slice_pts_s"].max() >= 5.0
         assert heat["labels"].tolist() == list(LABELS)
+        assert heat["clip_begin_pts_s"] == pytest.approx(2.0, abs=1e-3)
     assert sink.counts == {"saved": 1, "missed": 0}
 
 
