@@ -12,7 +12,7 @@ def check_host_port(value: object) -> object:
     if value is None:
         return None
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    host, colon, port = text.strip().rpartition(":")
+    host, _, port = text.strip().rpartition(":")
     in_brackets = host.startswith("[") and host.endswith("]")
     is_port = port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) < 65536
     if not is_port or any(c.isspace() or c in "/@" for c in host) or (":" in host and not in_brackets):

@@ -95,8 +95,8 @@ class RunConfig(Strict):
     )
     metrics_bind: str | None = Field(
         None,
-        description="serve /metrics for Prometheus and /healthz at this HOST:PORT, such as 127.0.0.1:9464; a port alone "
-        "is for this machine only, and no address has a password",
+        description="serve /metrics for Prometheus and /healthz at this HOST:PORT, such as 127.0.0.1:9464, without a "
+        "password; a port alone is for this machine only",
     )
 
     # How fast it runs, and when it ends.

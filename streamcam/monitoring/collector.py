@@ -141,5 +141,5 @@ def _gauge(name: str, about: str, labels: Sequence[str], values: Values) -> Metr
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
     """Return the upper bound of each bucket in seconds, and how many values are at or below it."""
-    bounds = [f"{bound_ms / 1e3:g}" for bound_ms in BUCKETS_MS]
+    bounds = [str(bound_ms / 1e3) for bound_ms in BUCKETS_MS]
     return list(zip([*bounds, "+Inf"], accumulate(histogram.counts), strict=True))

@@ -133,7 +133,6 @@ class _Server(ThreadingMixIn, TCPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    server_version, sys_version = "streamcam", ""
 
     def do_GET(self) -> None:
         """Answer with a page."""
@@ -153,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer with a page's headers."""
         self.do_GET()
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """Refuse a request that is malformed, or that would change something."""
         if code == HTTPStatus.NOT_IMPLEMENTED:  # what http.server says of a method that has no function here
             self._send(Answer(405, TEXT, b"use GET or HEAD\n"))
@@ -169,6 +168,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body)
+
+    def version_string(self) -> str:
+        """Name the server."""
+        return "streamcam"
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing of whom it serves."""
