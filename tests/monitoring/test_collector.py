@@ -7,43 +7,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamcam.metrics import STAGES, Metrics
 from streamcam.monitoring.collector import RunCollector
-from streamcam.monitoring.event_counts import EventCounts
-from streamcam.sources.status import SourceStatus
-from tests.support.events import event
-from tests.support.frames import FakeSource
-
-URL = "rtsp://admin:hunter2@camera/live"
-
-
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    """A run of two cameras, of which one is lost, with all that can be connected."""
-    metrics = Metrics()
-    for _ in range(7):
-        metrics.count_frame("door")
-    metrics.windows["door"] = 3
-    metrics.count_result("door", None, 0)
-    metrics.count_drop("door", "window")
-    metrics.set_drops("door", "late", 5)
-    for ms in (0.2, 4.0, 5.0, 60_000.0):
-        metrics.add_duration("infer", ms)
-    door, yard = FakeSource([], name="door"), FakeSource([], name="yard")
-    yard.status = SourceStatus("lost", f"cannot open {URL}")
-    events = EventCounts([("door", "cat"), ("yard", "cat")])
-    events.note(event(state="start"))
-    registry = CollectorRegistry()
-    registry.register(
-        RunCollector(
-            metrics,
-            [door, yard],
-            build={"version": "1.2", "model": URL},
-            sent=lambda: {("door", "result"): 11},
-            subscriptions=lambda: 2,
-            events=events,
-            spools=lambda: {"mqtt": 4},
-        )
-    )
-    return registry
 
 
 def values(registry: CollectorRegistry, name: str) -> dict[tuple[str, ...], float]:
