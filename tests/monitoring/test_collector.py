@@ -1,5 +1,7 @@
 """The page of a run's figures, as Prometheus reads it."""
 
+import re
+
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition, parser
@@ -7,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamcam.metrics import STAGES, Metrics
 from streamcam.monitoring.collector import RunCollector
+from tests.support.paths import DOCS
 
 
 def values(registry: CollectorRegistry, name: str) -> dict[tuple[str, ...], float]:
@@ -79,3 +82,14 @@ def test_what_is_not_connected_is_not_on_the_page() -> None:
     page = generate_latest(registry).decode()
     for absent in ("streamcam_events", "streamcam_spool", "streamcam_subscriptions", "streamcam_published"):
         assert absent not in page
+
+
+def test_the_guide_lists_every_metric_with_its_labels(registry: CollectorRegistry) -> None:
+    guide = (DOCS / "guides" / "metrics.md").read_text()
+    rows = {
+        name: set(re.findall(r"`(\w+)`", labels)) for name, labels in re.findall(r"^\| `(\w+)` \|(.*?)\|", guide, re.M)
+    }
+    for metric in registry.collect():
+        name = metric.name + {"counter": "_total", "info": "_info"}.get(metric.type, "")
+        labels = {label for sample in metric.samples for label in sample.labels} - {"le"}
+        assert labels <= rows[name], name
