@@ -69,7 +69,7 @@ class RunCollector(Collector):
 
     def _counts(self) -> Iterator[Metric]:
         metrics, names = self._metrics, [source.name for source in self._sources]
-        drops = {name: dict.fromkeys(DROP_STAGES, 0) | metrics.drops(name) for name in names}
+        drops = {source.name: self._drops_of(source) for source in self._sources}
         for noun, counter, about in (
             ("frames", metrics.frames, "Frames that were read."),
             ("windows", metrics.windows, "Windows of frames that were complete."),
@@ -82,6 +82,11 @@ class RunCollector(Collector):
             ("source", "stage"),
             (((name, stage), count) for name in names for stage, count in drops[name].items()),
         )
+
+    def _drops_of(self, source: Source) -> dict[str, int]:
+        """Return by stage what was dropped; also where a source drops every frame, so that none tells the pipeline."""
+        own = dict(list(source.drops.items()))  # copied in one step, since the source's thread adds stages meanwhile
+        return {**dict.fromkeys(DROP_STAGES, 0), **self._metrics.drops(source.name), **own}
 
     def _states(self) -> Iterator[Metric]:
         now = {source.name: source.status.kind for source in self._sources}

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamcam.metrics import STAGES, Metrics
 from streamcam.monitoring.collector import RunCollector
+from tests.support.frames import FakeSource
 from tests.support.paths import DOCS
 
 
@@ -37,6 +38,13 @@ def test_stages_that_dropped_nothing_are_at_zero(registry: CollectorRegistry) ->
         "window": 1,
     }
     assert {count for (source, _), count in drops.items() if source == "yard"} == {0}
+
+
+def test_drops_of_a_source_that_gives_no_frame_are_counted() -> None:
+    source, registry = FakeSource([]), CollectorRegistry()
+    source.drops["late"] = 9
+    registry.register(RunCollector(Metrics(), [source], build={}))
+    assert values(registry, "streamcam_dropped_total")["cam", "late"] == 9
 
 
 def test_a_lost_camera_is_not_up_and_each_is_in_one_state(registry: CollectorRegistry) -> None:

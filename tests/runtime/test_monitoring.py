@@ -1,5 +1,7 @@
 """The figures of a run at --metrics-bind."""
 
+import subprocess
+import sys
 from contextlib import ExitStack
 
 import pytest
@@ -69,7 +71,13 @@ def test_without_the_package_one_line_names_the_extra(monkeypatch: pytest.Monkey
         require_metrics()
 
 
-def test_a_run_without_metrics_serves_none_and_imports_nothing_for_it(tiny: CamModel) -> None:
+def test_the_package_is_imported_where_it_is_needed_only() -> None:
+    code = "import sys, streamcam.runtime.app; print('prometheus_client' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_a_run_without_metrics_serves_none(tiny: CamModel) -> None:
     config = make_config({"sources": ["sample"], "device": "cpu", "bind": "none"})
     with ExitStack() as stack:
         assert assemble(config, stack, model=tiny).metrics_address is None
