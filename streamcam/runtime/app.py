@@ -25,7 +25,7 @@ from streamcam.models.classes import find_classes, grouped
 from streamcam.models.registry import find_spec, load_model
 from streamcam.render.overlay import Painter
 from streamcam.runtime.caption import LiveCaption
-from streamcam.runtime.events import open_events, require_rules
+from streamcam.runtime.events import NO_HOOKS, EventHooks, open_events, require_rules
 from streamcam.runtime.inputs import open_sources
 from streamcam.runtime.memory import trim_heap
 from streamcam.runtime.outputs import open_publisher, open_recorders, require_outputs_apart
@@ -78,7 +78,14 @@ class Live:
         )
 
 
-def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = None, sinks: Sequence[Sink] = ()) -> Live:
+def assemble(
+    config: RunConfig,
+    stack: ExitStack,
+    *,
+    model: CamModel | None = None,
+    sinks: Sequence[Sink] = (),
+    hooks: EventHooks = NO_HOOKS,
+) -> Live:
     """Load the model, and open all sources and outputs of a run.
 
     Cheap checks come first, so that a mistake is reported before anything is written or bound.
@@ -88,6 +95,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         stack: closes sources, sockets and files.
         model: used in place of the one that the config names.
         sinks: get results after the config's own sinks.
+        hooks: told of events, and of the rules' scores.
 
     Raises:
         StreamcamError: a part cannot be made. Nothing is left half-written.
@@ -118,7 +126,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     watching: list[Sink] = [*published, delayed, *heats, *sinks]
     events = None
     if config.events:
-        events = stack.enter_context(open_events(config, sources, engine.runner.context, publisher))
+        events = stack.enter_context(open_events(config, sources, engine.runner.context, publisher, hooks))
         watching = [events, ShownClassesSink(watching, top_k=config.top_k, classes=classes)]
     clip_format = engine.runner.spec.clip_format
     pipeline = Pipeline(

@@ -1,10 +1,11 @@
 """Makes the rules of a run, and what keeps and tells their events."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from streamcam.config.run import MAX_CLASSES, RunConfig
 from streamcam.errors import StreamcamError
-from streamcam.events.detector import EventDetector, OnObservation, Rule, find_rules
+from streamcam.events.detector import EventDetector, OnObservation, find_rules
 from streamcam.events.event import Event
 from streamcam.events.sink import EventSink
 from streamcam.events.zones import Link
@@ -12,6 +13,19 @@ from streamcam.heat.cam import HeatContext
 from streamcam.models.spec import ModelSpec
 from streamcam.sources.video import VideoSource
 from streamcam.transport.publisher import Publisher
+
+
+@dataclass(frozen=True, slots=True)
+class EventHooks:
+    """Who else is told of what the rules find, on the output thread."""
+
+    observe: OnObservation | None = None
+    """Called with the score of each rule at each moment."""
+    tell: Callable[[Event], None] = lambda _: None
+    """Called with each record of an event."""
+
+
+NO_HOOKS = EventHooks()
 
 
 def require_rules(config: RunConfig, spec: ModelSpec) -> None:
@@ -39,9 +53,7 @@ def open_events(
     sources: Sequence[VideoSource],
     context: HeatContext,
     publisher: Publisher | None,
-    *,
-    observe: OnObservation | None = None,
-    tell: Callable[[Event], None] = lambda _: None,
+    hooks: EventHooks,
 ) -> EventSink:
     """Make the sink that finds a run's events.
 
@@ -50,26 +62,19 @@ def open_events(
         sources: all that are open.
         context: of the network, whose classes the rules name.
         publisher: where events go, if anywhere.
-        observe: as for `EventDetector`.
-        tell: called with each record, too.
-    """
-    rules = make_rules(config, sources, context)
-    link = Link(context.multi_label, context.temperature)
-
-    def publish(event: Event) -> None:
-        if publisher is not None:
-            publisher.send_event(event)
-        tell(event)
-
-    detector = EventDetector(rules, link=link, observe=observe)
-    return EventSink(detector, sources, tell=publish, lossless=config.as_fast_as_possible)
-
-
-def make_rules(config: RunConfig, sources: Sequence[VideoSource], context: HeatContext) -> list[Rule]:
-    """Look the names in a run's rules up.
+        hooks: who else is told.
 
     Raises:
         StreamcamError: there is no such class or source.
     """
     names = [source.name for source in sources]
-    return find_rules(config.events, config.zones, labels=context.labels, sources=names)
+    rules = find_rules(config.events, config.zones, labels=context.labels, sources=names)
+    link = Link(context.multi_label, context.temperature)
+
+    def publish(event: Event) -> None:
+        if publisher is not None:
+            publisher.send_event(event)
+        hooks.tell(event)
+
+    detector = EventDetector(rules, link=link, observe=hooks.observe)
+    return EventSink(detector, sources, tell=publish, lossless=config.as_fast_as_possible)
