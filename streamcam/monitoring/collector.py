@@ -1,8 +1,8 @@
 """The figures of a run in Prometheus' terms. docs/guides/metrics.md lists them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import get_args
+from typing import Protocol, get_args
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -15,7 +15,6 @@ from prometheus_client.registry import Collector
 
 from streamcam.errors import one_line, redact
 from streamcam.metrics import BUCKETS_MS, STAGES, Histogram, Metrics
-from streamcam.monitoring.event_counts import EventCounts
 from streamcam.sources.base import Source
 from streamcam.sources.status import Kind
 
@@ -24,6 +23,20 @@ DROP_STAGES = ("corrupt", "late", "rate", "output", "window")
 
 Values = Iterable[tuple[tuple[str, ...], float]]
 """Values with the labels of each."""
+
+
+class EventTally(Protocol):
+    """What is known of events, by source and rule."""
+
+    @property
+    def counts(self) -> Mapping[tuple[str, str], int]:
+        """How many have begun."""
+        ...
+
+    @property
+    def going(self) -> Collection[tuple[str, str]]:
+        """Which go on."""
+        ...
 
 
 class RunCollector(Collector):
@@ -40,7 +53,8 @@ class RunCollector(Collector):
         build: Mapping[str, str],
         sent: Callable[[], Mapping[tuple[str, str], int]] = dict,
         subscriptions: Callable[[], int] | None = None,
-        events: EventCounts | None = None,
+        events: EventTally | None = None,
+        watched: Sequence[tuple[str, str]] = (),
         spools: Callable[[], Mapping[str, int]] | None = None,
     ) -> None:
         """Take what is read.
@@ -52,11 +66,13 @@ class RunCollector(Collector):
             sent: by source and kind, how many messages have been published.
             subscriptions: how many there are; None where nothing is published.
             events: the counts of events; None where there are no rules.
+            watched: the source and rule of all events that there may be, so that the first is seen as an increase.
             spools: by target, how many events wait to be told; None where nobody is told.
         """
         self._metrics, self._sources = metrics, sources
         self._build = {key: one_line(redact(value)) for key, value in build.items()}
-        self._sent, self._subscriptions, self._events, self._spools = sent, subscriptions, events, spools
+        self._sent, self._subscriptions, self._spools = sent, subscriptions, spools
+        self._events, self._watched = events, watched
 
     def collect(self) -> Iterator[Metric]:
         """Give all figures as they are now."""
@@ -122,9 +138,11 @@ class RunCollector(Collector):
 
     def _of_events(self) -> Iterator[Metric]:
         if self._events is not None:
-            labels = "source", "rule"
-            yield _counter("streamcam_events", "Events that have begun.", labels, self._events.begun().items())
-            yield _gauge("streamcam_event_open", "1 while an event goes on.", labels, self._events.open().items())
+            labels, counts, going = ("source", "rule"), self._events.counts, self._events.going
+            begun = ((key, counts.get(key, 0)) for key in self._watched)
+            yield _counter("streamcam_events", "Events that have begun.", labels, begun)
+            is_open = ((key, key in going) for key in self._watched)
+            yield _gauge("streamcam_event_open", "1 while an event goes on.", labels, is_open)
         if self._spools is not None:
             spools = (((target,), waiting) for target, waiting in self._spools().items())
             yield _gauge("streamcam_spool_events", "Events that wait to be told to a target.", ("target",), spools)

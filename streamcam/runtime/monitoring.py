@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from streamcam.config.host_port import split_host_port
 from streamcam.config.run import RunConfig
 from streamcam.errors import StreamcamError
-from streamcam.monitoring.event_counts import EventCounts
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.sources.base import Source
 from streamcam.transport.publisher import Publisher
 
 if TYPE_CHECKING:  # it imports prometheus_client, which only the extra `metrics` has
+    from streamcam.monitoring.collector import EventTally
     from streamcam.monitoring.server import MetricsServer
 
 
@@ -45,12 +45,13 @@ def bind_metrics(config: RunConfig, stack: ExitStack) -> MetricsServer | None:
 
 def serve_metrics(
     server: MetricsServer,
+    config: RunConfig,
     pipeline: Pipeline,
     sources: Sequence[Source],
     *,
     build: dict[str, str],
     publisher: Publisher | None = None,
-    events: EventCounts | None = None,
+    events: EventTally | None = None,
 ) -> None:
     """Begin to answer: with a run's figures, and with whether its pipeline is healthy."""
     from prometheus_client import CollectorRegistry
@@ -68,16 +69,17 @@ def serve_metrics(
             sent=(lambda: publisher.sent) if publisher else dict,
             subscriptions=(lambda: publisher.subscriptions) if publisher else None,
             events=events,
+            watched=watched_rules(config, [source.name for source in sources]),
         )
     )
     server.start(registry, pipeline.health.trouble)
 
 
-def count_events(config: RunConfig, names: Sequence[str]) -> EventCounts:
-    """Make the counts of events, at 0 for each rule in each source, by name, that the rule is for."""
+def watched_rules(config: RunConfig, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return each rule with each source that it is for, as names: the source's and the rule's."""
     watched = []
     for rule, wanted in config.events.items():
         zone_source = config.zones[wanted.zone].source if wanted.zone is not None else None
         only = wanted.source or zone_source
         watched += [(name, rule) for name in names if only in (None, name)]
-    return EventCounts(watched)
+    return watched

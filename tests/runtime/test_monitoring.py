@@ -11,7 +11,7 @@ from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.runtime import monitoring
 from streamcam.runtime.app import assemble, run
-from streamcam.runtime.monitoring import count_events, require_metrics
+from streamcam.runtime.monitoring import require_metrics, watched_rules
 from tests.support.http import ask
 from tests.support.ports import unused_port
 
@@ -59,8 +59,8 @@ def test_the_page_says_what_the_summary_says(tiny: CamModel) -> None:
 
 
 def test_a_rule_is_counted_in_the_sources_that_it_is_for() -> None:
-    counts = count_events(make_config({"sources": TWO, **RULES}), ["a", "b"])
-    assert counts.begun() == {("a", "anywhere"): 0, ("b", "anywhere"): 0, ("a", "gate"): 0, ("b", "only-b"): 0}
+    watched = watched_rules(make_config({"sources": TWO, **RULES}), ["a", "b"])
+    assert watched == [("a", "anywhere"), ("b", "anywhere"), ("a", "gate"), ("b", "only-b")]
 
 
 def test_without_the_package_one_line_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
