@@ -22,6 +22,7 @@ ALLOWED = {
     "cvat": {"errors"},
     "sources": VOCABULARY,
     "config": {"errors", "strict", "sources"},
+    "events": VOCABULARY | {"config"},
     "gpu": VOCABULARY | {"sources"},
     "heat": VOCABULARY,
     "models": VOCABULARY | {"heat"},

@@ -13,8 +13,8 @@ def read_moment(text: str, *, now: datetime) -> datetime:
     """Read `2026-11-30`, `2026-11-30T14:05`, `14:05` (today) or `2h` (ago; also s, m, d, w).
 
     Args:
-        text: what was written. Without a time zone it is in that of `now`.
-        now: this moment, with a time zone.
+        text: what was written. Without a time zone it is this machine's time.
+        now: this moment, in this machine's time zone.
 
     Raises:
         StreamcamError: it is none of these.
@@ -24,10 +24,9 @@ def read_moment(text: str, *, now: datetime) -> datetime:
         if ago := _AGO.fullmatch(text):
             return now - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
         if ":" in text[:3]:
-            return datetime.combine(now.date(), time.fromisoformat(text)).replace(tzinfo=now.tzinfo)
+            return datetime.combine(now.date(), time.fromisoformat(text)).astimezone()
         moment = datetime.fromisoformat(text)
-        # A date in another half of the year may have another offset, which only the system knows.
-        return moment.astimezone() if moment.tzinfo is None else moment
+        return moment.astimezone()
     except (ValueError, OverflowError) as e:
         raise StreamcamError(
             f"{one_line(text)!r} is no moment: give 2026-11-30, 2026-11-30T14:05, 14:05 for today, or 2h or 3d for ago"
