@@ -17,20 +17,19 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from streamcam.errors import StreamcamError
-from streamcam.events.event import Event, event_id
-from streamcam.events.event_json import decode_event, encode_event
-from streamcam.events.folders import EVENT_JSON, KEEP, PART, REMOVED, folder_of, list_folders
+from streamcam.events.event_json import decode_event
+from streamcam.events.folders import EVENT_JSON, KEEP, PART, REMOVED, list_folders
 from streamcam.events.index import INDEX
 from streamcam.events.retention import Limits, Retention
 from streamcam.events.store import EventStore
+from tests.support.saved import FILES, make_event, save
 
 MAX_BYTES = 80 * 16_384
 """About so many events stay."""
-FILES = ("clip.mp4", EVENT_JSON)
 DAY_NS = 86_400_000_000_000
 
 
@@ -46,28 +45,6 @@ class Report:
     """Rounds after which the index was not what the files are, until the folder was opened."""
     leftovers: int = 0
     """Rounds after which a removal was half done."""
-
-
-def make_event(start_ns: int, *, rule: str = "way", source: str = "yard", peak: float = 0.75) -> Event:
-    """Make an event that has ended."""
-    times = {"start_pts_s": 10.0, "pts_s": 12.5, "peak_pts_s": 11.0}
-    scores = {"person": peak, "car": peak / 2}
-    what = {"zone": "gate", "label": "person", "scores": scores, "score": 0.4, "peak": peak, "reason": "over"}
-    identity = {"id": event_id(rule, source, start_ns), "rule": rule, "source": source, "start_ns": start_ns}
-    return Event(state="end", session=1, **identity, **times, **what)  # type: ignore[arg-type]
-
-
-def save(root: Path, event: Event, clip: Path) -> Event:
-    """Write an event's folder as a run does: under another name until it is complete."""
-    folder = root / folder_of(event)
-    partial = folder.with_name(folder.name + PART)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    shutil.copyfile(clip, partial / FILES[0])
-    saved = replace(event, state="saved", folder=folder_of(event), files=FILES)
-    (partial / EVENT_JSON).write_bytes(encode_event(saved))
-    partial.rename(folder)
-    return saved
 
 
 def write(root: Path, journal: Path, clip: Path, seed: int) -> None:

@@ -20,11 +20,11 @@ FILE_NAME = re.compile(_NAME[:-1] + "{0,99}")
 MAX_FILES = 64
 """An event names so many files at most."""
 
-Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=200)]
+Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z", max_length=200)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
-FileName = Annotated[str, msgspec.Meta(pattern=f"^{FILE_NAME.pattern}$")]
-Folder = Annotated[str, msgspec.Meta(pattern=f"^{_NAME}(/{_NAME})*$", max_length=400)]
+FileName = Annotated[str, msgspec.Meta(pattern=rf"^{FILE_NAME.pattern}\Z")]
+Folder = Annotated[str, msgspec.Meta(pattern=rf"^{_NAME}(/{_NAME})*\Z", max_length=400)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 StreamTime = Annotated[float, msgspec.Meta(ge=-1e10, le=1e10)]
 UnixTime = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]

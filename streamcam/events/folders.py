@@ -91,8 +91,10 @@ def read_folder(root: Path, name: str) -> StoredEvent | None:
         return None
     if event is None:
         return None
-    names = sorted(entry.name for entry in files if FILE_NAME.fullmatch(entry.name))[:MAX_FILES]
-    return StoredEvent(replace(event, state="saved", folder=name, files=tuple(names)), is_kept(root, name), size_bytes)
+    there = {entry.name for entry in files if FILE_NAME.fullmatch(entry.name)}
+    names = [*(name for name in event.files if name in there), *sorted(there - set(event.files))]
+    saved = replace(event, state="saved", folder=name, files=tuple(names[:MAX_FILES]))
+    return StoredEvent(saved, is_kept(root, name), size_bytes)
 
 
 def is_kept(root: Path, name: str) -> bool:

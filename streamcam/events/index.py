@@ -1,10 +1,12 @@
 """The SQLite file that indexes a folder of events: its schema, how it is opened, and its errors in one line."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from streamcam.errors import StreamcamError, one_line
 
@@ -43,6 +45,8 @@ class IndexDamagedError(StreamcamError):
 def open_index(path: Path) -> sqlite3.Connection:
     """Open an index, and make it if it is not there. The caller begins and commits its own transactions.
 
+    Where this user may not write to its folder, one that is there is opened to be read.
+
     Raises:
         IndexUnavailableError: it is locked, or its disk is full or fails.
         IndexDamagedError: it is no database, or a damaged one.
@@ -50,7 +54,9 @@ def open_index(path: Path) -> sqlite3.Connection:
     """
     with index_errors(path):
         # The lock of `EventStore` keeps threads apart.
-        connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            _address(path), timeout=BUSY_S, isolation_level=None, check_same_thread=False, uri=True
+        )
         try:
             _prepare(connection, path)
         except BaseException:
@@ -91,14 +97,28 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def is_writable(path: Path) -> bool:
+    """Whether this user may write to an index's folder."""
+    return os.access(path.parent, os.W_OK | os.X_OK)
+
+
+def _address(path: Path) -> str:
+    name = f"file:{quote(os.fsencode(path.absolute()))}"
+    if is_writable(path) or not path.exists():
+        return name
+    # Without a log nobody writes. SQLite does not see that by itself, and would make files in the folder.
+    return f"{name}?mode=ro{'' if Path(f'{path}-wal').exists() else '&immutable=1'}"
+
+
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    _use_wal(connection)
-    # A power cut may cost the newest rows, but no more: the files are the truth, and opening compares.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    if _version(connection) == 0:
-        with transaction(connection):
-            if _version(connection) == 0:  # no other process was faster
-                _create(connection, path)
+    if is_writable(path):
+        _use_wal(connection)
+        # A power cut may cost the newest rows, but no more: the files are the truth, and opening compares.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if _version(connection) == 0:
+            with transaction(connection):
+                if _version(connection) == 0:  # no other process was faster
+                    _create(connection, path)
     if (version := _version(connection)) != VERSION:
         raise StreamcamError(f"{path} has version {version}, this streamcam reads {VERSION}: use a later streamcam")
 

@@ -21,6 +21,7 @@ from streamcam.events.index import (
     IndexDamagedError,
     IndexUnavailableError,
     index_errors,
+    is_writable,
     open_index,
     transaction,
 )
@@ -48,6 +49,8 @@ class EventStore:
     def __init__(self, folder: Path, *, create: bool = True, clock_ns: Callable[[], int] = time.time_ns) -> None:
         """Open a folder, and mend its index where it does not agree with the names of the files.
 
+        A user who may not write there can read what is in the index.
+
         Args:
             folder: of events.
             create: make the folder if it is not there. Otherwise there have to be events or an index in it.
@@ -69,8 +72,9 @@ class EventStore:
                 raise StreamcamError(f"there are no events in {folder}: give the folder of `event_files`")
         self._connection = open_index(self._path)
         try:
-            with suppress(IndexUnavailableError):  # another process writes: what is there can be read
-                self.repair()
+            if is_writable(self._path):
+                with suppress(IndexUnavailableError):  # another process writes: what is there can be read
+                    self.repair()
         except BaseException:
             self.close()
             raise
