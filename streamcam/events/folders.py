@@ -27,6 +27,7 @@ DAMAGED = "(damaged)"
 _BLOCK = 4096
 """Bytes that even the smallest file takes on most disks."""
 
+_TRIES = 20
 _ID = re.compile(r"\d{8}T\d{6}\.\d{3}Z-[A-Za-z0-9_.-]+")
 
 
@@ -132,8 +133,12 @@ def delete(root: Path, removed: str) -> None:
         OSError: the system refuses it.
     """
     mark_kept(root, removed.removesuffix(REMOVED), kept=False)
-    with suppress(FileNotFoundError):
-        shutil.rmtree(root / removed)
+    path = root / removed
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):  # another process deletes it, too, and may end with the same error
+            shutil.rmtree(path)
+        if not path.exists():
+            return
 
 
 def _mark(root: Path, name: str) -> Path:

@@ -11,7 +11,7 @@ from streamcam.config.events import EventFilesConfig
 from streamcam.errors import StreamcamError
 from streamcam.events.event import Event
 from streamcam.events.index import IndexDamagedError, IndexUnavailableError
-from streamcam.events.retention import Limits, Retention
+from streamcam.events.retention import Limits, Retention, open_to_remove
 from streamcam.events.store import EventStore, rebuild_index
 
 log = logging.getLogger(__name__)
@@ -117,12 +117,15 @@ class Indexer:
     def _open(self) -> EventStore:
         """Open the store, if it is not open."""
         if self._store is None:
+            folder = self._config.folder
+            # Without such a limit, events are not removed for a full disk.
+            open_store = open_to_remove if self._config.free_gb else EventStore
             try:
-                self._store = EventStore(self._config.folder)
+                self._store = open_store(folder)
             except IndexDamagedError as e:
                 log.warning("%s; it is made anew now", e)
-                rebuild_index(self._config.folder)
-                self._store = EventStore(self._config.folder)
+                rebuild_index(folder)
+                self._store = open_store(folder)
             self._retention = Retention(self._store, Limits.of(self._config))
         return self._store
 

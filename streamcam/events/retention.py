@@ -9,12 +9,16 @@ from pathlib import Path
 
 from streamcam.config.events import EventFilesConfig
 from streamcam.errors import StreamcamError
+from streamcam.events.folders import delete, list_folders, set_aside
+from streamcam.events.index import IndexUnavailableError
 from streamcam.events.store import EventStore, Size
 
 log = logging.getLogger(__name__)
 
 GB = 1e9
 DAY_NS = 86_400_000_000_000
+INDEX_BYTES = 1_000_000
+"""SQLite needs some of it for its files, even to read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,37 @@ def _unmet(limits: Limits, size_bytes: float, free_bytes: float) -> tuple[str, .
             "is left to remove but kept ones: something else fills it"
         )
     return tuple(found)
+
+
+def open_to_remove(folder: Path, *, create: bool = True) -> EventStore:
+    """Open a store. On a disk that is too full to open its index, remove the oldest events that are not kept first.
+
+    Raises:
+        StreamcamError: as `EventStore`.
+    """
+    try:
+        return EventStore(folder, create=create)
+    except IndexUnavailableError:
+        if not _make_room(folder):
+            raise
+    return EventStore(folder, create=create)
+
+
+def _make_room(folder: Path) -> int:
+    """Remove the oldest events, by their names alone, until the index has room. Return how many."""
+    count = 0
+    try:
+        found = list_folders(folder)
+        for name in sorted(found.complete - found.kept):  # a name begins with the time
+            if shutil.disk_usage(folder).free >= INDEX_BYTES:
+                break
+            delete(folder, set_aside(folder, name))
+            count += 1
+    except OSError as e:
+        raise StreamcamError(f"cannot make room in {folder}: {e.strerror or e}") from e
+    if count:
+        log.warning("the disk of %s is full: %d of the oldest events were removed for the index's sake", folder, count)
+    return count
 
 
 class Retention:

@@ -198,9 +198,14 @@ def test_a_full_disk_costs_no_event_and_can_be_cleared(tmp_path: Path) -> None:
     command = ["sh", "-c", mount, "sh", sys.executable, "-m", "tests.support.full_disk", str(tmp_path)]
     done = subprocess.run([*apart, *command], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout)
+    seen, begun = map(json.loads, done.stdout.splitlines())
     assert seen["agree"]
     assert seen["gone"] > 0
     assert seen["free_bytes"] >= 100_000  # of 200,000: the log of the index takes some
+    assert begun["full"]
+    kept, *others = begun["before"]
+    assert others
+    assert begun["left"] == [kept]
     assert "cannot write" in done.stderr
+    assert "removed for the index's sake" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,6 +1,7 @@
 """A folder of events on a disk that is full to the last byte: python -m tests.support.full_disk FOLDER
 
-It prints as JSON what came of it. The disk is small, and nobody else's.
+It prints as JSON what came of it, and once more of a run that begins on the full disk. The disk is small, and nobody
+else's.
 """
 
 import json
@@ -11,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from streamcam.config.events import EventFilesConfig
+from streamcam.errors import StreamcamError
 from streamcam.events.indexer import Indexer
 from streamcam.events.retention import Limits, Retention
 from streamcam.events.store import EventStore
@@ -46,6 +48,23 @@ def main(root: Path) -> None:
     free_bytes = statistics.f_bavail * statistics.f_frsize
     print(json.dumps({"gone": len(gone), "free_bytes": free_bytes, "agree": left == expected}))
     store.close()
+    print(json.dumps(begin_on_it(root)))
+
+
+def begin_on_it(root: Path) -> dict[str, object]:
+    """Begin a run where nothing fits any more."""
+    fill(root / "junk")
+    before = sorted(path.name for path in root.glob("2026/*/*/*"))
+    # The index asks for as much as the whole disk has: all but the kept one have to go.
+    (root / "2026/11/30" / f"{before[0]}.keep").touch()
+    config = EventFilesConfig.model_validate({"folder": root, "days": None, "max_gb": None, "free_gb": 0.0003})
+    with suppress(StreamcamError):
+        EventStore(root).close()
+        return {"full": False}
+    Indexer(config).close()
+    with EventStore(root) as store:
+        left = [one.event.id for one in store.find()]
+    return {"full": True, "before": before, "left": left}
 
 
 if __name__ == "__main__":

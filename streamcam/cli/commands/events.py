@@ -150,14 +150,15 @@ def prune(
 ) -> None:
     """Remove events, the oldest first, until these limits are met. Kept ones stay."""
     from streamcam.cli.output.events import print_plan, print_removed
-    from streamcam.events.retention import GB, Limits, Retention
+    from streamcam.events.retention import GB, Limits, Retention, open_to_remove
     from streamcam.events.store import EventStore
 
     if days is None and max_gb is None and free_gb is None:
         raise StreamcamError("give a limit: --days, --max-gb or --free-gb")
     max_bytes, free_bytes = (None if limit is None else limit * GB for limit in (max_gb, free_gb))
     limits = Limits(days=days, max_bytes=max_bytes, free_bytes=free_bytes)
-    with EventStore(folder, create=False) as store:
+    open_store = open_to_remove if free_gb and not dry_run else EventStore
+    with open_store(folder, create=False) as store:
         retention = Retention(store, limits)
         plan = retention.plan()
         asks = bool(plan.remove) and not yes and sys.stdin.isatty()
