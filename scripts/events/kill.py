@@ -30,6 +30,7 @@ from tests.support.saved import FILES, make_event, save
 
 MAX_BYTES = 80 * 16_384
 """About so many events stay."""
+EACH = "[0-9]*/[0-9]*/[0-9]*/*"
 DAY_NS = 86_400_000_000_000
 
 
@@ -50,7 +51,7 @@ class Report:
 def write(root: Path, journal: Path, clip: Path, seed: int) -> None:
     """Save events until killed, and remove the oldest."""
     chance = random.Random(seed)
-    for left in root.rglob(f"*{PART}"):
+    for left in root.glob(f"{EACH}{PART}"):
         shutil.rmtree(left)
     with EventStore(root) as store, journal.open("a", buffering=1) as told:
         retention = Retention(store, Limits(max_bytes=MAX_BYTES))
@@ -129,8 +130,8 @@ def _check(root: Path, journal: Path, report: Report) -> None:
         stored = {one.event.id: one for one in store.find()}
     folders = {path.name: path for path in _complete(root)}
     assert set(stored) == set(folders), set(stored) ^ set(folders)
-    assert not list(root.rglob(f"*{REMOVED}"))
-    marked = {path.name.removesuffix(KEEP) for path in root.rglob(f"*{KEEP}")}
+    assert not list(root.glob(f"{EACH}{REMOVED}"))
+    marked = {path.name.removesuffix(KEEP) for path in root.glob(f"{EACH}{KEEP}")}
     assert marked == {name for name, one in stored.items() if one.kept}
     for name, folder in folders.items():
         assert {path.name for path in folder.iterdir()} == set(FILES), folder
@@ -143,7 +144,7 @@ def _check(root: Path, journal: Path, report: Report) -> None:
 
 
 def _complete(root: Path) -> Iterator[Path]:
-    return (path for path in root.glob("[0-9]*/[0-9]*/[0-9]*/*") if path.is_dir() and path.suffix != PART)
+    return (path for path in root.glob(EACH) if path.is_dir() and path.suffix != PART)
 
 
 def _frames(clip: Path) -> int:

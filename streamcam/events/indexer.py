@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import Empty, Full, Queue
 from threading import Thread
 
@@ -87,7 +88,7 @@ class Indexer:
         while not (self._closing and self._queue.empty()):
             with suppress(Empty):
                 event = self._queue.get(timeout=self._until_retention_s())
-                if event is not None and not self._attempt(lambda event=event: self._add(event)):  # type: ignore[misc]
+                if event is not None and not self._attempt(partial(self._add, event)):
                     self._behind = True
                     if self._closing:  # each of the others may wait as long for a lock
                         self.dropped += sum(waiting is not None for waiting in self._queue.queue)

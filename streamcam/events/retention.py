@@ -11,7 +11,7 @@ from streamcam.config.events import EventFilesConfig
 from streamcam.errors import StreamcamError
 from streamcam.events.folders import delete, list_folders, set_aside
 from streamcam.events.index import IndexUnavailableError
-from streamcam.events.store import EventStore, Size
+from streamcam.events.store import EventStore, NoEventError, Size
 
 log = logging.getLogger(__name__)
 
@@ -167,6 +167,8 @@ class Retention:
     def _remove(self, event: Size) -> bool:
         try:
             return self._store.remove(event.id, unless_kept=True)
+        except NoEventError:  # another process was faster
+            return False
         except StreamcamError as e:
             if self.failures == 0:
                 log.warning("event %s could not be removed: %s", event.id, e)

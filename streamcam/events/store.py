@@ -39,6 +39,10 @@ class Size(NamedTuple):
     kept: bool
 
 
+class NoEventError(StreamcamError):
+    """There is no such event; another process may have removed it."""
+
+
 class EventStore:
     """A folder of saved events. Several processes and threads may use it at once.
 
@@ -125,13 +129,14 @@ class EventStore:
         """Return the event with this id, or the only one whose id begins so.
 
         Raises:
-            StreamcamError: there is none, or there are several.
+            NoEventError: there is none.
+            StreamcamError: there are several.
         """
         last = prefix + chr(0x10FFFF)
         query = "SELECT event, kept, size_bytes, id FROM events WHERE id >= ? AND id < ? ORDER BY id LIMIT 4"
         rows = self._rows(query, prefix, last) if prefix else []
         if not rows:
-            raise StreamcamError(f"there is no event {one_line(prefix)!r} in {self.folder}")
+            raise self._no_event(prefix)
         if len(rows) > 1 and rows[0][3] != prefix:
             some = ", ".join(row[3] for row in rows[:3])
             raise StreamcamError(f"several events begin with {one_line(prefix)!r}: {some}{' …' * (len(rows) > 3)}")
@@ -142,12 +147,12 @@ class EventStore:
         """Keep an event when others are removed to make room; or keep it no longer.
 
         Raises:
-            StreamcamError: there is no such event.
+            NoEventError: there is no event with this very id.
         """
-        name = folder_of(self.get(event_id).event)
+        name = self._name(event_id)
         with self._errors(), transaction(self._connection):
             if not (self.folder / name).is_dir():
-                raise StreamcamError(f"the folder of event {event_id} is not there: {self.folder / name}")
+                raise self._no_event(event_id)
             folders.mark_kept(self.folder, name, kept=kept)  # killed now, and the next opening sees the mark
             self._connection.execute("UPDATE events SET kept = ? WHERE folder = ?", (kept, name))
 
@@ -157,9 +162,9 @@ class EventStore:
         The files go first, so that this works on a full disk. What a kill leaves is mended by the next opening.
 
         Raises:
-            StreamcamError: there is no such event.
+            NoEventError: there is no event with this very id.
         """
-        name = folder_of(self.get(event_id).event)
+        name = self._name(event_id)
         with self._errors():
             with transaction(self._connection):  # nobody marks it meanwhile
                 if unless_kept and folders.is_kept(self.folder, name):
@@ -198,6 +203,15 @@ class EventStore:
                 pass
         self.repair()
         return self.count()
+
+    def _name(self, event_id: str) -> str:
+        """Return an event's folder."""
+        for (name,) in self._rows("SELECT folder FROM events WHERE id = ?", event_id):
+            return str(name)
+        raise self._no_event(event_id)
+
+    def _no_event(self, event_id: str) -> NoEventError:
+        return NoEventError(f"there is no event {one_line(event_id)!r} in {self.folder}")
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         with self._errors():

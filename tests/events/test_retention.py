@@ -113,6 +113,15 @@ def test_an_event_that_is_kept_after_the_decision_stays(tmp_path: Path) -> None:
         assert [one.event.id for one in store.find()] == [decided.remove[0].id]
 
 
+def test_one_that_another_process_has_removed_is_no_failure(tmp_path: Path) -> None:
+    with fill(tmp_path, 2) as store:
+        removing = Retention(store, Limits(max_bytes=0))
+        decided = removing.plan()
+        store.remove(decided.remove[0].id)
+        assert removing.apply(decided) == [decided.remove[1]]
+        assert removing.failures == 0
+
+
 def test_kept_events_that_are_too_much_are_told_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with fill(tmp_path, 1) as store:
         (size,) = store.sizes()

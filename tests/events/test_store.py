@@ -16,7 +16,7 @@ from streamcam.events import index
 from streamcam.events.event import Event
 from streamcam.events.folders import DAMAGED, EVENT_JSON, folder_of
 from streamcam.events.index import INDEX, IndexDamagedError, IndexUnavailableError
-from streamcam.events.store import EventStore, rebuild_index
+from streamcam.events.store import EventStore, NoEventError, rebuild_index
 from tests.support.saved import DAY_NS, FILES, NOON_NS, SECOND_NS, make_event, save
 
 
@@ -100,6 +100,17 @@ def test_an_id_that_is_the_beginning_of_another_is_found(tmp_path: Path) -> None
         for event in (whole, make_event(rule="way2")):
             store.add(save(tmp_path, event))
         assert store.get(whole.id).event.id == whole.id
+
+
+def test_only_a_whole_id_is_removed_or_kept(tmp_path: Path) -> None:
+    gone, other = (save(tmp_path, make_event(rule=rule)) for rule in ("way", "way2"))
+    with EventStore(tmp_path) as store:
+        store.remove(gone.id)
+        assert store.get(gone.id).event == other
+        for use in (store.remove, store.keep):
+            with pytest.raises(NoEventError, match="there is no event"):
+                use(gone.id)
+        assert store.count(kept=False) == 1
 
 
 def test_a_mark_is_in_the_files_too(tmp_path: Path) -> None:

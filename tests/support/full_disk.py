@@ -43,11 +43,12 @@ def main(root: Path) -> None:
     statistics = os.statvfs(root)
     indexer.add(events[9])
     indexer.close()
-    left = [one.event.id for one in store.find()]
+    store.close()
+    with EventStore(root) as opened:
+        left = [one.event.id for one in opened.find()]
     expected = [event.id for event in reversed(events) if event.id not in {size.id for size in gone}]
     free_bytes = statistics.f_bavail * statistics.f_frsize
     print(json.dumps({"gone": len(gone), "free_bytes": free_bytes, "agree": left == expected}))
-    store.close()
     print(json.dumps(begin_on_it(root)))
 
 
