@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.parent import with_parent
 from streamcam.errors import StreamcamError
 from streamcam.events.event_json import decode_event
 from streamcam.events.folders import EVENT_JSON, KEEP, PART, REMOVED, list_folders
@@ -97,20 +98,23 @@ def kill_at_random(root: Path, clip: Path, *, events: int, seed: int = 0) -> Rep
     while report.saved < events:
         arguments = (str(root), str(journal), str(clip), str(chance.randrange(1 << 30)))
         workers = [_start(role, arguments) for role in ("write", "change")]
-        for worker in workers:
-            assert worker.stdout is not None
-            assert worker.stdout.readline() == b"ready\n"
-        time.sleep(chance.uniform(0, 0.15))
-        for worker in workers:
-            worker.send_signal(signal.SIGKILL)
-            worker.communicate()
+        try:
+            for worker in workers:
+                assert worker.stdout is not None
+                assert worker.stdout.readline() == b"ready\n"
+            time.sleep(chance.uniform(0, 0.15))
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.communicate()
         _look(root, report)
         _check(root, journal, report)
     return report
 
 
 def _start(role: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "scripts.events.kill", role, *arguments], stdout=subprocess.PIPE)
+    command = [sys.executable, "-m", "scripts.events.kill", role, *arguments]
+    return subprocess.Popen(with_parent(command, signal.SIGKILL), stdout=subprocess.PIPE)
 
 
 def _look(root: Path, report: Report) -> None:

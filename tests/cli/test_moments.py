@@ -1,11 +1,14 @@
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamcam.cli.moments import read_moment
 from streamcam.errors import StreamcamError
+
+unhurried = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 NOW = datetime(2026, 11, 30, 17, 30).astimezone()
 
@@ -51,6 +54,7 @@ def test_anything_else_is_told_of_in_one_line(text: str) -> None:
     assert str(caught.value).isprintable()
 
 
+@unhurried
 @given(st.text(max_size=30) | st.from_regex(r"\d{1,4}-\d\d-\d\d(T\d\d:\d\d)?|\d+(\.\d+)?[smhdw]", fullmatch=True))
 def test_any_text_is_a_moment_or_is_told_of(text: str) -> None:
     try:

@@ -4,13 +4,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from streamcam.errors import StreamcamError
 from streamcam.events.event import MAX_TUBE, Event, Rectangle, TubeBox
 from streamcam.events.event_json import MAX_EVENT_BYTES, decode_event, encode_event
 from tests.support.saved import make_event
+
+unhurried = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 fractions = st.floats(0, 1)
 times = st.floats(-1e9, 1e9)
@@ -43,6 +46,7 @@ events = st.builds(
 )
 
 
+@unhurried
 @given(events)
 def test_an_event_comes_back_as_it_was(event: Event) -> None:
     decoded = decode_event(encode_event(event))
@@ -50,6 +54,7 @@ def test_an_event_comes_back_as_it_was(event: Event) -> None:
     assert decoded.box is None or isinstance(decoded.box, Rectangle)
 
 
+@unhurried
 @given(events, st.data())
 def test_mangled_json_is_refused_in_one_line_or_is_an_event(event: Event, data: st.DataObject) -> None:
     encoded = bytearray(encode_event(event))
@@ -59,6 +64,7 @@ def test_mangled_json_is_refused_in_one_line_or_is_an_event(event: Event, data: 
     _refused_or_event(bytes(encoded))
 
 
+@unhurried
 @given(st.binary(max_size=200))
 @example(b"[" * 100_000)
 @example(b'{"id":' * 50_000)

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamcam.config.events import EventFilesConfig
@@ -9,6 +9,9 @@ from streamcam.errors import StreamcamError
 from streamcam.events.retention import DAY_NS, Limits, Plan, Retention, plan
 from streamcam.events.store import EventStore, Size
 from tests.support.saved import NOON_NS, SECOND_NS, make_event, save
+
+unhurried = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 GB = 10**9
 
@@ -33,11 +36,13 @@ def decide(events: list[Size], limit: Limits, free_bytes: float = 0) -> Plan:
     return plan(events, limit, now_ns=NOON_NS, free_bytes=free_bytes)
 
 
+@unhurried
 @given(stored, limits, free)
 def test_a_kept_event_is_never_removed(events: list[Size], limit: Limits, free_bytes: int) -> None:
     assert not any(event.kept for event in decide(events, limit, free_bytes).remove)
 
 
+@unhurried
 @given(stored, limits, free)
 def test_no_event_is_removed_before_an_older_one(events: list[Size], limit: Limits, free_bytes: int) -> None:
     removed = decide(events, limit, free_bytes).remove
@@ -46,6 +51,7 @@ def test_no_event_is_removed_before_an_older_one(events: list[Size], limit: Limi
     assert not (removed and left) or removed[-1].start_ns <= min(event.start_ns for event in left)
 
 
+@unhurried
 @given(stored, limits, free)
 def test_the_limits_are_met_or_it_is_said_why(events: list[Size], limit: Limits, free_bytes: int) -> None:
     decided = decide(events, limit, free_bytes)
@@ -57,6 +63,7 @@ def test_the_limits_are_met_or_it_is_said_why(events: list[Size], limit: Limits,
         assert event.kept or limit.days is None or NOON_NS - event.start_ns <= limit.days * DAY_NS
 
 
+@unhurried
 @given(stored, limits, free)
 def test_no_more_is_removed_than_has_to_be(events: list[Size], limit: Limits, free_bytes: int) -> None:
     removed = decide(events, limit, free_bytes).remove
