@@ -25,7 +25,7 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 FileName = Annotated[str, msgspec.Meta(pattern=rf"^{FILE_NAME.pattern}\Z")]
 Folder = Annotated[str, msgspec.Meta(pattern=rf"^{_NAME}(/{_NAME})*\Z", max_length=400)]
-Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Fraction = Annotated[float, msgspec.Meta(ge=-0.001, le=1.001)]  # sums of float32 are a little beside 0 and 1
 StreamTime = Annotated[float, msgspec.Meta(ge=-1e10, le=1e10)]
 UnixTime = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Session = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]

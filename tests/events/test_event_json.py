@@ -15,7 +15,7 @@ from tests.support.saved import make_event
 unhurried = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-fractions = st.floats(0, 1)
+fractions = st.floats(0, 1) | st.just(1 + 1e-6)
 times = st.floats(-1e9, 1e9)
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,47}", fullmatch=True)
 texts = st.text(st.characters(codec="utf-8"), max_size=100)
