@@ -3,6 +3,9 @@
 from datetime import UTC, datetime
 from typing import TypedDict
 
+MAX_INTEGER = 2**63 - 1
+"""SQLite has no larger ones."""
+
 
 class Filters(TypedDict, total=False):
     """Which events to find: those for which all of these hold."""
@@ -12,7 +15,7 @@ class Filters(TypedDict, total=False):
     zone: str | None
     label: str | None
     since: datetime | None
-    """It began at this moment or later."""
+    """It began at this moment, which has a time zone, or later."""
     until: datetime | None
     """It began before this moment."""
     min_score: float | None
@@ -41,5 +44,6 @@ def where(filters: Filters) -> tuple[str, list[object]]:
 
 
 def _nanoseconds(moment: datetime) -> int:
-    since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    nanoseconds = (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+    return max(-MAX_INTEGER, min(MAX_INTEGER, nanoseconds))

@@ -14,7 +14,7 @@ from streamcam.errors import StreamcamError, one_line
 from streamcam.events import folders
 from streamcam.events.event import Event
 from streamcam.events.event_json import decode_event, encode_event
-from streamcam.events.filters import Filters, where
+from streamcam.events.filters import MAX_INTEGER, Filters, where
 from streamcam.events.folders import StoredEvent, folder_of
 from streamcam.events.index import (
     INDEX,
@@ -112,7 +112,9 @@ class EventStore:
         """Return events, the newest first."""
         conditions, values = where(filters)
         order = "ORDER BY start_ns DESC, id DESC LIMIT ?"
-        rows = self._rows(f"SELECT event, kept, size_bytes FROM events {conditions} {order}", *values, limit or -1)
+        rows = self._rows(
+            f"SELECT event, kept, size_bytes FROM events {conditions} {order}", *values, min(limit or -1, MAX_INTEGER)
+        )
         return [StoredEvent(decode_event(event), bool(kept), size) for event, kept, size in rows]
 
     def count(self, **filters: Unpack[Filters]) -> int:
@@ -272,6 +274,8 @@ class EventStore:
                 yield
             except OSError as e:
                 raise StreamcamError(f"cannot use {e.filename or self.folder}: {e.strerror or e}") from e
+            except UnicodeEncodeError as e:
+                raise StreamcamError(f"{one_line(str(e.object))!r} is not in UTF-8, so no event has such a text") from e
 
 
 def rebuild_index(folder: Path) -> int:

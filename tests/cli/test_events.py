@@ -58,7 +58,7 @@ def test_a_table_has_the_newest_first_in_local_time(folder: Path) -> None:
     assert "\x1b" not in text
     assert EARLY.id in text
     assert "the newest 1 of 2: --limit shows more" in said("list", folder, "--limit", "1")
-    assert said("list", folder, "--rule", "nothing") == "no events\n"
+    assert said("list", folder, "--rule", "nothing", "--limit", str(2**70)) == "no events\n"
 
 
 def test_json_has_all_that_is_known(folder: Path) -> None:
@@ -82,6 +82,8 @@ def test_filters_choose(folder: Path) -> None:
     late: list[tuple[str, ...]] = [
         *(("--rule", "fire"), ("--source", "hall"), ("--class", "a\x1b[2Jb"), ("--min-score", "0.9"), ("--limit", "1")),
         ("--since", "2026-12-01T00:00Z"),
+        ("--until", "9999-12-30", "--limit", "1"),
+        ("--since", "0002-01-01", "--limit", "1", "--class", "a\x1b[2Jb"),
     ]
     for filters in late:
         assert listed(folder, *filters) == [LATE.id], filters
@@ -166,6 +168,8 @@ def test_an_index_that_is_damaged_can_be_made_anew(folder: Path) -> None:
         (("list", "events", "--json", "--csv"), "either --json or --csv"),
         (("show", "events", "2026"), "several events begin with '2026'"),
         (("show", "events", "\x1b[2J"), "there is no event '\\\\x1b[2J'"),
+        (("show", "events", "\udcff"), "is not in UTF-8"),
+        (("list", "events", "--rule", "\udcff"), "is not in UTF-8"),
         (("export", "events", "-o", "out"), "give either their ids, or filters"),
         (("export", "events", "2026", "--kept", "-o", "out"), "give either their ids, or filters"),
         (("export", "events", "--kept", "-o", "out"), "no event passes these filters"),
