@@ -20,7 +20,6 @@ ALLOWED = {
     "clips": {"records"},
     "metrics": {"records"},
     "cvat": {"errors"},
-    "events": VOCABULARY,
     "sources": VOCABULARY,
     "config": {"errors", "strict", "sources"},
     "events": VOCABULARY | {"config"},
