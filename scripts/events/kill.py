@@ -86,8 +86,8 @@ def change(root: Path, journal: Path, seed: int) -> None:
                     store.remove(stored.event.id)
 
 
-def kill_at_random(root: Path, clip: Path, *, events: int, seed: int = 0) -> Report:
-    """Go on until so many events were saved.
+def kill_at_random(root: Path, clip: Path, *, events: int, rounds: int, seed: int = 0) -> Report:
+    """Go on until so many events were saved, and for so many rounds at least.
 
     Raises:
         AssertionError: index and files do not agree, an event is lost, or a clip cannot be read.
@@ -95,7 +95,7 @@ def kill_at_random(root: Path, clip: Path, *, events: int, seed: int = 0) -> Rep
     chance, report, journal = random.Random(seed), Report(), root.with_name(f"{root.name}.journal")
     journal.touch()
     root.mkdir(exist_ok=True)
-    while report.saved < events:
+    while report.saved < events or report.rounds < rounds:
         arguments = (str(root), str(journal), str(clip), str(chance.randrange(1 << 30)))
         workers = [_start(role, arguments) for role in ("write", "change")]
         try:
@@ -174,7 +174,7 @@ def main() -> None:
                 container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
             container.mux(stream.encode(None))
         begun = time.monotonic()
-        report = kill_at_random(Path(folder, "events"), clip, events=arguments.events, seed=arguments.seed)
+        report = kill_at_random(Path(folder, "events"), clip, events=arguments.events, rounds=20, seed=arguments.seed)
         print(f"{report} in {time.monotonic() - begun:.0f} s: index and files agreed after every kill")
 
 

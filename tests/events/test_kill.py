@@ -11,6 +11,6 @@ from tests.support.write_clip import write_clip
 def test_index_and_files_agree_after_kills_at_any_moment(tmp_path: Path) -> None:
     """And every clip can be read, and no event is lost. `scripts/events/kill.py` does so with 1,000 events."""
     clip = write_clip(tmp_path / "clip.mp4", [np.zeros((48, 64, 3), np.uint8)] * 5)
-    report = kill_at_random(tmp_path / "events", clip, events=60, seed=1)
-    assert report.rounds >= 2
-    assert report.saved >= 60
+    report = kill_at_random(tmp_path / "events", clip, events=20, rounds=6, seed=1)
+    assert report.rounds >= 6
+    assert report.saved >= 20
