@@ -1,7 +1,8 @@
-"""Commands for the events that were saved: events list, show, keep, export, prune, rebuild."""
+"""Commands for events: events list, show, keep, export, prune and rebuild for those that were saved, and events try."""
 
 import sys
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -180,6 +181,51 @@ def rebuild(folder: Folder) -> None:
 
     count = rebuild_index(folder)
     print(f"the index has {count} event{'' if count == 1 else 's'}")
+
+
+@app.command("try")
+def try_rules(
+    file: Annotated[str, typer.Argument(help="recorded footage, or sample (the clip that comes along)")],
+    config: Annotated[Path, typer.Option(help="a YAML file with zones and events, as for run")],
+    source: Annotated[
+        str | None, typer.Option(help="which of the file's sources the footage stands for, if there are several")
+    ] = None,
+    chart: Annotated[Path | None, typer.Option(help="draw the scores and events to this .png", show_default=False)] = None,
+) -> None:
+    """Try rules on recorded footage: each rule's score over time, and its events. Nothing is published or kept."""
+    from streamcam.cli.options import use_one_opencv_thread
+    from streamcam.cli.output.progress import Progress
+    from streamcam.config.load import make_config
+    from streamcam.sources.address import parse_address
+
+    parse_address(file)  # report a mistake at once: the imports below take seconds
+    checked = make_config({}, file=config)
+    if chart is not None:
+        _require_chart(chart)
+    from streamcam.cli.output.trial import print_trial
+    from streamcam.runtime.trial import try_rules as run_trial
+
+    use_one_opencv_thread()
+    with Progress("try", unit="s") as progress:
+        trial = run_trial(checked, file, source=source, show=progress.show)
+    if chart is not None:
+        from streamcam.events.chart import draw_chart
+        from streamcam.files import complete_or_absent
+
+        with complete_or_absent(chart) as partial:
+            partial.write_bytes(draw_chart(trial.rules, trial.scores, trial.events, Path(file).name))
+    print_trial(trial, chart)
+
+
+def _require_chart(path: Path) -> None:
+    """Check before a long run that a chart can be drawn."""
+    from streamcam.sinks.file import require_folder
+
+    if find_spec("matplotlib") is None:
+        raise StreamcamError("charts need the package matplotlib: pip install 'streamcam[train]'")
+    if path.suffix.lower() != ".png":
+        raise StreamcamError(f"cannot write {path}: give a name that ends in .png")
+    require_folder(path)
 
 
 def _filters(
