@@ -24,7 +24,15 @@ SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("event_files", "What is kept of events.", EventFilesConfig),
     ("train", "The keys of `streamcam train`.", TrainConfig),
 )
-NAMES = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path", time: "time", type(None): "none"}
+NAMES = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+    time: "time",
+    type(None): "none",
+}
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
@@ -35,7 +43,13 @@ def reference() -> str:
 
 def _keys(model: type[BaseModel]) -> str:
     rows = [
-        row(f"`{field.alias or key}`", _type_name(field.annotation), _range(field), _default(field), field.description or "")
+        row(
+            f"`{field.alias or key}`",
+            _type_name(field.annotation),
+            _range(field),
+            _default(field),
+            field.description or "",
+        )
         for key, field in model.model_fields.items()
     ]
     return table("key", "type", "range", "default", "meaning", rows=rows)
