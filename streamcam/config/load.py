@@ -50,7 +50,8 @@ def _explain(error: ValidationError, config: type[BaseModel]) -> str:
     """
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     if first["type"] == "extra_forbidden":
-        known = _model_at(config, first["loc"][:-1]).model_fields
+        fields = _model_at(config, first["loc"][:-1]).model_fields
+        known = [field.alias or key for key, field in fields.items()]
         close = get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"keys: {', '.join(known)}"
         return f"unknown key {'.'.join(map(str, first['loc']))!r} ({hint})"

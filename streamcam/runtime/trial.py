@@ -114,7 +114,8 @@ def _source_name(config: RunConfig, source: str | None) -> str | None:
 def _require_sources(config: RunConfig) -> None:
     """Check that sources which rules and zones name have these names, as a run would."""
     names = [item.name for item in config.sources]
-    for wanted in (zone.source for zone in (*config.zones.values(), *config.events.values())):
+    of_zones, of_rules = ([item.source for item in part.values()] for part in (config.zones, config.events))
+    for wanted in (*of_zones, *of_rules):
         if wanted is not None and wanted not in names:
             raise StreamcamError(f"no source has the name {wanted!r}: sources: [{{uri: …, name: {wanted}}}]")
 
