@@ -1,1 +1,1 @@
-"""Measurements and trials of events."""
+"""Trials and measurements of events that take too long for the tests."""

@@ -1,17 +1,26 @@
 """The configuration of zones, rules and what is kept of events."""
 
+import re
 from datetime import time
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from streamcam.strict import Strict
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,47}")
+CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})")
 
-Name = Annotated[str, StringConstraints(pattern=NAME)]
+
+def _check_name(name: str) -> str:
+    if NAME.fullmatch(name) is None:
+        raise ValueError(f"{name[:60]!r} is no name: use letters, digits, - and _, at most 48")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
 """A zone's or a rule's name. It is part of file names and topics."""
 
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
@@ -32,7 +41,9 @@ class ZoneConfig(Strict):
         max_length=MAX_POINTS,
         description="corners as fractions of the picture, as it is seen: [[0.1, 0.2], [0.6, 0.2], [0.6, 0.9]]",
     )
-    source: str | None = Field(None, description="the source's name; by default it is in the picture of every source")
+    source: str | None = Field(
+        default=None, description="the source's name; by default it is in the picture of every source"
+    )
 
     @field_validator("polygon")
     @classmethod
@@ -60,24 +71,39 @@ class Schedule(Strict):
         default=time(0), alias="to", description="the minute at which it ends; before `from`: on the day after"
     )
 
+    @field_validator("begin", "end", mode="before")
+    @classmethod
+    def _read_clock(cls, value: object) -> object:
+        """Read 6:00 and 24:00, too."""
+        found = CLOCK.fullmatch(value.strip()) if isinstance(value, str) else None
+        if found is None or int(found[1]) > 24 or int(found[2]) > 59 or (int(found[1]) == 24 and int(found[2])):
+            raise ValueError("expected hours and minutes, such as '22:00'")
+        return time(int(found[1]) % 24, int(found[2]))
+
 
 class RuleConfig(Strict):
     """What is an event."""
 
     classes: list[ClassName] = Field(min_length=1, description="any of these classes of the model")
-    zone: Name | None = Field(None, description="where; by default in the whole picture")
-    source: str | None = Field(None, description="the source's name; by default the zone's, or every source")
-    on: Score = Field(0.5, description="an event begins when the score reaches this")
-    off: Score | None = Field(None, description="and ends when it falls below this; by default 0.8 of `on`")
-    for_s: Seconds = Field(0.0, description="it has to go on for so long, by the stream's time")
-    gap_s: Seconds = Field(0.5, description="the score may be below `off` for so long in between")
-    cooldown_s: Seconds = Field(0.0, description="after an event, none begins for so long")
-    schedule: Schedule | None = Field(None, description="days, and from when to when; by default always")
+    zone: Name | None = Field(default=None, description="where; by default in the whole picture")
+    source: str | None = Field(default=None, description="the source's name; by default the zone's, or every source")
+    on: Score = Field(default=0.5, description="an event begins when the score reaches this")
+    off: Score | None = Field(default=None, description="and ends when it falls below this; by default 0.8 of `on`")
+    for_s: Seconds = Field(default=0.0, description="it has to go on for so long, by the stream's time")
+    gap_s: Seconds = Field(default=0.5, description="the score may be below `off` for so long in between")
+    cooldown_s: Seconds = Field(default=0.0, description="after an event, none begins for so long")
+    schedule: Schedule | None = Field(default=None, description="days, and from when to when; by default always")
     quiet: dict[ClassName, Score] = Field(
         default={},
         description="while one of these classes has such a score in the whole picture, no event begins; one that is "
         "really there begins as soon as that is over",
     )
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _read_one(cls, value: object) -> object:
+        """Let one class be given as its name alone."""
+        return [value] if isinstance(value, str) else value
 
     @property
     def off_at(self) -> float:
@@ -95,15 +121,17 @@ class EventFilesConfig(Strict):
     """What is kept of events, where and for how long."""
 
     folder: Path = Field(description="each event's clip, snapshot, heat and JSON go into a folder in this one")
-    before_s: float = Field(5.0, ge=0, le=60, description="a clip begins so long before its event")
-    after_s: float = Field(5.0, ge=0, le=60, description="and ends so long after it")
-    longest_s: float = Field(120.0, gt=0, le=3600, description="a clip ends after so long, even if its event goes on")
+    before_s: float = Field(default=5.0, ge=0, le=60, description="a clip begins so long before its event")
+    after_s: float = Field(default=5.0, ge=0, le=60, description="and ends so long after it")
+    longest_s: float = Field(
+        default=120.0, gt=0, le=3600, description="a clip ends after so long, even if its event goes on"
+    )
     ring_mb: float = Field(
         32.0, gt=0, le=4096, description="so many MB of each camera's packets wait in memory at most"
     )
-    days: float | None = Field(30.0, gt=0, description="events older than this are removed, but for kept ones")
-    max_gb: float | None = Field(10.0, gt=0, description="the oldest are removed when the folder is larger")
-    free_gb: float | None = Field(1.0, ge=0, description="the oldest are removed when the disk has less left")
+    days: float | None = Field(default=30.0, gt=0, description="events older than this are removed, but for kept ones")
+    max_gb: float | None = Field(default=10.0, gt=0, description="the oldest are removed when the folder is larger")
+    free_gb: float | None = Field(default=1.0, ge=0, description="the oldest are removed when the disk has less left")
 
 
 def _signed_area(points: list[Point]) -> float:

@@ -2,12 +2,11 @@
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from streamcam.config.run import RunConfig
-from streamcam.config.source import SourceConfig
 from streamcam.config.train import TrainConfig
 from streamcam.config.yaml_file import read_yaml
 from streamcam.errors import StreamcamError
@@ -51,10 +50,26 @@ def _explain(error: ValidationError, config: type[BaseModel]) -> str:
     """
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     if first["type"] == "extra_forbidden":
-        known = SourceConfig.model_fields if len(first["loc"]) > 1 else config.model_fields
+        fields = _model_at(config, first["loc"][:-1]).model_fields
+        known = [field.alias or key for key, field in fields.items()]
         close = get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"keys: {', '.join(known)}"
         return f"unknown key {'.'.join(map(str, first['loc']))!r} ({hint})"
     if first["type"] == "missing" and first["loc"] == ("sources",):
         return "no source: give a camera number, rtsp://…, a file or `sample`"
     return describe(first)
+
+
+def _model_at(config: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
+    """Return the model of what lies at a path of keys in a configuration."""
+    for key in path:
+        field = config.model_fields.get(str(key))
+        config = _model_in(field.annotation) or config if field is not None else config
+    return config
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the first model in a type such as `dict[str, Model]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := _model_in(part)) is not None), None)

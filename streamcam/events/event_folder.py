@@ -19,11 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-import msgspec
 import numpy as np
 
-from streamcam.errors import StreamcamError, first_line
+from streamcam.errors import StreamcamError
 from streamcam.events.event import Event
+from streamcam.events.event_json import decode_event, encode_event
 from streamcam.sinks.faststart import index_first
 from streamcam.sinks.unfinished import has_pictures, sync_folder
 
@@ -34,23 +34,6 @@ UNFINISHED = ".part"
 
 CONSTANTS = frozenset({"transform", "labels"})
 """Arrays of heat without a row for each window."""
-
-
-def encode_event(event: Event) -> bytes:
-    """Write an event as JSON."""
-    return msgspec.json.format(msgspec.json.encode(event), indent=2) + b"\n"
-
-
-def decode_event(content: bytes) -> Event:
-    """Read what `encode_event` has written.
-
-    Raises:
-        StreamcamError: it is something else.
-    """
-    try:
-        return msgspec.json.decode(content, type=Event)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
-        raise StreamcamError(f"not an event in JSON: {first_line(e)}") from e
 
 
 class EventFolder:

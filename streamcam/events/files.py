@@ -4,6 +4,7 @@ import logging
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from threading import Condition, Thread
@@ -76,6 +77,8 @@ class EventFiles(Sink):
         self._done: deque[str] = deque(maxlen=MAX_EVENTS)
         """The ids of events that were begun: none is begun again, such as after an error."""
         self._recent: defaultdict[str, deque[Result]] = defaultdict(lambda: deque(maxlen=RECENT_WINDOWS))
+        self._complete: deque[Event] = deque(maxlen=MAX_EVENTS)
+        """Complete events that nobody has taken yet."""
         # Protects the two lists and `_closing`, and is notified of changes.
         self._changed = Condition()
         self._items: deque[Event | Result] = deque()
@@ -97,6 +100,14 @@ class EventFiles(Sink):
         """Take an event's record: its start, an update or its end."""
         if event.state != "saved":
             self._put(event, MAX_EVENTS, "records")
+
+    def take_saved(self) -> list[Event]:
+        """Return the events whose files have become complete since the last call, as `saved`."""
+        taken: list[Event] = []
+        with suppress(IndexError):
+            while True:
+                taken.append(self._complete.popleft())
+        return taken
 
     def close(self) -> None:
         """Complete the files of all events; one that still goes on counts as stopped. Closing twice is fine."""
@@ -203,6 +214,7 @@ class EventFiles(Sink):
 
     def _tell(self, event: Event) -> None:
         self.counts["saved"] += 1
+        self._complete.append(event)
         try:
             self._saved(event)
         except Exception:

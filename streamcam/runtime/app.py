@@ -11,7 +11,7 @@ from threading import Event
 
 from streamcam.clips import SlidingWindow
 from streamcam.config.groups import read_groups
-from streamcam.config.run import RunConfig
+from streamcam.config.run import MAX_CLASSES, RunConfig
 from streamcam.engines.backends import make_engine, require_device
 from streamcam.engines.base import Engine
 from streamcam.engines.device.hardware import a_core_left_free
@@ -25,13 +25,16 @@ from streamcam.models.classes import find_classes, grouped
 from streamcam.models.registry import find_spec, load_model
 from streamcam.render.overlay import Painter
 from streamcam.runtime.caption import LiveCaption
+from streamcam.runtime.events import NO_HOOKS, EventHooks, open_events, require_rules
 from streamcam.runtime.inputs import open_sources
 from streamcam.runtime.memory import trim_heap
+from streamcam.runtime.monitoring import bind_metrics, require_metrics, serve_metrics
 from streamcam.runtime.outputs import open_publisher, open_recorders, require_outputs_apart
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.sinks.base import Sink
 from streamcam.sinks.delay import DelaySink
 from streamcam.sinks.publish import OverlaySink, PublishSink
+from streamcam.sinks.shown import ShownClassesSink
 from streamcam.sources.address import parse_address
 from streamcam.sources.video import VideoSource
 from streamcam.transport.endpoints import require_bindable
@@ -50,6 +53,8 @@ class Live:
     pipeline: Pipeline
     endpoint: str | None
     """Where results are published; None for nowhere."""
+    metrics_address: str | None = None
+    """Where /metrics and /healthz are served, as HOST:PORT; None for nowhere."""
     interrupted: Event = field(default_factory=Event)
     """Set when Ctrl-C or a signal has ended the run."""
 
@@ -64,19 +69,30 @@ class Live:
         names = [source.name for source in self.sources]
         return without_window(names, self.pipeline.metrics, runner.context.model, runner.spec.clip_format)
 
+    def build(self) -> dict[str, str]:
+        """Return what computes the results: model, model_hash, engine, device and precision."""
+        runner = self.engines[0].runner
+        return {
+            "model": runner.context.model,
+            "model_hash": runner.context.model_hash,
+            "engine": self.engines[0].name,
+            "device": self.device_name,
+            "precision": runner.precision,
+        }
+
     def summary(self) -> Summary:
         """Summarise the run so far."""
-        runner = self.engines[0].runner
-        return self.pipeline.metrics.summary(
-            model=runner.context.model,
-            model_hash=runner.context.model_hash,
-            engine=self.engines[0].name,
-            device=self.device_name,
-            precision=runner.precision,
-        )
+        return self.pipeline.metrics.summary(**self.build())
 
 
-def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = None, sinks: Sequence[Sink] = ()) -> Live:
+def assemble(
+    config: RunConfig,
+    stack: ExitStack,
+    *,
+    model: CamModel | None = None,
+    sinks: Sequence[Sink] = (),
+    hooks: EventHooks = NO_HOOKS,
+) -> Live:
     """Load the model, and open all sources and outputs of a run.
 
     Cheap checks come first, so that a mistake is reported before anything is written or bound.
@@ -86,6 +102,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         stack: closes sources, sockets and files.
         model: used in place of the one that the config names.
         sinks: get results after the config's own sinks.
+        hooks: told of events, and of the rules' scores.
 
     Raises:
         StreamcamError: a part cannot be made. Nothing is left half-written.
@@ -95,6 +112,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     groups = read_groups(config.group, spec.classes)
     spec = grouped(spec, groups)
     classes = find_classes(spec, config.classes)
+    require_rules(config, spec)
     loaded = (model or load_model(config.model, weights=config.weights)).grouped(groups)
     engines = _make_engines(config, loaded.with_clip_format(length=config.window, fps=config.fps), classes)
     trim_heap()  # after loading: the engines have copies of the weights
@@ -107,22 +125,38 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     # A recording that was made as fast as possible has no frame rate or latency to show.
     painter = Painter(None if config.as_fast_as_possible else LiveCaption(metrics))
     publisher = open_publisher(config, stack)
+    server = bind_metrics(config, stack)
     published: list[Sink] = [PublishSink(publisher, sources, metrics)] if publisher else []
     overlays: list[Sink] = [OverlaySink(publisher, painter)] if publisher else []
     videos, heats = open_recorders(config, [source.name for source in sources], painter, spec.classes, stack)
     # Overlays wait for the lookahead, so that each picture is painted with the heat of its own moment.
     delayed = stack.enter_context(DelaySink([*overlays, *videos], delay_s=engine.lookahead_s))
+    watching: list[Sink] = [*published, delayed, *heats, *sinks]
+    events = None
+    if config.events:
+        events = stack.enter_context(open_events(config, sources, engine.runner.context, publisher, hooks))
+        watching = [events, ShownClassesSink(watching, top_k=config.top_k, classes=classes)]
     clip_format = engine.runner.spec.clip_format
     pipeline = Pipeline(
         sources,
         engines,
-        [*published, delayed, *heats, *sinks],
+        watching,
         window=lambda: SlidingWindow(clip_format, hop=hop, head_start=engine.head_start),
         lossless=config.as_fast_as_possible,
         max_frames=config.max_frames,
         metrics=metrics,
     )
-    return Live(config, sources, engines, pipeline, publisher.endpoint if publisher else None)
+    live = Live(
+        config,
+        sources,
+        engines,
+        pipeline,
+        publisher.endpoint if publisher else None,
+        server.address if server else None,
+    )
+    if server is not None:
+        serve_metrics(server, config, pipeline, sources, build=live.build(), publisher=publisher, events=events)
+    return live
 
 
 def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary:
@@ -166,6 +200,8 @@ def _require_environment(config: RunConfig) -> None:
         require_bindable(config.bind, keys=config.keys)
     if config.keys is not None:
         server_keys(config.keys)
+    if config.metrics_bind is not None:
+        require_metrics()
     if config.view:
         require_display()
         if config.keys is not None:
@@ -198,8 +234,9 @@ def _make_engines(config: RunConfig, model: CamModel, classes: Sequence[int] | N
                 backend=config.backend,
                 device=device,
                 precision=config.precision,
-                top_k=config.top_k,
-                classes=classes,
+                # Rules need the heat of all classes: a softmax in a zone is over all of them.
+                top_k=MAX_CLASSES if config.events else config.top_k,
+                classes=None if config.events else classes,
                 dense=config.dense,
                 hop=config.hop,
             )

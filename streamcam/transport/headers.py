@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from streamcam.transport.event_header import EventHeader
 from streamcam.transport.payloads import PayloadInfo
 
 PROTOCOL = "streamcam/1"
@@ -69,7 +70,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     timings_ms: dict[str, float] = {}
     drops: dict[str, Int64] = {}
     data: dict[str, str | Int64 | float | bool | None] = {}
-    """The content of a `status` or `event`."""
+    """The content of a `status`."""
+    event: EventHeader | None = None
+    """The content of an `event`."""
     sources: Annotated[list[str], msgspec.Meta(max_length=MAX_SOURCES)] = []
     """The names of all sources; in the directory only."""
     payloads: Annotated[list[PayloadInfo], msgspec.Meta(max_length=MAX_PAYLOADS)] = msgspec.field(

@@ -16,7 +16,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from streamcam.events.event import Event
 from streamcam.records import Frame, Heat, Picture, Result, Transform
+from streamcam.transport.event_header import EventHeader
 from streamcam.transport.headers import (
     DIRECTORY,
     MAX_HEADER_BYTES,
@@ -48,6 +50,8 @@ class Message:
     header: Header
     result: Result | None
     """The content as a record; None for a message that belongs to no frame."""
+    event: Event | None = None
+    """The content of an `event`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,15 @@ def encode_status(source: str, data: Mapping[str, Scalar], stamp: Stamp) -> list
     return _assemble(_header("status", source, stamp, data=dict(data)), [])
 
 
+def encode_event_message(event: Event, stamp: Stamp) -> list[bytes]:
+    """Encode an `event`: all of its record, and no payload.
+
+    Raises:
+        MessageError: a text, a list or a number is beyond the limits of the format.
+    """
+    return _assemble(_header("event", event.source, stamp, session=event.session, event=EventHeader.of(event)), [])
+
+
 def encode_directory(sources: Sequence[str], stamp: Stamp) -> list[bytes]:
     """Encode the directory: a `status` that lists all sources, by which a subscriber chooses its topics."""
     return _assemble(_header("status", DIRECTORY, stamp, sources=list(sources)), [])
@@ -124,7 +137,7 @@ def decode(message: Sequence[bytes]) -> Message:
     try:
         names = [name for name in READ_PAYLOADS.get(header.kind, ()) if name in payloads]
         values = {name: decode_payload(*payloads[name]) for name in names}
-        return Message(header, _result(header, values))
+        return Message(header, _result(header, values), _event(header))
     except (ValueError, KeyError, OverflowError) as e:
         raise MessageError(str(e)) from e
 
@@ -205,6 +218,14 @@ def _heat_header(result: Result, heat: Heat) -> HeatHeader:
         hop_s=None if result.hop_s is None else round(result.hop_s, 6),
         skipped=result.skipped,
     )
+
+
+def _event(header: Header) -> Event | None:
+    if header.kind != "event":
+        return None
+    if header.event is None or header.event.source != header.source:
+        raise MessageError("an event message without an event of its own source")
+    return header.event.event()
 
 
 def _result(header: Header, values: Mapping[str, npt.NDArray[Any]]) -> Result | None:

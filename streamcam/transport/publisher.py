@@ -12,6 +12,7 @@ from typing import Literal, Self
 import zmq
 
 from streamcam.errors import StreamcamError
+from streamcam.events.event import Event
 from streamcam.records import Picture, Result
 from streamcam.transport.endpoints import reason_of, require_bindable
 from streamcam.transport.headers import DIRECTORY, Kind, Scalar
@@ -19,6 +20,7 @@ from streamcam.transport.keys import server_keys
 from streamcam.transport.messages import (
     Stamp,
     encode_directory,
+    encode_event_message,
     encode_picture,
     encode_result,
     encode_status,
@@ -106,6 +108,18 @@ class Publisher:
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
         """The address that it is bound to, with the port number in place of `*`."""
 
+    @property
+    def sent(self) -> dict[tuple[str, str], int]:
+        """By source and kind: how many messages have been sent so far, without the directory. Any thread may ask."""
+        # Copied in one step, since the publisher's thread adds topics meanwhile.
+        numbers = [(name.decode().split("/"), number) for name, number in list(self._seq.items())]
+        return {(source, kind): number for (_, source, kind, _), number in numbers if source != DIRECTORY}
+
+    @property
+    def subscriptions(self) -> int:
+        """How many different subscriptions there are. Any thread may ask."""
+        return len(self._subscriptions)
+
     def wants(self, source: str, kind: Kind) -> bool:
         """Return whether anybody subscribes to a source's messages of one kind."""
         return self._is_subscribed(topic(source, kind))
@@ -133,6 +147,14 @@ class Publisher:
     def send_status(self, source: str, data: Mapping[str, Scalar]) -> None:
         """Send the state of a source and its counters (kind `status`)."""
         self._send(encode_status(source, data, self._stamp(source, "status")))
+
+    def send_event(self, event: Event) -> None:
+        """Send what has happened (kind `event`), subscribers or not: a late joiner is sent the last one.
+
+        Raises:
+            MessageError: the event is beyond the limits of the format.
+        """
+        self._send(encode_event_message(event, self._stamp(event.source, "event")))
 
     def send_directory(self, sources: Sequence[str]) -> None:
         """Send the list of sources, by which subscribers choose their topics."""

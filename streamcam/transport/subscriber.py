@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +22,8 @@ from streamcam.transport.payloads import MAX_PAYLOAD_BYTES, MessageError
 from streamcam.transport.sockets import KERNEL_BUFFER_BYTES, disconnect_dead_peers, encrypt_subscriber
 
 HIGH_WATER_MARK = 256
+MAX_EVENTS = 1000
+"""Events of one source that wait to be yielded; above that, the oldest are lost, and counted."""
 RECONNECT_MS, RECONNECT_MAX_MS = 100, 1000
 
 _CLOSED = "it closes the connection: has it keys at all, and is your server.public its own?"
@@ -42,6 +44,7 @@ class Subscriber:
     """A receiver of results: iterate over it, in the thread that made it.
 
     It always yields the newest result: where messages of one topic have piled up, it skips and counts the older ones.
+    Events alone are all yielded, in order: of each source, up to `MAX_EVENTS` wait.
 
         with Subscriber("tcp://127.0.0.1:5555") as subscriber:
             for result in subscriber:
@@ -64,7 +67,7 @@ class Subscriber:
             endpoint: the publisher's address, such as tcp://127.0.0.1:5555 or ipc:///tmp/streamcam.
             kinds: `result` (heat), `overlay` (painted pictures), `frame` (the camera's pictures), `status`, `event`.
             sources: the names of the cameras; None means all that the publisher has.
-            max_age_ms: skip and count messages that were sent longer ago.
+            max_age_ms: skip and count messages that were sent longer ago, but for events.
             keys: the folder with this program's key and the publisher's public one; None for a publisher without keys.
             clock: gives Unix time in nanoseconds.
 
@@ -78,15 +81,15 @@ class Subscriber:
         """The number of messages that were not yielded, by reason: `stale`, `malformed` or `lost`.
 
         A message is stale where a newer one had come, or where it is older than `max_age_ms`. Messages that were lost
-        on the way are known from gaps in the sequence.
+        on the way are known from gaps in the sequence; events that had no more room are counted with them.
         """
         self.refused: str | None = None
         """Why the publisher refuses this program, for people; None if it does not. It tries again every second."""
         self._refusals = _WITHOUT_KEYS if client is None else _WITH_KEYS
         self._kinds, self._max_age_ms, self._clock = tuple(kinds), max_age_ms, clock
-        # By topic: publisher and number of the newest message, and that message until it is yielded.
+        # By topic: publisher and number of the newest message, and those that are not yielded yet.
         self._newest: dict[bytes, tuple[str, int]] = {}
-        self._pending: dict[bytes, list[bytes]] = {}
+        self._pending: dict[bytes, deque[list[bytes]]] = {}
         self._context = zmq.Context()
         self._socket = _make_socket(self._context)
         if client is not None:
@@ -174,7 +177,7 @@ class Subscriber:
                 self._socket.setsockopt(zmq.SUBSCRIBE, name)
 
     def _receive_all(self) -> None:
-        """Receive all messages that have come, and keep the newest of each topic."""
+        """Receive all messages that have come; keep all events, and the newest message of each other topic."""
         while self._socket.poll(0):
             message = self._socket.recv_multipart()
             try:
@@ -185,9 +188,15 @@ class Subscriber:
             if header.source == DIRECTORY:
                 self._follow_directory(header)
             elif self._is_new(message[0], header):
-                # A newer message takes the older one's place in the order: at its end, a busy topic would starve.
-                self.skipped["stale"] += message[0] in self._pending
-                self._pending[message[0]] = message
+                self._keep(message, header.kind)
+
+    def _keep(self, message: list[bytes], kind: Kind) -> None:
+        """Let a message wait to be yielded, and count the one that has to give way to it."""
+        room, why = (MAX_EVENTS, "lost") if kind == "event" else (1, "stale")
+        # A newer message takes the older one's place in the order: at its end, a busy topic would starve.
+        waiting = self._pending.setdefault(message[0], deque(maxlen=room))
+        self.skipped[why] += len(waiting) == room
+        waiting.append(message)
 
     def _follow_directory(self, directory: Header) -> None:
         """Subscribe to the sources that the directory lists, and unsubscribe from all others."""
@@ -199,8 +208,9 @@ class Subscriber:
         for name in self._subscribed - wanted:
             self._subscribed.discard(name)
             self._socket.setsockopt(zmq.UNSUBSCRIBE, name)
-            self._pending.pop(name, None)
             self._newest.pop(name, None)
+            if not name.endswith(b"/event/"):  # what has happened is told, also of a source that is gone
+                self._pending.pop(name, None)
         self._subscribe(sorted(wanted))
 
     def _is_new(self, name: bytes, header: Header) -> bool:
@@ -215,16 +225,23 @@ class Subscriber:
 
     def _next_pending(self) -> Message | None:
         """Decode the message that has waited longest; return None if it is too old or malformed."""
-        message = self._pending.pop(next(iter(self._pending)))
+        name = next(iter(self._pending))
+        waiting = self._pending.pop(name)
+        message = waiting.popleft()
+        if waiting:
+            self._pending[name] = waiting  # at the end: one source's events do not keep others waiting
         try:
             decoded = decode(message)
         except MessageError:
             self.skipped["malformed"] += 1
             return None
-        if self._max_age_ms is not None and self._clock() - decoded.header.sent_ns > self._max_age_ms * 1e6:
+        if decoded.event is None and self._is_too_old(decoded.header):
             self.skipped["stale"] += 1
             return None
         return decoded
+
+    def _is_too_old(self, header: Header) -> bool:
+        return self._max_age_ms is not None and self._clock() - header.sent_ns > self._max_age_ms * 1e6
 
 
 def _make_socket(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:

@@ -21,7 +21,8 @@ import pytest
 from streamcam.config.events import EventFilesConfig
 from streamcam.errors import StreamcamError
 from streamcam.events.event import Event, Rectangle
-from streamcam.events.event_folder import EventFolder, decode_event, encode_event
+from streamcam.events.event_folder import EventFolder
+from streamcam.events.event_json import decode_event
 from streamcam.events.files import MAX_WINDOWS, EventFiles
 from streamcam.records import Frame, Result
 from streamcam.sources.packet_ring import PacketRing
@@ -131,6 +132,8 @@ def test_an_event_has_a_folder_with_all_its_files(ring: PacketRing, tmp_path: Pa
         assert heat["labels"].tolist() == list(LABELS)
         assert heat["clip_begin_pts_s"] == pytest.approx(2.0, abs=1e-3)
     assert sink.counts == {"saved": 1, "missed": 0}
+    assert sink.take_saved() == [saved]
+    assert sink.take_saved() == []
 
 
 @pytest.mark.parametrize("peak_s", [4.0, 4.48, 4.92, 5.2])
@@ -313,11 +316,6 @@ def test_a_mistake_in_whoever_is_told_does_not_end_the_thread(tmp_path: Path, ca
     sink.close()
     assert told == ["a", "b"]
     assert "what is told of complete events has failed" in caplog.text
-
-
-def test_an_event_survives_its_json() -> None:
-    event = an_event(tube=(), camera_ns=5, reason="over")
-    assert decode_event(encode_event(event)) == event
 
 
 CHILD = """

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from streamcam.events.event import Event, Rectangle, TubeBox
 from streamcam.records import Frame, Heat, Image, Result, Transform
 from streamcam.transport.messages import (
     Stamp,
     encode_directory,
+    encode_event_message,
     encode_picture,
     encode_result,
     encode_status,
@@ -53,6 +55,33 @@ def a_message() -> list[bytes]:
     return encode_result(a_result(), STAMP)
 
 
+def an_event(**fields: Any) -> Event:
+    """The record of an event with all that it can tell."""
+    told: dict[str, Any] = {
+        "id": "20261130T172209.041Z-cam1-wrong-way",
+        "state": "saved",
+        "rule": "wrong-way",
+        "source": "cam1",
+        "session": 2,
+        "zone": "yard",
+        "label": "猫 🐈",
+        "start_pts_s": 1.25,
+        "pts_s": 3.5,
+        "start_ns": 1_795_360_041_221_006_000,
+        "score": 0.5,
+        "peak": 0.875,
+        "peak_pts_s": 2.0,
+        "scores": {"猫 🐈": 0.875, "Bär": 0.25},
+        "box": Rectangle(0.1, 0.2, 0.6, 0.9),
+        "tube": (TubeBox(1.25, Rectangle(0.1, 0.2, 0.3, 0.4)), TubeBox(2.0, Rectangle(0.1, 0.2, 0.6, 0.9))),
+        "camera_ns": 1_795_360_041_000_000_000,
+        "reason": "over",
+        "folder": "2026-11-30/20261130T172209.041Z-cam1-wrong-way",
+        "files": ("clip.mp4", "snapshot.jpg"),
+    }
+    return Event(**told | fields)
+
+
 MESSAGES = [
     a_message(),
     encode_result(a_result(a_heat(scaled=False)), STAMP),
@@ -60,6 +89,7 @@ MESSAGES = [
     encode_picture("overlay", a_result(), a_picture(), STAMP),
     encode_status("cam1", {"state": "live", "fps": 24.5}, STAMP),
     encode_directory(["cam1", "cam10"], STAMP),
+    encode_event_message(an_event(), STAMP),
 ]
 
 
