@@ -1,1 +1,1 @@
-"""Trials of the events' folder that take too long for the tests."""
+"""Trials and measurements of events that take too long for the tests."""

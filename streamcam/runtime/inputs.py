@@ -9,7 +9,11 @@ from streamcam.config.source import SourceConfig
 from streamcam.errors import StreamcamError
 from streamcam.gpu.decoder import GpuDecoder
 from streamcam.sources.base import open_source
+from streamcam.sources.packet_ring import PacketRing
 from streamcam.sources.video import VideoSource
+
+KNOWN_LATE_S = 10.0
+"""So long after its beginning, and the time that its rule asks for, an event is known of at the latest, in seconds."""
 
 
 def open_sources(config: RunConfig, decoders: Sequence[GpuDecoder], stack: ExitStack) -> list[VideoSource]:
@@ -51,7 +55,17 @@ def _open(config: RunConfig, source: SourceConfig, decoder: GpuDecoder | None) -
         levels=source.levels or config.levels,
         decoder=decoder,
         rtsp_transport=source.rtsp_transport or config.rtsp_transport,
+        ring=_ring(config),
     )
+
+
+def _ring(config: RunConfig) -> PacketRing | None:
+    """Make a ring that holds what comes before an event until the event is known; None where no clips are kept."""
+    files = config.event_files
+    if files is None:
+        return None
+    late_s = KNOWN_LATE_S + max((rule.for_s for rule in config.events.values()), default=0.0)
+    return PacketRing(max_bytes=round(files.ring_mb * 1e6), max_s=files.before_s + late_s)
 
 
 def _unique(base: str, name_uses: Counter[str], reserved: set[str | None]) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol
 from streamcam.errors import StreamcamError
 from streamcam.records import Frame
 from streamcam.sources.address import parse_address
+from streamcam.sources.packet_ring import PacketRing
 from streamcam.sources.pixels.decoder import Decoder
 from streamcam.sources.status import SourceStatus
 from streamcam.sources.video import VideoSource
@@ -52,6 +53,7 @@ def open_source(
     rtsp_transport: str = "auto",
     video_stream: int | None = None,
     levels: str | None = None,
+    ring: PacketRing | None = None,
 ) -> VideoSource:
     """Open a file, or note how to open a camera or stream: its `frames` connects, and reconnects without end.
 
@@ -79,6 +81,7 @@ def open_source(
             where the camera does not offer TCP.
         video_stream: the number of the video stream, from 0; None for the best one, which is never a cover picture.
         levels: for grey video of more than 8 bits: `low:high` become 0 and 255; `auto` follows the scene slowly.
+        ring: gets what is read, as packets, for clips of it.
 
     Raises:
         StreamcamError: the URI is none of these, or a file cannot be opened; the message says why, without credentials.
@@ -99,4 +102,5 @@ def open_source(
         decoder=decoder,
         video_stream=video_stream,
         levels=levels,
+        ring=ring,
     )

@@ -169,7 +169,7 @@ class JpegContainer:
     """The JPEG pictures behind a URL, with the interface of PyAV's `InputContainer`."""
 
     format = SimpleNamespace(name="mjpeg")
-    duration = None
+    duration = start_time_realtime = None
 
     def __init__(
         self, url: str, options: Mapping[str, str], *, response: Response | None = None, hwaccel: HWAccel | None = None

@@ -12,6 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamcam.sources.opening import FAILURES, reason_for
+from streamcam.sources.packet_tap import PacketTap
 from streamcam.sources.pixels.interlaced import Deinterlacer
 from streamcam.sources.status import DEAD_AFTER_S, STALLED_AFTER_S
 from streamcam.sources.timing.stream_info import frame_rate, has_gaps, max_delay, seconds
@@ -27,7 +28,15 @@ POLL_S = 0.005
 class Reader:
     """Decodes one video stream, until the container ends or fails, nothing comes any more, or it is stopped."""
 
-    def __init__(self, container: InputContainer, *, stream: VideoStream, live: bool, drops: Counter[str]) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        *,
+        stream: VideoStream,
+        live: bool,
+        drops: Counter[str],
+        tap: PacketTap | None = None,
+    ) -> None:
         """Prepare to read.
 
         Args:
@@ -35,11 +44,12 @@ class Reader:
             stream: which of its streams to decode.
             live: whether silence is a failure.
             drops: where packets that do not decode are counted, as `corrupt`.
+            tap: gets the packets as well, and those of the sound.
         """
         self.reason: str | None = None
         """Why no more frames come; None after a file's end or a stop."""
         self._container, self._live, self._drops = container, live, drops
-        self._stream = stream
+        self._stream, self._tap = stream, tap
         self._deinterlacer = Deinterlacer(stream)
         gaps = not live and has_gaps(stream)
         self._timestamps = BestEffortTimestamps(1 / frame_rate(stream), max_delay=max_delay(stream), gaps=gaps)
@@ -89,6 +99,8 @@ class Reader:
             elif self._live and time.monotonic() - self._last_frame_s > NO_FRAME_AFTER_S:
                 self.reason = f"what comes has given no picture for {NO_FRAME_AFTER_S:g} s"
                 return
+            if self._tap is not None:  # after its frames, which tell what its time means
+                self._tap.push(packet)
         yield from self._deinterlacer.finish()
 
     def _deinterlaced(self, frame: VideoFrame) -> list[VideoFrame]:
@@ -129,9 +141,14 @@ class Reader:
                 self._waiting_since_s = None
                 yield packet
                 self._last_packet_s = time.monotonic()
+            elif packet is not None and self._tap is not None and packet.stream is self._tap.sound:
+                self._tap.push(packet)
 
     def _demux(self) -> "Iterator[Packet[Any]]":
-        return self._container.demux() if self._live else self._container.demux(self._stream)
+        if self._live:
+            return self._container.demux()
+        sound = None if self._tap is None else self._tap.sound
+        return self._container.demux(self._stream) if sound is None else self._container.demux(self._stream, sound)
 
     def _next(self, packets: "Iterator[Packet[Any]]") -> "Packet[Any]":
         if self._waiting_since_s is None:

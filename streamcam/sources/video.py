@@ -17,6 +17,8 @@ from streamcam.errors import StreamcamError
 from streamcam.records import Frame
 from streamcam.sources.address import STANDARD_INPUT, Address
 from streamcam.sources.opening import FAILURES, open_stream, open_video
+from streamcam.sources.packet_ring import PacketRing
+from streamcam.sources.packet_tap import PacketTap
 from streamcam.sources.pixels.conversion import FrameConverter
 from streamcam.sources.pixels.decoder import Decoder
 from streamcam.sources.reading import Reader
@@ -56,6 +58,7 @@ class VideoSource:
         decoder: Decoder | None = None,
         video_stream: int | None = None,
         levels: str | None = None,
+        ring: PacketRing | None = None,
         backoff: Backoff | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -79,6 +82,9 @@ class VideoSource:
         self._converter = FrameConverter(self.name, self.shown, decoder=decoder, levels=levels)
         reopen = partial(open_stream, address, number=video_stream) if address.can_be_reopened else None
         self._playback = FilePlayback(self.name, start_s=start_s, end_s=end_s, reopen=reopen)
+        self.ring = ring
+        """Holds its newest packets, for clips of events; None for nobody who asks."""
+        self._tap = None if ring is None else PacketTap(ring)
         self._status = SourceStatus("connecting")
         self._index = self._session = self._captured_ns = 0
         self._camera_start_ns: int | None = None
@@ -221,7 +227,9 @@ class VideoSource:
         while True:
             try:
                 container, stream = self.open(stop), self._stream
-                self._reader = Reader(container, stream=stream, live=self.live, drops=self.drops)
+                if self._tap is not None:
+                    self._tap.connect(container, stream, self.shown)
+                self._reader = Reader(container, stream=stream, live=self.live, drops=self.drops, tap=self._tap)
                 self._converter.begin(stream)
             except StreamcamError as e:
                 if not self.live:
@@ -270,7 +278,10 @@ class VideoSource:
             self.drops["corrupt"] += 1
             return
         self._index += 1
-        yield Frame(picture, self._index - 1, pts_s, self._captured_ns, self.name, session=self._session)
+        frame = Frame(picture, self._index - 1, pts_s, self._captured_ns, self.name, session=self._session)
+        if self._tap is not None:
+            self._tap.see(frame, decoded.time)
+        yield frame
 
     def _live_frames(self, reader: Reader, stop: Event) -> Iterator[Frame]:
         container = self.open()

@@ -19,10 +19,16 @@ try:
 except (ImportError, ValueError) as e:
     sys.exit(f"{sys.executable} lacks python3-gi or gir1.2-gst-rtsp-server-1.0 (scripts/test installs them): {e}")
 
-PIPELINE = "( videotestsrc is-live=true pattern=ball ! capsfilter name=form caps={form} ! {encoder} name=pay0 )"
+PIPELINE = "( videotestsrc is-live=true pattern=ball ! capsfilter name=form caps={form} ! {encoder} name=pay0 {sound} )"
 ENCODERS = {
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! rtph264pay config-interval=1",
+    "h264-b": "x264enc bframes=2 speed-preset=ultrafast key-int-max=30 ! rtph264pay config-interval=1",
+    "hevc": "x265enc speed-preset=ultrafast key-int-max=30 log-level=none ! rtph265pay config-interval=1",
     "vp8": "vp8enc deadline=1 keyframe-max-dist=30 ! rtpvp8pay",
+}
+SOUNDS = {
+    "opus": "opusenc ! rtpopuspay",
+    "pcma": "audioresample ! audio/x-raw,rate=8000,channels=1 ! alawenc ! rtppcmapay",
 }
 TRANSPORTS = {"tcp": "TCP", "udp": "UDP", "udp_multicast": "UDP_MCAST"}
 ROLE = "viewer"
@@ -66,13 +72,15 @@ def main() -> None:
     parser.add_argument("--user")
     parser.add_argument("--password")
     parser.add_argument("--codec", choices=ENCODERS, default="h264")
+    parser.add_argument("--sound", choices=SOUNDS)
     parser.add_argument("--transport", choices=TRANSPORTS)
     parser.add_argument("--address", default="127.0.0.1")
     args = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer(address=args.address, service=args.port)
+    sound = f"audiotestsrc is-live=true ! audioconvert ! {SOUNDS[args.sound]} name=pay1" if args.sound else ""
     factory = GstRtspServer.RTSPMediaFactory(
-        launch=PIPELINE.format(form=form_of("320x240@30"), encoder=ENCODERS[args.codec]), shared=True
+        launch=PIPELINE.format(form=form_of("320x240@30"), encoder=ENCODERS[args.codec], sound=sound), shared=True
     )
     media: list[GstRtspServer.RTSPMedia] = []
     factory.connect("media-configure", lambda _factory, made: media.append(made))
