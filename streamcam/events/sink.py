@@ -36,11 +36,7 @@ class EventSource(Protocol):
 
 
 class EventOutput(Protocol):
-    """What keeps an event's files. It never waits."""
-
-    def on_frame(self, result: Result) -> None:
-        """Take a frame."""
-        ...
+    """What keeps an event's files. Only `close` waits."""
 
     def on_window(self, result: Result) -> None:
         """Take a window's heat."""
@@ -52,6 +48,10 @@ class EventOutput(Protocol):
 
     def take_saved(self) -> Iterable[Event]:
         """Return the records of events whose files have become complete, in state `saved`."""
+        ...
+
+    def close(self) -> None:
+        """Complete all files."""
         ...
 
 
@@ -88,11 +88,6 @@ class EventSink(Sink):
         self._last: dict[str, tuple[int, float]] = {}
         """By source: the session of its last result, and when that came."""
 
-    def on_frame(self, result: Result) -> None:
-        """Let files have the frame."""
-        if self._files is not None:
-            self._files.on_frame(result)
-
     def on_window(self, result: Result) -> None:
         """Look for events in a window's heat."""
         self._last[result.frame.source] = result.frame.session, self._clock()
@@ -102,9 +97,7 @@ class EventSink(Sink):
 
     def tick(self) -> None:
         """End the events of sources that are lost, and tell of files that are complete."""
-        if self._files is not None:
-            for event in self._files.take_saved():
-                self._tell(event)
+        self._tell_saved()
         if self._lossless or not self.going:
             return
         for source in self._sources:
@@ -115,11 +108,18 @@ class EventSink(Sink):
                 self._pass_on(self._detector.end_source(source.name, session, reason))
 
     def close(self) -> None:
-        """End all events. Closing twice is fine."""
+        """End all events, and complete their files. Closing twice is fine."""
         for source in self._sources:
             session, _ = self._last.get(source.name, (-1, 0.0))
             reason: EndReason = "ended" if source.status.kind == "ended" else "stopped"
             self._pass_on(self._detector.end_source(source.name, session, reason))
+        if self._files is not None:
+            self._files.close()
+        self._tell_saved()
+
+    def _tell_saved(self) -> None:
+        for event in self._files.take_saved() if self._files is not None else ():
+            self._tell(event)
 
     def _pass_on(self, events: Sequence[Event]) -> None:
         for event in events:

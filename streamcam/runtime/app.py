@@ -134,7 +134,7 @@ def assemble(
     watching: list[Sink] = [*published, delayed, *heats, *sinks]
     events = None
     if config.events:
-        events = stack.enter_context(open_events(config, sources, engine.runner.context, publisher, hooks))
+        events = open_events(config, sources, engine.runner.context, publisher, hooks, stack)
         watching = [events, ShownClassesSink(watching, top_k=config.top_k, classes=classes)]
     clip_format = engine.runner.spec.clip_format
     pipeline = Pipeline(

@@ -1,12 +1,16 @@
 """Makes the rules of a run, and what keeps and tells their events."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
+from streamcam.config.events import EventFilesConfig
 from streamcam.config.run import MAX_CLASSES, RunConfig
 from streamcam.errors import StreamcamError
 from streamcam.events.detector import EventDetector, OnObservation, find_rules
 from streamcam.events.event import Event
+from streamcam.events.files import EventFiles
+from streamcam.events.indexer import Indexer
 from streamcam.events.sink import EventSink
 from streamcam.events.zones import Link
 from streamcam.heat.cam import HeatContext
@@ -54,6 +58,7 @@ def open_events(
     context: HeatContext,
     publisher: Publisher | None,
     hooks: EventHooks,
+    stack: ExitStack,
 ) -> EventSink:
     """Make the sink that finds a run's events.
 
@@ -63,9 +68,10 @@ def open_events(
         context: of the network, whose classes the rules name.
         publisher: where events go, if anywhere.
         hooks: who else is told.
+        stack: ends the events and completes their files, before it closes the publisher.
 
     Raises:
-        StreamcamError: there is no such class or source.
+        StreamcamError: there is no such class or source, or the folder for files cannot be made.
     """
     names = [source.name for source in sources]
     rules = find_rules(config.events, config.zones, labels=context.labels, sources=names)
@@ -77,4 +83,15 @@ def open_events(
         hooks.tell(event)
 
     detector = EventDetector(rules, link=link, observe=hooks.observe)
-    return EventSink(detector, sources, tell=publish, lossless=config.as_fast_as_possible)
+    files = None if config.event_files is None else _open_files(config.event_files, sources, context, stack)
+    sink = EventSink(detector, sources, tell=publish, files=files, lossless=config.as_fast_as_possible)
+    return stack.enter_context(sink)
+
+
+def _open_files(
+    config: EventFilesConfig, sources: Sequence[VideoSource], context: HeatContext, stack: ExitStack
+) -> EventFiles:
+    """Make what writes events' files, and the index of them."""
+    indexer = stack.enter_context(closing(Indexer(config)))
+    rings = {source.name: source.ring for source in sources if source.ring is not None}
+    return EventFiles(config, rings, labels=context.labels, saved=indexer.add)
