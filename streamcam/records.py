@@ -332,6 +332,21 @@ class Heat:
         """
         return self.cube - self.common
 
+    def keep(self, rows: npt.NDArray[np.integer]) -> "Heat":
+        """Return the same with fewer classes.
+
+        Args:
+            rows: the places of the classes to keep on the cube's first axis, at least one.
+        """
+        return replace(
+            self,
+            cube=self.cube[rows],
+            classes=self.classes[rows],
+            labels=tuple([self.labels[k] for k in rows]),
+            scores=self.scores[rows],
+            scale=None if self.scale is None else self.scale[rows],
+        )
+
     __repr__ = _show
 
 

@@ -5,7 +5,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import av.error
 import numpy as np
@@ -128,7 +128,9 @@ class Recording:
         """
         heat = result.heat
         if heat is not None and result.frame.session == self.session and self._is_in_event(heat):
-            self._heat.on_window(result)
+            # A rule needs the heat of all classes; what is kept is that of its own.
+            rows = np.flatnonzero([label in self.event.scores for label in heat.labels])
+            self._heat.on_window(replace(result, heat=heat.keep(rows)) if len(rows) else result)
         self._look_for_peak(result)
 
     def _look_for_peak(self, result: Result) -> None:

@@ -56,11 +56,4 @@ class ShownClassesSink(Sink):
             rows = np.arange(min(self._top_k, len(heat.classes)))
         else:
             rows = np.flatnonzero(np.isin(heat.classes, self._classes))
-        return replace(
-            heat,
-            cube=heat.cube[rows],
-            classes=heat.classes[rows],
-            labels=tuple(heat.labels[k] for k in rows),
-            scores=heat.scores[rows],
-            scale=None if heat.scale is None else heat.scale[rows],
-        )
+        return heat.keep(rows)
