@@ -22,7 +22,7 @@ ALLOWED = {
     "cvat": {"errors"},
     "events": VOCABULARY,
     "sources": VOCABULARY,
-    "config": {"errors", "strict", "sources"},
+    "config": {"errors", "strict", "sources", "events"},
     "gpu": VOCABULARY | {"sources"},
     "heat": VOCABULARY,
     "models": VOCABULARY | {"heat"},

@@ -2,18 +2,18 @@
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from streamcam.config.notify import NotifyConfig, on_event_keys
 from streamcam.config.run import RunConfig
-from streamcam.config.source import SourceConfig
 from streamcam.config.train import TrainConfig
 from streamcam.config.yaml_file import read_yaml
 from streamcam.errors import StreamcamError
 from streamcam.strict import describe
 
-Config = TypeVar("Config", RunConfig, TrainConfig)
+Config = TypeVar("Config", RunConfig, TrainConfig, NotifyConfig)
 
 
 def make_config(options: dict[str, Any], *, file: Path | None = None) -> RunConfig:
@@ -22,7 +22,7 @@ def make_config(options: dict[str, Any], *, file: Path | None = None) -> RunConf
     Raises:
         StreamcamError: the file cannot be read, a key is unknown, or a value is not allowed.
     """
-    return _check(RunConfig, options, file)
+    return _check(RunConfig, _keys(options, file), file)
 
 
 def make_train_config(options: dict[str, Any], *, file: Path | None = None) -> TrainConfig:
@@ -31,12 +31,29 @@ def make_train_config(options: dict[str, Any], *, file: Path | None = None) -> T
     Raises:
         StreamcamError: the file cannot be read, a key is unknown, or a value is not allowed.
     """
-    return _check(TrainConfig, options, file)
+    return _check(TrainConfig, _keys(options, file), file)
 
 
-def _check(config: type[Config], options: dict[str, Any], file: Path | None) -> Config:
+def make_notify_config(options: dict[str, Any], *, on_event: list[str], file: Path | None = None) -> NotifyConfig:
+    """Check the configuration of who is told; otherwise like `make_config`. `on_event` adds URLs and commands.
+
+    Raises:
+        StreamcamError: the file cannot be read, a key is unknown, or a value is not allowed.
+    """
+    keys = _keys(options, file)
+    for key, added in on_event_keys(on_event).items():
+        listed = keys.get(key, [])
+        if added and isinstance(listed, list):  # anything else is refused below
+            keys[key] = [*listed, *added]
+    return _check(NotifyConfig, keys, file)
+
+
+def _keys(options: dict[str, Any], file: Path | None) -> dict[str, Any]:
     keys = read_yaml(file) if file is not None else {}
-    keys |= {key: value for key, value in options.items() if value is not None}
+    return keys | {key: value for key, value in options.items() if value is not None}
+
+
+def _check(config: type[Config], keys: dict[str, Any], file: Path | None) -> Config:
     try:
         return config.model_validate(keys)
     except ValidationError as e:
@@ -51,10 +68,26 @@ def _explain(error: ValidationError, config: type[BaseModel]) -> str:
     """
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     if first["type"] == "extra_forbidden":
-        known = SourceConfig.model_fields if len(first["loc"]) > 1 else config.model_fields
+        known = _model_at(config, first["loc"][:-1]).model_fields
         close = get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"keys: {', '.join(known)}"
         return f"unknown key {'.'.join(map(str, first['loc']))!r} ({hint})"
     if first["type"] == "missing" and first["loc"] == ("sources",):
         return "no source: give a camera number, rtsp://…, a file or `sample`"
     return describe(first)
+
+
+def _model_at(config: type[BaseModel], where: tuple[int | str, ...]) -> type[BaseModel]:
+    """Find the model that is at a place of a configuration; numbers and names lead through its lists and mappings."""
+    for key in where:
+        field = config.model_fields.get(str(key))
+        inner = _model_in(field.annotation) if field is not None else None
+        config = inner or config
+    return config
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Find the model that a type such as `list[Model]` or `Model | None` is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := _model_in(part)) is not None), None)
