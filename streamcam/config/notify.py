@@ -21,7 +21,9 @@ States = Annotated[list[EventState], Field(min_length=1)]
 class TargetConfig(Strict):
     """What all who are told have in common."""
 
-    rules: list[Name] | None = Field(None, min_length=1, description="tell of these rules only; by default of all")
+    rules: list[Name] | None = Field(
+        default=None, min_length=1, description="tell of these rules only; by default of all"
+    )
     states: States = Field(
         default=["start", "end"], description="tell of these moments of an event: start, update, end, saved"
     )
@@ -31,17 +33,19 @@ class MqttConfig(TargetConfig):
     """An MQTT broker."""
 
     host: str = Field(min_length=1, max_length=255, description="the broker's host")
-    port: int | None = Field(None, ge=1, le=65535, description="by default 1883, or 8883 with TLS")
-    tls: bool = Field(False, description="encrypt, and check the broker's certificate")
+    port: int | None = Field(default=None, ge=1, le=65535, description="by default 1883, or 8883 with TLS")
+    tls: bool = Field(default=False, description="encrypt, and check the broker's certificate")
     ca_file: Path | None = Field(
-        None, description="the certificates that may have signed the broker's (PEM); by default the system's"
+        default=None, description="the certificates that may have signed the broker's (PEM); by default the system's"
     )
-    username: str | None = Field(None, min_length=1, repr=False, description="the login's user name")
-    password_file: Path | None = Field(None, description="the file with the password, alone on its first line")
-    password_env: str | None = Field(None, min_length=1, description="the environment variable with the password")
-    prefix: TopicLevel = Field("streamcam", description="the first level of all topics; one for each bridge")
+    username: str | None = Field(default=None, min_length=1, repr=False, description="the login's user name")
+    password_file: Path | None = Field(default=None, description="the file with the password, alone on its first line")
+    password_env: str | None = Field(
+        default=None, min_length=1, description="the environment variable with the password"
+    )
+    prefix: TopicLevel = Field(default="streamcam", description="the first level of all topics; one for each bridge")
     discovery: Literal["homeassistant", "none"] = Field(
-        "homeassistant", description="announce cameras and rules to Home Assistant"
+        default="homeassistant", description="announce cameras and rules to Home Assistant"
     )
     states: States = Field(
         default=["start", "update", "end", "saved"],
@@ -75,12 +79,16 @@ class WebhookConfig(TargetConfig):
     """A URL that each event is sent to, by POST."""
 
     url: str = Field(repr=False, max_length=2000, description="http:// or https://")
-    secret_file: Path | None = Field(None, description="sign with the secret in this file, alone on its first line")
-    secret_env: str | None = Field(None, min_length=1, description="sign with the secret in this variable")
-    ca_file: Path | None = Field(
-        None, description="the certificates that may have signed the server's (PEM); by default the system's"
+    secret_file: Path | None = Field(
+        default=None, description="sign with the secret in this file, alone on its first line"
     )
-    timeout_s: float = Field(10.0, gt=0, le=600, description="it is tried again when no answer has come for so long")
+    secret_env: str | None = Field(default=None, min_length=1, description="sign with the secret in this variable")
+    ca_file: Path | None = Field(
+        default=None, description="the certificates that may have signed the server's (PEM); by default the system's"
+    )
+    timeout_s: float = Field(
+        default=10.0, gt=0, le=600, description="it is tried again when no answer has come for so long"
+    )
 
     @field_validator("url")
     @classmethod
@@ -114,7 +122,7 @@ class CommandConfig(TargetConfig):
     """A program that is started for each event."""
 
     command: str = Field(repr=False, max_length=4000, description="program and arguments; there is no shell")
-    timeout_s: float = Field(10.0, gt=0, le=3600, description="it is killed after so long")
+    timeout_s: float = Field(default=10.0, gt=0, le=3600, description="it is killed after so long")
 
     @property
     def arguments(self) -> list[str]:
@@ -136,9 +144,9 @@ class CommandConfig(TargetConfig):
 class AppriseConfig(TargetConfig):
     """A service that apprise knows: mail, Telegram, Signal, Slack, and a hundred others."""
 
-    url: str | None = Field(None, repr=False, min_length=1, description="apprise's URL of the service")
-    url_file: Path | None = Field(None, description="the file with the URL, alone on its first line")
-    url_env: str | None = Field(None, min_length=1, description="the environment variable with the URL")
+    url: str | None = Field(default=None, repr=False, min_length=1, description="apprise's URL of the service")
+    url_file: Path | None = Field(default=None, description="the file with the URL, alone on its first line")
+    url_env: str | None = Field(default=None, min_length=1, description="the environment variable with the URL")
 
     @model_validator(mode="after")
     def _check_url(self) -> "AppriseConfig":
@@ -158,18 +166,18 @@ class AppriseConfig(TargetConfig):
 class NotifyConfig(Strict):
     """The keys of the file of `streamcam notify`."""
 
-    mqtt: MqttConfig | None = Field(None, description="an MQTT broker, and through it Home Assistant")
+    mqtt: MqttConfig | None = Field(default=None, description="an MQTT broker, and through it Home Assistant")
     webhooks: list[WebhookConfig] = Field(default=[], max_length=32, description="URLs that events are sent to")
     commands: list[CommandConfig] = Field(default=[], max_length=32, description="programs that are started")
     apprise: list[AppriseConfig] = Field(default=[], max_length=32, description="services, by apprise")
     event_folder: Path | None = Field(
-        None, description="where events' files are, as this process sees it: snapshots are sent from there"
+        default=None, description="where events' files are, as this process sees it: snapshots are sent from there"
     )
     spool: Path | None = Field(
-        None, description="the folder where events wait on disk; by default one in ~/.local/state/streamcam"
+        default=None, description="the folder where events wait on disk; by default one in ~/.local/state/streamcam"
     )
     spool_records: int = Field(
-        SPOOL_RECORDS, ge=10, le=10_000_000, description="so many records wait for each target at most"
+        default=SPOOL_RECORDS, ge=10, le=10_000_000, description="so many records wait for each target at most"
     )
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from streamcam.notify.target import TryAgainError
 class AppriseTarget:
     """Sends one message for each event."""
 
-    at_once = 1
+    at_once, backoff_max_s = 1, 60.0
 
     def __init__(self, config: AppriseConfig, *, event_folder: Path | None) -> None:
         """Check the URL; nothing is sent yet.

@@ -24,7 +24,7 @@ class CommandTarget:
     A program that fails is not started again for the same event: it may have done half of its work.
     """
 
-    at_once = 1
+    at_once, backoff_max_s = 1, 60.0
 
     def __init__(self, config: CommandConfig) -> None:
         """Look for the program.

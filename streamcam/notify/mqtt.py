@@ -44,6 +44,7 @@ class MqttTarget:
 
     name = "mqtt"
     at_once = 50
+    backoff_max_s = 1.0  # the connection has a backoff of its own: once it is there, nothing is to wait
 
     def __init__(
         self, config: MqttConfig, *, event_folder: Path | None, clock: Callable[[], float] = time.monotonic
@@ -63,6 +64,7 @@ class MqttTarget:
         will = Publication(bridge_topic(config.prefix), OFFLINE)
         self._connection = MqttConnection(config, will=will, greet=self._greet)
         self.shown = self._connection.shown
+        self._connection.start()
 
     def tell(self, events: Sequence[Event]) -> None:
         """Publish events, and wait for the broker."""
@@ -72,7 +74,7 @@ class MqttTarget:
         self._connection.send(batch)
         with self._lock:
             for publication in chain.from_iterable(batch.values()):
-                if not publication.topic.endswith("/snapshot"):  # too large to keep
+                if not publication.topic.endswith(("/event", "/snapshot")):  # none twice, and too large to keep
                     self._retain(publication)
 
     def on_status(self, source: str, data: Mapping[str, object], *, publisher: str) -> None:

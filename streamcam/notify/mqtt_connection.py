@@ -38,7 +38,7 @@ class MqttConnection:
     """Publishes with QoS 1 what has to arrive, and with QoS 0 what is true for the moment only."""
 
     def __init__(self, config: MqttConfig, *, will: Publication, greet: Callable[[], None]) -> None:
-        """Start to connect; the broker may come later.
+        """Prepare to connect.
 
         Args:
             config: where it is, and how to log in.
@@ -63,6 +63,9 @@ class MqttConnection:
         self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
         self._client.connect_async(config.host, config.port_or_default, keepalive=KEEPALIVE_S)
+
+    def start(self) -> None:
+        """Begin to connect; the broker may come later."""
         self._client.loop_start()
 
     def send(self, batch: Mapping[Key, Sequence[Publication]]) -> None:
@@ -75,7 +78,7 @@ class MqttConnection:
             TryAgainError: the broker is not there, or does not answer. Call it again with the same keys.
         """
         if not self._is_up.is_set():
-            raise TryAgainError(self._problem or "not connected yet")
+            raise TryAgainError(self._problem or "not connected yet", logged=True)
         if not self._sent:
             self._acknowledged.clear()  # numbers of QoS 0, which would be given again one day
         for key, publications in batch.items():
@@ -87,7 +90,7 @@ class MqttConnection:
                 lambda: wanted <= self._acknowledged or not self._is_up.is_set(), ACKNOWLEDGE_S
             )
         if not wanted <= self._acknowledged:
-            raise TryAgainError("it does not acknowledge" if not arrived else "the connection is lost")
+            raise TryAgainError("the connection is lost" if arrived else "it does not acknowledge", logged=arrived)
         self._sent = {key: numbers for key, numbers in self._sent.items() if not numbers <= self._acknowledged}
 
     def tell_now(self, publication: Publication) -> None:
@@ -106,7 +109,8 @@ class MqttConnection:
             with self._changed:
                 self._changed.wait_for(lambda: not self._is_up.is_set(), CLOSE_S)
         if not self._is_up.is_set():  # else its thread would wait for the broker without end; it is a daemon
-            self._client.disconnect()
+            if self._client.socket() is not None:
+                self._client.disconnect()
             self._client.loop_stop()
 
     def _publish(self, publication: Publication, *, qos: int) -> int:

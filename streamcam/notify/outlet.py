@@ -14,7 +14,7 @@ from streamcam.notify.target import RefusedError, Target, TryAgainError
 
 log = logging.getLogger(__name__)
 
-BACKOFF_S, BACKOFF_MAX_S = 1.0, 60.0
+BACKOFF_S = 1.0
 MAX_ANSWERED = 10
 """A target that answers, and each time says no, is told of an event so many times."""
 
@@ -105,7 +105,7 @@ class Outlet:
             self._finish(waiting, "told")
 
     def _after_failure(self, error: TryAgainError, waiting: Sequence[Waiting]) -> None:
-        if not self._failures:
+        if not self._failures and not error.logged:
             log.warning("%s: %s; trying again", self.target.shown, error)
         self._failures += 1
         self._answered += error.answered
@@ -114,7 +114,7 @@ class Outlet:
         elif self._last_try.is_set():
             self._stop.set()
         else:
-            self._last_try.wait(min(BACKOFF_MAX_S, self._backoff_s * 2 ** min(self._failures - 1, 20)))
+            self._last_try.wait(min(self.target.backoff_max_s, self._backoff_s * 2 ** min(self._failures - 1, 20)))
 
     def _refuse(self, waiting: Sequence[Waiting], why: str) -> None:
         for one in waiting:

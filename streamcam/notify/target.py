@@ -9,10 +9,16 @@ from streamcam.events.event import Event
 class TryAgainError(Exception):
     """The target could not be told now: later it may."""
 
-    def __init__(self, reason: str, *, answered: bool = False) -> None:
-        """Say why, in one line. `answered`: the target was there and said no. That is tried a few times only."""
+    def __init__(self, reason: str, *, answered: bool = False, logged: bool = False) -> None:
+        """Say why.
+
+        Args:
+            reason: in one line.
+            answered: the target was there and said no. That is tried a few times only.
+            logged: the target itself logs it.
+        """
         super().__init__(reason)
-        self.answered = answered
+        self.answered, self.logged = answered, logged
 
 
 class RefusedError(Exception):
@@ -28,6 +34,8 @@ class Target(Protocol):
     """For people: in one line, without passwords."""
     at_once: int
     """How many events it takes in one call at most."""
+    backoff_max_s: float
+    """The longest wait between two tries."""
 
     def tell(self, events: Sequence[Event]) -> None:
         """Tell of events, in order. It waits until they are known to have arrived.

@@ -33,7 +33,7 @@ def signature(secret: str, body: bytes) -> str:
 class WebhookTarget:
     """Sends events one by one. A redirect is not followed: it might lead the event to somebody else."""
 
-    at_once = 1
+    at_once, backoff_max_s = 1, 60.0
 
     def __init__(self, config: WebhookConfig) -> None:
         """Read the secret and the certificates; nothing is sent yet.
