@@ -6,14 +6,17 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from queue import Full, Queue
 from threading import Event as Flag
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from streamcam.config.notify import NotifyConfig, TargetConfig
 from streamcam.errors import StreamcamError
+from streamcam.events.event import Event
 from streamcam.notify.command import CommandTarget
 from streamcam.notify.outlet import Outlet
 from streamcam.notify.spool import Spool
@@ -29,6 +32,8 @@ if TYPE_CHECKING:  # it needs an extra
 log = logging.getLogger(__name__)
 
 TICK_S = 0.25
+MAX_INBOX = 10_000
+"""Events that wait to be written to spools. A disk may take seconds for one, and ZeroMQ's queues are short."""
 REST_S = 0.3
 """At the end, events that are on their way are awaited for so long."""
 CLOSE_S = 5.0
@@ -50,9 +55,12 @@ class Bridge:
             StreamcamError: a secret, a program or an extra is missing, or the folder cannot be used.
         """
         self.counts: Counter[str] = Counter()
-        """`received` events; and messages that were not, by reason, as `Subscriber.skipped` counts them."""
+        """`received` events; those for which there was `no room`; and others, as `Subscriber.skipped` counts them."""
         self._mqtt: MqttTarget | None = None
         self._clock, self._close_by_s = clock, 0.0
+        self._inbox: Queue[Event | None] = Queue(MAX_INBOX)
+        self._writer = Thread(target=self._write, name="spools", daemon=True)
+        self._error: BaseException | None = None
         with ExitStack() as stack:
             stack.enter_context(_locked(spool))
             self.outlets = [
@@ -80,6 +88,7 @@ class Bridge:
         with Subscriber(endpoint, kinds=kinds, keys=keys) as subscriber:
             for outlet in self.outlets:
                 outlet.start()
+            self._writer.start()
             refused = None
             while not stop.is_set():
                 self._receive(subscriber, stop)
@@ -106,6 +115,10 @@ class Bridge:
     def close(self) -> None:
         """Tell what can be told within seconds, and disconnect; the rest stays on disk. Closing twice is fine."""
         self._close_by_s = self._clock() + CLOSE_S  # all together
+        if self._writer.is_alive():
+            with suppress(Full):
+                self._inbox.put(None, timeout=CLOSE_S)
+                self._writer.join(CLOSE_S)
         for outlet in self.outlets:
             outlet.finish()
         self._stack.close()
@@ -135,17 +148,28 @@ class Bridge:
     def _take(self, message: Message) -> None:
         if message.event is not None:
             self.counts["received"] += 1
-            for outlet in self.outlets:
-                outlet.put(message.event)
+            try:
+                self._inbox.put_nowait(message.event)
+            except Full:
+                self.counts["no room"] += 1
         elif message.header.kind == "status" and self._mqtt is not None:
             self._mqtt.on_status(message.header.source, message.header.data, publisher=message.header.publisher)
+
+    def _write(self) -> None:
+        """Queue events on disk, in a thread of its own."""
+        try:
+            while (event := self._inbox.get()) is not None:
+                for outlet in self.outlets:
+                    outlet.put(event)
+        except BaseException as e:
+            self._error = e
 
     def _check(self) -> None:
         if self._mqtt is not None:
             self._mqtt.tick()
-        for outlet in self.outlets:
-            if outlet.error is not None:
-                raise outlet.error
+        for error in (self._error, *(outlet.error for outlet in self.outlets)):
+            if error is not None:
+                raise error
 
     def _targets(self, config: NotifyConfig, stack: ExitStack) -> Iterator[tuple[Target, TargetConfig]]:
         for webhook in config.webhooks:

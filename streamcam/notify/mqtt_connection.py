@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from threading import Condition, Event
 from typing import Any, TypeVar
 
-from paho.mqtt.client import Client
+from paho.mqtt.client import MQTT_LOG_ERR, Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -153,10 +153,16 @@ class MqttConnection:
         self._problem = problem
 
 
+def _log_exceptions(_client: Client, _data: Any, level: int, text: str) -> None:
+    """Log what a callback has raised. The rest of what the client says is noted here already."""
+    if level == MQTT_LOG_ERR and "exception" in text:
+        log.error("%s", text)
+
+
 def _make_client(config: MqttConfig) -> Client:
     client = Client(CallbackAPIVersion.VERSION2, client_id=f"streamcam-{uuid.uuid4().hex[:12]}")
-    client.suppress_exceptions = True  # one in a callback would end the client's thread; it is logged
-    client.enable_logger(log)
+    client.suppress_exceptions = True  # one in a callback would end the client's thread
+    client.on_log = _log_exceptions
     client.reconnect_delay_set(RECONNECT_S, RECONNECT_MAX_S)
     client.max_inflight_messages_set(200)
     password = config.password()
