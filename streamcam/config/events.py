@@ -32,7 +32,9 @@ class ZoneConfig(Strict):
         max_length=MAX_POINTS,
         description="corners as fractions of the picture, as it is seen: [[0.1, 0.2], [0.6, 0.2], [0.6, 0.9]]",
     )
-    source: str | None = Field(None, description="the source's name; by default it is in the picture of every source")
+    source: str | None = Field(
+        default=None, description="the source's name; by default it is in the picture of every source"
+    )
 
     @field_validator("polygon")
     @classmethod
@@ -65,14 +67,14 @@ class RuleConfig(Strict):
     """What is an event."""
 
     classes: list[ClassName] = Field(min_length=1, description="any of these classes of the model")
-    zone: Name | None = Field(None, description="where; by default in the whole picture")
-    source: str | None = Field(None, description="the source's name; by default the zone's, or every source")
-    on: Score = Field(0.5, description="an event begins when the score reaches this")
-    off: Score | None = Field(None, description="and ends when it falls below this; by default 0.8 of `on`")
-    for_s: Seconds = Field(0.0, description="it has to go on for so long, by the stream's time")
-    gap_s: Seconds = Field(0.5, description="the score may be below `off` for so long in between")
-    cooldown_s: Seconds = Field(0.0, description="after an event, none begins for so long")
-    schedule: Schedule | None = Field(None, description="days, and from when to when; by default always")
+    zone: Name | None = Field(default=None, description="where; by default in the whole picture")
+    source: str | None = Field(default=None, description="the source's name; by default the zone's, or every source")
+    on: Score = Field(default=0.5, description="an event begins when the score reaches this")
+    off: Score | None = Field(default=None, description="and ends when it falls below this; by default 0.8 of `on`")
+    for_s: Seconds = Field(default=0.0, description="it has to go on for so long, by the stream's time")
+    gap_s: Seconds = Field(default=0.5, description="the score may be below `off` for so long in between")
+    cooldown_s: Seconds = Field(default=0.0, description="after an event, none begins for so long")
+    schedule: Schedule | None = Field(default=None, description="days, and from when to when; by default always")
     quiet: dict[ClassName, Score] = Field(
         default={},
         description="while one of these classes has such a score in the whole picture, no event begins; one that is "
@@ -95,15 +97,17 @@ class EventFilesConfig(Strict):
     """What is kept of events, where and for how long."""
 
     folder: Path = Field(description="each event's clip, snapshot, heat and JSON go into a folder in this one")
-    before_s: float = Field(5.0, ge=0, le=60, description="a clip begins so long before its event")
-    after_s: float = Field(5.0, ge=0, le=60, description="and ends so long after it")
-    longest_s: float = Field(120.0, gt=0, le=3600, description="a clip ends after so long, even if its event goes on")
+    before_s: float = Field(default=5.0, ge=0, le=60, description="a clip begins so long before its event")
+    after_s: float = Field(default=5.0, ge=0, le=60, description="and ends so long after it")
+    longest_s: float = Field(
+        default=120.0, gt=0, le=3600, description="a clip ends after so long, even if its event goes on"
+    )
     ring_mb: float = Field(
         32.0, gt=0, le=4096, description="so many MB of each camera's packets wait in memory at most"
     )
-    days: float | None = Field(30.0, gt=0, description="events older than this are removed, but for kept ones")
-    max_gb: float | None = Field(10.0, gt=0, description="the oldest are removed when the folder is larger")
-    free_gb: float | None = Field(1.0, ge=0, description="the oldest are removed when the disk has less left")
+    days: float | None = Field(default=30.0, gt=0, description="events older than this are removed, but for kept ones")
+    max_gb: float | None = Field(default=10.0, gt=0, description="the oldest are removed when the folder is larger")
+    free_gb: float | None = Field(default=1.0, ge=0, description="the oldest are removed when the disk has less left")
 
 
 def _signed_area(points: list[Point]) -> float:

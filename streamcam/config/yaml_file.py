@@ -1,5 +1,6 @@
 """Reads YAML files that strangers may have written."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,20 @@ MAX_FILE_BYTES = 128 << 10
 
 MAX_DEPTH = 20
 """A file that is nested more deeply is refused: PyYAML recurses once for each level."""
+
+
+PLAIN = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (r"[-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+", "-+0123456789"),
+    "float": (
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+}
+"""What is no text although it has no quotes, and how it may begin: the core schema of YAML 1.2.
+
+PyYAML's own is that of YAML 1.1, where the key `on` is true, and the time 22:00 is the number 1320.
+"""
 
 
 class _Loader(yaml.SafeLoader):
@@ -32,6 +47,14 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in PLAIN]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _name, (_pattern, _first) in PLAIN.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
 
 def read_yaml(file: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from threading import Event
 
 from streamcam.clips import SlidingWindow
 from streamcam.config.groups import read_groups
-from streamcam.config.run import RunConfig
+from streamcam.config.run import MAX_CLASSES, RunConfig
 from streamcam.engines.backends import make_engine, require_device
 from streamcam.engines.base import Engine
 from streamcam.engines.device.hardware import a_core_left_free
@@ -25,6 +25,7 @@ from streamcam.models.classes import find_classes, grouped
 from streamcam.models.registry import find_spec, load_model
 from streamcam.render.overlay import Painter
 from streamcam.runtime.caption import LiveCaption
+from streamcam.runtime.events import NO_HOOKS, EventHooks, open_events, require_rules
 from streamcam.runtime.inputs import open_sources
 from streamcam.runtime.memory import trim_heap
 from streamcam.runtime.outputs import open_publisher, open_recorders, require_outputs_apart
@@ -32,6 +33,7 @@ from streamcam.runtime.pipeline import Pipeline
 from streamcam.sinks.base import Sink
 from streamcam.sinks.delay import DelaySink
 from streamcam.sinks.publish import OverlaySink, PublishSink
+from streamcam.sinks.shown import ShownClassesSink
 from streamcam.sources.address import parse_address
 from streamcam.sources.video import VideoSource
 from streamcam.transport.endpoints import require_bindable
@@ -76,7 +78,14 @@ class Live:
         )
 
 
-def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = None, sinks: Sequence[Sink] = ()) -> Live:
+def assemble(
+    config: RunConfig,
+    stack: ExitStack,
+    *,
+    model: CamModel | None = None,
+    sinks: Sequence[Sink] = (),
+    hooks: EventHooks = NO_HOOKS,
+) -> Live:
     """Load the model, and open all sources and outputs of a run.
 
     Cheap checks come first, so that a mistake is reported before anything is written or bound.
@@ -86,6 +95,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
         stack: closes sources, sockets and files.
         model: used in place of the one that the config names.
         sinks: get results after the config's own sinks.
+        hooks: told of events, and of the rules' scores.
 
     Raises:
         StreamcamError: a part cannot be made. Nothing is left half-written.
@@ -95,6 +105,7 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     groups = read_groups(config.group, spec.classes)
     spec = grouped(spec, groups)
     classes = find_classes(spec, config.classes)
+    require_rules(config, spec)
     loaded = (model or load_model(config.model, weights=config.weights)).grouped(groups)
     engines = _make_engines(config, loaded.with_clip_format(length=config.window, fps=config.fps), classes)
     trim_heap()  # after loading: the engines have copies of the weights
@@ -112,11 +123,16 @@ def assemble(config: RunConfig, stack: ExitStack, *, model: CamModel | None = No
     videos, heats = open_recorders(config, [source.name for source in sources], painter, spec.classes, stack)
     # Overlays wait for the lookahead, so that each picture is painted with the heat of its own moment.
     delayed = stack.enter_context(DelaySink([*overlays, *videos], delay_s=engine.lookahead_s))
+    watching: list[Sink] = [*published, delayed, *heats, *sinks]
+    events = None
+    if config.events:
+        events = stack.enter_context(open_events(config, sources, engine.runner.context, publisher, hooks))
+        watching = [events, ShownClassesSink(watching, top_k=config.top_k, classes=classes)]
     clip_format = engine.runner.spec.clip_format
     pipeline = Pipeline(
         sources,
         engines,
-        [*published, delayed, *heats, *sinks],
+        watching,
         window=lambda: SlidingWindow(clip_format, hop=hop, head_start=engine.head_start),
         lossless=config.as_fast_as_possible,
         max_frames=config.max_frames,
@@ -198,8 +214,9 @@ def _make_engines(config: RunConfig, model: CamModel, classes: Sequence[int] | N
                 backend=config.backend,
                 device=device,
                 precision=config.precision,
-                top_k=config.top_k,
-                classes=classes,
+                # Rules need the heat of all classes: a softmax in a zone is over all of them.
+                top_k=MAX_CLASSES if config.events else config.top_k,
+                classes=None if config.events else classes,
                 dense=config.dense,
                 hop=config.hop,
             )

@@ -81,6 +81,7 @@ class VideoSource:
         self._playback = FilePlayback(self.name, start_s=start_s, end_s=end_s, reopen=reopen)
         self._status = SourceStatus("connecting")
         self._index = self._session = self._captured_ns = 0
+        self._camera_start_ns: int | None = None
         self._container: InputContainer | None = None
         self._reader: Reader | None = None
         self._use_fallback = False
@@ -102,6 +103,14 @@ class VideoSource:
     def state(self) -> str:
         """The status as one line for people."""
         return str(self.status)
+
+    def camera_ns(self, pts_s: float) -> int | None:
+        """A moment of the present session by the camera's own clock, as Unix time in nanoseconds. Any thread may ask.
+
+        None where the camera does not tell: only RTSP cameras that send RTCP sender reports (RFC 3550, section 6.4) do.
+        """
+        start_ns = self._camera_start_ns
+        return None if start_ns is None else start_ns + round(pts_s * 1e9)
 
     @property
     def time_span(self) -> TimeSpan | None:
@@ -264,7 +273,8 @@ class VideoSource:
         yield Frame(picture, self._index - 1, pts_s, self._captured_ns, self.name, session=self._session)
 
     def _live_frames(self, reader: Reader, stop: Event) -> Iterator[Frame]:
-        by_arrival = self.open().format.name in TIMES_MADE_UP
+        container = self.open()
+        by_arrival = container.format.name in TIMES_MADE_UP
         limiter, last_size = RateLimiter(), None
         timestamps, monitor = LiveTimestamps(by_arrival), FrameRateMonitor()
         for decoded in reader.frames(stop):
@@ -277,6 +287,7 @@ class VideoSource:
                 pts_s, due_ns, late_s = timestamps.read(decoded.time, now_ns)
             if stop.is_set():
                 return
+            self._camera_start_ns = _camera_start_ns(container, decoded, pts_s)
             if late_s > MAX_LATE_S:
                 self.drops["late"] += 1
             elif not limiter.allows(now_ns):
@@ -297,3 +308,11 @@ class VideoSource:
                 self._begin_session()
             last_size = size
             yield from self._frame(decoded, pts_s, captured_ns)
+
+
+def _camera_start_ns(container: InputContainer, decoded: VideoFrame, pts_s: float) -> int | None:
+    """Return what the camera's own clock showed at `pts_s` 0; None where it does not tell."""
+    start_us = container.start_time_realtime
+    if start_us is None or decoded.time is None:
+        return None
+    return start_us * 1000 + round((decoded.time - pts_s) * 1e9)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from streamcam.errors import one_line
+from streamcam.events.sink import log as event_log
 from streamcam.sources.status import SourceStatus
 from streamcam.sources.status import log as status_log
 
@@ -20,18 +21,20 @@ def print_events(console: Console) -> Iterator[None]:
     rich moves a status line on the same console below what is printed. Without any handler, Python would write warnings
     over it.
     """
-    handler, level = _EventHandler(console), status_log.level
+    handler, levels = _EventHandler(console), {log: log.level for log in (status_log, event_log)}
     PACKAGE.addHandler(handler)
-    status_log.setLevel(logging.INFO)  # at this level, a source that is live again is logged
+    for log in levels:
+        log.setLevel(logging.INFO)  # at this level, sources that are live again and events are logged
     try:
         yield
     finally:
-        status_log.setLevel(level)
+        for log, level in levels.items():
+            log.setLevel(level)
         PACKAGE.removeHandler(handler)
 
 
 class _EventHandler(logging.Handler):
-    """Prints warnings, and that a source which was lost is live again."""
+    """Prints warnings, events, and that a source which was lost is live again."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -44,7 +47,9 @@ class _EventHandler(logging.Handler):
             case (str(name), SourceStatus(kind=kind)):
                 text = self._source_event(name, kind, record.getMessage())
             case _:
-                text = record.getMessage() if record.levelno >= logging.WARNING else None
+                text = (
+                    record.getMessage() if record.levelno >= logging.WARNING or record.name == event_log.name else None
+                )
         if text is not None:
             self._console.print(one_line(text), soft_wrap=True, markup=False, highlight=False)
 
