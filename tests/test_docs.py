@@ -219,8 +219,11 @@ def test_the_guides_truth_is_written_and_read(tmp_path: Path, monkeypatch: pytes
         assert list(written["labels"]) == ["cat", "cup"]
 
 
-def test_the_message_in_the_message_format_is_one() -> None:
-    (example,) = blocks(DOCS / "reference" / "message-format.md", "json")
+def test_the_messages_in_the_message_format_are_messages() -> None:
+    example, event = blocks(DOCS / "reference" / "message-format.md", "json")
+    told = decode([b"sc1/yard/event/", event.encode()]).event
+    assert told is not None
+    assert told.scores == {"car": 0.91, "lorry": 0.07}
     bodies = [bytes(part["nbytes"]) for part in json.loads(example)["parts"]]
     message = decode([b"sc1/door/result/", example.encode(), *bodies])
     assert message.result is not None

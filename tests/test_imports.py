@@ -22,7 +22,7 @@ ALLOWED = {
     "cvat": {"errors"},
     "events": VOCABULARY,
     "sources": VOCABULARY,
-    "config": {"errors", "strict", "sources", "events"},
+    "config": {"errors", "strict", "sources"},
     "gpu": VOCABULARY | {"sources"},
     "heat": VOCABULARY,
     "models": VOCABULARY | {"heat"},

@@ -3,12 +3,13 @@
 import types
 import typing
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from scripts.site.tables import row, table
+from streamcam.config.notify import AppriseConfig, CommandConfig, MqttConfig, NotifyConfig, WebhookConfig
 from streamcam.config.run import RunConfig
 from streamcam.config.source import SourceConfig
 from streamcam.config.train import TrainConfig
@@ -17,6 +18,11 @@ SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("run", "The keys of `streamcam run` and `streamcam.stream`.", RunConfig),
     ("sources", "The keys of each source in the list `sources`. A source may also be its URI alone.", SourceConfig),
     ("train", "The keys of `streamcam train`.", TrainConfig),
+    ("notify", "The keys of `streamcam notify`.", NotifyConfig),
+    ("mqtt", "The keys of an MQTT broker.", MqttConfig),
+    ("webhooks", "The keys of each URL in the list `webhooks`.", WebhookConfig),
+    ("commands", "The keys of each program in the list `commands`.", CommandConfig),
+    ("apprise", "The keys of each service in the list `apprise`.", AppriseConfig),
 )
 NAMES = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path", type(None): "none"}
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -46,6 +52,8 @@ def _type_name(annotation: Any) -> str:
     'list of text'
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(arguments[0])
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in (types.UnionType, typing.Union):
@@ -74,4 +82,6 @@ def _range(field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
+    if isinstance(field.default, list):
+        return f"`[{', '.join(field.default)}]`"
     return {None: "", True: "`true`", False: "`false`"}.get(field.default, f"`{field.default}`")

@@ -9,13 +9,13 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from streamcam.config.events import Name
 from streamcam.config.passwords import password_from_environment, read_password
-from streamcam.events.event import EventState
 from streamcam.strict import Strict
 
 SPOOL_RECORDS = 50_000
 
 TopicLevel = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,48}$")]
-States = Annotated[list[EventState], Field(min_length=1)]
+State = Literal["start", "update", "end", "saved"]
+States = Annotated[list[State], Field(min_length=1)]
 
 
 class TargetConfig(Strict):
