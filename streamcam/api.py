@@ -38,7 +38,7 @@ def stream(*sources: str | int | Path | dict[str, Any], model: str | CamModel = 
         options: the other keys of `RunConfig`. The network: weights, engine, backend, device, precision, window, hop,
             fps, dense. The sources: decode, rtsp_transport, video_stream, levels, loop, as_fast_as_possible. The
             results: classes, top_k. The end: max_frames, seconds. Outputs beside the loop: bind (none by default),
-            keys, record, save_heat, summary_json, view.
+            keys, record, save_heat, summary_json, metrics_bind, view.
 
     Raises:
         StreamcamError: a source cannot be opened, the model cannot be loaded, or an option is wrong. The loop raises it

@@ -1,6 +1,7 @@
 """Counts and latencies of a run. Their memory is bounded, however long the run lasts."""
 
 import time
+from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ STAGES = ("prepare", "wait", "infer", "output", "capture_to_frame", "capture_to_
 
 MAX_VALUES = 10_000
 """Percentiles are over so many of the latest values."""
+
+BUCKETS_MS = (0.5, 1, 2, 5, 10, 20, 35, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2000, 5000, 10_000)
+"""Upper bounds of the histograms' buckets, in milliseconds. One more bucket has what took longer."""
 
 HOPS = 16
 """`wide_hop_s` is the mean over so many of the latest windows."""
@@ -50,6 +54,16 @@ class Summary:
     precision: str
 
 
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How long a stage took, over the whole run."""
+
+    counts: tuple[int, ...]
+    """By bucket of `BUCKETS_MS`, and then how many took longer."""
+    total_ms: float
+    """The sum of all durations in milliseconds."""
+
+
 @dataclass
 class Metrics:
     """The counters and timers of a pipeline. All of its threads may write to it."""
@@ -65,7 +79,8 @@ class Metrics:
     # By source and stage, by stage, or by source; `_lock` protects all counters and deques.
     _drops: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _values: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=MAX_VALUES)))
-    _counts: Counter[str] = field(default_factory=Counter)
+    _buckets: dict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0] * (len(BUCKETS_MS) + 1)))
+    _totals_ms: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _recent: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=60)))
     _hops: dict[str, deque[tuple[float, int]]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=HOPS)))
     _lock: Lock = field(default_factory=Lock)
@@ -117,7 +132,8 @@ class Metrics:
         """Note how long a stage took."""
         with self._lock:
             self._values[stage].append(milliseconds)
-            self._counts[stage] += 1
+            self._buckets[stage][bisect_left(BUCKETS_MS, milliseconds)] += 1
+            self._totals_ms[stage] += max(0.0, milliseconds)  # the clock may be set back meanwhile
 
     def fps(self, source: str) -> float:
         """Return the recent frames a second of a source; 0 once none has come for two seconds."""
@@ -132,11 +148,16 @@ class Metrics:
         """Return p50, p95 and p99 of a stage's latest values in milliseconds, and the count of all its values."""
         with self._lock:
             values = np.array(self._values[stage])
-            count = self._counts[stage]
+            count = sum(self._buckets[stage])
         if not len(values):
             return {"count": 0}
         p50, p95, p99 = np.percentile(values, (50, 95, 99)).round(3).tolist()
         return {"count": count, "p50": p50, "p95": p95, "p99": p99}
+
+    def histogram(self, stage: str) -> Histogram:
+        """Return how long a stage took, over the whole run."""
+        with self._lock:
+            return Histogram(tuple(self._buckets[stage]), self._totals_ms[stage])
 
     def summary(self, *, model: str, model_hash: str, engine: str, device: str, precision: str) -> Summary:
         """Summarise the run so far."""

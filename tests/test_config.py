@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from streamcam.cli.main import app
 from streamcam.cli.options import options_of
+from streamcam.config.host_port import split_host_port
 from streamcam.config.load import make_config
 from streamcam.config.run import RunConfig
 from streamcam.config.source import SourceConfig
@@ -125,6 +126,14 @@ DOOR = {"uri": "rtsp://10.0.0.7/live", "username": "warden"}
         ({**SAMPLE, "view": True, "bind": "none"}, "view needs an endpoint"),
         ({**SAMPLE, "engine": "window", "dense": True}, "dense is for the stream engine: leave out engine window"),
         ({**SAMPLE, "chunk": 8}, "unknown key 'chunk'"),
+        *(
+            ({**SAMPLE, "metrics_bind": address}, "metrics_bind: expected HOST:PORT such as 127.0.0.1:9464, or a port")
+            for address in ("", "localhost", ":", "localhost:http", "::1:9464", "http://localhost:9464", "a b:1")
+        ),
+        *(
+            ({**SAMPLE, "metrics_bind": port}, "or a port from 0 to 65535 alone")
+            for port in (65536, -1, 1.5, True, [1])
+        ),
         ({**SAMPLE, "device": "openvino"}, "device: openvino is a backend: use backend openvino"),
     ],
 )
@@ -283,6 +292,24 @@ def test_a_password_that_is_not_in_the_environment_is_one_clear_line(monkeypatch
     monkeypatch.setenv("DOOR_PASSWORD", "")
     with pytest.raises(StreamcamError, match="DOOR_PASSWORD is empty"):
         door(password_env="DOOR_PASSWORD").uri_with_login()
+
+
+@pytest.mark.parametrize(
+    ("given", "checked", "split"),
+    [
+        (9464, "127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("9464", "127.0.0.1:9464", ("127.0.0.1", 9464)),
+        (":9464", "127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("0.0.0.0:9464", "0.0.0.0:9464", ("0.0.0.0", 9464)),
+        ("[::1]:0", "[::1]:0", ("::1", 0)),
+    ],
+)
+def test_metrics_are_for_this_machine_unless_a_host_is_given(
+    given: object, checked: str, split: tuple[str, int]
+) -> None:
+    config = make_config({**SAMPLE, "metrics_bind": given})
+    assert config.metrics_bind == checked
+    assert split_host_port(checked) == split
 
 
 def test_how_rtsp_comes_can_be_said_for_one_camera_or_for_all() -> None:

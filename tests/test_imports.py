@@ -29,10 +29,12 @@ ALLOWED = {
     "engines": VOCABULARY | {"heat", "models"},
     "render": VOCABULARY | {"heat", "sources"},
     "transport": VOCABULARY | {"events"},
+    "monitoring": VOCABULARY | {"sources"},
     "sinks": VOCABULARY | {"render", "transport", "sources"},
     "viewer": VOCABULARY | {"render", "transport"},
     "notify": VOCABULARY | {"config", "events", "transport"},
-    "runtime": VOCABULARY | {"config", "sources", "gpu", "models", "engines", "render", "transport", "sinks", "viewer"},
+    "runtime": VOCABULARY
+    | {"config", "sources", "gpu", "models", "engines", "render", "transport", "sinks", "viewer", "monitoring"},
     "explain": VOCABULARY | {"config", "sources", "heat", "models", "engines", "render", "sinks", "runtime"},
     "evaluate": VOCABULARY | {"cvat", "config", "sources", "heat", "models", "engines", "render"},
     "bench": VOCABULARY | {"config", "sources", "heat", "models", "engines", "sinks", "runtime"},

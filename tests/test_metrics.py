@@ -1,6 +1,6 @@
 import pytest
 
-from streamcam.metrics import HOPS, MAX_VALUES, Metrics
+from streamcam.metrics import BUCKETS_MS, HOPS, MAX_VALUES, Metrics
 
 
 class FakeClock:
@@ -61,3 +61,23 @@ def test_the_hop_is_told_only_where_windows_were_left_out_lately() -> None:
         metrics.count_result("cam", 0.1, 0)
     assert metrics.wide_hop_s("cam") is None
     assert metrics.results["cam"] == 3 + HOPS
+
+
+def test_histograms_count_every_value_also_those_that_percentiles_have_forgotten() -> None:
+    metrics = Metrics()
+    for ms in (0.5, 0.6, 1e9):
+        metrics.add_duration("infer", ms)
+    for _ in range(MAX_VALUES):
+        metrics.add_duration("infer", 30.0)
+    histogram = metrics.histogram("infer")
+    assert histogram.counts[0] == 1  # a bound belongs to its bucket
+    assert histogram.counts[1] == 1
+    assert histogram.counts[BUCKETS_MS.index(35)] == MAX_VALUES
+    assert histogram.counts[-1] == 1
+    assert histogram.total_ms == pytest.approx(1e9 + 1.1 + 30 * MAX_VALUES)
+    assert metrics.percentiles("infer")["count"] == sum(histogram.counts)
+
+
+def test_a_stage_that_never_ran_has_an_empty_histogram() -> None:
+    histogram = Metrics().histogram("infer")
+    assert (sum(histogram.counts), len(histogram.counts), histogram.total_ms) == (0, len(BUCKETS_MS) + 1, 0)

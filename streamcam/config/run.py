@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from streamcam.config.events import EventFilesConfig, Name, RuleConfig, ZoneConfig
+from streamcam.config.host_port import check_host_port
 from streamcam.config.source import RtspTransport, SourceConfig, check_levels
 from streamcam.strict import Strict
 
@@ -93,7 +94,9 @@ class RunConfig(Strict):
         None, description="tell of each event: POST it to an http:// or https:// URL, or give it to a command"
     )
     metrics_bind: str | None = Field(
-        None, description="serve /metrics for Prometheus and /healthz at this HOST:PORT, such as 127.0.0.1:9464"
+        None,
+        description="serve /metrics for Prometheus and /healthz at this HOST:PORT, such as 127.0.0.1:9464, without a "
+        "password; a port alone is for this machine only",
     )
 
     # How fast it runs, and when it ends.
@@ -105,6 +108,7 @@ class RunConfig(Strict):
     summary_json: Path | None = Field(None, description="write counts and latencies to this file at the end")
 
     _levels = field_validator("levels", mode="before")(check_levels)
+    _metrics_bind = field_validator("metrics_bind", mode="before")(check_host_port)
 
     @field_validator("sources", mode="before")
     @classmethod

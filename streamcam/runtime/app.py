@@ -28,6 +28,7 @@ from streamcam.runtime.caption import LiveCaption
 from streamcam.runtime.events import NO_HOOKS, EventHooks, open_events, require_rules
 from streamcam.runtime.inputs import open_sources
 from streamcam.runtime.memory import trim_heap
+from streamcam.runtime.monitoring import bind_metrics, require_metrics, serve_metrics
 from streamcam.runtime.outputs import open_publisher, open_recorders, require_outputs_apart
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.sinks.base import Sink
@@ -52,6 +53,8 @@ class Live:
     pipeline: Pipeline
     endpoint: str | None
     """Where results are published; None for nowhere."""
+    metrics_address: str | None = None
+    """Where /metrics and /healthz are served, as HOST:PORT; None for nowhere."""
     interrupted: Event = field(default_factory=Event)
     """Set when Ctrl-C or a signal has ended the run."""
 
@@ -66,16 +69,20 @@ class Live:
         names = [source.name for source in self.sources]
         return without_window(names, self.pipeline.metrics, runner.context.model, runner.spec.clip_format)
 
+    def build(self) -> dict[str, str]:
+        """Return what computes the results: model, model_hash, engine, device and precision."""
+        runner = self.engines[0].runner
+        return {
+            "model": runner.context.model,
+            "model_hash": runner.context.model_hash,
+            "engine": self.engines[0].name,
+            "device": self.device_name,
+            "precision": runner.precision,
+        }
+
     def summary(self) -> Summary:
         """Summarise the run so far."""
-        runner = self.engines[0].runner
-        return self.pipeline.metrics.summary(
-            model=runner.context.model,
-            model_hash=runner.context.model_hash,
-            engine=self.engines[0].name,
-            device=self.device_name,
-            precision=runner.precision,
-        )
+        return self.pipeline.metrics.summary(**self.build())
 
 
 def assemble(
@@ -118,6 +125,7 @@ def assemble(
     # A recording that was made as fast as possible has no frame rate or latency to show.
     painter = Painter(None if config.as_fast_as_possible else LiveCaption(metrics))
     publisher = open_publisher(config, stack)
+    server = bind_metrics(config, stack)
     published: list[Sink] = [PublishSink(publisher, sources, metrics)] if publisher else []
     overlays: list[Sink] = [OverlaySink(publisher, painter)] if publisher else []
     videos, heats = open_recorders(config, [source.name for source in sources], painter, spec.classes, stack)
@@ -138,7 +146,17 @@ def assemble(
         max_frames=config.max_frames,
         metrics=metrics,
     )
-    return Live(config, sources, engines, pipeline, publisher.endpoint if publisher else None)
+    live = Live(
+        config,
+        sources,
+        engines,
+        pipeline,
+        publisher.endpoint if publisher else None,
+        server.address if server else None,
+    )
+    if server is not None:
+        serve_metrics(server, config, pipeline, sources, build=live.build(), publisher=publisher, events=events)
+    return live
 
 
 def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary:
@@ -182,6 +200,8 @@ def _require_environment(config: RunConfig) -> None:
         require_bindable(config.bind, keys=config.keys)
     if config.keys is not None:
         server_keys(config.keys)
+    if config.metrics_bind is not None:
+        require_metrics()
     if config.view:
         require_display()
         if config.keys is not None:

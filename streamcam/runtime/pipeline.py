@@ -22,6 +22,7 @@ from streamcam.clips import SlidingWindow
 from streamcam.engines.base import Engine
 from streamcam.metrics import Metrics
 from streamcam.records import Clip, Frame, Heat, Result
+from streamcam.runtime.health import Health
 from streamcam.runtime.queues import SourceQueue
 from streamcam.runtime.watchdog import Heartbeat, Watchdog
 from streamcam.runtime.worker import LOSSLESS_DEPTH, Work, Worker, WorkerPool
@@ -94,6 +95,7 @@ class Pipeline:
         self.stop = Event()
         """Set it to end the run."""
         self.metrics = metrics or Metrics()
+        self.health = Health()
         self.left_behind: tuple[str, ...] = ()
         """Names of threads that `run` could not end."""
         self._sources, self._sinks, self._window = sources, sinks, window
@@ -130,6 +132,7 @@ class Pipeline:
         watchdog = Watchdog(self._heartbeats())
         for thread in threads:
             thread.start()
+        self.health.begin([*outputs, *workers])
         try:
             # The stages end one after the other. When the threads of one have ended, its queue to the next is closed,
             # and the next stage ends when it has emptied that queue.
@@ -138,10 +141,15 @@ class Pipeline:
                     wait()
                     self._log_status()
                     watchdog.check()
+                    self.health.look()
                     alive[0].join(0.1)
                 if close is not None and not self.stop.is_set():
                     close()
+        except Exception as e:
+            self.health.fail(e)
+            raise
         finally:
+            self.health.end()
             self._stop_threads(threads)
             self._log_status()
         if self._error is not None:
@@ -156,6 +164,7 @@ class Pipeline:
             except BaseException as e:
                 with self._error_lock:
                     self._error = self._error or e
+                self.health.fail(e)
                 self.stop.set()
                 self._close_inboxes(discard=True)
                 self._outputs.close(discard=True)

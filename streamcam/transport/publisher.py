@@ -108,6 +108,18 @@ class Publisher:
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
         """The address that it is bound to, with the port number in place of `*`."""
 
+    @property
+    def sent(self) -> dict[tuple[str, str], int]:
+        """By source and kind: how many messages have been sent so far, without the directory. Any thread may ask."""
+        # Copied in one step, since the publisher's thread adds topics meanwhile.
+        numbers = [(name.decode().split("/"), number) for name, number in list(self._seq.items())]
+        return {(source, kind): number for (_, source, kind, _), number in numbers if source != DIRECTORY}
+
+    @property
+    def subscriptions(self) -> int:
+        """How many different subscriptions there are. Any thread may ask."""
+        return len(self._subscriptions)
+
     def wants(self, source: str, kind: Kind) -> bool:
         """Return whether anybody subscribes to a source's messages of one kind."""
         return self._is_subscribed(topic(source, kind))

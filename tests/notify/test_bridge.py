@@ -188,11 +188,12 @@ def test_the_last_events_of_a_run_are_told_before_its_bridge_ends(ipc: str, tmp_
 def test_a_bridge_ends_when_the_run_that_started_it_is_killed(camera: Camera, ipc: str, tmp_path: Path) -> None:
     environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, ipc, "cat"], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+        [sys.executable, "-c", PARENT, ipc, "cat hunter2"], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
     )
     with parent:
         assert parent.stdout is not None
-        assert int(parent.stdout.readline()) > 0
+        bridge_id = int(parent.stdout.readline())
+        assert "hunter2" not in Path(f"/proc/{bridge_id}/cmdline").read_text()
         eventually(camera.wants, "the bridge subscribes", seconds=40)
         parent.kill()
     eventually(lambda: not camera.wants(), "the bridge is gone", seconds=20)

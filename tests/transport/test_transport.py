@@ -572,3 +572,14 @@ def test_a_joiner_that_a_newer_picture_has_reached_is_not_sent_the_older_one(ipc
         messages = [m for m in subscriber.messages(timeout_s=0.5) if m.header.source == "cam"]
     assert indices(messages)[-1] == 2
     assert subscriber.skipped["lost"] == 0
+
+
+def test_a_publisher_tells_how_much_it_has_sent_and_how_many_subscribe(ipc: str) -> None:
+    with Publisher(ipc) as publisher, Subscriber(ipc, kinds=("result",), sources=["a"]):
+        publisher.send_directory(["a", "b"])
+        for name in ("a", "a", "b"):
+            publisher.send_result(result_of(0, source=name))
+        publisher.send_status("a", {})
+        publisher.offer_picture("overlay", result_of(0, source="a"), lambda r: r.frame.pixels)  # nobody wants it
+        assert publisher.sent == {("a", "result"): 2, ("b", "result"): 1, ("a", "status"): 1}
+        eventually(lambda: publisher.subscriptions or publisher.serve(), "there is a subscription")

@@ -1,7 +1,6 @@
 """The command for telling of events: notify."""
 
 import logging
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -44,8 +43,10 @@ def notify(
     """Tell others of events: an MQTT broker, Home Assistant, URLs, programs, and services that apprise knows."""
     from streamcam.config.load import make_notify_config
     from streamcam.notify.bridge import Bridge, default_spool, shown_targets
+    from streamcam.notify.child import read_on_event
 
-    checked = make_notify_config({"spool": spool}, on_event=on_event or [], file=config)
+    told = [*(on_event or []), *(read_on_event() if with_parent else [])]
+    checked = make_notify_config({"spool": spool}, on_event=told, file=config)
     folder = checked.spool or default_spool(endpoint)
     stop = Event()
     with _stopping(stop, with_parent=with_parent), _printed_log(), Bridge(checked, spool=folder) as bridge:
@@ -66,7 +67,7 @@ def _stopping(stop: Event, *, with_parent: bool) -> Iterator[None]:
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     if with_parent:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which has events to send still
-        Thread(target=_await_end_of_input, args=[stop], daemon=True).start()
+        Thread(target=_stop_with_parent, args=[stop], daemon=True).start()
     try:
         yield
     finally:
@@ -74,9 +75,10 @@ def _stopping(stop: Event, *, with_parent: bool) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _await_end_of_input(stop: Event) -> None:
-    while os.read(0, 4096):
-        pass
+def _stop_with_parent(stop: Event) -> None:
+    from streamcam.notify.child import await_end_of_parent
+
+    await_end_of_parent()
     stop.set()
 
 

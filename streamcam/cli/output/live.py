@@ -83,6 +83,8 @@ def print_start(live: Live) -> None:
                 ", ".join(server_keys(keys).admitted) or f"nobody yet (copy their public keys to {keys / CLIENTS})"
             )
             print(f"who may watch: {one_line(admitted)}", file=sys.stderr)
+    if live.metrics_address:
+        print(f"metrics: http://{live.metrics_address}/metrics", file=sys.stderr)
 
 
 def print_left_behind(live: Live) -> None:

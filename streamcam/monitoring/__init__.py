@@ -1,0 +1,1 @@
+"""What other programs can ask about a run: figures for Prometheus, and whether it is healthy."""
