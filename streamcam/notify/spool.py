@@ -21,6 +21,8 @@ REMEMBERED = 20_000
 
 LOG_EVERY_S = 60.0
 
+_DISK_FAILS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS waiting (
     n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, state TEXT, pts_s REAL, content BLOB, UNIQUE (id, state, pts_s)
@@ -65,7 +67,12 @@ class Spool:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = _open_or_replace(path)
-        except (OSError, sqlite3.Error) as e:
+        except sqlite3.Error as e:
+            if e.sqlite_errorcode & 0xFF not in _DISK_FAILS:
+                raise StreamcamError(f"cannot use the spool {path}: {first_line(e)}") from e
+            log.warning("cannot use the spool %s: %s; events wait in memory", path, first_line(e))
+            self._database = _in_memory(None)
+        except OSError as e:
             raise StreamcamError(f"cannot use the spool {path}: {first_line(e)}") from e
         self._count = _count(self._database)
 
@@ -204,11 +211,12 @@ def _open_or_replace(path: Path) -> sqlite3.Connection:
         return _open(path)
 
 
-def _in_memory(database: sqlite3.Connection) -> sqlite3.Connection:
-    """Copy what can be read of a database to one in memory, and close it."""
+def _in_memory(database: sqlite3.Connection | None) -> sqlite3.Connection:
+    """Make a database in memory. Copy to it what can be read of another, and close that."""
     memory = sqlite3.connect(":memory:", check_same_thread=False)
-    with suppress(sqlite3.Error):
-        database.backup(memory)
+    if database is not None:
+        with suppress(sqlite3.Error):
+            database.backup(memory)
+        database.close()
     memory.executescript(_SCHEMA)
-    database.close()
     return memory

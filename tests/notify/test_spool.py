@@ -129,6 +129,21 @@ def test_a_full_disk_does_not_stop_it(path: Path, caplog: pytest.LogCaptureFixtu
     assert "database or disk is full; from now on, events wait in memory" in caplog.text
 
 
+def test_a_disk_that_is_full_from_the_start_does_not_stop_it_either(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: Path) -> sqlite3.Connection:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    monkeypatch.setattr("streamcam.notify.spool._open", refuse)
+    with Spool(path, most=10) as spool:
+        put(spool, "a")
+        assert ids(spool) == ["a"]
+    assert "events wait in memory" in caplog.text
+
+
 def test_a_file_that_is_no_spool_is_put_aside(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.parent.mkdir()
     path.write_bytes(b"not a database at all" * 100)
