@@ -52,6 +52,13 @@ class MqttConfig(TargetConfig):
         description="tell of these moments of an event; the sensor of a rule needs start and end, the image saved",
     )
 
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, host: str) -> str:
+        if not _is_host(host):
+            raise ValueError("expected a host's name or address")
+        return host
+
     @property
     def port_or_default(self) -> int:
         """The port, given or not."""
@@ -95,7 +102,7 @@ class WebhookConfig(TargetConfig):
     def _check_url(cls, url: str) -> str:
         try:
             parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            if parts.scheme not in ("http", "https") or not _is_host(parts.hostname or "") or parts.port == 0:
                 raise ValueError
         except ValueError:
             raise ValueError("expected a URL such as https://host/path") from None
@@ -194,6 +201,13 @@ def on_event_keys(values: list[str]) -> dict[str, list[dict[str, str]]]:
         "webhooks": [{"url": url.strip()} for url in urls],
         "commands": [{"command": value} for value in values if value not in urls],
     }
+
+
+def _is_host(host: str) -> bool:
+    try:
+        return bool(host.encode("idna")) and host.isprintable() and not any(sign in host for sign in " /@?#")
+    except UnicodeError:
+        return False
 
 
 def _secret(file: Path | None, variable: str | None, key: str) -> str | None:

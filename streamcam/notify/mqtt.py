@@ -21,7 +21,7 @@ from streamcam.notify.homeassistant import (
     bridge_topic,
 )
 from streamcam.notify.mqtt_connection import MqttConnection, Publication
-from streamcam.notify.snapshot import find_snapshot
+from streamcam.notify.snapshot import read_snapshot
 
 STATUS_MISSING_S = 10.0
 """A camera of which no status has come for so long is offline: its publisher is gone."""
@@ -117,9 +117,9 @@ class MqttTarget:
         if event.state != "saved":
             found.append(Publication(topics.camera("class"), event.label.encode()))
             found.append(Publication(topics.rule(event.rule), OFF if event.state == "end" else ON))
-        snapshot = find_snapshot(event, self._folder)
+        snapshot = read_snapshot(event, self._folder)
         if snapshot is not None:
-            found.append(Publication(topics.camera("snapshot"), snapshot.read_bytes()))
+            found.append(Publication(topics.camera("snapshot"), snapshot))
         return found
 
     def _announce(self, source: str, rules: Sequence[str]) -> None:

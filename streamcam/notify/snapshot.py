@@ -1,4 +1,4 @@
-"""Finds the picture of an event among its files."""
+"""Finds the picture of an event among its files, and reads it."""
 
 from pathlib import Path
 
@@ -24,6 +24,15 @@ def find_snapshot(event: Event, folder: Path | None) -> Path | None:
         paths = [(root / event.folder / name).resolve() for name in names]
         return next((path for path in paths if path.is_relative_to(root) and _is_picture(path)), None)
     except (OSError, ValueError):
+        return None
+
+
+def read_snapshot(event: Event, folder: Path | None) -> bytes | None:
+    """Return the JPEG picture that `find_snapshot` finds; None if there is none, or if it has just been removed."""
+    path = find_snapshot(event, folder)
+    try:
+        return None if path is None else path.read_bytes()
+    except OSError:
         return None
 
 

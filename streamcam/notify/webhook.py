@@ -71,6 +71,8 @@ class WebhookTarget:
             return connection.getresponse().status
         except (OSError, HTTPException) as e:
             raise TryAgainError(first_line(e)) from None
+        except ValueError as e:  # a host's name that cannot be one, or an answer that is none
+            raise TryAgainError(first_line(e), answered=True) from None
         finally:
             limit.cancel()
             connection.close()

@@ -2,11 +2,13 @@
 
 import json
 import logging
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -286,6 +288,22 @@ def test_a_broker_that_has_forgotten_everything_is_told_again(tmp_path: Path) ->
         with receiver(made) as received:
             eventually(lambda: wanted.items() <= received.newest.items(), "all of it", seconds=20)
             assert "homeassistant/binary_sensor/streamcam_cam1/wrong-way/config" in received.newest
+
+
+def test_a_broker_that_hangs_does_not_keep_the_bridge_from_its_end(tmp_path: Path) -> None:
+    with broker(tmp_path / "b") as made, telling(config_of(made), tmp_path) as outlet:
+        outlet.put(an_event(id="before"))
+        eventually(lambda: outlet.counts["told"] == 1, "it is told")
+        assert made.process is not None
+        made.process.send_signal(signal.SIGSTOP)
+        for i in range(100):
+            outlet.put(an_event(id=f"e{i}"))
+        ended = Thread(target=lambda: outlet.close(until_s=0.0))
+        ended.start()
+        ended.join(15)
+        assert not ended.is_alive()
+    with Spool(tmp_path / "mqtt.sqlite3", most=1000) as spool:
+        assert len(spool) == 100
 
 
 def test_what_waits_when_the_bridge_ends_is_told_by_the_next(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def hook(*answers: int) -> Iterator[tuple[Hook, str]]:
 
 @contextmanager
 def told_by(config: WebhookConfig, folder: Path) -> Iterator[Outlet]:
-    outlet = Outlet(WebhookTarget(config), Spool(folder / "hook.sqlite3", most=100), config, backoff_s=0.01)
+    outlet = Outlet(WebhookTarget(config), Spool(folder / "hook.sqlite3", most=100), config, backoff_s=0.001)
     outlet.start()
     try:
         yield outlet
