@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.paths import PACKAGE
 
-VOCABULARY = {"errors", "files", "records", "clips", "metrics", "strict"}
+VOCABULARY = {"errors", "files", "records", "event", "clips", "metrics", "strict"}
 """Single files that every wing may import."""
 
 ALLOWED = {
@@ -17,10 +17,10 @@ ALLOWED = {
     "files": {"errors"},
     "strict": set(),
     "records": {"errors"},
+    "event": set(),
     "clips": {"records"},
     "metrics": {"records"},
     "cvat": {"errors"},
-    "events": VOCABULARY,
     "sources": VOCABULARY,
     "config": {"errors", "strict", "sources"},
     "gpu": VOCABULARY | {"sources"},
@@ -28,13 +28,15 @@ ALLOWED = {
     "models": VOCABULARY | {"heat"},
     "engines": VOCABULARY | {"heat", "models"},
     "render": VOCABULARY | {"heat", "sources"},
-    "transport": VOCABULARY | {"events"},
+    "transport": VOCABULARY,
     "monitoring": VOCABULARY | {"sources"},
     "sinks": VOCABULARY | {"render", "transport", "sources"},
+    "events": VOCABULARY | {"config", "heat", "render", "sinks", "sources"},
     "viewer": VOCABULARY | {"render", "transport"},
     "notify": VOCABULARY | {"config", "events", "transport"},
     "runtime": VOCABULARY
-    | {"config", "sources", "gpu", "models", "engines", "render", "transport", "sinks", "viewer", "monitoring"},
+    | {"config", "sources", "gpu", "heat", "models", "engines", "render", "transport", "sinks", "events", "viewer"}
+    | {"monitoring", "notify"},
     "explain": VOCABULARY | {"config", "sources", "heat", "models", "engines", "render", "sinks", "runtime"},
     "evaluate": VOCABULARY | {"cvat", "config", "sources", "heat", "models", "engines", "render"},
     "bench": VOCABULARY | {"config", "sources", "heat", "models", "engines", "sinks", "runtime"},

@@ -2,6 +2,7 @@
 
 import types
 import typing
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from scripts.site.tables import row, table
+from streamcam.config.events import EventFilesConfig, RuleConfig, Schedule, ZoneConfig
 from streamcam.config.notify import AppriseConfig, CommandConfig, MqttConfig, NotifyConfig, WebhookConfig
 from streamcam.config.run import RunConfig
 from streamcam.config.source import SourceConfig
@@ -17,6 +19,10 @@ from streamcam.config.train import TrainConfig
 SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("run", "The keys of `streamcam run` and `streamcam.stream`.", RunConfig),
     ("sources", "The keys of each source in the list `sources`. A source may also be its URI alone.", SourceConfig),
+    ("zones", "The keys of each zone, by its name.", ZoneConfig),
+    ("events", "The keys of each rule, by its name. [Events](../events.md) explains them.", RuleConfig),
+    ("schedule", "The keys of a rule's `schedule`.", Schedule),
+    ("event_files", "What is kept of events.", EventFilesConfig),
     ("train", "The keys of `streamcam train`.", TrainConfig),
     ("notify", "The keys of `streamcam notify`.", NotifyConfig),
     ("mqtt", "The keys of an MQTT broker.", MqttConfig),
@@ -24,7 +30,15 @@ SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("commands", "The keys of each program in the list `commands`.", CommandConfig),
     ("apprise", "The keys of each service in the list `apprise`.", AppriseConfig),
 )
-NAMES = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path", type(None): "none"}
+NAMES = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+    time: "time",
+    type(None): "none",
+}
 BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
@@ -35,7 +49,13 @@ def reference() -> str:
 
 def _keys(model: type[BaseModel]) -> str:
     rows = [
-        row(f"`{key}`", _type_name(field.annotation), _range(field), _default(field), field.description or "")
+        row(
+            f"`{field.alias or key}`",
+            _type_name(field.annotation),
+            _range(field),
+            _default(field),
+            field.description or "",
+        )
         for key, field in model.model_fields.items()
     ]
     return table("key", "type", "range", "default", "meaning", rows=rows)
@@ -50,14 +70,20 @@ def _type_name(annotation: Any) -> str:
     '`tcp`, `udp`'
     >>> _type_name(list[str])
     'list of text'
+    >>> _type_name(dict[str, tuple[float, float]])
+    'by text: (number, number)'
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return _type_name(arguments[0])
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in (types.UnionType, typing.Union):
         return " or ".join(_type_name(part) for part in arguments if part is not type(None))
+    if origin is Annotated:
+        return _type_name(arguments[0])
+    if origin is dict:
+        return f"by {_type_name(arguments[0])}: {_type_name(arguments[1])}"
+    if origin is tuple:
+        return f"({', '.join(_type_name(part) for part in arguments)})"
     if origin is list:
         return f"list of {_type_name(arguments[0])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -82,6 +108,14 @@ def _range(field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    if isinstance(field.default, list):
-        return f"`[{', '.join(field.default)}]`"
-    return {None: "", True: "`true`", False: "`false`"}.get(field.default, f"`{field.default}`")
+    match field.default:
+        case None | {}:
+            return ""
+        case bool(value):
+            return f"`{str(value).lower()}`"
+        case [*values]:
+            return ", ".join(f"`{value}`" for value in values)
+        case time() as at:
+            return f"`{at:%H:%M}`"
+        case value:
+            return f"`{value}`"

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from streamcam.cli.commands import about, bench, keys, live, notify, recorded, training
+from streamcam.cli.commands import about, bench, events, keys, live, notify, recorded, training
 from streamcam.cli.exit_process import RESTART_CODE, exit_process
 from streamcam.cli.process_title import hide_passwords
 from streamcam.cli.standard_streams import UnreadError, guard_standard_streams
@@ -39,6 +39,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 # A command imports what it runs when it is called. So the help, and errors in options, do not wait for torch.
 for name, command in COMMANDS.items():
     app.command(name)(command)
+app.add_typer(events.app, name="events")
 app.add_typer(keys.app, name="keys")
 
 

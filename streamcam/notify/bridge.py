@@ -160,9 +160,16 @@ class Bridge:
         try:
             while (event := self._inbox.get()) is not None:
                 for outlet in self.outlets:
-                    outlet.put(event)
+                    self._put(outlet, event)
         except BaseException as e:
             self._error = e
+
+    def _put(self, outlet: Outlet, event: Event) -> None:
+        try:
+            outlet.put(event)
+        except StreamcamError as e:  # the message was well-formed, and the event cannot be one
+            self.counts["malformed"] += 1
+            log.warning("%s", e)
 
     def _check(self) -> None:
         if self._mqtt is not None:

@@ -1,0 +1,1 @@
+"""Trials of the events' folder that take too long for the tests."""
