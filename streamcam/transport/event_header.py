@@ -1,4 +1,4 @@
-"""The record of an event in the header of a message, within the limits that its JSON has in files, too."""
+"""The record of an event in the header of a message, within the limits that `events/event_json.py` has, too."""
 
 from typing import Annotated, Self
 
@@ -6,22 +6,22 @@ import msgspec
 from msgspec import Meta
 
 from streamcam.events.event import MAX_TUBE, EndReason, Event, EventState
-from streamcam.events.event_json import (
-    MAX_FILES,
-    Box,
-    FileName,
-    Folder,
-    Fraction,
-    Id,
-    Session,
-    StreamTime,
-    Text,
-    UnixTime,
-)
 from streamcam.transport.payloads import MessageError
 
 MAX_SCORES = 1000
+MAX_FILES = 64
 
+Session = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+UnixTime = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+StreamTime = Annotated[float, Meta(ge=-1e10, le=1e10)]
+Fraction = Annotated[float, Meta(ge=-0.001, le=1.001)]  # sums of rounded scores are a little beside 0 and 1
+Box = tuple[Fraction, Fraction, Fraction, Fraction]
+Text = Annotated[str, Meta(max_length=200)]
+Id = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,199}\Z")]
+FileName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}\Z")]
+Folder = Annotated[
+    str, Meta(pattern=r"\A[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*\Z", max_length=400)
+]
 RuleName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,47}\Z")]
 """A rule's or a zone's. It is part of topics."""
 

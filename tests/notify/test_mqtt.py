@@ -180,23 +180,6 @@ def test_the_snapshot_of_an_event_is_published(running: Broker, tmp_path: Path) 
         eventually(lambda: received.newest.get(topic) == b"\xff\xd8 a picture", "the picture")
 
 
-@pytest.mark.parametrize(
-    "where", [{"folder": "../secret"}, {"folder": "/etc"}, {"folder": "link"}, {"files": ("../../x.jpg",)}], ids=str
-)
-def test_no_file_outside_of_the_folder_is_published(where: dict[str, Any], running: Broker, tmp_path: Path) -> None:
-    (tmp_path / "events").mkdir()
-    (tmp_path / "secret").mkdir()
-    (tmp_path / "events" / "link").symlink_to(tmp_path / "secret")
-    (tmp_path / "secret" / "snapshot.jpg").write_bytes(b"secret")
-    (tmp_path / "x.jpg").write_bytes(b"secret")
-    config = config_of(running, prefix="outside")
-    with receiver(running, "outside/#") as received, telling(config, tmp_path, events=tmp_path / "events") as outlet:
-        outlet.put(an_event(state="saved", **where))
-        eventually(lambda: outlet.counts["told"] == 1, "it is told")
-        eventually(lambda: received.of("/event"), "it has come")
-    assert b"secret" not in received.newest.values()
-
-
 def test_a_bridge_that_is_killed_is_offline_by_its_last_will(running: Broker, tmp_path: Path) -> None:
     code = (
         "import sys; from streamcam.config.notify import MqttConfig; from streamcam.notify.mqtt import MqttTarget\n"
