@@ -12,6 +12,6 @@ class Strict(BaseModel):
 
 def describe(error: ErrorDetails) -> str:
     """Write one of pydantic's errors as `key.key: what is wrong`."""
-    where = ".".join(str(part) for part in error["loc"])
+    where = ".".join(str(part) for part in error["loc"] if part != "[key]")
     message = error["msg"].removeprefix("Value error, ")
     return f"{where}: {message}" if where else message

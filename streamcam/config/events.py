@@ -1,17 +1,26 @@
 """The configuration of zones, rules and what is kept of events."""
 
+import re
 from datetime import time
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from streamcam.strict import Strict
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,47}")
+CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})")
 
-Name = Annotated[str, StringConstraints(pattern=NAME)]
+
+def _check_name(name: str) -> str:
+    if NAME.fullmatch(name) is None:
+        raise ValueError(f"{name[:60]!r} is no name: use letters, digits, - and _, at most 48")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
 """A zone's or a rule's name. It is part of file names and topics."""
 
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
@@ -62,6 +71,15 @@ class Schedule(Strict):
         default=time(0), alias="to", description="the minute at which it ends; before `from`: on the day after"
     )
 
+    @field_validator("begin", "end", mode="before")
+    @classmethod
+    def _read_clock(cls, value: object) -> object:
+        """Read 6:00 and 24:00, too."""
+        found = CLOCK.fullmatch(value.strip()) if isinstance(value, str) else None
+        if found is None or int(found[1]) > 24 or int(found[2]) > 59 or (int(found[1]) == 24 and int(found[2])):
+            raise ValueError("expected hours and minutes, such as '22:00'")
+        return time(int(found[1]) % 24, int(found[2]))
+
 
 class RuleConfig(Strict):
     """What is an event."""
@@ -80,6 +98,12 @@ class RuleConfig(Strict):
         description="while one of these classes has such a score in the whole picture, no event begins; one that is "
         "really there begins as soon as that is over",
     )
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _read_one(cls, value: object) -> object:
+        """Let one class be given as its name alone."""
+        return [value] if isinstance(value, str) else value
 
     @property
     def off_at(self) -> float:

@@ -68,7 +68,8 @@ def _explain(error: ValidationError, config: type[BaseModel]) -> str:
     """
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     if first["type"] == "extra_forbidden":
-        known = _model_at(config, first["loc"][:-1]).model_fields
+        fields = _model_at(config, first["loc"][:-1]).model_fields
+        known = [field.alias or key for key, field in fields.items()]
         close = get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"keys: {', '.join(known)}"
         return f"unknown key {'.'.join(map(str, first['loc']))!r} ({hint})"
@@ -77,17 +78,16 @@ def _explain(error: ValidationError, config: type[BaseModel]) -> str:
     return describe(first)
 
 
-def _model_at(config: type[BaseModel], where: tuple[int | str, ...]) -> type[BaseModel]:
-    """Find the model that is at a place of a configuration; numbers and names lead through its lists and mappings."""
-    for key in where:
+def _model_at(config: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
+    """Return the model of what lies at a path of keys in a configuration."""
+    for key in path:
         field = config.model_fields.get(str(key))
-        inner = _model_in(field.annotation) if field is not None else None
-        config = inner or config
+        config = _model_in(field.annotation) or config if field is not None else config
     return config
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Find the model that a type such as `list[Model]` or `Model | None` is made of."""
+    """Return the first model in a type such as `dict[str, Model]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((model for part in get_args(annotation) if (model := _model_in(part)) is not None), None)

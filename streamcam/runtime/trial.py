@@ -51,6 +51,7 @@ def try_rules(
     if not config.events:
         raise StreamcamError("there is no rule for events: give `events` in the file (docs/events.md)")
     name = _source_name(config, source)
+    _require_sources(config)
     rules = {key: rule for key, rule in config.events.items() if _source_of(config, rule) in (None, name)}
     if not rules:
         raise StreamcamError(f"no rule is for the source {name!r}: give another --source")
@@ -108,6 +109,15 @@ def _source_name(config: RunConfig, source: str | None) -> str | None:
     if len(named) > 1:
         raise StreamcamError(f"which of the sources is it? Give --source, one of {', '.join(named)}")
     return named[0] if named else None
+
+
+def _require_sources(config: RunConfig) -> None:
+    """Check that sources which rules and zones name have these names, as a run would."""
+    names = [item.name for item in config.sources]
+    of_zones, of_rules = ([item.source for item in part.values()] for part in (config.zones, config.events))
+    for wanted in (*of_zones, *of_rules):
+        if wanted is not None and wanted not in names:
+            raise StreamcamError(f"no source has the name {wanted!r}: sources: [{{uri: …, name: {wanted}}}]")
 
 
 def _source_of(config: RunConfig, rule: RuleConfig) -> str | None:

@@ -14,7 +14,7 @@ from streamcam.errors import StreamcamError
 if TYPE_CHECKING:  # the help does not wait for SQLite
     from streamcam.events.filters import Filters
 
-app = typer.Typer(help="Events that were saved.", no_args_is_help=True)
+app = typer.Typer(help="Events: rules to try, and those that were saved.", no_args_is_help=True)
 
 DEFAULT_ROWS = 50
 """Rows of a table, without --limit."""
@@ -34,7 +34,7 @@ Limit = Annotated[int | None, typer.Option(min=1, help="the newest so many", sho
 
 @app.callback()
 def _events() -> None:
-    """Events that were saved."""
+    """Events: rules to try, and those that were saved."""
 
 
 @app.command("list")
