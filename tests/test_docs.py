@@ -20,6 +20,7 @@ from scripts.site import cli, config
 from scripts.words import LONG, sentences_in
 from streamcam.cli.main import app
 from streamcam.config.groups import GroupsFile
+from streamcam.config.notify import NotifyConfig
 from streamcam.config.run import RunConfig
 from streamcam.config.source import SourceConfig
 from streamcam.config.train import TrainConfig
@@ -110,7 +111,9 @@ def test_the_reference_has_every_command_and_every_key() -> None:
     assert {"streamcam run", "streamcam keys new"} <= set(commands)
     assert re.findall(r"^## (.*)$", cli.reference(), re.MULTILINE) == commands
     keys = re.findall(r"^\| `(\w+)` \|", config.reference(), re.MULTILINE)
-    assert keys == [key for model in (RunConfig, SourceConfig, TrainConfig) for key in model.model_fields]
+    models = [model for _, _, model in config.SECTIONS]
+    assert {RunConfig, SourceConfig, TrainConfig, NotifyConfig} <= set(models)
+    assert keys == [field.alias or key for model in models for key, field in model.model_fields.items()]
 
 
 def test_the_reference_gives_types_ranges_and_defaults() -> None:
@@ -219,8 +222,11 @@ def test_the_guides_truth_is_written_and_read(tmp_path: Path, monkeypatch: pytes
         assert list(written["labels"]) == ["cat", "cup"]
 
 
-def test_the_message_in_the_message_format_is_one() -> None:
-    (example,) = blocks(DOCS / "reference" / "message-format.md", "json")
+def test_the_messages_in_the_message_format_are_messages() -> None:
+    example, event = blocks(DOCS / "reference" / "message-format.md", "json")
+    told = decode([b"sc1/yard/event/", event.encode()]).event
+    assert told is not None
+    assert told.scores == {"car": 0.91, "lorry": 0.07}
     bodies = [bytes(part["nbytes"]) for part in json.loads(example)["parts"]]
     message = decode([b"sc1/door/result/", example.encode(), *bodies])
     assert message.result is not None

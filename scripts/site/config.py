@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from scripts.site.tables import row, table
 from streamcam.config.events import EventFilesConfig, RuleConfig, Schedule, ZoneConfig
+from streamcam.config.notify import AppriseConfig, CommandConfig, MqttConfig, NotifyConfig, WebhookConfig
 from streamcam.config.run import RunConfig
 from streamcam.config.source import SourceConfig
 from streamcam.config.train import TrainConfig
@@ -23,6 +24,11 @@ SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("schedule", "The keys of a rule's `schedule`.", Schedule),
     ("event_files", "What is kept of events.", EventFilesConfig),
     ("train", "The keys of `streamcam train`.", TrainConfig),
+    ("notify", "The keys of `streamcam notify`.", NotifyConfig),
+    ("mqtt", "The keys of an MQTT broker.", MqttConfig),
+    ("webhooks", "The keys of each URL in the list `webhooks`.", WebhookConfig),
+    ("commands", "The keys of each program in the list `commands`.", CommandConfig),
+    ("apprise", "The keys of each service in the list `apprise`.", AppriseConfig),
 )
 NAMES = {
     str: "text",

@@ -6,13 +6,14 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from streamcam.config.notify import NotifyConfig, on_event_keys
 from streamcam.config.run import RunConfig
 from streamcam.config.train import TrainConfig
 from streamcam.config.yaml_file import read_yaml
 from streamcam.errors import StreamcamError
 from streamcam.strict import describe
 
-Config = TypeVar("Config", RunConfig, TrainConfig)
+Config = TypeVar("Config", RunConfig, TrainConfig, NotifyConfig)
 
 
 def make_config(options: dict[str, Any], *, file: Path | None = None) -> RunConfig:
@@ -21,7 +22,7 @@ def make_config(options: dict[str, Any], *, file: Path | None = None) -> RunConf
     Raises:
         StreamcamError: the file cannot be read, a key is unknown, or a value is not allowed.
     """
-    return _check(RunConfig, options, file)
+    return _check(RunConfig, _keys(options, file), file)
 
 
 def make_train_config(options: dict[str, Any], *, file: Path | None = None) -> TrainConfig:
@@ -30,12 +31,29 @@ def make_train_config(options: dict[str, Any], *, file: Path | None = None) -> T
     Raises:
         StreamcamError: the file cannot be read, a key is unknown, or a value is not allowed.
     """
-    return _check(TrainConfig, options, file)
+    return _check(TrainConfig, _keys(options, file), file)
 
 
-def _check(config: type[Config], options: dict[str, Any], file: Path | None) -> Config:
+def make_notify_config(options: dict[str, Any], *, on_event: list[str], file: Path | None = None) -> NotifyConfig:
+    """Check the configuration of who is told; otherwise like `make_config`. `on_event` adds URLs and commands.
+
+    Raises:
+        StreamcamError: the file cannot be read, a key is unknown, or a value is not allowed.
+    """
+    keys = _keys(options, file)
+    for key, added in on_event_keys(on_event).items():
+        listed = keys.get(key, [])
+        if added and isinstance(listed, list):  # anything else is refused below
+            keys[key] = [*listed, *added]
+    return _check(NotifyConfig, keys, file)
+
+
+def _keys(options: dict[str, Any], file: Path | None) -> dict[str, Any]:
     keys = read_yaml(file) if file is not None else {}
-    keys |= {key: value for key, value in options.items() if value is not None}
+    return keys | {key: value for key, value in options.items() if value is not None}
+
+
+def _check(config: type[Config], keys: dict[str, Any], file: Path | None) -> Config:
     try:
         return config.model_validate(keys)
     except ValidationError as e:

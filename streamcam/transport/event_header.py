@@ -1,4 +1,4 @@
-"""The record of an event in the header of a message, within limits. Fields as in `streamcam/events/event.py`."""
+"""The record of an event in the header of a message, within the limits that `events/event_json.py` has, too."""
 
 from typing import Annotated, Self
 
@@ -8,42 +8,44 @@ from msgspec import Meta
 from streamcam.events.event import MAX_TUBE, EndReason, Event, EventState
 from streamcam.transport.payloads import MessageError
 
-MAX_SCORES = 1024
-MAX_FILES = 32
+MAX_SCORES = 1000
+MAX_FILES = 64
 
-Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-UnixNs = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Seconds = Annotated[float, Meta(ge=-1e12, le=1e12)]
-Score = Annotated[float, Meta(ge=0, le=1.001)]  # a sum of rounded scores may lie a little above 1
-Fraction = Annotated[float, Meta(ge=-0.001, le=1.001)]
-EventId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,199}\Z")]
-RuleName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,47}\Z")]
-Label = Annotated[str, Meta(max_length=200)]
-FileName = Annotated[str, Meta(pattern=r"\A(?!\.\.?\Z)[^/\\\x00-\x1f]{1,255}\Z")]
-Folder = Annotated[str, Meta(pattern=r"\A[^\x00-\x1f]{1,400}\Z")]
+Session = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+UnixTime = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+StreamTime = Annotated[float, Meta(ge=-1e10, le=1e10)]
+Fraction = Annotated[float, Meta(ge=-0.001, le=1.001)]  # sums of rounded scores are a little beside 0 and 1
 Box = tuple[Fraction, Fraction, Fraction, Fraction]
+Text = Annotated[str, Meta(max_length=200)]
+Id = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,199}\Z")]
+FileName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}\Z")]
+Folder = Annotated[
+    str, Meta(pattern=r"\A[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*\Z", max_length=400)
+]
+RuleName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,47}\Z")]
+"""A rule's or a zone's. It is part of topics."""
 
 
 class EventHeader(msgspec.Struct, frozen=True, kw_only=True):
     """One event at one moment of its life, as JSON. A rectangle is [left, top, right, bottom]."""
 
-    id: EventId
+    id: Id
     state: EventState
     rule: RuleName
     source: Annotated[str, Meta(max_length=64)]
-    session: Int64
+    session: Session
     zone: RuleName | None = None
-    label: Label
-    start_pts_s: Seconds
-    pts_s: Seconds
-    start_ns: UnixNs
-    score: Score
-    peak: Score
-    peak_pts_s: Seconds
-    scores: Annotated[dict[Label, Score], Meta(max_length=MAX_SCORES)] = {}
+    label: Text
+    start_pts_s: StreamTime
+    pts_s: StreamTime
+    start_ns: UnixTime
+    score: Fraction
+    peak: Fraction
+    peak_pts_s: StreamTime
+    scores: Annotated[dict[Text, Fraction], Meta(max_length=MAX_SCORES)] = {}
     box: Box | None = None
-    tube: Annotated[list[tuple[Seconds, Box]], Meta(max_length=MAX_TUBE)] = []
-    camera_ns: Int64 | None = None
+    tube: Annotated[list[tuple[StreamTime, Box]], Meta(max_length=MAX_TUBE)] = []
+    camera_ns: UnixTime | None = None
     reason: EndReason | None = None
     folder: Folder | None = None
     files: Annotated[list[FileName], Meta(max_length=MAX_FILES)] = []
