@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from streamcam.config.events import RuleConfig
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.events.track import Observation
 
 CURVE, EVENT, QUIET, LINE = "#0072b2", "#d55e00", "#999999", "#444444"

@@ -9,7 +9,7 @@ import numpy as np
 
 from streamcam.config.events import RuleConfig, ZoneConfig
 from streamcam.errors import StreamcamError
-from streamcam.events.event import MAX_TUBE, EndReason, Event, Rectangle, TubeBox, event_id
+from streamcam.event import MAX_TUBE, EndReason, Event, Rectangle, TubeBox, event_id
 from streamcam.events.schedule import is_scheduled
 from streamcam.events.track import Change, Observation, RuleTrack
 from streamcam.events.zones import Link, hottest_box, zone_mask, zone_scores

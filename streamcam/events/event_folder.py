@@ -22,7 +22,7 @@ from typing import Self
 import numpy as np
 
 from streamcam.errors import StreamcamError
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.events.event_json import decode_event, encode_event
 from streamcam.sinks.faststart import index_first
 from streamcam.sinks.unfinished import has_pictures, sync_folder

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from streamcam.errors import StreamcamError, first_line, one_line
-from streamcam.events.event import MAX_TUBE, EndReason, Event, EventState, Rectangle, TubeBox
+from streamcam.event import MAX_TUBE, EndReason, Event, EventState, Rectangle, TubeBox
 
 MAX_EVENT_BYTES = 256 * 1024
 """An event in JSON is never longer."""

@@ -11,7 +11,7 @@ from threading import Condition, Thread
 
 from streamcam.config.events import EventFilesConfig
 from streamcam.errors import StreamcamError, first_line, one_line
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.events.event_folder import EventFolder, rescue
 from streamcam.events.recording import FAILURES, Limits, Recording
 from streamcam.records import Result

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from streamcam.errors import StreamcamError
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.events.event_json import FILE_NAME, MAX_EVENT_BYTES, MAX_FILES, decode_event
 
 EVENT_JSON = "event.json"

@@ -10,7 +10,7 @@ from threading import Thread
 
 from streamcam.config.events import EventFilesConfig
 from streamcam.errors import StreamcamError
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.events.index import IndexDamagedError, IndexUnavailableError
 from streamcam.events.retention import Limits, Retention, open_to_remove
 from streamcam.events.store import EventStore, rebuild_index

@@ -11,8 +11,8 @@ import av.error
 import numpy as np
 
 from streamcam.errors import StreamcamError
+from streamcam.event import Event
 from streamcam.events.clip import ClipWriter
-from streamcam.events.event import Event
 from streamcam.events.event_folder import CLIP, HEAT, SNAPSHOT, EventFolder, complete_clip
 from streamcam.events.snapshot import packets_up_to, paint_snapshot, picture_at
 from streamcam.records import Heat, Result

@@ -8,8 +8,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Protocol, Self
 
+from streamcam.event import EndReason, Event
 from streamcam.events.detector import EventDetector
-from streamcam.events.event import EndReason, Event
 from streamcam.records import Result
 from streamcam.sinks.base import Sink
 from streamcam.sources.status import SourceStatus

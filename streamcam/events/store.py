@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, NamedTuple, Unpack
 
 from streamcam.errors import StreamcamError, one_line
+from streamcam.event import Event
 from streamcam.events import folders
-from streamcam.events.event import Event
 from streamcam.events.event_json import decode_event, encode_event
 from streamcam.events.filters import MAX_INTEGER, Filters, where
 from streamcam.events.folders import StoredEvent, folder_of

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from streamcam.config.events import RuleConfig
-from streamcam.events.event import EndReason
+from streamcam.event import EndReason
 
 ROUNDING_S = 1e-6
 """Times are sums of many steps: so much is left to rounding."""

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamcam.errors import StreamcamError
-from streamcam.events.event import Rectangle
+from streamcam.event import Rectangle
 from streamcam.heat.localise import largest_box
 from streamcam.records import Floats, Heat, Transform
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from streamcam.config.notify import AppriseConfig
 from streamcam.errors import StreamcamError
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.notify.names import spool_name
 from streamcam.notify.snapshot import find_snapshot
 from streamcam.notify.target import TryAgainError

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from streamcam.config.notify import NotifyConfig, TargetConfig
 from streamcam.errors import StreamcamError
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.notify.command import CommandTarget
 from streamcam.notify.outlet import Outlet
 from streamcam.notify.spool import Spool

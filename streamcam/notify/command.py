@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from streamcam.config.notify import CommandConfig
 from streamcam.errors import StreamcamError, one_line
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.events.event_json import encode_event
 from streamcam.notify.names import spool_name
 from streamcam.notify.target import RefusedError

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 
 from streamcam.config.notify import MqttConfig
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.events.event_json import encode_event
 from streamcam.notify.homeassistant import (
     OFF,

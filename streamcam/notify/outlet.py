@@ -8,7 +8,7 @@ from threading import Event as Flag
 from threading import Thread
 
 from streamcam.config.notify import TargetConfig
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.notify.spool import Spool, Waiting
 from streamcam.notify.target import RefusedError, Target, TryAgainError
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from streamcam.events.event import Event
+from streamcam.event import Event
 
 PICTURES = (".jpg", ".jpeg")
 MAX_PICTURE_BYTES = 8 << 20

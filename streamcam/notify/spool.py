@@ -10,7 +10,7 @@ from threading import Condition
 from typing import NamedTuple, Self, TypeVar
 
 from streamcam.errors import StreamcamError, first_line
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.events.event_json import decode_event, encode_event
 
 log = logging.getLogger(__name__)

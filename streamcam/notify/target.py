@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from streamcam.events.event import Event
+from streamcam.event import Event
 
 
 class TryAgainError(Exception):

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from streamcam.config.notify import WebhookConfig
 from streamcam.errors import StreamcamError, first_line, redact_uri
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.events.event_json import encode_event
 from streamcam.notify.names import spool_name
 from streamcam.notify.target import RefusedError, TryAgainError

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from streamcam.config.events import EventFilesConfig
 from streamcam.config.run import MAX_CLASSES, RunConfig
 from streamcam.errors import StreamcamError
+from streamcam.event import Event
 from streamcam.events.detector import EventDetector, OnObservation, find_rules
-from streamcam.events.event import Event
 from streamcam.events.files import EventFiles
 from streamcam.events.indexer import Indexer
 from streamcam.events.sink import EventSink

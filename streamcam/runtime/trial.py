@@ -9,8 +9,8 @@ from streamcam.config.events import RuleConfig
 from streamcam.config.run import RunConfig
 from streamcam.config.source import SourceConfig
 from streamcam.errors import StreamcamError
+from streamcam.event import Event
 from streamcam.events.detector import Rule
-from streamcam.events.event import Event
 from streamcam.events.track import Observation
 from streamcam.records import Result
 from streamcam.runtime.app import assemble, run

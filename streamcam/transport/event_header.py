@@ -5,7 +5,7 @@ from typing import Annotated, Self
 import msgspec
 from msgspec import Meta
 
-from streamcam.events.event import MAX_TUBE, EndReason, Event, EventState
+from streamcam.event import MAX_TUBE, EndReason, Event, EventState
 from streamcam.transport.payloads import MessageError
 
 MAX_SCORES = 1000

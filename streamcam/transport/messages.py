@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.records import Frame, Heat, Picture, Result, Transform
 from streamcam.transport.event_header import EventHeader
 from streamcam.transport.headers import (

@@ -12,7 +12,7 @@ from typing import Literal, Self
 import zmq
 
 from streamcam.errors import StreamcamError
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.records import Picture, Result
 from streamcam.transport.endpoints import reason_of, require_bindable
 from streamcam.transport.headers import DIRECTORY, Kind, Scalar

@@ -20,7 +20,7 @@ from typer.exceptions import TyperException
 
 from streamcam.cli.main import app
 from streamcam.errors import StreamcamError
-from streamcam.events.event import Rectangle
+from streamcam.event import Rectangle
 from streamcam.events.folders import folder_of
 from streamcam.events.index import INDEX
 from streamcam.events.store import EventStore

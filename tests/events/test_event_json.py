@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from streamcam.errors import StreamcamError
-from streamcam.events.event import MAX_TUBE, Event, Rectangle, TubeBox
+from streamcam.event import MAX_TUBE, Event, Rectangle, TubeBox
 from streamcam.events.event_json import MAX_EVENT_BYTES, decode_event, encode_event
 from tests.support.saved import make_event
 

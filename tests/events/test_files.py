@@ -20,7 +20,7 @@ import pytest
 
 from streamcam.config.events import EventFilesConfig
 from streamcam.errors import StreamcamError
-from streamcam.events.event import Event, Rectangle
+from streamcam.event import Event, Rectangle
 from streamcam.events.event_folder import EventFolder
 from streamcam.events.event_json import decode_event
 from streamcam.events.files import MAX_WINDOWS, EventFiles

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamcam.config.run import RunConfig
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.events.files import EventFiles
 from streamcam.models.base import CamModel
 from streamcam.records import Result

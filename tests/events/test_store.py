@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from streamcam.errors import StreamcamError
+from streamcam.event import Event
 from streamcam.events import index
-from streamcam.events.event import Event
 from streamcam.events.folders import DAMAGED, EVENT_JSON, folder_of
 from streamcam.events.index import INDEX, IndexDamagedError, IndexUnavailableError
 from streamcam.events.store import EventStore, NoEventError, rebuild_index

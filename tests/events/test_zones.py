@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamcam.errors import StreamcamError
-from streamcam.events.event import Rectangle
+from streamcam.event import Rectangle
 from streamcam.events.zones import Link, hottest_box, zone_logits, zone_mask, zone_scores
 from streamcam.records import Heat, Transform
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.events.event_json import decode_event
 from streamcam.notify.bridge import Bridge, default_spool
 from streamcam.notify.child import start_bridge, stop_bridge

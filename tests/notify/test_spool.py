@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from streamcam.errors import StreamcamError
-from streamcam.events.event import EventState
+from streamcam.event import EventState
 from streamcam.notify.spool import LOG_EVERY_S, Spool
 from tests.support.messages import an_event
 from tests.support.paths import ROOT

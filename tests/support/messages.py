@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from streamcam.events.event import Event, Rectangle, TubeBox
+from streamcam.event import Event, Rectangle, TubeBox
 from streamcam.records import Frame, Heat, Image, Result, Transform
 from streamcam.transport.messages import (
     Stamp,

@@ -4,7 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from streamcam.events.event import Event, event_id
+from streamcam.event import Event, event_id
 from streamcam.events.event_json import encode_event
 from streamcam.events.folders import EVENT_JSON, PART, folder_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streamcam.events.event import Rectangle, TubeBox
+from streamcam.event import Rectangle, TubeBox
 from streamcam.events.event_json import decode_event, encode_event
 from streamcam.transport import subscriber as subscribing
 from streamcam.transport.messages import Message, Stamp, decode, encode_directory, encode_event_message, topic

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from streamcam.cli.output.tables import table_console
 from streamcam.config.events import RuleConfig
-from streamcam.events.event import Event
+from streamcam.event import Event
 from streamcam.events.track import Observation
 from streamcam.runtime.trial import Trial
 
