@@ -8,7 +8,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from streamcam.config.load import make_notify_config
+from streamcam.notify.command import CommandTarget
+
 STOP_S = 15.0
+
+
+def require_targets(on_event: Sequence[str]) -> None:
+    """Check that URLs are URLs and that programs exist, before a run begins.
+
+    Raises:
+        StreamcamError: one is not, or does not.
+    """
+    for command in make_notify_config({}, on_event=list(on_event)).commands:
+        CommandTarget(command)
 
 
 def start_bridge(endpoint: str, on_event: Sequence[str], keys: Path | None) -> subprocess.Popen[bytes]:

@@ -23,9 +23,10 @@ from streamcam.metrics import Metrics, Summary, without_window
 from streamcam.models.base import CamModel
 from streamcam.models.classes import find_classes, grouped
 from streamcam.models.registry import find_spec, load_model
+from streamcam.notify.child import require_targets
 from streamcam.render.overlay import Painter
 from streamcam.runtime.caption import LiveCaption
-from streamcam.runtime.events import NO_HOOKS, EventHooks, open_events, require_rules
+from streamcam.runtime.events import NO_HOOKS, EventHooks, open_events, require_rules, watched_rules
 from streamcam.runtime.inputs import open_sources
 from streamcam.runtime.memory import trim_heap
 from streamcam.runtime.monitoring import bind_metrics, require_metrics, serve_metrics
@@ -126,9 +127,11 @@ def assemble(
     painter = Painter(None if config.as_fast_as_possible else LiveCaption(metrics))
     publisher = open_publisher(config, stack)
     server = bind_metrics(config, stack)
-    published: list[Sink] = [PublishSink(publisher, sources, metrics)] if publisher else []
+    names = [source.name for source in sources]
+    rules = watched_rules(config, names)
+    published: list[Sink] = [PublishSink(publisher, sources, metrics, rules=rules)] if publisher else []
     overlays: list[Sink] = [OverlaySink(publisher, painter)] if publisher else []
-    videos, heats = open_recorders(config, [source.name for source in sources], painter, spec.classes, stack)
+    videos, heats = open_recorders(config, names, painter, spec.classes, stack)
     # Overlays wait for the lookahead, so that each picture is painted with the heat of its own moment.
     delayed = stack.enter_context(DelaySink([*overlays, *videos], delay_s=engine.lookahead_s))
     watching: list[Sink] = [*published, delayed, *heats, *sinks]
@@ -202,6 +205,8 @@ def _require_environment(config: RunConfig) -> None:
         server_keys(config.keys)
     if config.metrics_bind is not None:
         require_metrics()
+    if config.on_event:
+        require_targets(config.on_event)
     if config.view:
         require_display()
         if config.keys is not None:

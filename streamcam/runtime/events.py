@@ -1,8 +1,10 @@
 """Makes the rules of a run, and what keeps and tells their events."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from subprocess import Popen
 
 from streamcam.config.events import EventFilesConfig
 from streamcam.config.run import MAX_CLASSES, RunConfig
@@ -15,8 +17,12 @@ from streamcam.events.sink import EventSink
 from streamcam.events.zones import Link
 from streamcam.heat.cam import HeatContext
 from streamcam.models.spec import ModelSpec
+from streamcam.notify.child import start_bridge, stop_bridge
 from streamcam.sources.video import VideoSource
 from streamcam.transport.publisher import Publisher
+
+BRIDGE_S = 15.0
+"""A bridge that has not subscribed by then is not waited for any longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,16 @@ def require_rules(config: RunConfig, spec: ModelSpec) -> None:
     find_rules(config.events, config.zones, labels=spec.classes, sources=sources)
 
 
+def watched_rules(config: RunConfig, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return each rule with each source that it is for, as names: the source's and the rule's."""
+    watched = []
+    for rule, wanted in config.events.items():
+        zone_source = config.zones[wanted.zone].source if wanted.zone is not None else None
+        only = wanted.source or zone_source
+        watched += [(name, rule) for name in names if only in (None, name)]
+    return watched
+
+
 def open_events(
     config: RunConfig,
     sources: Sequence[VideoSource],
@@ -71,7 +87,7 @@ def open_events(
         stack: ends the events and completes their files, before it closes the publisher.
 
     Raises:
-        StreamcamError: there is no such class or source, or the folder for files cannot be made.
+        StreamcamError: there is no such class or source, the folder for files cannot be made, or nobody can be told.
     """
     names = [source.name for source in sources]
     rules = find_rules(config.events, config.zones, labels=context.labels, sources=names)
@@ -84,6 +100,10 @@ def open_events(
 
     detector = EventDetector(rules, link=link, observe=hooks.observe)
     files = None if config.event_files is None else _open_files(config.event_files, sources, context, stack)
+    if config.on_event and publisher is not None:
+        bridge = start_bridge(publisher.endpoint, config.on_event, config.keys)
+        stack.callback(stop_bridge, bridge)  # after the sink below, which ends all events
+        _await_bridge(bridge, publisher, names)
     sink = EventSink(detector, sources, tell=publish, files=files, lossless=config.as_fast_as_possible)
     return stack.enter_context(sink)
 
@@ -95,3 +115,14 @@ def _open_files(
     indexer = stack.enter_context(closing(Indexer(config)))
     rings = {source.name: source.ring for source in sources if source.ring is not None}
     return EventFiles(config, rings, labels=context.labels, saved=indexer.add)
+
+
+def _await_bridge(bridge: Popen[bytes], publisher: Publisher, names: Sequence[str]) -> None:
+    """Wait until the bridge has subscribed to the events of all sources: it would miss those before."""
+    end_s = time.monotonic() + BRIDGE_S
+    publisher.send_directory(names)  # it subscribes to the sources that are listed there
+    while time.monotonic() < end_s and not all(publisher.wants(name, "event") for name in names):
+        if bridge.poll() is not None:
+            raise StreamcamError("on_event: nobody can be told of events; the line above says why")
+        publisher.serve()
+        time.sleep(0.02)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from streamcam.config.host_port import split_host_port
 from streamcam.config.run import RunConfig
 from streamcam.errors import StreamcamError
+from streamcam.runtime.events import watched_rules
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.sources.base import Source
 from streamcam.transport.publisher import Publisher
@@ -73,13 +74,3 @@ def serve_metrics(
         )
     )
     server.start(registry, pipeline.health.trouble)
-
-
-def watched_rules(config: RunConfig, names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return each rule with each source that it is for, as names: the source's and the rule's."""
-    watched = []
-    for rule, wanted in config.events.items():
-        zone_source = config.zones[wanted.zone].source if wanted.zone is not None else None
-        only = wanted.source or zone_source
-        watched += [(name, rule) for name in names if only in (None, name)]
-    return watched

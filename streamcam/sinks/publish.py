@@ -23,9 +23,19 @@ class PublishSink(Sink):
         sources: Sequence[Source],
         metrics: Metrics,
         *,
+        rules: Sequence[tuple[str, str]] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start; the first status is due at once. `clock` gives seconds."""
+        """Start; the first status is due at once.
+
+        Args:
+            publisher: where to publish.
+            sources: whose status is published.
+            metrics: of the run.
+            rules: for events, each as the names of a source and of a rule.
+            clock: gives seconds.
+        """
+        self._rules = rules
         self._publisher, self._sources, self._metrics = publisher, sources, metrics
         self._clock, self._next_status_s = clock, clock()
         self._published: dict[str, SourceStatus] = {}
@@ -50,7 +60,7 @@ class PublishSink(Sink):
             status = source.status
             if is_due or self._published.get(source.name) != status:
                 self._published[source.name] = status
-                self._publisher.send_status(source.name, status_of(source, self._metrics))
+                self._publisher.send_status(source.name, status_of(source, self._metrics, self._rules))
 
 
 class OverlaySink(Sink):
@@ -69,7 +79,9 @@ def _camera_picture(result: Result) -> Picture:
     return result.frame.picture
 
 
-def status_of(source: Source, metrics: Metrics) -> dict[str, str | int | float | bool | None]:
+def status_of(
+    source: Source, metrics: Metrics, rules: Sequence[tuple[str, str]] = ()
+) -> dict[str, str | int | float | bool | None]:
     """Return the `data` of a source's `status` message, as docs/reference/message-format.md lists it."""
     status = source.status
     return {
@@ -80,5 +92,6 @@ def status_of(source: Source, metrics: Metrics) -> dict[str, str | int | float |
         "frames": metrics.frames[source.name],
         "windows": metrics.windows[source.name],
         "results": metrics.results[source.name],
+        "rules": ",".join(rule for name, rule in rules if name == source.name),
         **{f"dropped_{stage}": count for stage, count in metrics.drops(source.name).items()},
     }

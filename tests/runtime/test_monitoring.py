@@ -11,7 +11,8 @@ from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.runtime import monitoring
 from streamcam.runtime.app import assemble, run
-from streamcam.runtime.monitoring import require_metrics, watched_rules
+from streamcam.runtime.events import watched_rules
+from streamcam.runtime.monitoring import require_metrics
 from tests.support.http import ask
 from tests.support.ports import unused_port
 
