@@ -1,0 +1,164 @@
+"""How right are events? Rules on real footage, against what really moves, plain and disturbed.
+
+    python -m scripts.events.measure FOLDER... --cache FOLDER [--rules rules.yaml] [--json OUT] [--part first|second]
+
+Takes folders of videos and single files. A video that `disturb.py` made is held against the truth of the footage that
+it was made of, which must be among the paths. The rules are those of a configuration of `streamcam run`.
+
+- A rule for one direction is true while 1 % of the picture goes that way in its zone, and half of what moves there.
+- A rule for several classes is true while 1 % of the picture moves in its zone.
+- For other classes, `looked.yaml` says when they are true.
+- From 0.2 % on it is unclear, and 0.3 s before and after. What is true for less than 0.4 s is unclear, too.
+
+A true time is *found* if an event of the rule overlaps it. An event is *false* if it overlaps nothing true or unclear.
+`delay` is how much later an event begins than what it is about, and `told` how much later it is told of; both are
+medians, and to `told` the network's third of a second comes in addition. With `quiet` is as the rules say; without, all
+quiet conditions are left out. Scores and truth are kept in the cache, so other levels cost nothing.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from scripts.events.cache import Cache, moving_in, scores_of
+from scripts.events.footage import Footage, find_footage
+from scripts.events.judge import FALSE, LEAST_S, TRUE, UNCLEAR, Span, Truth, Verdict, find_events, judge, truth_of
+from scripts.events.truth import Moving
+from streamcam.config.events import RuleConfig
+from streamcam.config.run import RunConfig
+from streamcam.config.yaml_file import read_yaml
+from streamcam.errors import StreamcamError
+from streamcam.events.track import Observation
+from streamcam.files import write_json
+
+HERE = Path(__file__).parent
+ENOUGH, SOME = 0.01, 0.002
+"""Shares of the picture: from the first on something is true, from the second on unclear."""
+
+MOST_OF = 0.5
+"""A direction is true if this share of what moves in the zone has it."""
+
+DIRECTIONS = {"moving left": "left", "moving right": "right", "moving up": "up", "moving down": "down"}
+PARTS = {"all": (0.0, 1.0), "first": (0.0, 0.5), "second": (0.5, 1.0)}
+
+
+def with_quiet(rule: RuleConfig, name: str, scores: Mapping[str, Sequence[Observation]]) -> list[Observation]:
+    """Say of each moment whether one of the rule's quiet conditions holds."""
+    conditions = [(scores[f"quiet {label}"], least) for label, least in rule.quiet.items()]
+    return [
+        Observation(
+            seen.pts_s, seen.score, step_s=seen.step_s, quiet=any(of[i].score >= least for of, least in conditions)
+        )
+        for i, seen in enumerate(scores[name])
+    ]
+
+
+def levels(moving: Moving, way: str) -> list[int]:
+    """Say at each moment whether something in a zone moves, or moves one way: `FALSE`, `UNCLEAR` or `TRUE`."""
+    everything, share = moving.shares["any"], moving.shares[way]
+    found = []
+    for one, of, outside in zip(share, everything, moving.outside, strict=True):
+        sure = one >= ENOUGH and one >= MOST_OF * of
+        found.append(TRUE if sure else UNCLEAR if one + outside >= SOME else FALSE)
+    return found
+
+
+def truth_for(
+    rule: RuleConfig, footage: Footage, moving: Mapping[str, Moving], looked: Mapping[str, Any]
+) -> Truth | None:
+    """Find out when a rule is true; None where nobody knows."""
+    if rule.classes[0] not in DIRECTIONS:
+        return _looked_at(rule.classes[0], looked.get(footage.clean.name, looked.get(footage.clean.parent.name, {})))
+    there = moving[rule.zone or "whole"]
+    return truth_of(there.times, levels(there, DIRECTIONS[rule.classes[0]] if len(rule.classes) == 1 else "any"))
+
+
+def _looked_at(label: str, seen: Mapping[str, Any]) -> Truth | None:
+    if label not in seen:
+        return None
+    spans = [[0.0, 1e9]] if seen[label] == "all" else seen[label]
+    found = [Span(begin, end) for begin, end in spans]
+    return Truth(found, found)
+
+
+def clipped(truth: Truth, begin_s: float, end_s: float) -> Truth:
+    """Leave out what is true before the first score and after the last."""
+    spans = [Span(max(s.start_s, begin_s), min(s.end_s, end_s)) for s in truth.true]
+    return Truth([span for span in spans if span.end_s - span.start_s >= LEAST_S - 1e-6], truth.unclear)
+
+
+def verdicts(
+    footage: Footage, config: RunConfig, cache: Cache, looked: Mapping[str, Any], part: str
+) -> Iterator[tuple[str, bool, Verdict]]:
+    """Judge each rule on a video: its name, whether quiet conditions count, and how it did."""
+    scores, moving = scores_of(footage, config, cache), moving_in(footage, config, cache)
+    for name, rule in config.events.items():
+        truth = truth_for(rule, footage, moving, looked)
+        if truth is None or not scores[name]:
+            continue
+        begin_s, end_s = scores[name][0].pts_s, scores[name][-1].pts_s
+        low, high = (begin_s + share * (end_s - begin_s) for share in PARTS[part])
+        for quiet in (True, False):
+            used = rule if quiet else rule.model_copy(update={"quiet": {}})
+            found = find_events(used, with_quiet(used, name, scores))
+            yield name, quiet, judge(found, clipped(truth, begin_s, end_s), Span(low, high))
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("path", type=Path, nargs="+", help="folders of videos, or files")
+    parser.add_argument("--cache", type=Path, required=True, help="a folder for scores and truth")
+    parser.add_argument("--rules", type=Path, default=HERE / "rules.yaml", help="a configuration with events")
+    parser.add_argument("--looked", type=Path, default=HERE / "looked.yaml", help="what was seen by looking")
+    parser.add_argument("--part", choices=PARTS, default="all", help="which half of each video counts")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure everything: by kind, rule, and with or without quiet conditions."""
+    config = RunConfig(**read_yaml(options.rules))
+    cache, looked = Cache(options.cache), read_yaml(options.looked)
+    totals: dict[tuple[str, str, bool], Verdict] = {}
+    for footage in find_footage(options.path):
+        for name, quiet, verdict in verdicts(footage, config, cache, looked, options.part):
+            key = footage.kind, name, quiet
+            totals[key] = totals.get(key, Verdict()) + verdict
+        print(f"{footage.video.name}: done", file=sys.stderr)
+    return {f"{kind}/{name}/{'quiet' if quiet else 'plain'}": v.row() for (kind, name, quiet), v in totals.items()}
+
+
+def print_rows(rows: Mapping[str, Mapping[str, object]]) -> None:
+    """Print a table for each kind of footage."""
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    heads = "true", "found", "missed", "false", "unclear", "delay_s", "told_s", "seconds", "false_per_hour"
+    table = Table()
+    for head in ("footage", "rule", "quiet", *heads):
+        table.add_column(head.replace("_", " "), justify="right" if head in heads else "left")
+    for key in sorted(rows):
+        kind, name, quiet = key.split("/")
+        values = (rows[key][head] for head in heads)
+        table.add_row(kind, name, "yes" if quiet == "quiet" else "no", *("–" if v is None else str(v) for v in values))
+    console.print(table)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        rows = run(options)
+        print_rows(rows)
+        if options.json is not None:
+            write_json(options.json, rows)
+    except StreamcamError as e:
+        print(f"measure: {e}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
