@@ -7,17 +7,22 @@ import cv2
 import numpy as np
 import pytest
 
+from scripts.events.cache import Cache, scores_of
 from scripts.events.disturb import disturbed, render, write
+from scripts.events.draw import main as draw
 from scripts.events.footage import Footage, find_footage
 from scripts.events.judge import FALSE, TRUE, UNCLEAR, Found, Span, Truth, find_events, judge, truth_of
-from scripts.events.measure import clipped, levels, main, truth_for
+from scripts.events.measure import HERE, clipped, levels, main, truth_for, with_quiet
 from scripts.events.truth import watch
 from scripts.events.weather import CROP, KINDS, MOST_SWAY, Burst, bursts, kept, shifted
 from scripts.footage.photographs import photograph
 from streamcam.config.events import RuleConfig, ZoneConfig
+from streamcam.config.run import RunConfig
+from streamcam.config.yaml_file import read_yaml
 from streamcam.errors import StreamcamError
 from streamcam.events.track import Observation
 from streamcam.records import Image, Transform
+from streamcam.runtime.trial import try_rules
 
 ALL = Span(0, 100)
 RIGHT_HALF = [(0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0)]
@@ -193,11 +198,19 @@ def test_a_file_that_is_no_video_is_said_in_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_stone_that_goes_left_is_measured(tmp_path: Path) -> None:
+def test_a_stone_that_goes_left_is_measured_with_the_events_of_a_run(tmp_path: Path) -> None:
     video = moving_stone(tmp_path / "stone.mp4")
     figures = tmp_path / "figures.json"
     assert main([str(video), "--cache", str(tmp_path / "cache"), "--json", str(figures)]) == 0
     rows = json.loads(figures.read_text())
     assert rows["plain/to-the-left/quiet"]["true"] == 1
     assert rows["plain/to-the-right/quiet"]["true"] == 0
-    assert len(list((tmp_path / "cache").glob("scores-*.json"))) == 1
+    config = RunConfig(**read_yaml(HERE / "rules.yaml"))
+    scores = scores_of(Footage(video, video, "plain"), config, Cache(tmp_path / "cache"))
+    trial = try_rules(config, str(video))
+    for name, rule in config.events.items():
+        spans = [(found.span.start_s, found.span.end_s) for found in find_events(rule, with_quiet(rule, name, scores))]
+        assert spans == [(event.start_pts_s, event.pts_s) for event in trial.events if event.rule == name]
+    chart = tmp_path / "chart.png"
+    assert draw([str(video), "--cache", str(tmp_path / "cache"), "-o", str(chart), "--only", "to-the-left"]) == 0
+    assert chart.stat().st_size > 1000
