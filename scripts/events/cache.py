@@ -16,6 +16,9 @@ from streamcam.files import write_json
 from streamcam.models.registry import find_spec
 from streamcam.runtime.trial import try_rules
 
+USUAL = "camera moving", "flickering light"
+"""Quiet conditions that are always measured, so that a rule can be tried with and without."""
+
 
 class Cache:
     """Scores and truth in a folder, by what they depend on."""
@@ -33,7 +36,7 @@ class Cache:
 
 def scores_of(footage: Footage, config: RunConfig, cache: Cache) -> dict[str, list[Observation]]:
     """Compute each rule's score over time, and that of each quiet condition in the whole picture."""
-    quiet = sorted({label for rule in config.events.values() for label in rule.quiet})
+    quiet = sorted({*USUAL, *(label for rule in config.events.values() for label in rule.quiet)})
     rules = {f"rule-{name}": RuleConfig(classes=rule.classes, zone=rule.zone) for name, rule in config.events.items()}
     rules |= {f"quiet-{i}": RuleConfig(classes=[label]) for i, label in enumerate(quiet)}
     probes = {name: {"classes": rule.classes, "zone": rule.zone} for name, rule in rules.items()}

@@ -19,6 +19,7 @@ quiet conditions are left out. Scores and truth are kept in the cache, so other 
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,21 +93,32 @@ def clipped(truth: Truth, begin_s: float, end_s: float) -> Truth:
     return Truth([span for span in spans if span.end_s - span.start_s >= LEAST_S - 1e-6], truth.unclear)
 
 
-def verdicts(
-    footage: Footage, config: RunConfig, cache: Cache, looked: Mapping[str, Any], part: str
-) -> Iterator[tuple[str, bool, Verdict]]:
-    """Judge each rule on a video: its name, whether quiet conditions count, and how it did."""
-    scores, moving = scores_of(footage, config, cache), moving_in(footage, config, cache)
-    for name, rule in config.events.items():
-        truth = truth_for(rule, footage, moving, looked)
-        if truth is None or not scores[name]:
-            continue
-        begin_s, end_s = scores[name][0].pts_s, scores[name][-1].pts_s
-        low, high = (begin_s + share * (end_s - begin_s) for share in PARTS[part])
-        for quiet in (True, False):
-            used = rule if quiet else rule.model_copy(update={"quiet": {}})
-            found = find_events(used, with_quiet(used, name, scores))
-            yield name, quiet, judge(found, clipped(truth, begin_s, end_s), Span(low, high))
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Footage with its scores and its truth."""
+
+    footage: Footage
+    scores: Mapping[str, Sequence[Observation]]
+    """By rule, and by `quiet CLASS` for each quiet condition."""
+    moving: Mapping[str, Moving]
+    """By zone; `whole` is the whole picture."""
+
+
+def measured(paths: Sequence[Path], config: RunConfig, cache: Cache) -> Iterator[Measured]:
+    """Measure all videos, as far as the cache does not have them."""
+    for footage in find_footage(paths):
+        yield Measured(footage, scores_of(footage, config, cache), moving_in(footage, config, cache))
+
+
+def verdict_of(rule: RuleConfig, name: str, on: Measured, looked: Mapping[str, Any], part: str) -> Verdict | None:
+    """Judge a rule on a video; None where nobody knows what is true."""
+    truth, seen = truth_for(rule, on.footage, on.moving, looked), on.scores[name]
+    if truth is None or not seen:
+        return None
+    begin_s, end_s = seen[0].pts_s, seen[-1].pts_s
+    low, high = (begin_s + share * (end_s - begin_s) for share in PARTS[part])
+    found = find_events(rule, with_quiet(rule, name, on.scores))
+    return judge(found, clipped(truth, begin_s, end_s), Span(low, high))
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -120,40 +132,56 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure everything: by kind, rule, and with or without quiet conditions."""
+def run(options: argparse.Namespace) -> dict[str, Verdict]:
+    """Measure everything: by kind of footage, rule, and `quiet` or `never quiet`."""
     config = RunConfig(**read_yaml(options.rules))
     cache, looked = Cache(options.cache), read_yaml(options.looked)
-    totals: dict[tuple[str, str, bool], Verdict] = {}
-    for footage in find_footage(options.path):
-        for name, quiet, verdict in verdicts(footage, config, cache, looked, options.part):
-            key = footage.kind, name, quiet
-            totals[key] = totals.get(key, Verdict()) + verdict
-        print(f"{footage.video.name}: done", file=sys.stderr)
-    return {f"{kind}/{name}/{'quiet' if quiet else 'plain'}": v.row() for (kind, name, quiet), v in totals.items()}
+    totals: dict[str, Verdict] = {}
+    for on in measured(options.path, config, cache):
+        for name, rule in config.events.items():
+            for kind, used in (("quiet", rule), ("never quiet", rule.model_copy(update={"quiet": {}}))):
+                verdict = verdict_of(used, name, on, looked, options.part)
+                if verdict is not None:
+                    for key in (f"{on.footage.kind}/{name}/{kind}", f"{on.footage.kind}/all/{kind}"):
+                        totals[key] = totals.get(key, Verdict()) + verdict
+        print(f"{on.footage.video.name}: done", file=sys.stderr)
+    return totals
 
 
-def print_rows(rows: Mapping[str, Mapping[str, object]]) -> None:
-    """Print a table for each kind of footage."""
-    console = Console(width=None if sys.stdout.isatty() else 130)
-    heads = "true", "found", "missed", "false", "unclear", "delay_s", "told_s", "seconds", "false_per_hour"
-    table = Table()
-    for head in ("footage", "rule", "quiet", *heads):
-        table.add_column(head.replace("_", " "), justify="right" if head in heads else "left")
-    for key in sorted(rows):
-        kind, name, quiet = key.split("/")
-        values = (rows[key][head] for head in heads)
-        table.add_row(kind, name, "yes" if quiet == "quiet" else "no", *("–" if v is None else str(v) for v in values))
-    console.print(table)
+def print_verdicts(totals: Mapping[str, Verdict]) -> None:
+    """Print what is found of what is true, and what is false, by what disturbs the footage."""
+    kinds = [kind for kind in ("plain", "light", "shake", "rain") if any(key.startswith(f"{kind}/") for key in totals)]
+    names = list(dict.fromkeys(key.split("/", 1)[1] for key in totals))
+    table = Table("rule", "", *kinds, title="found/true, false (unclear); delay of the begin")
+    for name in sorted(names, key=lambda name: name.startswith("all/")):
+        cells = [_cell(totals.get(f"{kind}/{name}")) for kind in kinds]
+        table.add_row(*name.split("/"), *cells)
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
+    for kind in kinds:
+        row = totals[f"{kind}/all/quiet"].row(), totals[f"{kind}/all/never quiet"].row()
+        hourly = " / ".join(str(each["false_per_hour"]) for each in row)
+        print(
+            f"{kind}: {row[0]['seconds']} s of rules on footage; false an hour and rule, quiet / never quiet: {hourly}"
+        )
+
+
+def _cell(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "–"
+    delay_s = verdict.row()["delay_s"]
+    unclear = f" ({verdict.unclear})" if verdict.unclear else ""
+    return f"{verdict.found}/{verdict.true}, {verdict.false}{unclear}" + (
+        f"; {delay_s} s" if delay_s is not None else ""
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     try:
-        rows = run(options)
-        print_rows(rows)
+        totals = run(options)
+        print_verdicts(totals)
         if options.json is not None:
-            write_json(options.json, rows)
+            write_json(options.json, {key: verdict.row() for key, verdict in totals.items()})
     except StreamcamError as e:
         print(f"measure: {e}", file=sys.stderr)
         return 2
