@@ -25,15 +25,15 @@ from streamcam.config.run import RunConfig
 from streamcam.config.yaml_file import read_yaml
 from streamcam.errors import StreamcamError
 
-ON = (0.3, 0.5, 0.7, 0.9)
-OFF = (0.4, 0.8)
+ON = (0.3, 0.5, 0.7)
+OFF = (0.5, 0.8)
 """As shares of `on`."""
-FOR_S = (0.0, 0.3, 0.5, 0.8)
+FOR_S = (0.0, 0.3, 0.5)
 GAP_S = (0.5, 1.0)
 QUIET: Mapping[str, Mapping[str, float]] = {
     "none": {},
     "camera": {"camera moving": 0.5},
-    "camera 0.8": {"camera moving": 0.8},
+    "camera 0.95": {"camera moving": 0.95},
     "camera, light": {"camera moving": 0.5, "flickering light": 0.5},
 }
 KINDS = "plain", "light", "shake", "rain"

@@ -59,24 +59,30 @@ def with_quiet(rule: RuleConfig, name: str, scores: Mapping[str, Sequence[Observ
     ]
 
 
-def levels(moving: Moving, way: str) -> list[int]:
-    """Say at each moment whether something in a zone moves, or moves one way: `FALSE`, `UNCLEAR` or `TRUE`."""
+def levels(moving: Moving, way: str, enough: float = ENOUGH) -> list[int]:
+    """Say at each moment whether something in a zone moves, or moves one way: `FALSE`, `UNCLEAR` or `TRUE`.
+
+    Args:
+        moving: what moves in the zone.
+        way: one of `WAYS`.
+        enough: the share of the picture from which on it is true.
+    """
     everything, share = moving.shares["any"], moving.shares[way]
     found = []
     for one, of, outside in zip(share, everything, moving.outside, strict=True):
-        sure = one >= ENOUGH and one >= MOST_OF * of
+        sure = one >= enough and one >= MOST_OF * of
         found.append(TRUE if sure else UNCLEAR if one + outside >= SOME else FALSE)
     return found
 
 
 def truth_for(
-    rule: RuleConfig, footage: Footage, moving: Mapping[str, Moving], looked: Mapping[str, Any]
+    rule: RuleConfig, footage: Footage, moving: Mapping[str, Moving], looked: Mapping[str, Any], enough: float = ENOUGH
 ) -> Truth | None:
     """Find out when a rule is true; None where nobody knows."""
     if rule.classes[0] not in DIRECTIONS:
         return _looked_at(rule.classes[0], looked.get(footage.clean.name, looked.get(footage.clean.parent.name, {})))
-    there = moving[rule.zone or "whole"]
-    return truth_of(there.times, levels(there, DIRECTIONS[rule.classes[0]] if len(rule.classes) == 1 else "any"))
+    there, way = moving[rule.zone or "whole"], DIRECTIONS[rule.classes[0]] if len(rule.classes) == 1 else "any"
+    return truth_of(there.times, levels(there, way, enough))
 
 
 def _looked_at(label: str, seen: Mapping[str, Any]) -> Truth | None:
@@ -110,9 +116,11 @@ def measured(paths: Sequence[Path], config: RunConfig, cache: Cache) -> Iterator
         yield Measured(footage, scores_of(footage, config, cache), moving_in(footage, config, cache))
 
 
-def verdict_of(rule: RuleConfig, name: str, on: Measured, looked: Mapping[str, Any], part: str) -> Verdict | None:
+def verdict_of(
+    rule: RuleConfig, name: str, on: Measured, looked: Mapping[str, Any], part: str, enough: float = ENOUGH
+) -> Verdict | None:
     """Judge a rule on a video; None where nobody knows what is true."""
-    truth, seen = truth_for(rule, on.footage, on.moving, looked), on.scores[name]
+    truth, seen = truth_for(rule, on.footage, on.moving, looked, enough), on.scores[name]
     if truth is None or not seen:
         return None
     begin_s, end_s = seen[0].pts_s, seen[-1].pts_s
@@ -128,6 +136,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rules", type=Path, default=HERE / "rules.yaml", help="a configuration with events")
     parser.add_argument("--looked", type=Path, default=HERE / "looked.yaml", help="what was seen by looking")
     parser.add_argument("--part", choices=PARTS, default="all", help="which half of each video counts")
+    parser.add_argument("--enough", type=float, default=ENOUGH, help="the share of the picture that makes a rule true")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     return parser.parse_args(arguments)
 
@@ -140,7 +149,7 @@ def run(options: argparse.Namespace) -> dict[str, Verdict]:
     for on in measured(options.path, config, cache):
         for name, rule in config.events.items():
             for kind, used in (("quiet", rule), ("never quiet", rule.model_copy(update={"quiet": {}}))):
-                verdict = verdict_of(used, name, on, looked, options.part)
+                verdict = verdict_of(used, name, on, looked, options.part, options.enough)
                 if verdict is not None:
                     for key in (f"{on.footage.kind}/{name}/{kind}", f"{on.footage.kind}/all/{kind}"):
                         totals[key] = totals.get(key, Verdict()) + verdict
