@@ -20,6 +20,8 @@ class Footage:
     """What disturbs it; plain for nothing."""
     kept: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     """The part of the clean picture that is seen: left, top, right, bottom."""
+    bursts: tuple[tuple[float, float], ...] = ()
+    """When it is disturbed, in seconds: begin and end of each burst."""
 
     def in_clean(self, zone: ZoneConfig) -> list[tuple[float, float]]:
         """Return a zone's corners as fractions of the clean picture."""
@@ -44,4 +46,5 @@ def _footage(video: Path, names: Mapping[str, Path]) -> Footage:
     if made["of"] not in names:
         raise StreamcamError(f"{video} was made of {made['of']}: give that, too")
     left, top, right, bottom = made["kept"]
-    return Footage(video, names[made["of"]], made["kind"], (left, top, right, bottom))
+    bursts = tuple((burst["start_s"], burst["end_s"]) for burst in made["bursts"])
+    return Footage(video, names[made["of"]], made["kind"], (left, top, right, bottom), bursts)

@@ -1,7 +1,7 @@
 """Events against truth: what is found, missed and false. Pure arithmetic on times."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from streamcam.config.events import RuleConfig
@@ -150,3 +150,16 @@ def judge(found: Sequence[Found], truth: Truth, within: Span) -> Verdict:
         tuple(event.told_s - span.start_s for span, event in hits),
         within.end_s - within.start_s,
     )
+
+
+def judge_bursts(found: Sequence[Found], truth: Truth, bursts: Sequence[Span]) -> Verdict:
+    """Count what is found, missed and false while footage is disturbed.
+
+    A true span or an event counts if it touches a burst.
+    """
+    true = [span for span in truth.true if any(span.overlaps(burst) for burst in bursts)]
+    events = [event for event in found if any(event.span.overlaps(burst) for burst in bursts)]
+    right = [event for event in found if any(event.span.overlaps(span) for span in true)]
+    others = [event for event in events if not any(event.span.overlaps(span) for span in truth.true)]
+    verdict = judge([*right, *others], Truth(true, truth.unclear), Span(float("-inf"), float("inf")))
+    return replace(verdict, seconds=sum(burst.end_s - burst.start_s for burst in bursts))

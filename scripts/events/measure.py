@@ -1,6 +1,6 @@
 """How right are events? Rules on real footage, against what really moves, plain and disturbed.
 
-    python -m scripts.events.measure FOLDER... --cache FOLDER [--rules rules.yaml] [--json OUT] [--part first|second]
+    python -m scripts.events.measure FOLDER... --cache FOLDER [--rules rules.yaml] [--json OUT] [--part first|second|bursts]
 
 Takes folders of videos and single files. A video that `disturb.py` made is held against the truth of the footage that
 it was made of, which must be among the paths. The rules are those of a configuration of `streamcam run`.
@@ -19,6 +19,7 @@ quiet conditions are left out. Scores and truth are kept in the cache, so other 
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,19 @@ from rich.table import Table
 
 from scripts.events.cache import Cache, moving_in, scores_of
 from scripts.events.footage import Footage, find_footage
-from scripts.events.judge import FALSE, LEAST_S, TRUE, UNCLEAR, Span, Truth, Verdict, find_events, judge, truth_of
+from scripts.events.judge import (
+    FALSE,
+    LEAST_S,
+    TRUE,
+    UNCLEAR,
+    Span,
+    Truth,
+    Verdict,
+    find_events,
+    judge,
+    judge_bursts,
+    truth_of,
+)
 from scripts.events.truth import Moving
 from streamcam.config.events import RuleConfig
 from streamcam.config.run import RunConfig
@@ -36,6 +49,8 @@ from streamcam.config.yaml_file import read_yaml
 from streamcam.errors import StreamcamError
 from streamcam.events.track import Observation
 from streamcam.files import write_json
+from streamcam.models.registry import find_spec
+from streamcam.sources.base import open_source
 
 HERE = Path(__file__).parent
 ENOUGH, SOME = 0.01, 0.002
@@ -45,7 +60,8 @@ MOST_OF = 0.5
 """A direction is true if this share of what moves in the zone has it."""
 
 DIRECTIONS = {"moving left": "left", "moving right": "right", "moving up": "up", "moving down": "down"}
-PARTS = {"all": (0.0, 1.0), "first": (0.0, 0.5), "second": (0.5, 1.0)}
+PARTS = {"all": (0.0, 1.0), "first": (0.0, 0.5), "second": (0.5, 1.0), "bursts": (0.0, 1.0)}
+"""Shares of each video. `bursts` are the times in which it is disturbed."""
 
 
 def with_quiet(rule: RuleConfig, name: str, scores: Mapping[str, Sequence[Observation]]) -> list[Observation]:
@@ -99,6 +115,13 @@ def clipped(truth: Truth, begin_s: float, end_s: float) -> Truth:
     return Truth([span for span in spans if span.end_s - span.start_s >= LEAST_S - 1e-6], truth.unclear)
 
 
+def is_too_short(video: Path, model: str) -> bool:
+    """Whether a video has no window of the network's."""
+    clip_format = find_spec(model).clip_format
+    with closing(open_source(str(video), paced=False)) as source:
+        return source.duration_s is not None and source.duration_s < clip_format.length / clip_format.fps
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """Footage with its scores and its truth."""
@@ -111,8 +134,11 @@ class Measured:
 
 
 def measured(paths: Sequence[Path], config: RunConfig, cache: Cache) -> Iterator[Measured]:
-    """Measure all videos, as far as the cache does not have them."""
+    """Measure all videos that have a window, as far as the cache does not have them."""
     for footage in find_footage(paths):
+        if is_too_short(footage.video, config.model):
+            print(f"{footage.video.name}: left out, too short for {config.model}", file=sys.stderr)
+            continue
         yield Measured(footage, scores_of(footage, config, cache), moving_in(footage, config, cache))
 
 
@@ -126,6 +152,8 @@ def verdict_of(
     begin_s, end_s = seen[0].pts_s, seen[-1].pts_s
     low, high = (begin_s + share * (end_s - begin_s) for share in PARTS[part])
     found = find_events(rule, with_quiet(rule, name, on.scores))
+    if part == "bursts":
+        return judge_bursts(found, clipped(truth, begin_s, end_s), [Span(*burst) for burst in on.footage.bursts])
     return judge(found, clipped(truth, begin_s, end_s), Span(low, high))
 
 
@@ -135,7 +163,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, required=True, help="a folder for scores and truth")
     parser.add_argument("--rules", type=Path, default=HERE / "rules.yaml", help="a configuration with events")
     parser.add_argument("--looked", type=Path, default=HERE / "looked.yaml", help="what was seen by looking")
-    parser.add_argument("--part", choices=PARTS, default="all", help="which half of each video counts")
+    parser.add_argument("--part", choices=PARTS, default="all", help="which half of each video counts, or its bursts")
     parser.add_argument("--enough", type=float, default=ENOUGH, help="the share of the picture that makes a rule true")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     return parser.parse_args(arguments)

@@ -11,7 +11,7 @@ from scripts.events.cache import Cache, scores_of
 from scripts.events.disturb import disturbed, render, write
 from scripts.events.draw import main as draw
 from scripts.events.footage import Footage, find_footage
-from scripts.events.judge import FALSE, TRUE, UNCLEAR, Found, Span, Truth, find_events, judge, truth_of
+from scripts.events.judge import FALSE, TRUE, UNCLEAR, Found, Span, Truth, find_events, judge, judge_bursts, truth_of
 from scripts.events.measure import HERE, clipped, levels, main, truth_for, with_quiet
 from scripts.events.truth import watch
 from scripts.events.weather import CROP, KINDS, MOST_SWAY, Burst, bursts, kept, shifted
@@ -73,6 +73,13 @@ def test_only_a_part_of_the_footage_counts() -> None:
     first, second = judge(found, truth, Span(0, 5)), judge(found, truth, Span(5, 10))
     assert (first.true, first.found, first.false, second.true, second.found, second.false) == (1, 1, 0, 1, 1, 1)
     assert (first + second).seconds == 10
+
+
+def test_within_bursts_only_what_touches_one_counts() -> None:
+    truth = Truth([Span(2, 4), Span(7, 8)], [Span(1.7, 4.3), Span(6.7, 8.3)])
+    found = [event(2, 2.5), event(4.6, 4.8), event(7, 8), event(9, 9.5)]
+    verdict = judge_bursts(found, truth, [Span(3, 5)])
+    assert (verdict.true, verdict.found, verdict.false, verdict.unclear, verdict.seconds) == (1, 1, 1, 0, 2)
 
 
 def test_what_is_true_before_the_first_score_is_not_asked_for() -> None:
@@ -195,6 +202,13 @@ def test_a_file_that_is_no_video_is_said_in_a_line(tmp_path: Path) -> None:
     file.write_text("no video")
     with pytest.raises(StreamcamError, match="expected a video"):
         render(file, "rain", tmp_path / "b.mp4")
+
+
+def test_a_video_that_is_too_short_for_a_window_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = tmp_path / "short.mp4"
+    write(video, iter([picture()] * 20), Fraction(15))
+    assert main([str(video), "--cache", str(tmp_path / "cache")]) == 0
+    assert "short.mp4: left out" in capsys.readouterr().err
 
 
 @pytest.mark.slow
