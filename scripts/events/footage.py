@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripts.footage.flow_check import find_videos
@@ -21,7 +21,7 @@ class Footage:
     kept: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     """The part of the clean picture that is seen: left, top, right, bottom."""
     bursts: tuple[tuple[float, float], ...] = ()
-    """When it is disturbed, in seconds: begin and end of each burst."""
+    """When it is disturbed, in seconds: begin and end of each burst. Of clean footage: what it is compared with."""
 
     def in_clean(self, zone: ZoneConfig) -> list[tuple[float, float]]:
         """Return a zone's corners as fractions of the clean picture."""
@@ -30,10 +30,12 @@ class Footage:
 
 
 def find_footage(paths: Sequence[Path]) -> list[Footage]:
-    """Find all videos, and what each was made of."""
+    """Find all videos, and what each was made of. Clean ones have the bursts of the first that was made of them."""
     videos = find_videos(paths)
     names = {video.name: video for video in videos}
-    return [_footage(video, names) for video in videos]
+    found = [_footage(video, names) for video in videos]
+    bursts = {footage.clean: footage.bursts for footage in reversed(found) if footage.bursts}
+    return [replace(footage, bursts=footage.bursts or bursts.get(footage.video, ())) for footage in found]
 
 
 def _footage(video: Path, names: Mapping[str, Path]) -> Footage:

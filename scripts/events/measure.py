@@ -1,6 +1,6 @@
 """How right are events? Rules on real footage, against what really moves, plain and disturbed.
 
-    python -m scripts.events.measure FOLDER... --cache FOLDER [--rules rules.yaml] [--json OUT] [--part first|second|bursts]
+    python -m scripts.events.measure FOLDER... --cache FOLDER [--part first|second|bursts] [--json OUT]
 
 Takes folders of videos and single files. A video that `disturb.py` made is held against the truth of the footage that
 it was made of, which must be among the paths. The rules are those of a configuration of `streamcam run`.
@@ -61,7 +61,7 @@ MOST_OF = 0.5
 
 DIRECTIONS = {"moving left": "left", "moving right": "right", "moving up": "up", "moving down": "down"}
 PARTS = {"all": (0.0, 1.0), "first": (0.0, 0.5), "second": (0.5, 1.0), "bursts": (0.0, 1.0)}
-"""Shares of each video. `bursts` are the times in which it is disturbed."""
+"""Shares of each video. `bursts` are the times in which it is disturbed, and the same times of the clean one."""
 
 
 def with_quiet(rule: RuleConfig, name: str, scores: Mapping[str, Sequence[Observation]]) -> list[Observation]:
