@@ -29,8 +29,8 @@ class Cache:
 
     def file(self, what: str, video: Path, depends: object) -> Path:
         """Return where something about a video is kept."""
-        stat = video.stat()
-        key = json.dumps([what, stat.st_size, depends], sort_keys=True, default=str)
+        content = hashlib.sha256(video.read_bytes()).hexdigest()
+        key = json.dumps([what, content, depends], sort_keys=True, default=str)
         return self._folder / f"{what}-{video.stem}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.json"
 
 

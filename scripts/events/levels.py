@@ -39,6 +39,16 @@ QUIET: Mapping[str, Mapping[str, float]] = {
 KINDS = "plain", "light", "shake", "rain"
 
 
+OWN: Sequence[Mapping[str, float]] = ({},)
+"""The rules' own levels."""
+
+
+def choices() -> Sequence[Mapping[str, float]]:
+    """Give all choices of levels, without quiet conditions."""
+    found = product(ON, OFF, FOR_S, GAP_S)
+    return [{"on": on, "off": off * on, "for_s": for_s, "gap_s": gap_s} for on, off, for_s, gap_s in found]
+
+
 def total(
     rules: Mapping[str, RuleConfig], on: Sequence[Measured], looked: Mapping[str, Any], part: str
 ) -> dict[str, Verdict]:
@@ -60,6 +70,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--looked", type=Path, default=HERE / "looked.yaml")
     parser.add_argument("--only", nargs="+", help="these rules")
     parser.add_argument("--part", choices=PARTS, default="first", help="which half of each video counts")
+    parser.add_argument("--quiet-only", action="store_true", help="vary quiet conditions alone")
     parser.add_argument("--best", type=int, default=25, help="how many lines")
     return parser.parse_args(arguments)
 
@@ -70,14 +81,13 @@ def run(options: argparse.Namespace) -> None:
     footage = list(measured(options.path, config, Cache(options.cache)))
     names = options.only or list(config.events)
     rows = []
-    for on, off, for_s, gap_s, quiet in product(ON, OFF, FOR_S, GAP_S, QUIET):
-        levels = {"on": on, "off": off * on, "for_s": for_s, "gap_s": gap_s, "quiet": QUIET[quiet]}
-        rules = {name: config.events[name].model_copy(update=levels) for name in names}
+    for levels, quiet in product(OWN if options.quiet_only else choices(), QUIET):
+        rules = {n: config.events[n].model_copy(update={**levels, "quiet": QUIET[quiet]}) for n in names}
         totals = total(rules, footage, looked, options.part)
         together = sum(totals.values(), Verdict())
         wrong = together.true - together.found + together.false
-        choice = f"{on:g}", f"{off * on:.2g}", f"{for_s:g}", f"{gap_s:g}", quiet
-        rows.append((wrong, [*choice, *(_cell(totals[kind]) for kind in KINDS), _cell(together)]))
+        choice = [f"{levels[key]:.2g}" if key in levels else "" for key in ("on", "off", "for_s", "gap_s")]
+        rows.append((wrong, [*choice, quiet, *(_cell(totals[kind]) for kind in KINDS), _cell(together)]))
     table = Table("on", "off", "for_s", "gap_s", "quiet", *KINDS, "all", title="found/true, false")
     for _, cells in sorted(rows, key=lambda row: row[0])[: options.best]:
         table.add_row(*cells)
