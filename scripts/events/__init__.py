@@ -1,1 +1,1 @@
-"""How right events are: rules on real footage against what really moves, plain and disturbed."""
+"""Trials and measurements of events that take too long for the tests."""
