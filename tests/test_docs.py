@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import pytest
 import typer
-import yaml
 from pydantic import BaseModel
 
 from scripts.site import cli, config
@@ -24,6 +23,7 @@ from streamcam.config.notify import NotifyConfig
 from streamcam.config.run import RunConfig
 from streamcam.config.source import SourceConfig
 from streamcam.config.train import TrainConfig
+from streamcam.config.yaml_file import read_yaml
 from streamcam.transport.messages import decode
 from tests.support.paths import CONFIGS, DOCS, PACKAGE, ROOT, SAMPLE, SCRIPTS
 
@@ -159,8 +159,9 @@ def configurations() -> list[Any]:
 
 
 @pytest.mark.parametrize(("model", "block"), configurations())
-def test_configurations_are_valid(model: type[BaseModel], block: str) -> None:
-    model.model_validate(yaml.safe_load(block))
+def test_configurations_are_valid(model: type[BaseModel], block: str, tmp_path: Path) -> None:
+    (tmp_path / "streamcam.yaml").write_text(block)
+    model.model_validate(read_yaml(tmp_path / "streamcam.yaml"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
