@@ -17,8 +17,8 @@ from scripts.events.measure import HERE, with_quiet
 from streamcam.config.run import RunConfig
 from streamcam.config.yaml_file import read_yaml
 from streamcam.errors import StreamcamError
+from streamcam.event import Event, event_id
 from streamcam.events.chart import draw_chart
-from streamcam.events.event import Event, event_id
 from streamcam.events.track import Observation
 
 
