@@ -328,9 +328,9 @@ def _with_peak(event: Event, going: _Going) -> Event:
 
 
 def _step_s(heat: Heat, result: Result) -> float:
-    """Return how far apart the moments of heat are: of the slices in a window, or else of windows."""
+    """Return how far apart the moments of heat are on average: of the slices in a window, or else of windows."""
     if len(heat.pts_s) > 1:
-        return float(heat.pts_s[-1] - heat.pts_s[-2])
+        return float(heat.pts_s[-1] - heat.pts_s[0]) / (len(heat.pts_s) - 1)
     return result.hop_s or heat.clip_pts_s[1] - heat.clip_pts_s[0] or 1.0
 
 

@@ -30,6 +30,7 @@ SOUNDS = {
     "opus": "opusenc ! rtpopuspay",
     "pcma": "audioresample ! audio/x-raw,rate=8000,channels=1 ! alawenc ! rtppcmapay",
 }
+FILE = "( filesrc location={file} ! qtdemux ! h264parse config-interval=-1 ! rtph264pay name=pay0 )"
 TRANSPORTS = {"tcp": "TCP", "udp": "UDP", "udp_multicast": "UDP_MCAST"}
 ROLE = "viewer"
 
@@ -74,14 +75,15 @@ def main() -> None:
     parser.add_argument("--codec", choices=ENCODERS, default="h264")
     parser.add_argument("--sound", choices=SOUNDS)
     parser.add_argument("--transport", choices=TRANSPORTS)
+    parser.add_argument("--file", help="an .mp4 of H.264 to play once, from when somebody watches")
     parser.add_argument("--address", default="127.0.0.1")
     args = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer(address=args.address, service=args.port)
     sound = f"audiotestsrc is-live=true ! audioconvert ! {SOUNDS[args.sound]} name=pay1" if args.sound else ""
-    factory = GstRtspServer.RTSPMediaFactory(
-        launch=PIPELINE.format(form=form_of("320x240@30"), encoder=ENCODERS[args.codec], sound=sound), shared=True
-    )
+    drawn = PIPELINE.format(form=form_of("320x240@30"), encoder=ENCODERS[args.codec], sound=sound)
+    launch = FILE.format(file=args.file) if args.file else drawn
+    factory = GstRtspServer.RTSPMediaFactory(launch=launch, shared=True)
     media: list[GstRtspServer.RTSPMedia] = []
     factory.connect("media-configure", lambda _factory, made: media.append(made))
     if args.transport:
