@@ -23,10 +23,10 @@ from pathlib import Path
 from scripts.parent import with_parent
 from streamcam.errors import StreamcamError
 from streamcam.events.event_json import decode_event
-from streamcam.events.folders import EVENT_JSON, KEEP, PART, REMOVED, list_folders
-from streamcam.events.index import INDEX
-from streamcam.events.retention import Limits, Retention
-from streamcam.events.store import EventStore
+from streamcam.events.store.event_store import EventStore
+from streamcam.events.store.folders import EVENT_JSON, KEEP, PART, REMOVED, list_folders
+from streamcam.events.store.index import INDEX
+from streamcam.events.store.retention import Limits, Retention
 from tests.support.saved import FILES, make_event, save
 
 MAX_BYTES = 80 * 16_384

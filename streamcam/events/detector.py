@@ -3,13 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
-from difflib import get_close_matches
 
 import numpy as np
 
-from streamcam.config.events import RuleConfig, ZoneConfig
 from streamcam.errors import StreamcamError
 from streamcam.event import MAX_TUBE, EndReason, Event, Rectangle, TubeBox, event_id
+from streamcam.events.rules import Rule
 from streamcam.events.schedule import is_scheduled
 from streamcam.events.track import Change, Observation, RuleTrack
 from streamcam.events.zones import Link, hottest_box, zone_mask, zone_scores
@@ -17,22 +16,6 @@ from streamcam.records import Floats, Heat, Result, Transform
 
 UPDATE_EVERY_S = 1.0
 """An event that goes on is told of so often at most, by the stream's time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A rule, with the names of the configuration looked up in the model and among the sources."""
-
-    name: str
-    config: RuleConfig
-    labels: tuple[str, ...]
-    """The rule's classes, as the model writes them."""
-    quiet: Mapping[str, float]
-    """By class: the score in the whole picture from which no event begins."""
-    polygon: tuple[tuple[float, float], ...] | None
-    """The zone's corners; None for the whole picture."""
-    source: str | None
-    """The source that it is for; None for all."""
 
 
 @dataclass
@@ -79,7 +62,7 @@ class EventDetector:
         """Take the rules.
 
         Args:
-            rules: of `find_rules`.
+            rules: of `rules.find_rules`.
             link: the model's own.
             timezone: of schedules; None for this machine's.
             observe: called with each score, as for a chart of them.
@@ -261,57 +244,6 @@ class EventDetector:
 
     def _local(self, result: Result, pts_s: float) -> datetime:
         return datetime.fromtimestamp(_unix_ns(result, pts_s) / 1e9, self._timezone)
-
-
-def find_rules(
-    events: Mapping[str, RuleConfig],
-    zones: Mapping[str, ZoneConfig],
-    *,
-    labels: Sequence[str],
-    sources: Sequence[str],
-) -> list[Rule]:
-    """Look the names in a configuration up.
-
-    Args:
-        events: the rules.
-        zones: parts of the picture.
-        labels: the model's classes, or groups of them.
-        sources: the names of all sources.
-
-    Raises:
-        StreamcamError: there is no such class or source.
-    """
-    for name, zone in zones.items():
-        if zone.source is not None:
-            _known(zone.source, sources, f"zones.{name}: no such source")
-    rules = []
-    for name, config in events.items():
-        where = f"events.{name}: no such"
-        place = zones.get(config.zone) if config.zone is not None else None
-        source = config.source or (place.source if place is not None else None)
-        if source is not None:
-            _known(source, sources, f"{where} source")
-        rules.append(
-            Rule(
-                name,
-                config,
-                labels=tuple(dict.fromkeys(_known(label, labels, f"{where} class") for label in config.classes)),
-                quiet={_known(label, labels, f"{where} class"): least for label, least in config.quiet.items()},
-                polygon=None if place is None else tuple(place.polygon),
-                source=source,
-            )
-        )
-    return rules
-
-
-def _known(name: str, names: Sequence[str], what: str) -> str:
-    """Return a name as it is written among those that exist; case does not count."""
-    found = next((known for known in names if known.casefold() == name.casefold()), None)
-    if found is not None:
-        return found
-    close = get_close_matches(name, names, n=1)
-    shown = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names[:20])}"
-    raise StreamcamError(f"{what}: {name!r} ({shown})")
 
 
 def _with_peak(event: Event, going: _Going) -> Event:

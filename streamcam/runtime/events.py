@@ -10,10 +10,11 @@ from streamcam.config.events import EventFilesConfig
 from streamcam.config.run import MAX_CLASSES, RunConfig
 from streamcam.errors import StreamcamError
 from streamcam.event import Event
-from streamcam.events.detector import EventDetector, OnObservation, find_rules
-from streamcam.events.files import EventFiles
-from streamcam.events.indexer import Indexer
+from streamcam.events.detector import EventDetector, OnObservation
+from streamcam.events.recording.event_files import EventFiles
+from streamcam.events.rules import find_rules
 from streamcam.events.sink import EventSink
+from streamcam.events.store.indexer import Indexer
 from streamcam.events.zones import Link
 from streamcam.heat.cam import HeatContext
 from streamcam.models.spec import ModelSpec

@@ -10,7 +10,7 @@ from streamcam.config.run import RunConfig
 from streamcam.config.source import SourceConfig
 from streamcam.errors import StreamcamError
 from streamcam.event import Event
-from streamcam.events.detector import Rule
+from streamcam.events.rules import Rule
 from streamcam.events.track import Observation
 from streamcam.records import Result
 from streamcam.runtime.app import assemble, run

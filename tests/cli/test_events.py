@@ -21,9 +21,9 @@ from typer.exceptions import TyperException
 from streamcam.cli.main import app
 from streamcam.errors import StreamcamError
 from streamcam.event import Rectangle
-from streamcam.events.folders import folder_of
-from streamcam.events.index import INDEX
-from streamcam.events.store import EventStore
+from streamcam.events.store.event_store import EventStore
+from streamcam.events.store.folders import folder_of
+from streamcam.events.store.index import INDEX
 from tests.support.commands import line_of, streamcam, streamcam_anew
 from tests.support.saved import DAY_NS, NOON_NS, make_event, save
 
@@ -200,7 +200,8 @@ def public() -> Iterator[Path]:
 
 NOBODY = """
 import os
-import streamcam.cli.output.events, streamcam.cli.commands.events, streamcam.events.store  # others may not read Python
+# Others may not read Python.
+import streamcam.cli.output.events, streamcam.cli.commands.events, streamcam.events.store.event_store
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)

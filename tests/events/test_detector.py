@@ -9,7 +9,8 @@ import pytest
 from streamcam.config.events import RuleConfig, ZoneConfig
 from streamcam.errors import StreamcamError
 from streamcam.event import MAX_TUBE, Event
-from streamcam.events.detector import EventDetector, find_rules
+from streamcam.events.detector import EventDetector
+from streamcam.events.rules import find_rules
 from streamcam.events.zones import Link
 from streamcam.records import Frame, Heat, Result, Transform
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamcam.events.clip import ClipWriter
+from streamcam.events.recording.clip import ClipWriter
 from streamcam.records import Frame
 from streamcam.sources.frame_encoder import FrameEncoder
 from tests.sources.test_packet_ring import read

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcam.events.clip import ClipWriter
+from streamcam.events.recording.clip import ClipWriter
 from streamcam.records import Frame
 from streamcam.sources import packet_tap
 from streamcam.sources.base import open_source

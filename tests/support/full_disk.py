@@ -13,9 +13,9 @@ from pathlib import Path
 
 from streamcam.config.events import EventFilesConfig
 from streamcam.errors import StreamcamError
-from streamcam.events.indexer import Indexer
-from streamcam.events.retention import Limits, Retention
-from streamcam.events.store import EventStore
+from streamcam.events.store.event_store import EventStore
+from streamcam.events.store.indexer import Indexer
+from streamcam.events.store.retention import Limits, Retention
 from tests.support.saved import NOON_NS, SECOND_NS, make_event, save
 from tests.support.waiting import wait_until
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from streamcam.event import Event, event_id
 from streamcam.events.event_json import encode_event
-from streamcam.events.folders import EVENT_JSON, PART, folder_of
+from streamcam.events.store.folders import EVENT_JSON, PART, folder_of
 
 FILES = ("clip.mp4", EVENT_JSON)
 SECOND_NS, DAY_NS = 1_000_000_000, 86_400_000_000_000

@@ -12,7 +12,7 @@ from streamcam.cli.moments import read_moment
 from streamcam.errors import StreamcamError
 
 if TYPE_CHECKING:  # the help does not wait for SQLite
-    from streamcam.events.filters import Filters
+    from streamcam.events.store.filters import Filters
 
 app = typer.Typer(help="Events: rules to try, and those that were saved.", no_args_is_help=True)
 
@@ -56,7 +56,7 @@ def list_events(
 ) -> None:
     """List events, the newest first. A table has this machine's local time."""
     from streamcam.cli.output.events import print_csv, print_json, print_table
-    from streamcam.events.store import EventStore
+    from streamcam.events.store.event_store import EventStore
 
     if as_json and as_csv:
         raise StreamcamError("give either --json or --csv")
@@ -76,7 +76,7 @@ def show(
 ) -> None:
     """Show all that is known of an event, and its files."""
     from streamcam.cli.output.events import print_event, print_one_json
-    from streamcam.events.store import EventStore
+    from streamcam.events.store.event_store import EventStore
 
     with EventStore(folder, create=False) as store:
         stored = store.get(event)
@@ -93,7 +93,7 @@ def keep(
     undo: Annotated[bool, typer.Option("--undo", help="keep them no longer")] = False,
 ) -> None:
     """Keep events: they are never removed to make room."""
-    from streamcam.events.store import EventStore
+    from streamcam.events.store.event_store import EventStore
 
     with EventStore(folder, create=False) as store:
         for event_id in [store.get(prefix).event.id for prefix in events]:  # all are there, or none is marked
@@ -122,8 +122,8 @@ def export(
 ) -> None:
     """Copy events with their files, and a table of them as events.csv."""
     from streamcam.cli.output.events import print_exported
-    from streamcam.events.export import export as export_to
-    from streamcam.events.store import EventStore
+    from streamcam.events.store.event_store import EventStore
+    from streamcam.events.store.export import export as export_to
 
     filters = _filters(rule, source, zone, label, since, until, min_score, kept)
     if bool(events) == bool(filters or limit):
@@ -151,8 +151,8 @@ def prune(
 ) -> None:
     """Remove events, the oldest first, until these limits are met. Kept ones stay."""
     from streamcam.cli.output.events import print_plan, print_removed
-    from streamcam.events.retention import GB, Limits, Retention, open_to_remove
-    from streamcam.events.store import EventStore
+    from streamcam.events.store.event_store import EventStore
+    from streamcam.events.store.retention import GB, Limits, Retention, open_to_remove
 
     if days is None and max_gb is None and free_gb is None:
         raise StreamcamError("give a limit: --days, --max-gb or --free-gb")
@@ -177,7 +177,7 @@ def prune(
 @app.command()
 def rebuild(folder: Folder) -> None:
     """Make the index of a folder anew from the events' files."""
-    from streamcam.events.store import rebuild_index
+    from streamcam.events.store.event_store import rebuild_index
 
     count = rebuild_index(folder)
     print(f"the index has {count} event{'' if count == 1 else 's'}")

@@ -9,10 +9,10 @@ from rich.text import Text
 
 from streamcam.cli.output.tables import table_console
 from streamcam.errors import one_line
-from streamcam.events.export import as_json, csv_lines
-from streamcam.events.folders import StoredEvent, folder_of
-from streamcam.events.retention import Plan
-from streamcam.events.store import Size
+from streamcam.events.store.event_store import Size
+from streamcam.events.store.export import as_json, csv_lines
+from streamcam.events.store.folders import StoredEvent, folder_of
+from streamcam.events.store.retention import Plan
 
 
 def print_table(events: Sequence[StoredEvent], *, total: int) -> None:

@@ -13,10 +13,10 @@ import pytest
 
 from streamcam.errors import StreamcamError
 from streamcam.event import Event
-from streamcam.events import index
-from streamcam.events.folders import DAMAGED, EVENT_JSON, folder_of
-from streamcam.events.index import INDEX, IndexDamagedError, IndexUnavailableError
-from streamcam.events.store import EventStore, NoEventError, rebuild_index
+from streamcam.events.store import index
+from streamcam.events.store.event_store import EventStore, NoEventError, rebuild_index
+from streamcam.events.store.folders import DAMAGED, EVENT_JSON, folder_of
+from streamcam.events.store.index import INDEX, IndexDamagedError, IndexUnavailableError
 from tests.support.saved import DAY_NS, FILES, NOON_NS, SECOND_NS, make_event, save
 
 

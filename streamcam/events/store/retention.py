@@ -9,9 +9,9 @@ from pathlib import Path
 
 from streamcam.config.events import EventFilesConfig
 from streamcam.errors import StreamcamError
-from streamcam.events.folders import delete, list_folders, set_aside
-from streamcam.events.index import IndexUnavailableError
-from streamcam.events.store import EventStore, NoEventError, Size
+from streamcam.events.store.event_store import EventStore, NoEventError, Size
+from streamcam.events.store.folders import delete, list_folders, set_aside
+from streamcam.events.store.index import IndexUnavailableError
 
 log = logging.getLogger(__name__)
 

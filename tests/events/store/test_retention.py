@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from streamcam.config.events import EventFilesConfig
 from streamcam.errors import StreamcamError
-from streamcam.events.retention import DAY_NS, Limits, Plan, Retention, plan
-from streamcam.events.store import EventStore, Size
+from streamcam.events.store.event_store import EventStore, Size
+from streamcam.events.store.retention import DAY_NS, Limits, Plan, Retention, plan
 from tests.support.saved import NOON_NS, SECOND_NS, make_event, save
 
 unhurried = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

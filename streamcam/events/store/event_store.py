@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, Unpack
 
 from streamcam.errors import StreamcamError, one_line
 from streamcam.event import Event
-from streamcam.events import folders
 from streamcam.events.event_json import decode_event, encode_event
-from streamcam.events.filters import MAX_INTEGER, Filters, where
-from streamcam.events.folders import StoredEvent, folder_of
-from streamcam.events.index import (
+from streamcam.events.store import folders
+from streamcam.events.store.filters import MAX_INTEGER, Filters, where
+from streamcam.events.store.folders import StoredEvent, folder_of
+from streamcam.events.store.index import (
     INDEX,
     IndexDamagedError,
     IndexUnavailableError,

@@ -12,8 +12,8 @@ from threading import Condition, Thread
 from streamcam.config.events import EventFilesConfig
 from streamcam.errors import StreamcamError, first_line, one_line
 from streamcam.event import Event
-from streamcam.events.event_folder import EventFolder, rescue
-from streamcam.events.recording import FAILURES, Limits, Recording
+from streamcam.events.recording.one_event import FAILURES, Limits, Recording
+from streamcam.events.recording.unfinished_folder import UnfinishedFolder, rescue
 from streamcam.records import Result
 from streamcam.render.overlay import Painter
 from streamcam.sinks.base import Sink
@@ -172,7 +172,7 @@ class EventFiles(Sink):
             self._try(event.id, partial(self._begin, event, recent))
 
     def _begin(self, event: Event, recent: Iterable[Result]) -> None:
-        folder = EventFolder.make(self._root, event)
+        folder = UnfinishedFolder.make(self._root, event)
         try:
             self._open[event.id] = Recording(
                 event,

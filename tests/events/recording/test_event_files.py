@@ -21,9 +21,9 @@ import pytest
 from streamcam.config.events import EventFilesConfig
 from streamcam.errors import StreamcamError
 from streamcam.event import Event, Rectangle
-from streamcam.events.event_folder import EventFolder
 from streamcam.events.event_json import decode_event
-from streamcam.events.files import MAX_WINDOWS, EventFiles
+from streamcam.events.recording.event_files import MAX_WINDOWS, EventFiles
+from streamcam.events.recording.unfinished_folder import UnfinishedFolder
 from streamcam.records import Frame, Result
 from streamcam.sources.packet_ring import PacketRing
 from tests.sources.test_packet_ring import read
@@ -251,7 +251,7 @@ def test_a_disk_that_is_full_costs_the_event_and_nothing_else(
 
     with caplog.at_level(logging.WARNING), files(tmp_path, ring) as (sink, written):
         with monkeypatch.context() as patched:
-            patched.setattr(EventFolder, "write_record", full)
+            patched.setattr(UnfinishedFolder, "write_record", full)
             for i in range(3):
                 sink.on_event(an_event(id=f"a-{i}"))
                 sink.on_event(end(an_event(id=f"a-{i}"), 5.0))
@@ -321,7 +321,7 @@ def test_a_mistake_in_whoever_is_told_does_not_end_the_thread(tmp_path: Path, ca
 CHILD = """
 import sys, time
 from pathlib import Path
-from tests.events.test_files import an_event, files, window
+from tests.events.recording.test_event_files import an_event, files, window
 from tests.sources.test_packet_ring import read
 ring, _ = read(sys.argv[2])
 with files(Path(sys.argv[1]), ring) as (sink, _):

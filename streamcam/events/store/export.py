@@ -9,7 +9,7 @@ from pathlib import Path
 
 from streamcam.errors import StreamcamError
 from streamcam.events.event_json import encode_event
-from streamcam.events.folders import StoredEvent, folder_of
+from streamcam.events.store.folders import StoredEvent, folder_of
 from streamcam.files import complete_or_absent, require_fresh, staged
 
 COLUMNS = (

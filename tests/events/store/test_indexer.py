@@ -12,11 +12,11 @@ import pytest
 
 from streamcam.config.events import EventFilesConfig
 from streamcam.errors import StreamcamError
-from streamcam.events import index, indexer
-from streamcam.events.index import INDEX
-from streamcam.events.indexer import IDLE_S, RETENTION_S, Indexer
-from streamcam.events.retention import Retention
-from streamcam.events.store import EventStore, Size
+from streamcam.events.store import index, indexer
+from streamcam.events.store.event_store import EventStore, Size
+from streamcam.events.store.index import INDEX
+from streamcam.events.store.indexer import IDLE_S, RETENTION_S, Indexer
+from streamcam.events.store.retention import Retention
 from tests.support.saved import NOON_NS, SECOND_NS, make_event, save
 from tests.support.waiting import wait_until
 

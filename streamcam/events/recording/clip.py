@@ -9,7 +9,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from streamcam.events.clip_sound import SoundEncoder
+from streamcam.events.recording.clip_sound import SoundEncoder
 from streamcam.sources.packet_ring import ClipStreams, StoredPacket
 from streamcam.sources.packet_tap import COPIED_SOUND
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from streamcam.errors import StreamcamError
 from streamcam.event import Event
-from streamcam.events.clip import ClipWriter
-from streamcam.events.event_folder import CLIP, HEAT, SNAPSHOT, EventFolder, complete_clip
-from streamcam.events.snapshot import packets_up_to, paint_snapshot, picture_at
+from streamcam.events.recording.clip import ClipWriter
+from streamcam.events.recording.snapshot import packets_up_to, paint_snapshot, picture_at
+from streamcam.events.recording.unfinished_folder import CLIP, HEAT, SNAPSHOT, UnfinishedFolder, complete_clip
 from streamcam.records import Heat, Result
 from streamcam.render.image_files import save_picture
 from streamcam.render.overlay import Painter
@@ -47,7 +47,7 @@ class Recording:
         self,
         event: Event,
         *,
-        folder: EventFolder,
+        folder: UnfinishedFolder,
         ring: PacketRing | None,
         labels: tuple[str, ...],
         recent: Iterable[Result] = (),

@@ -9,7 +9,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 
 from streamcam.event import Event, Rectangle
-from streamcam.events.clip import ClipWriter
+from streamcam.events.recording.clip import ClipWriter
 from streamcam.heat.localise import Box
 from streamcam.records import Frame, Heat, Image, Result, on_host
 from streamcam.render.canvas import Caption

@@ -9,7 +9,7 @@ from threading import Event
 import av
 import pytest
 
-from streamcam.events.clip import ClipWriter
+from streamcam.events.recording.clip import ClipWriter
 from streamcam.sinks.faststart import index_first
 from tests.sources.test_packet_ring import clip, read
 from tests.support.counted import FPS, shown, shown_by_opencv, write_counted

@@ -8,12 +8,12 @@ import pytest
 
 from streamcam.config.run import RunConfig
 from streamcam.event import Event
-from streamcam.events.files import EventFiles
+from streamcam.events.recording.event_files import EventFiles
 from streamcam.models.base import CamModel
 from streamcam.records import Result
 from streamcam.runtime.app import assemble, run
 from streamcam.sinks.base import Sink
-from tests.events.test_files import an_event, go
+from tests.events.recording.test_event_files import an_event, go
 from tests.support.counted import shown, write_counted
 
 

@@ -11,7 +11,6 @@ whether its writer still lives.
 
 import fcntl
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,10 +23,11 @@ import numpy as np
 from streamcam.errors import StreamcamError
 from streamcam.event import Event
 from streamcam.events.event_json import decode_event, encode_event
+from streamcam.events.store.folders import EVENT_JSON, folder_of
 from streamcam.sinks.faststart import index_first
 from streamcam.sinks.unfinished import has_pictures, sync_folder
 
-CLIP, SNAPSHOT, HEAT, RECORD = "clip.mp4", "snapshot.jpg", "heat.npz", "event.json"
+CLIP, SNAPSHOT, HEAT = "clip.mp4", "snapshot.jpg", "heat.npz"
 
 UNFINISHED = ".part"
 """The end of a temporary folder's name."""
@@ -36,7 +36,7 @@ CONSTANTS = frozenset({"transform", "labels"})
 """Arrays of heat without a row for each window."""
 
 
-class EventFolder:
+class UnfinishedFolder:
     """A temporary folder that this process has locked."""
 
     def __init__(self, root: Path, partial: Path) -> None:
@@ -63,8 +63,7 @@ class EventFolder:
         Raises:
             OSError: it cannot be made.
         """
-        name = re.sub(r"[^\w.-]", "_", event.id)
-        partial = root / f"{event.started:%Y/%m/%d}" / f"{name}{UNFINISHED}"
+        partial = root / f"{folder_of(event)}{UNFINISHED}"
         partial.mkdir(parents=True)
         return cls(root, partial)
 
@@ -74,12 +73,12 @@ class EventFolder:
         Raises:
             OSError: it cannot be written.
         """
-        hidden = self.partial / f".{RECORD}"
+        hidden = self.partial / f".{EVENT_JSON}"
         with hidden.open("wb") as file:
             file.write(encode_event(event))
             file.flush()
             os.fsync(file.fileno())
-        hidden.replace(self.partial / RECORD)
+        hidden.replace(self.partial / EVENT_JSON)
 
     def complete(self, event: Event) -> Event:
         """Give the folder its name; return the event as `saved`, with folder and files.
@@ -88,10 +87,11 @@ class EventFolder:
             OSError: it cannot be written.
         """
         final = self.partial.with_name(self.partial.name.removesuffix(UNFINISHED))
-        files = tuple(name for name in (CLIP, SNAPSHOT, HEAT, RECORD) if name == RECORD or self._bring_to_disk(name))
-        saved = replace(event, state="saved", folder=final.relative_to(self.root).as_posix(), files=files)
+        folder = final.relative_to(self.root).as_posix()
+        media = [name for name in (CLIP, SNAPSHOT, HEAT) if self._bring_to_disk(name)]
+        saved = replace(event, state="saved", folder=folder, files=(*media, EVENT_JSON))
         self.write_record(saved)
-        sync_folder(self.partial / RECORD)
+        sync_folder(self.partial / EVENT_JSON)
         self.partial.rename(final)
         sync_folder(final)
         self.close()
@@ -139,11 +139,11 @@ def rescue(root: Path) -> Iterator[Event]:
     """
     for partial in sorted(root.glob(f"[0-9]*/[0-9]*/[0-9]*/*{UNFINISHED}")):
         try:
-            folder = EventFolder(root, partial)
+            folder = UnfinishedFolder(root, partial)
         except (BlockingIOError, FileNotFoundError, NotADirectoryError):
             continue
         try:
-            event = decode_event((partial / RECORD).read_bytes())
+            event = decode_event((partial / EVENT_JSON).read_bytes())
             complete_clip(partial / CLIP)
             _complete_heat(partial)
         except (StreamcamError, FileNotFoundError):

@@ -11,9 +11,9 @@ from threading import Thread
 from streamcam.config.events import EventFilesConfig
 from streamcam.errors import StreamcamError
 from streamcam.event import Event
-from streamcam.events.index import IndexDamagedError, IndexUnavailableError
-from streamcam.events.retention import Limits, Retention, open_to_remove
-from streamcam.events.store import EventStore, rebuild_index
+from streamcam.events.store.event_store import EventStore, rebuild_index
+from streamcam.events.store.index import IndexDamagedError, IndexUnavailableError
+from streamcam.events.store.retention import Limits, Retention, open_to_remove
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""The files of events while they are written: clips, snapshots, heat."""
