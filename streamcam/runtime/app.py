@@ -40,6 +40,7 @@ from streamcam.sources.address import parse_address
 from streamcam.sources.video import VideoSource
 from streamcam.transport.endpoints import require_bindable
 from streamcam.transport.keys import client_keys, server_keys
+from streamcam.transport.publisher import Publisher
 from streamcam.viewer.display import require_display
 
 
@@ -123,18 +124,9 @@ def assemble(
     decoders = [] if config.decode == "cpu" else decoders_on([engine.runner.device for engine in engines])
     sources = open_sources(config, decoders, stack)
     metrics = Metrics()
-    # A recording that was made as fast as possible has no frame rate or latency to show.
-    painter = Painter(None if config.as_fast_as_possible else LiveCaption(metrics))
     publisher = open_publisher(config, stack)
     server = bind_metrics(config, stack)
-    names = [source.name for source in sources]
-    rules = watched_rules(config, names)
-    published: list[Sink] = [PublishSink(publisher, sources, metrics, rules=rules)] if publisher else []
-    overlays: list[Sink] = [OverlaySink(publisher, painter)] if publisher else []
-    videos, heats = open_recorders(config, names, painter, spec.classes, stack)
-    # Overlays wait for the lookahead, so that each picture is painted with the heat of its own moment.
-    delayed = stack.enter_context(DelaySink([*overlays, *videos], delay_s=engine.lookahead_s))
-    watching: list[Sink] = [*published, delayed, *heats, *sinks]
+    watching = [*_open_watchers(config, sources, engine, publisher, metrics, stack), *sinks]
     events = None
     if config.events:
         events = open_events(config, sources, engine.runner.context, publisher, hooks, stack)
@@ -160,6 +152,27 @@ def assemble(
     if server is not None:
         serve_metrics(server, config, pipeline, sources, build=live.build(), publisher=publisher, events=events)
     return live
+
+
+def _open_watchers(
+    config: RunConfig,
+    sources: Sequence[VideoSource],
+    engine: Engine,
+    publisher: Publisher | None,
+    metrics: Metrics,
+    stack: ExitStack,
+) -> list[Sink]:
+    """Open all that shows results to people and programs: the publisher, overlays, files of heat."""
+    names = [source.name for source in sources]
+    # A recording that was made as fast as possible has no frame rate or latency to show.
+    painter = Painter(None if config.as_fast_as_possible else LiveCaption(metrics))
+    rules = watched_rules(config, names)
+    published: list[Sink] = [PublishSink(publisher, sources, metrics, rules=rules)] if publisher else []
+    overlays: list[Sink] = [OverlaySink(publisher, painter)] if publisher else []
+    videos, heats = open_recorders(config, names, painter, engine.runner.context.labels, stack)
+    # Overlays wait for the lookahead, so that each picture is painted with the heat of its own moment.
+    delayed = stack.enter_context(DelaySink([*overlays, *videos], delay_s=engine.lookahead_s))
+    return [*published, delayed, *heats]
 
 
 def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary:
