@@ -115,14 +115,15 @@ class EventDetector:
         new = np.flatnonzero(heat.pts_s > watch.seen_pts_s + 1e-6).tolist()
         if not new:
             return []
-        mask = self._mask(watch, heat)
-        scores = zone_scores(heat, mask, self._link)
-        whole = scores if mask is None or not watch.rule.quiet else zone_scores(heat, None, self._link)
+        mask, first = self._mask(watch, heat), new[0]
+        scores = zone_scores(heat, mask, self._link, first=first)
+        both = mask is not None and bool(watch.rule.quiet)
+        whole = zone_scores(heat, None, self._link, first=first) if both else scores
         rows = {label: k for k, label in enumerate(heat.labels)}
         events: list[Event] = []
         for i in new:
             watch.seen_pts_s = float(heat.pts_s[i])
-            events += self._observe_slice(watch, result, heat, i, rows, scores[:, i], whole[:, i], mask)
+            events += self._observe_slice(watch, result, heat, i, rows, scores[:, i - first], whole[:, i - first], mask)
         return events
 
     def _observe_slice(

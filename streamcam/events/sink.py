@@ -85,6 +85,8 @@ class EventSink(Sink):
         self._detector, self._sources, self._tell, self._files = detector, sources, tell, files
         self._lossless, self._clock = lossless, clock
         self._by_name = {source.name: source for source in sources}
+        self._began_ns: dict[str, int] = {}
+        """By the id of an event that goes on: when it began by the camera's own clock."""
         self._last: dict[str, tuple[int, float]] = {}
         """By source: the session of its last result, and when that came."""
 
@@ -129,12 +131,23 @@ class EventSink(Sink):
                 self.going.add(key)
             elif event.state == "end":
                 self.going.discard(key)
-            told = replace(event, camera_ns=self._by_name[event.source].camera_ns(event.start_pts_s))
+            told = replace(event, camera_ns=self._camera_ns(event))
             if self._files is not None:
                 self._files.on_event(told)
             self._tell(told)
             if event.state != "update":
                 log.info("%s: %s", event.source, describe(event))
+
+    def _camera_ns(self, event: Event) -> int | None:
+        """Return when an event began by the camera's own clock, as it was first told: a later session has another."""
+        known = self._began_ns.get(event.id)
+        if known is None and event.reason != "lost":
+            known = self._by_name[event.source].camera_ns(event.start_pts_s)
+        if event.state == "end":
+            self._began_ns.pop(event.id, None)
+        elif known is not None:
+            self._began_ns[event.id] = known
+        return known
 
     def __enter__(self) -> Self:
         return self

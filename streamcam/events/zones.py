@@ -66,23 +66,25 @@ def zone_mask(polygon: Sequence[tuple[float, float]], transform: Transform, heig
     return np.asarray(inside.reshape(height, SAMPLES, width, SAMPLES).mean((1, 3)), np.float32)
 
 
-def zone_logits(heat: Heat, mask: Floats | None) -> Floats:
+def zone_logits(heat: Heat, mask: Floats | None, *, first: int = 0) -> Floats:
     """Compute the logit of each class in a zone at each heat slice.
 
     Args:
         heat: of K classes, in L' slices.
         mask: float32 [h,w] of `zone_mask`; None for the whole picture.
+        first: the slice to begin with; those before it are left out.
 
     Returns:
-        float32 [K,L']. Their mean over the slices is the clip's logit, for the whole picture.
+        float32 [K,L' − first]. The mean over all slices is the clip's logit, for the whole picture.
     """
     bias = heat.logits[heat.classes] - heat.cube.mean((1, 2, 3))
-    inside = heat.cube if mask is None else heat.cube * mask
+    slices = heat.cube[:, first:]
+    inside = slices if mask is None else slices * mask
     return np.asarray(bias[:, None] + inside.mean((2, 3)), np.float32)
 
 
-def zone_scores(heat: Heat, mask: Floats | None, link: Link) -> Floats:
-    """Compute the score of each class in a zone at each heat slice: float32 [K,L'], 0–1.
+def zone_scores(heat: Heat, mask: Floats | None, link: Link, *, first: int = 0) -> Floats:
+    """Compute the score of each class in a zone at each heat slice from `first` on: float32 [K,L' − first], 0–1.
 
     Raises:
         StreamcamError: the scores need the heat of all classes, and some are missing.
@@ -92,7 +94,7 @@ def zone_scores(heat: Heat, mask: Floats | None, link: Link) -> Floats:
             f"a zone's score needs the heat of all classes, and {heat.model} gave {len(heat.classes)} of "
             f"{len(heat.logits)}"
         )
-    return link.scores(zone_logits(heat, mask))
+    return link.scores(zone_logits(heat, mask, first=first))
 
 
 def hottest_box(cells: Floats, mask: Floats | None, transform: Transform) -> Rectangle | None:

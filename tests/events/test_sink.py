@@ -124,6 +124,19 @@ def test_the_cameras_own_clock_is_told_where_it_is_known() -> None:
     assert run.told[0].camera_ns == 1_700_000_000 * 10**9 + 100_000_000
 
 
+def test_the_clock_of_a_later_session_is_not_that_of_an_event_before() -> None:
+    run = Run()
+    run.camera.clock_ns = 1_700_000_000 * 10**9
+    run.sink.on_window(Footage().next(INSIDE))
+    run.camera.clock_ns = 1_800_000_000 * 10**9
+    run.sink.on_window(Footage(session=1).next(INSIDE))
+    assert [(event.session, event.state, event.camera_ns) for event in run.told] == [
+        (0, "start", 1_700_000_000 * 10**9),
+        (0, "end", 1_700_000_000 * 10**9),
+        (1, "start", 1_800_000_000 * 10**9),
+    ]
+
+
 def test_an_event_is_one_line_for_people() -> None:
     run, footage = Run(), Footage()
     for what in (INSIDE, INSIDE, None):

@@ -63,6 +63,11 @@ def test_the_whole_picture_is_the_logit_slice_by_slice() -> None:
     assert zone_logits(heat, np.ones((5, 7), np.float32)) == pytest.approx(zone_logits(heat, None))
 
 
+def test_slices_from_one_on_are_those_of_all() -> None:
+    heat, mask = random_heat(3), zone_mask(LEFT, WHOLE, 5, 7)
+    assert zone_logits(heat, mask, first=1) == pytest.approx(zone_logits(heat, mask)[:, 1:])
+
+
 def test_heat_outside_of_a_zone_does_not_count() -> None:
     cube = np.zeros((2, 1, 4, 4))
     cube[0, 0, :, :2] = 8.0
