@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from streamcam.cli.commands import about, bench, events, keys, live, notify, recorded, training
+from streamcam.cli.commands import about, bench, events, keys, live, notify, recorded, training, web
 from streamcam.cli.exit_process import RESTART_CODE, exit_process
 from streamcam.cli.process_title import hide_passwords
 from streamcam.cli.standard_streams import UnreadError, guard_standard_streams
@@ -24,6 +24,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": live.run,
     "view": live.view,
+    "web": web.web,
     "notify": notify.notify,
     "explain": recorded.explain,
     "image": recorded.image,

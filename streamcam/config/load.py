@@ -9,11 +9,12 @@ from pydantic import BaseModel, ValidationError
 from streamcam.config.notify import NotifyConfig, on_event_keys
 from streamcam.config.run import RunConfig
 from streamcam.config.train import TrainConfig
+from streamcam.config.web import WebConfig
 from streamcam.config.yaml_file import read_yaml
 from streamcam.errors import StreamcamError
 from streamcam.strict import describe
 
-Config = TypeVar("Config", RunConfig, TrainConfig, NotifyConfig)
+Config = TypeVar("Config", RunConfig, TrainConfig, NotifyConfig, WebConfig)
 
 
 def make_config(options: dict[str, Any], *, file: Path | None = None) -> RunConfig:
@@ -46,6 +47,15 @@ def make_notify_config(options: dict[str, Any], *, on_event: list[str], file: Pa
         if added and isinstance(listed, list):  # anything else is refused below
             keys[key] = [*listed, *added]
     return _check(NotifyConfig, keys, file)
+
+
+def make_web_config(options: dict[str, Any]) -> WebConfig:
+    """Check the configuration of the page; otherwise like `make_config`. It has options only, and no file.
+
+    Raises:
+        StreamcamError: a value is not allowed.
+    """
+    return _check(WebConfig, _keys(options, None), None)
 
 
 def _keys(options: dict[str, Any], file: Path | None) -> dict[str, Any]:

@@ -55,6 +55,15 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class RawMessage:
+    """A message whose header alone is decoded."""
+
+    header: Header
+    parts: Sequence[bytes]
+    """Topic, header and payloads, as they were sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stamp:
     """The sender of a message, its number in the sequence, and its time."""
 

@@ -3,11 +3,11 @@
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
@@ -17,9 +17,11 @@ from streamcam.records import Result
 from streamcam.transport.endpoints import reason_of, require_resolvable
 from streamcam.transport.headers import DIRECTORY, Header, Kind
 from streamcam.transport.keys import client_keys
-from streamcam.transport.messages import Message, decode, decode_header, topic
+from streamcam.transport.messages import Message, RawMessage, decode, decode_header, topic
 from streamcam.transport.payloads import MAX_PAYLOAD_BYTES, MessageError
 from streamcam.transport.sockets import KERNEL_BUFFER_BYTES, disconnect_dead_peers, encrypt_subscriber
+
+T = TypeVar("T")
 
 HIGH_WATER_MARK = 256
 MAX_EVENTS = 1000
@@ -87,9 +89,12 @@ class Subscriber:
         """Why the publisher refuses this program, for people; None if it does not. It tries again every second."""
         self._refusals = _WITHOUT_KEYS if client is None else _WITH_KEYS
         self._kinds, self._max_age_ms, self._clock = tuple(kinds), max_age_ms, clock
+        # What `want` has added, by source, and the sources that the directory lists; None before it has come.
+        self._wanted: Mapping[str, Sequence[Kind]] = {}
+        self._listed: Sequence[str] | None = None
         # By topic: publisher and number of the newest message, and those that are not yielded yet.
         self._newest: dict[bytes, tuple[str, int]] = {}
-        self._pending: dict[bytes, deque[list[bytes]]] = {}
+        self._pending: dict[bytes, deque[RawMessage]] = {}
         self._context = zmq.Context()
         self._socket = _make_socket(self._context)
         if client is not None:
@@ -117,13 +122,37 @@ class Subscriber:
 
         Messages that are skipped do not count as any: the time runs on.
         """
+        return self._yielded(self._decoded, timeout_s)
+
+    def raw_messages(self, *, timeout_s: float | None = None) -> Iterator[RawMessage]:
+        """Yield messages as `messages` does, with payloads that are not decoded: for whoever passes them on."""
+        return self._yielded(lambda raw: raw, timeout_s)
+
+    @property
+    def sources(self) -> Sequence[str] | None:
+        """The sources that the publisher lists; None before it has said so."""
+        return self._listed
+
+    def want(self, kinds: Mapping[str, Sequence[Kind]]) -> None:
+        """Receive these kinds of messages, too, from now on; those of an earlier call no more.
+
+        Args:
+            kinds: by the source's name. A source that the publisher does not list is waited for.
+        """
+        self._wanted = dict(kinds)
+        if self._listed is not None:
+            self._follow(self._listed)
+
+    def _yielded(self, read: Callable[[RawMessage], T | None], timeout_s: float | None) -> Iterator[T]:
+        """Yield what `read` makes of the messages that are new; it gives None for one that is malformed."""
         yielded_s = time.monotonic()
         while True:
             left_s = float("inf") if timeout_s is None else max(0.0, yielded_s + timeout_s - time.monotonic())
             if not self._pending and not self._wait(left_s):
                 return
             self._receive_all()
-            message = self._next_pending() if self._pending else None
+            raw = self._next_pending() if self._pending else None
+            message = None if raw is None else read(raw)
             if message is not None:
                 yield message
                 yielded_s = time.monotonic()
@@ -188,23 +217,28 @@ class Subscriber:
             if header.source == DIRECTORY:
                 self._follow_directory(header)
             elif self._is_new(message[0], header):
-                self._keep(message, header.kind)
+                self._keep(RawMessage(header, message))
 
-    def _keep(self, message: list[bytes], kind: Kind) -> None:
+    def _keep(self, message: RawMessage) -> None:
         """Let a message wait to be yielded, and count the one that has to give way to it."""
-        room, why = (MAX_EVENTS, "lost") if kind == "event" else (1, "stale")
+        room, why = (MAX_EVENTS, "lost") if message.header.kind == "event" else (1, "stale")
         # A newer message takes the older one's place in the order: at its end, a busy topic would starve.
-        waiting = self._pending.setdefault(message[0], deque(maxlen=room))
+        waiting = self._pending.setdefault(message.parts[0], deque(maxlen=room))
         self.skipped[why] += len(waiting) == room
         waiting.append(message)
 
     def _follow_directory(self, directory: Header) -> None:
-        """Subscribe to the sources that the directory lists, and unsubscribe from all others."""
+        """Note the sources that the directory lists, and follow them."""
         try:
-            wanted = {topic(DIRECTORY, "status"), *_topics(directory.sources, self._kinds)}
+            self._follow(directory.sources)
         except MessageError:
             self.skipped["malformed"] += 1
-            return
+
+    def _follow(self, sources: Sequence[str]) -> None:
+        """Subscribe to these sources, and unsubscribe from all others."""
+        chosen = [_topics([name], {*self._kinds, *self._wanted.get(name, ())}) for name in sources]
+        wanted = {topic(DIRECTORY, "status"), *(name for names in chosen for name in names)}
+        self._listed = list(sources)
         for name in self._subscribed - wanted:
             self._subscribed.discard(name)
             self._socket.setsockopt(zmq.UNSUBSCRIBE, name)
@@ -223,22 +257,25 @@ class Subscriber:
         self._newest[name] = header.publisher, header.seq
         return True
 
-    def _next_pending(self) -> Message | None:
-        """Decode the message that has waited longest; return None if it is too old or malformed."""
+    def _next_pending(self) -> RawMessage | None:
+        """Take the message that has waited longest; return None if it is too old."""
         name = next(iter(self._pending))
         waiting = self._pending.pop(name)
         message = waiting.popleft()
         if waiting:
             self._pending[name] = waiting  # at the end: one source's events do not keep others waiting
+        if message.header.kind != "event" and self._is_too_old(message.header):
+            self.skipped["stale"] += 1
+            return None
+        return message
+
+    def _decoded(self, raw: RawMessage) -> Message | None:
+        """Decode a message; return None if it is malformed."""
         try:
-            decoded = decode(message)
+            return decode(raw.parts)
         except MessageError:
             self.skipped["malformed"] += 1
             return None
-        if decoded.event is None and self._is_too_old(decoded.header):
-            self.skipped["stale"] += 1
-            return None
-        return decoded
 
     def _is_too_old(self, header: Header) -> bool:
         return self._max_age_ms is not None and self._clock() - header.sent_ns > self._max_age_ms * 1e6
@@ -257,5 +294,5 @@ def _make_socket(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
     return socket
 
 
-def _topics(sources: Sequence[str], kinds: Sequence[Kind]) -> list[bytes]:
+def _topics(sources: Sequence[str], kinds: Collection[Kind]) -> list[bytes]:
     return [topic(source, kind) for source in sources for kind in kinds]

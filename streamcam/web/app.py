@@ -1,0 +1,80 @@
+"""The application: which address is answered by what."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket
+
+from streamcam.config.web import WebConfig
+from streamcam.render.canvas import FULL_SCORE, heat_paint
+from streamcam.web.browser import serve_browser
+from streamcam.web.feed import Feed
+from streamcam.web.hub import Hub
+
+PAGE = Path(__file__).parent / "page"
+
+
+def make_app(config: WebConfig) -> Starlette:
+    """Make the application of a configuration. Publishers are connected to when it starts.
+
+    Raises:
+        StreamcamError: an endpoint or a file cannot be used.
+    """
+    hub = Hub(len(config.endpoints))
+    feeds = [Feed(hub, number, endpoint, keys=config.keys) for number, endpoint in enumerate(config.endpoints)]
+    greeting = {
+        "type": "hello",
+        "version": version("streamcam"),
+        "events": config.events is not None,
+        "zones": config.config is not None,
+        "edit": config.allow_edit,
+    }
+
+    async def browser(socket: WebSocket) -> None:
+        await socket.accept("streamcam.1")
+        await serve_browser(socket, hub, greeting)
+
+    @asynccontextmanager
+    async def life(_: Starlette) -> AsyncIterator[None]:
+        for feed in feeds:
+            feed.start()
+        try:
+            yield
+        finally:
+            hub.close()
+            for feed in feeds:
+                feed.close()
+
+    return Starlette(
+        routes=[
+            Route("/healthz", health),
+            Route("/", index),
+            Route("/palette.json", palette),
+            WebSocketRoute("/ws", browser),
+            Mount("/page", StaticFiles(directory=PAGE)),
+        ],
+        lifespan=life,
+    )
+
+
+async def health(_: Request) -> Response:
+    """Say that the server lives."""
+    return PlainTextResponse("ok\n")
+
+
+async def index(_: Request) -> Response:
+    """Send the page."""
+    return FileResponse(PAGE / "index.html")
+
+
+async def palette(_: Request) -> Response:
+    """Send the paint of heat, as overlays have it: 256 colours from no heat to full strength."""
+    colours, hidden = heat_paint()
+    return JSONResponse({"colours": colours.tolist(), "hidden": hidden.tolist(), "full_score": FULL_SCORE})

@@ -1,0 +1,76 @@
+// What the page knows of each camera. One place keeps it; views read it, and are told when it changes.
+
+import { Heat } from "./heat.js";
+
+export const SILENT_MS = 1900; // a status comes every second
+export const CURVE_MS = 60_000;
+
+/** One camera. */
+export class Camera {
+  constructor({ id, source, endpoint }) {
+    Object.assign(this, { id, source, endpoint });
+    this.status = {}; // the `data` of its last status: docs/reference/message-format.md
+    this.heardMs = performance.now();
+    this.heat = null; // of the newest `result`: a Heat
+    this.latencyMs = null; // from the camera to this page, by both clocks, of the newest picture
+    this.curve = []; // of the last 60 s: {atMs (performance.now), ptsS, session, scores: Map label → score}
+    this.events = new Map(); // by id: the newest record
+    this.publisher = null;
+  }
+
+  /** What people read: `{state, why}`; the states are those of a status, and `silent`. */
+  get state() {
+    if (performance.now() - this.heardMs > SILENT_MS) return { state: "silent", why: "its publisher says nothing" };
+    return { state: this.status.state ?? "connecting", why: this.status.reason ?? "" };
+  }
+}
+
+/**
+ * All cameras. Events: `list` when cameras come or go; `status`, `result`, `frame` and `event` with
+ * `detail = {camera, message}`, after the camera has been brought up to date. A listener of `frame` that keeps the
+ * picture returns nothing: acknowledging is done by whoever shows it (`connection.got`). Results are acknowledged here.
+ */
+export class Cameras extends EventTarget {
+  constructor(connection) {
+    super();
+    this.connection = connection;
+    this.byId = new Map();
+    this.endpoints = [];
+    connection.addEventListener("cameras", ({ detail }) => this.#list(detail));
+    connection.addEventListener("message", ({ detail }) => this.#take(detail));
+  }
+
+  #list({ cameras, endpoints }) {
+    this.endpoints = endpoints;
+    const known = this.byId;
+    this.byId = new Map(cameras.map((c) => [c.id, known.get(c.id) ?? new Camera(c)]));
+    this.connection.want("always", Object.fromEntries(cameras.map(({ id }) => [id, ["status", "event"]])));
+    this.dispatchEvent(new Event("list"));
+  }
+
+  #take(message) {
+    const camera = this.byId.get(message.camera), { kind, publisher } = message.header;
+    if (!camera) return this.connection.got(message);
+    if (camera.publisher !== publisher) { // restarted: it counts its sessions from 0 again, so old heat could look current
+      camera.publisher = publisher;
+      camera.heat = null;
+    }
+    if (kind === "status") {
+      camera.status = message.header.data;
+      camera.heardMs = performance.now();
+    } else if (kind === "result") {
+      camera.heat = new Heat(message);
+      this.#remember(camera);
+    } else if (kind === "event") {
+      camera.events.set(message.header.event.id, message.header.event);
+    }
+    if (kind !== "frame") this.connection.got(message);
+    this.dispatchEvent(new CustomEvent(kind, { detail: { camera, message } }));
+  }
+
+  #remember(camera) {
+    const now = performance.now(), { frame, session, classes } = camera.heat;
+    camera.curve.push({ atMs: now, ptsS: frame.pts_s, session, scores: new Map(classes.map((c) => [c.label, c.score])) });
+    while (camera.curve[0].atMs < now - CURVE_MS) camera.curve.shift();
+  }
+}
