@@ -1,5 +1,6 @@
 """Starts the page of a run, `streamcam web`, as a process of its own."""
 
+import os
 import socket
 import subprocess
 from importlib.util import find_spec
@@ -24,7 +25,7 @@ def require_page() -> None:
         socket.create_server(split_host_port(DEFAULT_BIND)).close()
     except OSError as e:
         raise StreamcamError(
-            f"cannot serve the page at {DEFAULT_BIND}: {e.strerror}; "
+            f"cannot serve the page at {DEFAULT_BIND}: {os.strerror(e.errno or 0)}; "
             "leave out web, and start `streamcam web ENDPOINT --bind` with another port"
         ) from None
 
