@@ -161,7 +161,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
-                    headers[name] = value
+                    headers.setdefault(name, value)
                 headers.setdefault("cache-control", "no-cache" if is_static else "no-store")
             await send(message)
 
@@ -193,4 +193,6 @@ def _wait(wait_s: float, *, is_page: bool) -> Response:
 
 def _login_page(status: int, trouble: str = "", *, headers: Mapping[str, str] | None = None) -> Response:
     page = LOGIN.read_text(encoding="utf-8")
+    # With no-referrer, browsers would send the form with `Origin: null`.
+    headers = {"referrer-policy": "same-origin", **(headers or {})}
     return HTMLResponse(page.replace("{trouble}", trouble), status, headers=headers)

@@ -2,15 +2,17 @@
 
 import errno
 import logging
+import os
 import socket
 import ssl
 import sys
+from collections.abc import Sequence
 
 import uvicorn
 
 from streamcam.config.host_port import split_host_port
 from streamcam.config.web import WebConfig
-from streamcam.errors import StreamcamError
+from streamcam.errors import StreamcamError, first_line
 from streamcam.web.app import make_app
 from streamcam.web.guard import Guard
 from streamcam.web.http_protocol import MAX_HEADER_BYTES, MAX_REQUESTS, ImpatientProtocol
@@ -33,8 +35,25 @@ def serve(config: WebConfig) -> None:
     app = make_app(config)
     listener = _bind(config)
     print(f"the page is at {_address(config, listener)}", flush=True)
-    handler = LineHandler(lambda line: print(line, file=sys.stderr, flush=True), secrets=[config.token() or ""])
-    with log_lines(handler), listener:
+    with listener:
+        run(app, listener, tls=tls, secrets=[config.token() or ""])
+
+
+def run(app: Guard, listener: socket.socket, *, tls: ssl.SSLContext | None = None, secrets: Sequence[str] = ()) -> None:
+    """Run an application at a bound socket until the process is told to stop.
+
+    Args:
+        app: what answers.
+        listener: the socket.
+        tls: for https.
+        secrets: what is never logged.
+
+    Raises:
+        StreamcamError: the application cannot start.
+        KeyboardInterrupt: the process has been told to stop.
+    """
+    handler = LineHandler(lambda line: print(line, file=sys.stderr, flush=True), secrets=secrets)
+    with log_lines(handler):
         try:
             _Server(_settings(app, tls), app, handler).run(sockets=[listener])
         except SystemExit:  # uvicorn has logged why
@@ -95,7 +114,12 @@ def _bind(config: WebConfig) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=128)
     except (OSError, UnicodeError) as e:
-        reason = "unknown host"
-        if isinstance(e, OSError):
-            reason = "ports below 1024 are for root" if e.errno == errno.EACCES else e.strerror or reason
-        raise StreamcamError(f"cannot serve the page at {config.bind}: {reason}; give another --bind") from None
+        raise StreamcamError(f"cannot serve the page at {config.bind}: {_reason(e)}; give another --bind") from None
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError | socket.gaierror):
+        return "unknown host"
+    if error.errno == errno.EACCES:
+        return "ports below 1024 are for root"
+    return os.strerror(error.errno) if error.errno else first_line(error)

@@ -8,6 +8,7 @@ from streamcam.errors import StreamcamError
 REASONS = {
     "KEY_VALUES_MISMATCH": "the key belongs to another certificate",
     "KEY_TYPE_MISMATCH": "the key belongs to another certificate",
+    "NO_CERTIFICATE_ASSIGNED": "the key belongs to another certificate",
     "EE_KEY_TOO_SMALL": "the key is too short for today's browsers: make one of 2048 bits or more",
     "CA_MD_TOO_WEAK": "the certificate is signed in a way that browsers refuse today: make a new one",
 }
