@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
 from tests.support.paths import ROOT
 
 TOKEN = "correct-horse-battery-staple"
@@ -53,6 +56,12 @@ class PageServer:
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    def browse(self, *, tls: ssl.SSLContext | None = None, **headers: str) -> ClientConnection:
+        """Open a WebSocket, as a browser does."""
+        url = f"{'wss' if tls else 'ws'}://127.0.0.1:{self.port}/ws"
+        names = [Subprotocol("streamcam.1")]
+        return connect(url, subprotocols=names, additional_headers=headers, ssl=tls, proxy=None, max_size=None)
 
     def ask(
         self,

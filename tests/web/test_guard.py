@@ -11,7 +11,6 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
 
 from streamcam.web.attempts import PER_CLIENT
 from streamcam.web.guard import CSP, HEADERS, Guard
@@ -52,14 +51,9 @@ def cookie_of(reply: Reply) -> dict[str, str]:
     return {"cookie": reply.headers["set-cookie"].partition(";")[0]}
 
 
-def websocket(server: PageServer, **headers: str) -> ClientConnection:
-    url = f"ws://127.0.0.1:{server.port}/ws"
-    return connect(url, subprotocols=["streamcam.1"], additional_headers=headers, proxy=None)  # type: ignore[list-item]
-
-
 def refusal(server: PageServer, **headers: str) -> int:
     with pytest.raises(InvalidStatus) as caught:
-        websocket(server, **headers)
+        server.browse(**headers)
     return caught.value.response.status_code
 
 
@@ -110,7 +104,7 @@ def test_a_login_gives_a_cookie_that_opens_everything(closed: PageServer) -> Non
     cookie = cookie_of(reply)
     assert b"streamcam" in closed.ask("/", headers=cookie).body
     assert closed.ask("/palette.json", headers=cookie).status == 200
-    with websocket(closed, **cookie) as socket:
+    with closed.browse(**cookie) as socket:
         hello = json.loads(socket.recv(timeout=10))
     assert hello["login"] is True
     out = closed.ask("/logout", headers=cookie)
@@ -123,7 +117,7 @@ def test_a_program_sends_the_token_itself(closed: PageServer) -> None:
     assert closed.ask("/palette.json", headers=BEARER).status == 200
     wrong = closed.ask("/palette.json", headers={"authorization": "Bearer no", "x-forwarded-for": "10.0.0.2"})
     assert (wrong.status, wrong.error) == (401, "the token is wrong: Authorization: Bearer TOKEN")
-    with websocket(closed, **BEARER) as socket:
+    with closed.browse(**BEARER) as socket:
         socket.recv(timeout=10)
 
 
@@ -167,7 +161,7 @@ def test_another_page_can_do_nothing(closed: PageServer, local: PageServer) -> N
     assert refusal(local, origin="http://evil.example") == 403
     assert refusal(local, origin=f"http://localhost:{local.port}") == 403
     assert refusal(local, origin="null") == 403
-    with websocket(local, origin=here) as socket:
+    with local.browse(origin=here) as socket:
         assert json.loads(socket.recv(timeout=10))["login"] is False
     assert refusal(closed, origin="http://evil.example", **BEARER) == 403
     for method in ("POST", "DELETE", "PUT"):
@@ -223,7 +217,7 @@ def test_large_requests_are_refused(local: PageServer) -> None:
     with local.connect() as socket:
         socket.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\nx: " + b"x" * 20_000)
         assert socket.recv(100).startswith(b"HTTP/1.1 400 ")
-    with websocket(local) as browser:
+    with local.browse() as browser:
         browser.send("x" * (MAX_BODY_BYTES + 1))
         with pytest.raises(ConnectionClosedError, match="received 1009"):
             for _ in browser:

@@ -22,8 +22,20 @@ def test_the_names_of_this_machine(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:8090", "localhost.evil.example", "127.0.0.1.evil.example", "evil@localhost"]
-    + ["localhost:x", "", "[::1", "127.0.0.1/", "localhost:8090:1", "0.0.0.0:8090", "127.0.0.1#evil"],
+    [
+        "evil.example",
+        "evil.example:8090",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "evil@localhost",
+        "localhost:x",
+        "",
+        "[::1",
+        "127.0.0.1/",
+        "localhost:8090:1",
+        "0.0.0.0:8090",
+        "127.0.0.1#evil",
+    ],
 )
 def test_other_names_may_be_another_website_that_points_here(host: str) -> None:
     assert not is_for_loopback(headers(host=host))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
 from streamcam.web.guard import MAX_WEBSOCKETS
 from streamcam.web.http_protocol import MAX_CONNECTIONS
@@ -85,8 +84,7 @@ def test_it_says_on_which_port_it_is(tmp_path: Path) -> None:
         assert server.ask("/palette.json", tls=trusting).status == 401
         reply = server.ask("/palette.json", tls=trusting, headers={"authorization": f"Bearer {TOKEN}"})
         assert reply.status == 200
-        url = f"wss://127.0.0.1:{server.port}/ws"
-        with connect(url, ssl=trusting, additional_headers={"authorization": f"Bearer {TOKEN}"}, proxy=None) as browser:
+        with server.browse(tls=trusting, authorization=f"Bearer {TOKEN}") as browser:
             assert "hello" in str(browser.recv(timeout=10))
         with pytest.raises(http.client.HTTPException):  # not https
             server.ask("/healthz")
@@ -100,8 +98,7 @@ def test_a_signal_ends_it_whoever_is_watching(number: int) -> None:
     with ExitStack() as stack:
         demo = stack.enter_context(publishing(f"tcp://127.0.0.1:{unused_port()}"))
         server = stack.enter_context(page_server(endpoint=demo.endpoint))
-        url = f"ws://127.0.0.1:{server.port}/ws"
-        browsers = [stack.enter_context(connect(url, proxy=None)) for _ in range(5)]
+        browsers = [stack.enter_context(server.browse()) for _ in range(5)]
         for browser in browsers:
             browser.send('{"want": {"demo": ["frame", "result", "status"]}}')
         eventually(lambda: any("frames wanted" in line for line in demo.lines), "pictures are wanted")
@@ -194,10 +191,9 @@ def test_it_has_room_for_so_many_and_no_more(odd: PageServer) -> None:
 
 def test_there_are_so_many_websockets_and_no_more() -> None:
     with page_server() as server, ExitStack() as stack:
-        url = f"ws://127.0.0.1:{server.port}/ws"
         for _ in range(MAX_WEBSOCKETS):
-            stack.enter_context(connect(url, proxy=None))
+            stack.enter_context(server.browse())
         with pytest.raises(InvalidStatus):
-            connect(url, proxy=None)
+            server.browse()
         assert server.ask("/healthz").status == 200
         assert server.errors == []
