@@ -13,6 +13,9 @@ from streamcam.web.app import make_app
 MAX_REQUEST_BYTES = 64 * 1024
 """A longer WebSocket message from a browser ends its connection."""
 SHUTDOWN_S = 2
+UNSENT_BYTES = 64 * 1024
+"""The system takes so much for a client that it has not sent yet. By itself it takes megabytes: a slow reader of
+pictures would see those of many seconds ago."""
 
 
 def serve(config: WebConfig) -> None:
@@ -45,7 +48,10 @@ def _bind(config: WebConfig) -> socket.socket:
     host, port = split_host_port(config.bind)
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family)
+        listener = socket.create_server(address[:2], family=family)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        return listener
     except (OSError, UnicodeError) as e:
         reason = e.strerror if isinstance(e, OSError) else "unknown host"
         raise StreamcamError(f"cannot serve the page at {config.bind}: {reason}; give another --bind") from None
