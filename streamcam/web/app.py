@@ -1,9 +1,11 @@
 """The application: which address is answered by what."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,6 +21,9 @@ from streamcam.web.browser import serve_browser
 from streamcam.web.feed import Feed
 from streamcam.web.hub import Hub
 
+if TYPE_CHECKING:
+    from streamcam.web.rtsp_out import RtspOut
+
 PAGE = Path(__file__).parent / "page"
 
 
@@ -30,6 +35,7 @@ def make_app(config: WebConfig) -> Starlette:
     """
     hub = Hub(len(config.endpoints))
     feeds = [Feed(hub, number, endpoint, keys=config.keys) for number, endpoint in enumerate(config.endpoints)]
+    pushing = _open_rtsp_out(hub, config.rtsp_out)
     greeting = {
         "type": "hello",
         "version": version("streamcam"),
@@ -46,10 +52,13 @@ def make_app(config: WebConfig) -> Starlette:
     async def life(_: Starlette) -> AsyncIterator[None]:
         for feed in feeds:
             feed.start()
+        pushes = None if pushing is None else asyncio.create_task(pushing.run())
         try:
             yield
         finally:
             hub.close()
+            if pushes is not None:
+                await pushes
             for feed in feeds:
                 feed.close()
 
@@ -65,6 +74,15 @@ def make_app(config: WebConfig) -> Starlette:
         ],
         lifespan=life,
     )
+
+
+def _open_rtsp_out(hub: Hub, url: str | None) -> "RtspOut | None":
+    """Open what pushes overlays to an RTSP server, if that is asked for."""
+    if url is None:
+        return None
+    from streamcam.web.rtsp_out import RtspOut  # it imports PyAV, which not every server needs
+
+    return RtspOut(hub, url)
 
 
 async def health(_: Request) -> Response:
