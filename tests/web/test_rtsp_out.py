@@ -120,7 +120,7 @@ def test_a_server_that_says_nothing_costs_nothing_and_ends_with_the_program() ->
         web.await_cameras("demo")
         eventually(lambda: web.errors, "it is told of", seconds=20)
         begin_s = time.monotonic()
-        assert web.ask("/cameras/demo.jpg").code == 200
+        assert web.ask("/cameras/demo.jpg", method="HEAD").code == 200
         assert time.monotonic() - begin_s < 1
         used = psutil.Process(web.process.pid).cpu_times()
         time.sleep(2)
