@@ -42,7 +42,9 @@ class LiveResponse(Response):
         if scope["method"] != "HEAD":
             tasks = [asyncio.create_task(self._send_parts(send)), asyncio.create_task(_gone(receive))]
             try:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()  # raises what went wrong
             finally:
                 for task in tasks:
                     task.cancel()

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket
 
 from streamcam.config.web import WebConfig
 from streamcam.render.canvas import FULL_SCORE, heat_paint
-from streamcam.web import api, pictures
+from streamcam.web import api, openapi, pictures
 from streamcam.web.browser import serve_browser
 from streamcam.web.feed import Feed
 from streamcam.web.hub import Hub
@@ -70,6 +70,7 @@ def make_app(config: WebConfig) -> Starlette:
             WebSocketRoute("/ws", browser),
             *pictures.routes(hub),
             *api.routes(hub),
+            *openapi.routes(),
             Mount("/page", StaticFiles(directory=PAGE)),
         ],
         lifespan=life,
