@@ -109,7 +109,8 @@ def _event(message: CameraMessage) -> bytes | None:
 
 async def _newest_results(hub: Hub) -> dict[str, CameraMessage]:
     """Return the newest result of each camera that has one, by the camera's id."""
-    expected = {camera.id for camera in hub.cameras.values() if camera.status.get("results") != 0}
+    cameras = hub.cameras.values()
+    expected = {camera.id for camera in cameras if camera.status.get("results") != 0 and not _is_silent(camera)}
     found: dict[str, CameraMessage] = {}
     loop = asyncio.get_running_loop()
     end_s = loop.time() + LATENCY_WAIT_S
@@ -125,7 +126,7 @@ async def _newest_results(hub: Hub) -> dict[str, CameraMessage]:
 
 def _describe(camera: Camera, result: CameraMessage | None) -> dict[str, object]:
     """Describe a camera. No address is in it."""
-    silent, status, path = time.monotonic() - camera.heard_s > SILENT_S, camera.status, quote(camera.id)
+    silent, status, path = _is_silent(camera), camera.status, quote(camera.id)
     header = None if result is None else result.raw.header
     return {
         "id": camera.id,
@@ -144,6 +145,10 @@ def _describe(camera: Camera, result: CameraMessage | None) -> dict[str, object]
             "results": f"/api/results/{path}",
         },
     }
+
+
+def _is_silent(camera: Camera) -> bool:
+    return time.monotonic() - camera.heard_s > SILENT_S
 
 
 def _drops(status: Mapping[str, object]) -> dict[str, object]:

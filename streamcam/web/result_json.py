@@ -10,7 +10,7 @@ from streamcam.transport.messages import RawMessage, decode
 
 
 def encode_result_json(camera: str, raw: RawMessage) -> bytes:
-    """Encode a `result` as one line of JSON. `docs/guides/browser.md` explains its keys.
+    """Encode a `result` as one line of JSON. The OpenAPI document explains its keys.
 
     Args:
         camera: its id.

@@ -2,11 +2,14 @@
 
 import logging
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -132,12 +135,17 @@ def test_a_server_that_says_nothing_costs_nothing_and_ends_with_the_program() ->
     ]
 
 
-def served_by(answers: bytes) -> tuple[int, threading.Thread]:
+def served_by(answers: bytes, tls: ssl.SSLContext | None = None) -> tuple[int, threading.Thread]:
     """A server that answers one connection with these bytes; its port, and its thread."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def answer() -> None:
-        with listener, listener.accept()[0] as connection, suppress(ConnectionError):
+        with ExitStack() as stack:
+            stack.enter_context(listener)
+            stack.enter_context(suppress(OSError))
+            connection = stack.enter_context(listener.accept()[0])
+            if tls is not None:
+                connection = stack.enter_context(tls.wrap_socket(connection, server_side=True))
             connection.recv(4096)
             connection.sendall(answers)
             connection.recv(4096)
@@ -174,6 +182,31 @@ def test_a_connection_that_is_closed_is_noticed() -> None:
             for _ in range(2):
                 sender.keep_alive()
                 thread.join()
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_certificate_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool) -> None:
+    names = ("-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=here", "-addext", "subjectAltName=IP:127.0.0.1")
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    subprocess.run(["openssl", "req", "-x509", *key, *names], cwd=tmp_path, check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    port, thread = served_by(b"RTSP/1.0 200 OK\r\n\r\n", tls)
+    url = parse_rtsp_url(f"rtsps://127.0.0.1:{port}/live")
+    if trusted:
+        with RtspSender(url) as sender:
+            sender.ask_options()
+            with pytest.raises(ConnectionError):
+                for _ in range(2):
+                    sender.keep_alive()
+                    thread.join()
+    else:
+        with pytest.raises(ssl.SSLError) as found:
+            RtspSender(url)
+        assert rtsp_out._reason(found.value) == "self-signed certificate"
+    thread.join()
 
 
 @pytest.mark.parametrize(
