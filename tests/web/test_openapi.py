@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from streamcam.web.app import make_app
 from streamcam.web.openapi import document, encoded
 from tests.support.ports import unused_port
 from tests.support.publish_demo import publishing
+from tests.support.saved import make_event, save
 from tests.support.web_server import WebServer, web_server
 
 DOCUMENT: dict[str, Any] = json.loads(encoded())
@@ -181,3 +183,34 @@ def test_an_event_is_what_is_described() -> None:
         {"cat": 0.9}, box, (TubeBox(1.0, box),),
     )  # fmt: skip
     check(json.loads(encode_event(event)), {"$ref": "#/components/schemas/Event"})
+
+
+RUN = """\
+sources: {yard: "rtsp://me:hunter2@127.0.0.1/yard"}
+zones:
+  gate: {polygon: [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]}
+"""
+
+
+@pytest.mark.slow
+def test_events_and_zones_are_answered_as_described(tmp_path: Path) -> None:
+    if not all(map(is_here, OF_MODULES)):
+        pytest.skip("needs the routes of events and zones")
+    root, run = tmp_path / "events", tmp_path / "run.yaml"
+    saved = save(root, make_event())
+    run.write_text(RUN)
+    with web_server("--events", str(root), "--config", str(run)) as web:
+        asked = [
+            ("/api/events", "/api/events", "200"),
+            ("/api/events?limit=0", "/api/events", "400"),
+            (f"/api/events/{saved.id}", "/api/events/{id}", "200"),
+            ("/api/events/nothing", "/api/events/{id}", "404"),
+            (f"/api/events/{saved.id}/nothing", "/api/events/{id}/{file}", "404"),
+            ("/api/zones", "/api/zones", "200"),
+        ]
+        for path, template, code in asked:
+            page = web.ask(path)
+            assert (path, str(page.code)) == (path, code), page.text
+            content = DOCUMENT["paths"][template]["get"]["responses"][code]["content"]
+            check(json.loads(page.text), content["application/json"]["schema"], path)
+            assert "hunter2" not in page.text
