@@ -44,7 +44,7 @@ def demand_digest(
     factory.set_permissions(permissions)
 
 
-def tell(sink: object, name: str) -> Gst.FlowReturn:
+def tell(sink: Gst.Element, name: str) -> Gst.FlowReturn:
     """Print what is known of the picture that has come."""
     sample = sink.emit("pull-sample")
     form, buffer = sample.get_caps().get_structure(0), sample.get_buffer()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from streamcam.config.web import WebConfig
+from streamcam.config.load import make_web_config
 from streamcam.web.app import make_app
 from streamcam.web.openapi import document, encoded
 from tests.support.ports import unused_port
@@ -55,7 +55,7 @@ def app(tmp_path: Any) -> Any:
     from streamcam.events.store.event_store import EventStore
 
     EventStore(tmp_path).close()
-    return make_app(WebConfig(events=tmp_path))
+    return make_app(make_web_config({"events": tmp_path}))
 
 
 def test_every_route_is_described(app: Any) -> None:

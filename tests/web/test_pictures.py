@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import psutil
 import pytest
 
@@ -55,9 +56,14 @@ def get(web: WebServer, path: str, *, method: str = "GET", **headers: str) -> tu
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
 
 
+def pixels(jpeg: bytes) -> npt.NDArray[np.uint8]:
+    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return np.asarray(decoded, np.uint8)
+
+
 def colour(jpeg: bytes) -> int:
     """The number of the demo's colour that a picture has."""
-    mean = cv2.cvtColor(cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1), cv2.COLOR_BGR2RGB).mean((0, 1))
+    mean = pixels(jpeg).mean((0, 1))
     return int(np.argmin([np.abs(mean - np.array(c)).sum() for c in COLOURS]))
 
 
@@ -79,7 +85,7 @@ class Parts:
 
     def _more(self) -> None:
         if not self.chunked:
-            self._left += self.file.read1()  # type: ignore[attr-defined]
+            self._left += self.file.read1()
             return
         size = int(self.file.readline(), 16)
         assert size, "the stream has ended"
@@ -112,7 +118,7 @@ class Parts:
 def test_the_newest_picture_is_a_jpeg_that_nobody_keeps(cameras: Served, path: str) -> None:
     code, headers, body = get(cameras.web, path)
     assert (code, headers["content-type"], headers["cache-control"]) == (200, "image/jpeg", "no-store")
-    assert cv2.imdecode(np.frombuffer(body, np.uint8), 1).shape == (480, 640, 3)
+    assert pixels(body).shape == (480, 640, 3)
     assert int(headers["content-length"]) == len(body)
 
 
