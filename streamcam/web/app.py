@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket
 
 from streamcam.config.web import WebConfig
 from streamcam.render.canvas import FULL_SCORE, heat_paint
+from streamcam.web import saved_events, zones
 from streamcam.web.browser import serve_browser
 from streamcam.web.feed import Feed
 from streamcam.web.hub import Hub
@@ -58,6 +59,8 @@ def make_app(config: WebConfig) -> Starlette:
             Route("/", index),
             Route("/palette.json", palette),
             WebSocketRoute("/ws", browser),
+            *saved_events.routes(config),
+            *zones.routes(config),
             Mount("/page", StaticFiles(directory=PAGE)),
         ],
         lifespan=life,
