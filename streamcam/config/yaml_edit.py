@@ -17,6 +17,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _TO_COLON = re.compile(r"[ \t\r\n]*:")
 READERS = (Loader, yaml.SafeLoader)
 """Of YAML 1.2, as ours is, and of 1.1, as most others are."""
+_PROPERTIES = re.compile(r"([ \t]+[&!]\S*)+")
+"""An anchor and a tag, which stand before a value."""
 _STEP = 2
 """Columns by which what is added is indented."""
 
@@ -88,7 +90,7 @@ class YamlText:
     def _remove_from_flow(self, mapping: yaml.MappingNode, place: int) -> None:
         pairs = mapping.value
         if place > 0:
-            self._replace(_end(pairs[place - 1][1]), _end(pairs[place][1]), "")
+            self._replace(self._end(pairs[place - 1][1]), self._end(pairs[place][1]), "")
         elif len(pairs) > 1:
             self._replace(_at(pairs[0][0]), _at(pairs[1][0]), "")
         else:
@@ -99,11 +101,12 @@ class YamlText:
         begin = self._line_begin(_at(key))
         if self.text[begin : _at(key)].strip(" ?"):
             raise CannotEditError(f"{'.'.join(path)} shares its line with something else")
-        end = self._next_line(_end(value))
-        colon = self._colon(self._entry_of(path[:-1])[0]) if len(mapping.value) == 1 else None
+        end = self._next_line(self._end(value))
+        colon = self._colon(self._entry_of(path[:-1])[0])
         self._replace(begin, end, "")
-        if colon is not None:  # the last one: a key without a value would be null
-            self._replace(colon, colon, " {}")
+        if len(mapping.value) == 1:  # it was the last one: a key without a value would be null
+            found = _PROPERTIES.match(self.text, colon)
+            self._replace(found.end() if found else colon, found.end() if found else colon, " {}")
 
     def _root(self) -> yaml.MappingNode:
         root = yaml.compose(self.text, Loader)
@@ -145,7 +148,7 @@ class YamlText:
 
     def _span(self, key: yaml.Node, value: yaml.Node) -> tuple[int, int]:
         """Return where a value stands; one in block style, from the colon on."""
-        return (_at(value) if _is_flow(value) else self._colon(key)), _end(value)
+        return (_at(value) if _is_flow(value) else self._colon(key)), self._end(value)
 
     def _colon(self, key: yaml.Node) -> int:
         """Return the place behind the colon of a key."""
@@ -158,23 +161,32 @@ class YamlText:
         """Give a key without a value one: below it where there is room, or else on its line."""
         key = self._entry_of(path)[0]
         in_block = len(path) == 1 and not self._root().flow_style
-        if _at(value) == _end(value) and in_block:
+        if _at(value) == self._end(value) and in_block:
             self._insert_line(self._colon(key), " " * (key.start_mark.column + _STEP) + mapping[1:-1])
         else:
-            self._replace(_at(value), _end(value), mapping if _at(value) != _end(value) else f" {mapping}")
+            self._replace(_at(value), self._end(value), mapping if _at(value) != self._end(value) else f" {mapping}")
 
     def _append(self, mapping: yaml.MappingNode, path: tuple[str, ...], value: str) -> None:
         added = f"{scalar(path[-1])}: {value}"
         if mapping.flow_style:
             # The end is that of the last value, so what is between it and the brace (a comma, a comment) stays.
-            at = _end(mapping.value[-1][1]) if mapping.value else mapping.end_mark.index - 1
+            at = self._end(mapping.value[-1][1]) if mapping.value else mapping.end_mark.index - 1
             self._replace(at, at, f", {added}" if mapping.value else added)
             return
         indent = " " * mapping.value[0][0].start_mark.column
         if len(path) == 1 and _is_mapping_text(value) and value != "{}":
             added = f"{scalar(path[-1])}:{self._line_break}{indent}{' ' * _STEP}{value[1:-1]}"
         # What comes last in a file goes behind the comments that end it.
-        self._insert_line(mapping.end_mark.index if len(path) == 1 else _end(mapping), indent + added)
+        self._insert_line(mapping.end_mark.index if len(path) == 1 else self._end(mapping), indent + added)
+
+    def _end(self, node: yaml.Node) -> int:
+        """Return where a node ends. One in block style is said to end where the next one begins, behind comments."""
+        if isinstance(node, yaml.ScalarNode) and node.style in ("|", ">"):
+            return len(self.text[: node.end_mark.index].rstrip())
+        if _is_flow(node) or not node.value:
+            return int(node.end_mark.index)
+        last = node.value[-1]
+        return self._end(last[1] if isinstance(last, tuple) else last)
 
     def _insert_line(self, after: int, line: str) -> None:
         """Insert a line behind the one on which a place is."""
@@ -211,14 +223,6 @@ def _reads_as_text(text: str, reader: type[yaml.SafeLoader]) -> bool:
 
 def _at(node: yaml.Node) -> int:
     return int(node.start_mark.index)
-
-
-def _end(node: yaml.Node) -> int:
-    """Return where a node ends. A node in block style is said to end where the next one begins, behind comments."""
-    if _is_flow(node) or not node.value:
-        return int(node.end_mark.index)
-    last = node.value[-1]
-    return _end(last[1] if isinstance(last, tuple) else last)
 
 
 def _is_flow(node: yaml.Node) -> bool:
