@@ -38,7 +38,8 @@ def event_heat(file: Path, event: Event) -> bytes:
 
     It is a `result` as docs/reference/message-format.md has it, framed as on the WebSocket, with two more things:
     `data` has `clip_begin_pts_s` (the stream's time at the clip's beginning, or null) and `thinned` (of so many slices,
-    one is sent); the payload `scores` [L',K] has the score of each class in the window of each slice.
+    one is sent); the payloads `scores` and `biases` [L',K] have the score and the bias of each class in the window of
+    each slice, where logits are biases + the mean of the heat.
 
     Raises:
         StreamcamError: the file cannot be read, or is not what it should be.
@@ -109,7 +110,7 @@ def _message(columns: _Columns, event: Event) -> bytes:
     most = max(2, min(MAX_SLICES, MAX_HEAT_BYTES // max(slice_bytes, 1)))
     thinned = max(1, -(-len(taken) // most))
     taken = taken[::thinned]
-    cube, common = _gather(columns, taken, classes, known)
+    cube, common, biases = _gather(columns, taken, classes, known)
     scores = _scores(columns, taken, classes, known)
     times = np.array([pts_s[window, i] for window, i in taken])
     heat = _heat(columns, event, known, cube, common, times)
@@ -119,7 +120,8 @@ def _message(columns: _Columns, event: Event) -> bytes:
         kind="stable",
     )
     begin = float(columns.array("clip_begin_pts_s")) if columns.has("clip_begin_pts_s") else None
-    return _framed(heat.keep(order), event, scores[:, order], {"clip_begin_pts_s": begin, "thinned": thinned})
+    extra = {"scores": scores[:, order], "biases": biases[:, order]}
+    return _framed(heat.keep(order), event, extra, {"clip_begin_pts_s": begin, "thinned": thinned})
 
 
 def _new_slices(pts_s: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
@@ -136,21 +138,30 @@ def _new_slices(pts_s: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
 
 def _gather(
     columns: _Columns, taken: list[tuple[int, int]], classes: npt.NDArray[np.int64], known: npt.NDArray[np.int64]
-) -> tuple[Floats, Floats]:
-    """Read the slices that are taken: cube [K,S,h,w] and common [S,h,w]. A class that a window lacks has no heat."""
+) -> tuple[Floats, Floats, Floats]:
+    """Read the slices that are taken: cube [K,S,h,w], common [S,h,w], biases [S,K].
+
+    A class that a window lacks has no heat there.
+    """
     by_window: dict[int, list[tuple[int, int]]] = {}
     for place, (window, i) in enumerate(taken):
         by_window.setdefault(window, []).append((place, i))
     _, _, height, width = columns.row_shape("cube")
     cube = np.zeros((len(known), len(taken), height, width), np.float32)
     common = np.zeros((len(taken), height, width), np.float32)
+    biases, logits = np.zeros((len(taken), len(known)), np.float32), columns.array("logits")
     both = zip(columns.rows("cube"), columns.rows("common"), strict=True)
     for window, (of_classes, of_all) in enumerate(both):
-        for place, i in by_window.get(window, []):
+        if window not in by_window:
+            continue
+        rows = np.searchsorted(known, classes[window])
+        bias = logits[window, classes[window]] - of_classes.mean((1, 2, 3), dtype=np.float32)
+        for place, i in by_window[window]:
+            biases[place, rows] = bias
             common[place] = of_all[i]
             cube[:, place] = of_all[i]
-            cube[np.searchsorted(known, classes[window]), place] = of_classes[:, i]
-    return cube, common
+            cube[rows, place] = of_classes[:, i]
+    return cube, common, biases
 
 
 def _scores(
@@ -192,10 +203,12 @@ def _heat(
     )
 
 
-def _framed(heat: Heat, event: Event, scores: Floats, data: dict[str, float | int | None]) -> bytes:
-    info, body = encode_tensor("scores", scores, "f4")
+def _framed(heat: Heat, event: Event, extra: dict[str, Floats], data: dict[str, float | int | None]) -> bytes:
+    tensors = [encode_tensor(name, values, "f4") for name, values in extra.items()]
     moment = Frame(None, 0, event.start_pts_s, event.start_ns, event.source, session=event.session)
     parts = encode_result(Result(moment, heat), Stamp("saved", 0, event.start_ns))
     header = decode_header(parts)
-    header = msgspec.structs.replace(header, data=data, payloads=[*header.payloads, info])
-    return frame([event.source.encode(), parts[0], msgspec.json.encode(header), *parts[2:], body])
+    header = msgspec.structs.replace(header, data=data, payloads=[*header.payloads, *(info for info, _ in tensors)])
+    return frame(
+        [event.source.encode(), parts[0], msgspec.json.encode(header), *parts[2:], *(body for _, body in tensors)]
+    )
