@@ -62,7 +62,7 @@ class EventList {
   }
 
   #bar() {
-    const bar = make("div", { className: "bar" }, this.#status);
+    const bar = make("div", { className: "bar filters" }, this.#status);
     for (const { name, title } of FILTERS) {
       const select = make("select", { onchange: () => this.#choose(name, select.value) });
       this.#selects.set(name, select);
@@ -173,10 +173,12 @@ class EventList {
     say(parts.age, ago((Date.now() - startMs(event)) / 1000));
     say(parts.extent, extent(event));
     parts.state.hidden = !goesOn(event);
-    if (event.files.includes("snapshot.jpg") && !parts.picture.firstChild) {
+    if (!event.files.includes("snapshot.jpg")) {
+      say(parts.picture, event.state === "saved" ? "no picture" : goesOn(event) ? "its picture comes once it is over" : "");
+    } else if (!parts.picture.firstElementChild) {
       const image = make("img", { loading: "lazy", decoding: "async", alt: "", onerror: () => image.remove() });
       image.src = fileOf(event, "snapshot.jpg");
-      parts.picture.append(image);
+      parts.picture.replaceChildren(image);
     }
   }
 
