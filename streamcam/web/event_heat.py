@@ -5,6 +5,7 @@ of the first window in which it came.
 """
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ MAX_COLUMN_BYTES = 256 << 20
 """The arrays but for heat: times, scores and logits of all windows."""
 FULL_STRENGTH = 99
 """The percentile of the centred heat that is painted at full strength: the file has no scale of the model's own."""
+DAMAGE = (
+    *(OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error),
+    *(ValueError, TypeError, KeyError, IndexError, OverflowError),
+)
+"""What reading a file raises that is not what it should be."""
 
 
 def event_heat(file: Path, event: Event) -> bytes:
@@ -47,7 +53,7 @@ def event_heat(file: Path, event: Event) -> bytes:
     try:
         with _open(file) as columns:
             return _message(columns, event)
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, IndexError, EOFError) as e:
+    except DAMAGE as e:
         raise StreamcamError(f"the heat of {event.id} cannot be read: {one_line(first_line(e))}") from e
 
 
@@ -95,7 +101,7 @@ def _header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     version = np.lib.format.read_magic(member)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(member)
-    if fortran or dtype.hasobject:
+    if fortran or dtype.hasobject or any(size < 0 for size in shape):
         raise ValueError("an array that streamcam has not written")
     return shape, dtype
 

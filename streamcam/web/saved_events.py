@@ -19,7 +19,7 @@ from streamcam.config.web import WebConfig
 from streamcam.errors import StreamcamError, one_line
 from streamcam.events.store.event_store import EventStore, NoEventError
 from streamcam.events.store.export import as_json
-from streamcam.events.store.filters import Filters
+from streamcam.events.store.filters import MAX_INTEGER, Filters
 from streamcam.events.store.folders import StoredEvent, folder_of
 from streamcam.events.store.index import INDEX
 from streamcam.web.event_heat import event_heat
@@ -215,9 +215,9 @@ def _limit(value: str) -> int:
 
 def _place(value: str) -> tuple[int, str]:
     start_ns, _, event_id = value.partition("-")
-    if not (start_ns.isascii() and start_ns.isdigit() and len(start_ns) < 19 and event_id):
+    if not (start_ns.isascii() and start_ns.isdigit() and len(start_ns) < 20 and event_id):
         raise ValueError("expected `next` of an earlier answer")
-    return int(start_ns), event_id
+    return min(int(start_ns), MAX_INTEGER), event_id
 
 
 def _cursor(stored: StoredEvent) -> str:
