@@ -92,6 +92,7 @@ export class Clip {
     this.#seek.oninput = () => this.#go(this.#seek.value * video.duration);
     video.onloadedmetadata = () => {
       [this.#canvas.width, this.#canvas.height] = [video.videoWidth, video.videoHeight];
+      video.parentElement.style.setProperty("--ratio", video.videoWidth / video.videoHeight);
       this.#bar.duration = video.duration;
       if (this.#begin !== null) this.#go(Math.max(0, this.#record.start_pts_s - this.#begin - 0.5));
     };
