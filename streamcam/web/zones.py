@@ -1,6 +1,5 @@
 """`/api/zones`: the zones and rules of a file of `streamcam run`, without its cameras' addresses."""
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -47,21 +46,22 @@ def routes(config: WebConfig) -> list[Route]:
     ]
 
 
-@dataclass
 class _Zones:
     """Answers requests about zones."""
 
-    config: WebConfig
+    def __init__(self, config: WebConfig) -> None:
+        self._path, self._edit = config.config, config.allow_edit
+        self._file = None if config.config is None else ZoneFile(config.config)
 
     async def all(self, _: Request) -> Response:
         """List the zones and rules; without a file there are none."""
-        if self.config.config is None:
+        if self._path is None:
             return JSONResponse({"file": None, "edit": False, "version": None, "zones": [], "rules": []})
         try:
-            zones = await run_in_threadpool(read_zones, self.config.config)
+            zones = await run_in_threadpool(read_zones, self._path)
         except StreamcamError as e:
             return _failed(e, 503)
-        about = {"file": self.config.config.name, "edit": self.config.allow_edit, "version": zones.version}
+        about = {"file": self._path.name, "edit": self._edit, "version": zones.version}
         return JSONResponse(about | described(zones))
 
     async def check(self, request: Request) -> Response:
@@ -97,9 +97,9 @@ class _Zones:
         return await self.all(request)
 
     def _editable(self) -> ZoneFile:
-        if self.config.config is None or not self.config.allow_edit:
+        if self._file is None or not self._edit:
             raise _ForbiddenError("zones are not saved here: start `streamcam web` with --config FILE --allow-edit")
-        return ZoneFile(self.config.config)
+        return self._file
 
 
 class _ForbiddenError(StreamcamError):

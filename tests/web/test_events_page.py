@@ -15,6 +15,7 @@ from streamcam.event import Event
 from streamcam.events.store.event_store import EventStore
 from streamcam.transport.publisher import Publisher
 from tests.support.browser import Web, serious_faults, serving
+from tests.support.page_waits import until
 from tests.support.saved import NOON_NS, SECOND_NS, make_event, save
 from tests.support.saved_clip import save_playable
 
@@ -92,7 +93,7 @@ def test_filters_choose_and_are_kept(page: Page, web: Web) -> None:
     page.locator(".event").first.click()
     page.wait_for_selector(".facts")
     page.keyboard.press("]")  # the older one, of the same filters
-    page.wait_for_function("document.querySelectorAll('.facts dd').length > 4")
+    until(page, "document.querySelectorAll('.facts dd').length > 4")
     expect(page.locator("h1")).to_have_text("fall")
     page.keyboard.press("Escape")
     expect(page.locator(".event")).to_have_count(10)
@@ -125,9 +126,9 @@ def test_times_are_those_of_the_viewers_own_zone(web: Web, page: Page) -> None:
 def test_the_clip_plays_with_its_heat_over_it(page: Page, web: Web) -> None:
     page.goto(f"{web.url}#/events")
     page.locator(".event").first.click()
-    page.wait_for_function("document.querySelector('video')?.readyState >= 2")
+    until(page, "document.querySelector('video')?.readyState >= 2")
     page.click(".controls button")
-    page.wait_for_function("document.querySelector('video').currentTime > 2.2")
+    until(page, "document.querySelector('video').currentTime > 2.2")
     page.click(".controls button")
     opaque = """() => {
         const canvas = document.querySelector(".over"), context = canvas.getContext("2d");
@@ -141,7 +142,7 @@ def test_the_clip_plays_with_its_heat_over_it(page: Page, web: Web) -> None:
     assert page.evaluate(opaque)[0] == 0
     page.check("label:has-text('Heat') input")
     page.evaluate("document.querySelector('video').currentTime = 0.2")  # 8.2 s: before the event
-    page.wait_for_function("!document.querySelector('video').seeking")
+    until(page, "!document.querySelector('video').seeking")
     page.wait_for_timeout(200)
     assert page.evaluate(opaque)[0] == 0
 
@@ -149,11 +150,11 @@ def test_the_clip_plays_with_its_heat_over_it(page: Page, web: Web) -> None:
 def test_a_click_into_the_scores_goes_to_that_moment(page: Page, web: Web) -> None:
     page.goto(f"{web.url}#/events")
     page.locator(".event").first.click()
-    page.wait_for_function("document.querySelector('video')?.readyState >= 2")
+    until(page, "document.querySelector('video')?.readyState >= 2")
     words = page.locator(".score-bar").get_attribute("aria-label")
     assert words == "The event begins at 2.0 s of the clip, has its peak at 3.0 s, and ends at 4.5 s."
     page.locator(".score-bar").click()  # into its middle
-    page.wait_for_function("Math.abs(document.querySelector('video').currentTime - 3) < 0.1")
+    until(page, "Math.abs(document.querySelector('video').currentTime - 3) < 0.1")
 
 
 def test_files_are_downloaded_under_a_name_that_says_what_they_are(page: Page, web: Web) -> None:
@@ -169,7 +170,7 @@ def test_what_happens_now_is_at_the_top_and_gets_its_picture(page: Page, tmp_pat
     with telling() as (endpoint, events), serving(endpoint, "--events", str(tmp_path)) as web:
         page.goto(f"{web.url}#/events")
         expect(page.locator(".event")).to_have_count(1)
-        page.wait_for_function("document.querySelector('.count').textContent === '1 event'")
+        until(page, "document.querySelector('.count').textContent === '1 event'")
         now = make_event(NOON_NS + 9000 * SECOND_NS, rule="now")
         deadline = page.locator(".event .going:visible")
         for _ in range(100):  # the browser's subscription comes to the publisher in its own time
@@ -210,6 +211,6 @@ def test_everybody_can_use_it_at_any_width(page: Page, web: Web, scheme: str, wi
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert serious_faults(page) == []
     page.locator(".event").first.click()
-    page.wait_for_function("document.querySelector('video')?.readyState >= 2")
+    until(page, "document.querySelector('video')?.readyState >= 2")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert serious_faults(page) == []

@@ -17,6 +17,7 @@ from streamcam.records import Frame, Heat, Result, Transform
 from streamcam.transport.messages import Stamp, decode, encode_result
 from streamcam.transport.publisher import Publisher
 from tests.support.browser import Web, serious_faults, serving
+from tests.support.page_waits import until
 
 pytestmark = pytest.mark.slow
 
@@ -98,7 +99,7 @@ def draw(page: Page, corners: list[tuple[float, float]]) -> None:
 
 
 def yaml_text(page: Page) -> str:
-    page.wait_for_function("document.querySelector('.zone-form textarea').value !== ''")
+    until(page, "document.querySelector('.zone-form textarea').value !== ''")
     return page.locator(".zone-form textarea").input_value()
 
 
@@ -119,7 +120,7 @@ def test_what_is_drawn_is_what_the_parser_reads(page: Page, web: Web, file: Path
     drawn = np.array(content["zones"]["zone-1"]["polygon"])
     assert np.abs(drawn - CORNERS).max() * max(box["width"], box["height"]) <= 1
     page.fill("input[type=text]", "gate")
-    page.wait_for_function("document.querySelector('.zone-form textarea').value.includes('gate')")
+    until(page, "document.querySelector('.zone-form textarea').value.includes('gate')")
     page.click("text=Save")
     page.wait_for_selector("text=Saved to yard.yaml")
     zone = make_config({}, file=file).zones["gate"]
@@ -232,7 +233,7 @@ def test_a_zone_of_the_file_is_changed(page: Page, web: Web, file: Path) -> None
     page.locator(".corner").first.focus()
     page.keyboard.press("ArrowRight")
     page.fill("input[type=text]", "entrance")
-    page.wait_for_function("document.querySelector('.zone-form textarea').value.includes('entrance')")
+    until(page, "document.querySelector('.zone-form textarea').value.includes('entrance')")
     page.click("text=Save")
     page.wait_for_selector("text=Saved to yard.yaml")
     config = make_config({}, file=file)
