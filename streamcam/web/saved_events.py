@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +21,7 @@ from streamcam.errors import StreamcamError, one_line
 from streamcam.events.store.event_store import EventStore, NoEventError
 from streamcam.events.store.export import as_json
 from streamcam.events.store.filters import MAX_INTEGER, Filters
-from streamcam.events.store.folders import StoredEvent, folder_of
+from streamcam.events.store.folders import PART, REMOVED, StoredEvent, folder_of
 from streamcam.events.store.index import INDEX
 from streamcam.web.event_heat import event_heat
 
@@ -32,6 +33,9 @@ HEAT = "heat.npz"
 
 MEDIA_TYPES = {".mp4": "video/mp4", ".jpg": "image/jpeg", ".json": "application/json", ".npz": "application/x-npz"}
 """Of files that streamcam writes. All others are saved and never shown."""
+
+
+_ID = re.compile(r"[0-9]{8}[A-Za-z0-9_.-]{1,192}")
 
 
 class _BadQueryError(StreamcamError):
@@ -138,10 +142,20 @@ class _SavedEvents:
         return FileResponse(path, media_type=media_type or "application/octet-stream", filename=saved_as)
 
     def _get(self, event_id: str) -> StoredEvent:
-        found = self.open().find(id=event_id, limit=1)
+        store = self.open()
+        found = store.find(id=event_id, limit=1)
+        if not found and self._has_folder(event_id):  # its row is written a little later
+            store.repair()
+            found = store.find(id=event_id, limit=1)
         if not found:
             raise NoEventError(f"there is no event {one_line(event_id)[:200]!r}")
         return found[0]
+
+    def _has_folder(self, event_id: str) -> bool:
+        """Whether there is a complete folder of an event, by the date in its id."""
+        if not _ID.fullmatch(event_id) or event_id.endswith((PART, REMOVED)):
+            return False
+        return (self._folder / event_id[:4] / event_id[4:6] / event_id[6:8] / event_id).is_dir()
 
     def _path(self, event_id: str, name: str) -> Path:
         """Return where a file is. Only the names of its record are files of an event, and links are none."""

@@ -69,34 +69,34 @@ def telling() -> Iterator[tuple[str, "Queue[Event]"]]:
 
 
 def rules(page: Page) -> list[str]:
-    return page.locator(".event strong").all_inner_texts()
+    return page.locator(".event-card strong").all_inner_texts()
 
 
 def test_the_list_has_the_newest_first_and_more_on_demand(page: Page, web: Web) -> None:
     page.goto(f"{web.url}#/events")
     expect(page.locator(".count")).to_have_text("62 events, 50 shown")
-    expect(page.locator(".event")).to_have_count(50)
+    expect(page.locator(".event-card")).to_have_count(50)
     page.click("text=Load more")
-    expect(page.locator(".event")).to_have_count(62)
+    expect(page.locator(".event-card")).to_have_count(62)
     expect(page.locator("text=Load more")).to_be_hidden()
-    times = page.locator(".event time").evaluate_all("all => all.map((one) => one.dateTime)")
+    times = page.locator(".event-card time").evaluate_all("all => all.map((one) => one.dateTime)")
     assert times == sorted(times, reverse=True)
 
 
 def test_filters_choose_and_are_kept(page: Page, web: Web) -> None:
     page.goto(f"{web.url}#/events")
     page.select_option("label:has-text('Rule') select", "fall")
-    expect(page.locator(".event")).to_have_count(20)
+    expect(page.locator(".event-card")).to_have_count(20)
     assert set(rules(page)) == {"fall"}
     page.select_option("label:has-text('Camera') select", "yard-1")
-    expect(page.locator(".event")).to_have_count(10)
-    page.locator(".event").first.click()
-    page.wait_for_selector(".facts")
+    expect(page.locator(".event-card")).to_have_count(10)
+    page.locator(".event-card").first.click()
+    page.wait_for_selector(".event-facts")
     page.keyboard.press("]")  # the older one, of the same filters
-    until(page, "document.querySelectorAll('.facts dd').length > 4")
+    until(page, "document.querySelectorAll('.event-facts dd').length > 4")
     expect(page.locator("h1")).to_have_text("fall")
     page.keyboard.press("Escape")
-    expect(page.locator(".event")).to_have_count(10)
+    expect(page.locator(".event-card")).to_have_count(10)
     page.select_option("label:has-text('Zone') select", "gate")
     page.select_option("label:has-text('Rule') select", "way")
     page.select_option("label:has-text('Time') select", "1")
@@ -105,13 +105,13 @@ def test_filters_choose_and_are_kept(page: Page, web: Web) -> None:
 
 def test_arrow_keys_go_from_event_to_event(page: Page, web: Web) -> None:
     page.goto(f"{web.url}#/events")
-    page.locator(".event").first.focus()
+    page.locator(".event-card").first.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowUp")
-    assert page.evaluate("document.activeElement === document.querySelectorAll('.event')[1]")
+    assert page.evaluate("document.activeElement === document.querySelectorAll('.event-card')[1]")
     page.keyboard.press("Enter")
-    page.wait_for_selector(".facts dd")
+    page.wait_for_selector(".event-facts dd")
 
 
 def test_times_are_those_of_the_viewers_own_zone(web: Web, page: Page) -> None:
@@ -119,17 +119,17 @@ def test_times_are_those_of_the_viewers_own_zone(web: Web, page: Page) -> None:
     context = page.context.browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB")
     there = context.new_page()
     there.goto(f"{web.url}#/events")
-    expect(there.locator(".event time").first).to_have_text("30 Nov 2026, 22:00:00")
+    expect(there.locator(".event-card time").first).to_have_text("30 Nov 2026, 22:00:00")
     context.close()
 
 
 def test_the_clip_plays_with_its_heat_over_it(page: Page, web: Web) -> None:
     page.goto(f"{web.url}#/events")
-    page.locator(".event").first.click()
+    page.locator(".event-card").first.click()
     until(page, "document.querySelector('video')?.readyState >= 2")
-    page.click(".controls button")
+    page.click(".tools button")
     until(page, "document.querySelector('video').currentTime > 2.2")
-    page.click(".controls button")
+    page.click(".tools button")
     opaque = """() => {
         const canvas = document.querySelector(".over"), context = canvas.getContext("2d");
         const alpha = (x, y) => context.getImageData(x * canvas.width, y * canvas.height, 1, 1).data[3];
@@ -149,7 +149,7 @@ def test_the_clip_plays_with_its_heat_over_it(page: Page, web: Web) -> None:
 
 def test_a_click_into_the_scores_goes_to_that_moment(page: Page, web: Web) -> None:
     page.goto(f"{web.url}#/events")
-    page.locator(".event").first.click()
+    page.locator(".event-card").first.click()
     until(page, "document.querySelector('video')?.readyState >= 2")
     words = page.locator(".score-bar").get_attribute("aria-label")
     assert words == "The event begins at 2.0 s of the clip, has its peak at 3.0 s, and ends at 4.5 s."
@@ -157,9 +157,15 @@ def test_a_click_into_the_scores_goes_to_that_moment(page: Page, web: Web) -> No
     until(page, "Math.abs(document.querySelector('video').currentTime - 3) < 0.1")
 
 
+def test_a_clip_that_no_browser_plays_can_be_downloaded(page: Page, web: Web) -> None:
+    page.goto(f"{web.url}#/events")
+    page.locator(".event-card").nth(1).click()
+    expect(page.locator(".clip")).to_contain_text("This browser cannot play the clip. Download it")
+
+
 def test_files_are_downloaded_under_a_name_that_says_what_they_are(page: Page, web: Web) -> None:
     page.goto(f"{web.url}#/events")
-    page.locator(".event").first.click()
+    page.locator(".event-card").first.click()
     with page.expect_download() as download:
         page.click("text=Download heat.npz")
     assert download.value.suggested_filename.endswith("-yard-way-heat.npz")
@@ -169,24 +175,24 @@ def test_what_happens_now_is_at_the_top_and_gets_its_picture(page: Page, tmp_pat
     save(tmp_path, make_event())
     with telling() as (endpoint, events), serving(endpoint, "--events", str(tmp_path)) as web:
         page.goto(f"{web.url}#/events")
-        expect(page.locator(".event")).to_have_count(1)
+        expect(page.locator(".event-card")).to_have_count(1)
         until(page, "document.querySelector('.count').textContent === '1 event'")
         now = make_event(NOON_NS + 9000 * SECOND_NS, rule="now")
-        deadline = page.locator(".event .going:visible")
+        deadline = page.locator(".event-card .going:visible")
         for _ in range(100):  # the browser's subscription comes to the publisher in its own time
             events.put(replace(now, state="start", reason=None))
             if deadline.count():
                 break
             page.wait_for_timeout(100)
         assert rules(page)[0] == "now"
-        expect(page.locator(".event .picture").first).to_have_text("its picture comes once it is over")
+        expect(page.locator(".event-card .picture").first).to_have_text("its picture comes once it is over")
         events.put(save_playable(tmp_path, now))
         saved = replace(now, state="saved", files=("clip.mp4", "snapshot.jpg", "heat.npz", "event.json"))
         with EventStore(tmp_path):
             pass
         events.put(saved)
-        expect(page.locator(".event img").first).to_be_visible()
-        expect(page.locator(".event .going:visible")).to_have_count(0)
+        expect(page.locator(".event-card img").first).to_be_visible()
+        expect(page.locator(".event-card .going:visible")).to_have_count(0)
         expect(page.locator(".count")).to_have_text("2 events")
 
 
@@ -207,10 +213,10 @@ def test_everybody_can_use_it_at_any_width(page: Page, web: Web, scheme: str, wi
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": width, "height": 700})
     page.goto(f"{web.url}#/events")
-    page.wait_for_selector(".event")
+    page.wait_for_selector(".event-card")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert serious_faults(page) == []
-    page.locator(".event").first.click()
+    page.locator(".event-card").first.click()
     until(page, "document.querySelector('video')?.readyState >= 2")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert serious_faults(page) == []

@@ -122,6 +122,13 @@ def test_an_event_that_is_not_there_is_404(web: httpx.Client, path: str) -> None
     assert answer.status_code == 404
 
 
+def test_an_event_is_found_before_its_row_is_written(web: httpx.Client, root: Path) -> None:
+    assert web.get("/api/events").status_code == 200
+    saved = save(root, make_event(NOON_NS + 5000 * SECOND_NS))
+    assert web.get(f"/api/events/{saved.id}").json()["id"] == saved.id
+    assert web.get(f"/api/events/{saved.id}/clip.mp4").content == b"clip"
+
+
 def test_files_come_whole_and_in_parts(web: httpx.Client) -> None:
     event = ids(web.get("/api/events"))[0]
     whole = web.get(f"/api/events/{event}/clip.mp4")

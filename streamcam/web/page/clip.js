@@ -44,8 +44,8 @@ export class Clip {
     const known = this.#curves();
     this.#bar = new ScoreBar({ record, begin: this.#begin, curves: known.curves, rule, onseek: (s) => this.#go(s) });
     root.replaceChildren(
-      make("div", { className: "screen" }, this.#video, this.#canvas), this.#bar.element,
-      make("div", { className: "controls" }, this.#play, this.#seek, this.#time, ...this.#choices()),
+      make("div", { className: "over-picture" }, this.#video, this.#canvas), this.#bar.element,
+      make("div", { className: "tools" }, this.#play, this.#seek, this.#time, ...this.#choices()),
       make("p", { className: "faint" }, known.words),
     );
     this.#listen(root);

@@ -22,10 +22,10 @@ class EventView {
   #query;
   #root;
   #title = make("h1", { className: "cut" }, "Event");
-  #steps = make("nav", { className: "steps", "aria-label": "Other events" });
-  #player = make("div", { className: "player" });
-  #facts = make("dl", { className: "facts" });
-  #files = make("p", { className: "files" });
+  #steps = make("nav", { className: "event-steps", "aria-label": "Other events" });
+  #player = make("div", { className: "clip" });
+  #facts = make("dl", { className: "event-facts" });
+  #files = make("p", { className: "event-files" });
   #status = make("p", { role: "status", className: "faint" });
   #clip = null;
   #record = null;
@@ -39,7 +39,7 @@ class EventView {
     this.#root = root;
     const { signal } = this.#undo;
     root.append(
-      make("div", { className: "head" }, this.#title, this.#steps), this.#status,
+      make("div", { className: "view-head" }, this.#title, this.#steps), this.#status,
       make("div", { className: "one-event" }, this.#player, make("section", { "aria-label": "Facts" }, this.#facts, this.#files)),
     );
     document.addEventListener("keydown", (event) => this.#key(event), { signal });

@@ -124,9 +124,11 @@ class EventList {
     if (!this.#loaded) return;
     const known = this.#items.has(event.id);
     this.#put(event);
-    if (!known) {
-      this.#offer(Object.fromEntries([...this.#selects].map(([name, s]) => [name, [...s.options].map((o) => o.value)])));
-      if (this.#items.has(event.id)) this.#total++;
+    if (!known && this.#items.has(event.id)) this.#total++;
+    for (const [name, select] of this.#selects) { // whoever has one open is not disturbed by what is known already
+      if (event[name] && ![...select.options].some(({ value }) => value === event[name])) {
+        select.append(make("option", { value: event[name] }, event[name]));
+      }
     }
     this.#count();
   }
@@ -150,7 +152,7 @@ class EventList {
       place: make("span", { className: "cut faint" }), time: make("time", { className: "cut" }),
       age: make("span", { className: "faint" }), extent: make("span", { className: "faint" }),
     };
-    const link = make("a", { href: viewOf(event.id), className: "event" },
+    const link = make("a", { href: viewOf(event.id), className: "event-card" },
       parts.picture,
       make("span", { className: "words" },
         make("span", { className: "line" }, parts.rule, parts.state), parts.label, parts.place,

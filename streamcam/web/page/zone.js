@@ -25,7 +25,7 @@ class ZoneView {
   #editor = new ZoneEditor();
   #table = new ZoneTable();
   #canvas = make("canvas", { role: "img" });
-  #problem = make("p", { className: "problem", role: "status" });
+  #problem = make("p", { className: "zone-problem", role: "status" });
   #choice = make("select");
   #name = make("input", { type: "text", maxLength: 48, pattern: NAMES, spellcheck: false, autocomplete: "off" });
   #everywhere = make("input", { type: "checkbox" });
@@ -45,10 +45,10 @@ class ZoneView {
     this.#id = id;
     this.#canvas.setAttribute("aria-label", `The live picture of ${id}`);
     root.append(
-      make("div", { className: "head" }, make("h1", { className: "cut" }, `A zone in the picture of ${id}`),
+      make("div", { className: "view-head" }, make("h1", { className: "cut" }, `A zone in the picture of ${id}`),
         make("a", { className: "button", href: `#/camera/${encodeURIComponent(id)}` }, "Back to the camera")),
       make("div", { className: "zone-view" },
-        make("div", { className: "drawing" }, make("div", { className: "screen zone-screen" }, this.#canvas, this.#waiting, this.#editor.element),
+        make("div", { className: "zone-drawing" }, make("div", { className: "over-picture zone-screen" }, this.#canvas, this.#waiting, this.#editor.element),
           this.#tools(), this.#problem, make("p", { className: "faint" }, HELP)),
         make("div", { className: "zone-side" }, this.#table.element, this.#form())),
     );
@@ -74,7 +74,7 @@ class ZoneView {
       this.#hold.setAttribute("aria-pressed", frozen);
       if (this.#live) this.#live.frozen = frozen;
     };
-    return make("div", { className: "controls" }, add, remove, this.#undoing, clear, this.#hold);
+    return make("div", { className: "tools" }, add, remove, this.#undoing, clear, this.#hold);
   }
 
   #form() {
@@ -83,7 +83,7 @@ class ZoneView {
     return make("section", { className: "zone-form", "aria-label": "The zone" },
       field("Zone", this.#choice), field("Name", this.#name),
       make("label", { className: "check" }, this.#everywhere, "In the pictures of all cameras"),
-      this.#yaml, make("div", { className: "controls" }, this.#copy, this.#save), this.#said);
+      this.#yaml, make("div", { className: "tools" }, this.#copy, this.#save), this.#said);
   }
 
   #listen() {
