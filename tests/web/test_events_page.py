@@ -199,12 +199,27 @@ def test_what_happens_now_is_at_the_top_and_gets_its_picture(page: Page, tmp_pat
 def test_without_a_folder_and_without_events_it_says_what_to_do(page: Page) -> None:
     with serving("tcp://127.0.0.1:9") as web:
         page.goto(f"{web.url}#/events")
-        expect(page.locator(".notice")).to_contain_text("start `streamcam web` with --events FOLDER")
+        expect(page.locator(".notice")).to_contain_text("start streamcam web with --events FOLDER")
 
 
 def test_an_event_that_is_not_there_is_named(page: Page, web: Web) -> None:
     page.goto(f"{web.url}#/events/nothing")
     page.wait_for_selector("text=There is no event 'nothing'")
+
+
+def test_what_is_told_of_now_is_listed_without_a_folder(page: Page) -> None:
+    with telling() as (endpoint, events), serving(endpoint) as web:
+        page.goto(f"{web.url}#/events")
+        page.wait_for_selector("text=No events yet")
+        for _ in range(100):
+            events.put(make_event(rule="now"))
+            if page.locator(".event-card").count():
+                break
+            page.wait_for_timeout(100)
+        assert rules(page) == ["now"]
+        page.locator(".event-card").click()
+        expect(page.locator(".event-facts")).to_contain_text("its score fell")
+        page.wait_for_selector("text=Its files are not here.")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,6 +1,6 @@
 // Events in words and times, and the server's answers about them.
 
-import { percent, seconds } from "./dom.js";
+import { make, percent, seconds } from "./dom.js";
 
 const ABSOLUTE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
@@ -15,6 +15,12 @@ export const goesOn = (event) => event.state === "start" || event.state === "upd
 
 /** How long it has gone on, and its highest score: "2.10 s, peak 87 %". */
 export const extent = (event) => `${seconds(event.pts_s - event.start_pts_s)}, peak ${percent(event.peak)}`;
+
+/** A line of the server's as a sentence: what it has in `backticks` becomes code. @returns {HTMLElement} */
+export function sentence(line) {
+  const text = `${line[0].toUpperCase()}${line.slice(1)}${/[.!?…]$/.test(line) ? "" : "."}`;
+  return make("p", {}, ...text.split("`").map((part, i) => (i % 2 ? make("code", {}, part) : part)));
+}
 
 /** The address of an event's view. */
 export const viewOf = (id) => `#/events/${encodeURIComponent(id)}`;

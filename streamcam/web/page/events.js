@@ -2,13 +2,14 @@
 
 import { ago, make, say } from "./dom.js";
 import { open as openEvent } from "./event.js";
-import { absolute, ask, extent, fileOf, goesOn, startMs, viewOf } from "./event-words.js";
+import { absolute, ask, extent, fileOf, goesOn, sentence, startMs, viewOf } from "./event-words.js";
 
 const AGE_MS = 5000;
 const FILTERS = [
   { name: "source", title: "Camera" }, { name: "rule", title: "Rule" }, { name: "zone", title: "Zone" },
   { name: "label", title: "Class" },
 ];
+const UNSAVED = "Events are still listed here as they are told of, without pictures.";
 const SINCE = [["", "Any time"], ["1", "Last hour"], ["24", "Last day"], ["168", "Last week"]];
 
 const chosen = { source: "", rule: "", zone: "", label: "", since: "" }; // kept while the page is open
@@ -189,12 +190,9 @@ class EventList {
     say(this.#status, `${total} event${total === 1 ? "" : "s"}${total > shown ? `, ${shown} shown` : ""}`);
     const filtered = Object.values(chosen).some(Boolean);
     this.#notice.hidden = shown > 0 && !this.#trouble;
-    this.#notice.replaceChildren(...(this.#trouble ? this.#troubled() : filtered ? nothingFound() : noEvents()));
-  }
-
-  #troubled() {
-    const without = "Events are listed here as they are told of, without pictures.";
-    return [make("p", {}, `${this.#trouble[0].toUpperCase()}${this.#trouble.slice(1)}.`.replace("..", ".")), make("p", {}, without)];
+    const told = this.#trouble ? [sentence(this.#trouble), make("p", {}, UNSAVED)] : [];
+    const why = shown ? [] : filtered ? nothingFound() : noEvents();
+    this.#notice.replaceChildren(...why, ...told);
   }
 
   #age() {
