@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 from streamcam.config.host_port import split_host_port
 from streamcam.config.web import WebConfig
 from streamcam.render.canvas import FULL_SCORE, heat_paint
-from streamcam.web import api, openapi, pictures
+from streamcam.web import api, openapi, pictures, saved_events, zones
 from streamcam.web.access import Access
 from streamcam.web.browser import serve_browser
 from streamcam.web.feed import Feed
@@ -76,6 +76,8 @@ def make_app(config: WebConfig) -> Guard:
             *pictures.routes(hub),
             *api.routes(hub),
             *openapi.routes(),
+            *saved_events.routes(config),
+            *zones.routes(config),
             Mount("/page", StaticFiles(directory=PAGE)),
         ],
         lifespan=life,
