@@ -177,11 +177,13 @@ class Subscriber:
         """Wait for a message; return whether one has come."""
         end_s = time.monotonic() + timeout_s
         while True:
-            self._check_handshakes()
+            self._reconnect_if_due()
             now_s = time.monotonic()
             until_s = min(end_s, self._reconnect_s)
             wait_ms = None if until_s == float("inf") else max(0, math.ceil((until_s - now_s) * 1000))
             ready = dict(self._poller.poll(wait_ms))
+            if self._monitor in ready:
+                self._check_handshakes()
             if self._socket in ready:
                 return True
             if not ready and now_s >= end_s:
@@ -193,6 +195,9 @@ class Subscriber:
             event = parse_monitor_message(self._monitor.recv_multipart())["event"]
             self.refused = self._refusals.get(event)
             self._reconnect_s = float("inf") if self.refused is None else time.monotonic() + RECONNECT_MAX_MS / 1000
+
+    def _reconnect_if_due(self) -> None:
+        """Connect again, if the publisher has refused a second ago."""
         if time.monotonic() >= self._reconnect_s:
             self._reconnect_s = float("inf")
             with suppress(zmq.ZMQError):  # the connection is closed already
@@ -207,8 +212,7 @@ class Subscriber:
 
     def _receive_all(self) -> None:
         """Receive all messages that have come; keep all events, and the newest message of each other topic."""
-        while self._socket.poll(0):
-            message = self._socket.recv_multipart()
+        while (message := self._receive()) is not None:
             try:
                 header = decode_header(message)
             except MessageError:
@@ -218,6 +222,13 @@ class Subscriber:
                 self._follow_directory(header)
             elif self._is_new(message[0], header):
                 self._keep(RawMessage(header, message))
+
+    def _receive(self) -> list[bytes] | None:
+        """Return a message that has come, if there is one."""
+        try:  # costs less than asking first
+            return self._socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
 
     def _keep(self, message: RawMessage) -> None:
         """Let a message wait to be yielded, and count the one that has to give way to it."""
