@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
@@ -13,6 +14,8 @@ from streamcam.web.hub import Hub
 
 POLL_S = 0.03
 """How often the thread looks whether other kinds of messages are wanted, while none come."""
+AT_ONCE = 64
+"""The most messages that are handed over together."""
 
 
 class Feed:
@@ -67,7 +70,9 @@ class Feed:
                     listed = now_listed
                     self._call(self._hub.list_sources, self._number, *now_listed)
                 if message is not None:
-                    self._call(self._hub.take, self._number, message)
+                    # All that have come by now: each call wakes the event loop.
+                    more = islice(subscriber.raw_messages(timeout_s=0), AT_ONCE - 1)
+                    self._call(self._hub.take_all, self._number, [message, *more])
 
     def _call(self, function: Callable[..., None], *values: object) -> None:
         """Call a function in the event loop."""

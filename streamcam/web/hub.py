@@ -9,7 +9,7 @@ thread.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -104,9 +104,15 @@ class Watcher:
             self._events.append(message)
         else:
             # The newer one takes the older one's place in the order: at its end, a busy topic would starve.
-            self.skipped += message.topic in self._pending
-            self._pending[message.topic] = message
+            topic = message.topic
+            self.skipped += topic in self._pending
+            self._pending[topic] = message
         self._ready.set()
+
+    @property
+    def waits(self) -> bool:
+        """Whether any message waits."""
+        return bool(self._pending or self._events)
 
     def wake(self) -> None:
         """Let `wait` return."""
@@ -185,6 +191,11 @@ class Hub:
             self._ids[endpoint, source] = known
         return known
 
+    def take_all(self, endpoint: int, messages: Iterable[RawMessage]) -> None:
+        """Take messages of a publisher, in their order."""
+        for raw in messages:
+            self.take(endpoint, raw)
+
     def take(self, endpoint: int, raw: RawMessage) -> None:
         """Take a message of a publisher."""
         now_s = self.endpoints[endpoint].heard_s = time.monotonic()
@@ -192,9 +203,10 @@ class Hub:
         kind = raw.header.kind
         if kind == "status" and (camera := self.cameras.get(message.camera)) is not None:
             camera.status, camera.heard_s = raw.header.data, now_s
-        watchers = [watcher for watcher in self._watchers if message.topic in watcher.topics]
+        topic = message.topic
+        watchers = [watcher for watcher in self._watchers if topic in watcher.topics]
         if kind == "status" or (watchers and kind != "event"):
-            self.last[message.topic] = message
+            self.last[topic] = message
         for watcher in watchers:
             watcher.take(message)
 
