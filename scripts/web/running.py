@@ -1,0 +1,99 @@
+"""The processes that are measured: cameras and servers, and what they take of the machine."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from signal import SIGKILL
+
+import psutil
+
+from scripts.parent import with_parent
+from tests.support.ports import unused_port
+
+START_S = 30.0
+
+
+@contextmanager
+def started(module: str, *arguments: str, ready: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run a module in a process of its own, once it has said what is expected; kill it at the end.
+
+    Args:
+        module: as after `python -m`.
+        arguments: its arguments.
+        ready: a regular expression with one group, for a line that it says once it is ready.
+
+    Yields:
+        The process, and what the group holds.
+    """
+    command = with_parent([sys.executable, "-m", module, *arguments], SIGKILL)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if found := re.search(ready, line):
+                    break
+            else:
+                raise RuntimeError(f"{module} has ended")
+            yield process, found[1]
+        finally:
+            process.kill()
+
+
+@contextmanager
+def cameras(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Publish cameras; yield the process and its endpoint."""
+    endpoint = f"tcp://127.0.0.1:{unused_port()}"
+    with started("scripts.web.cameras", endpoint, *arguments, ready="^bound (.*)") as running:
+        yield running
+
+
+@contextmanager
+def server(endpoint: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `streamcam web`; yield the process and the page's address, without the slash at its end."""
+    bind = f"127.0.0.1:{unused_port()}"
+    with started("streamcam", "web", endpoint, "--bind", bind, ready=r"the page is at (\S+)/") as running:
+        yield running
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a process takes of the memory, in MB."""
+
+    rss_mb: float
+    pss_mb: float
+
+
+def memory(pid: int) -> Memory:
+    """Measure it: PSS counts memory that processes share in parts."""
+    full = psutil.Process(pid).memory_full_info()
+    return Memory(round(full.rss / 1e6, 1), round(full.pss / 1e6, 1))
+
+
+class Cores:
+    """How much of a core a process and its children have taken on average since it was made."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        """Begin.
+
+        Args:
+            pids: of the processes.
+        """
+        self._pids = pids
+        self._began_s, self._cpu_s = time.monotonic(), self._total_s()
+
+    def taken(self) -> float:
+        """Return the number of cores, such as 0.15."""
+        return round((self._total_s() - self._cpu_s) / (time.monotonic() - self._began_s), 3)
+
+    def _total_s(self) -> float:
+        total_s = 0.0
+        for pid in self._pids:
+            parent = psutil.Process(pid)
+            for process in (parent, *parent.children(recursive=True)):
+                times = process.cpu_times()
+                total_s += times.user + times.system
+        return total_s
