@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from signal import SIGKILL
 
@@ -74,7 +74,7 @@ def memory(pid: int) -> Memory:
 
 
 class Cores:
-    """How much of a core a process and its children have taken on average since it was made."""
+    """How much of a core processes and their children take on average."""
 
     def __init__(self, pids: Sequence[int]) -> None:
         """Begin.
@@ -83,17 +83,36 @@ class Cores:
             pids: of the processes.
         """
         self._pids = pids
-        self._began_s, self._cpu_s = time.monotonic(), self._total_s()
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew."""
+        self._began_s, self._cpu_s = time.monotonic(), self._times_s()
 
     def taken(self) -> float:
-        """Return the number of cores, such as 0.15."""
-        return round((self._total_s() - self._cpu_s) / (time.monotonic() - self._began_s), 3)
+        """Return the number of cores since it began, such as 0.15; processes that have ended are left out."""
+        now_s = self._times_s()
+        used_s = sum(total_s - self._cpu_s.get(pid, 0.0) for pid, total_s in now_s.items())
+        return round(used_s / (time.monotonic() - self._began_s), 3)
 
-    def _total_s(self) -> float:
-        total_s = 0.0
+    def _times_s(self) -> dict[int, float]:
+        """Return the processor time of each process."""
+        times_s = {}
         for pid in self._pids:
-            parent = psutil.Process(pid)
-            for process in (parent, *parent.children(recursive=True)):
-                times = process.cpu_times()
-                total_s += times.user + times.system
-        return total_s
+            with suppress(psutil.NoSuchProcess):
+                parent = psutil.Process(pid)
+                for process in (parent, *parent.children(recursive=True)):
+                    with suppress(psutil.NoSuchProcess):
+                        times = process.cpu_times()
+                        times_s[process.pid] = times.user + times.system
+        return times_s
+
+
+def processes_named(part: str) -> list[int]:
+    """Return the processes that this one, or its children, have started, and whose name holds `part`."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if part in process.name():
+                found.append(process.pid)
+    return found
