@@ -75,7 +75,7 @@ def main() -> None:
                 if name in SETTINGS:
                     turn = page_turn(browser, page, SETTINGS[name], options.seconds, cores)
                 else:
-                    turn = native_turn(endpoint, options.seconds, cores, window=display is not None)
+                    turn = native_turn(endpoint, options.seconds, cores, display=display)
                 taken[name].append(turn)
                 print(f"{name}: {np.median(pooled(turn)):.1f} ms", file=sys.stderr, flush=True)
     figures = summary(taken, options)
@@ -122,10 +122,10 @@ def screen() -> Iterator[str | None]:
         yield display.name
 
 
-def native_turn(endpoint: str, seconds: float, cores: dict[str, Cores], *, window: bool) -> dict[str, Any]:
+def native_turn(endpoint: str, seconds: float, cores: dict[str, Cores], *, display: str | None) -> dict[str, Any]:
     """Let the viewer draw for a while."""
-    options = ["--seconds", str(seconds), *(["--window"] if window else [])]
-    with started("scripts.web.native", endpoint, *options, ready="^(measuring)$") as (process, _):
+    options = ["--seconds", str(seconds), *([] if display is None else ["--window"])]
+    with started("scripts.web.native", endpoint, *options, ready="^(measuring)$", display=display) as (process, _):
         for core in cores.values():
             core.restart()
         assert process.stdout is not None

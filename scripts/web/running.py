@@ -1,5 +1,6 @@
 """The processes that are measured: cameras and servers, and what they take of the machine."""
 
+import os
 import re
 import subprocess
 import sys
@@ -18,19 +19,23 @@ START_S = 30.0
 
 
 @contextmanager
-def started(module: str, *arguments: str, ready: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def started(
+    module: str, *arguments: str, ready: str, display: str | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run a module in a process of its own, once it has said what is expected; kill it at the end.
 
     Args:
         module: as after `python -m`.
         arguments: its arguments.
         ready: a regular expression with one group, for a line that it says once it is ready.
+        display: the X display for its windows.
 
     Yields:
         The process, and what the group holds.
     """
     command = with_parent([sys.executable, "-m", module, *arguments], SIGKILL)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    environment = os.environ | ({} if display is None else {"DISPLAY": display})
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert process.stdout is not None
             for line in process.stdout:
