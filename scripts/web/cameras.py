@@ -1,6 +1,6 @@
 """Publishes cameras as `streamcam run` would, without a network: so that measurements of the page measure the page.
 
-    python -m scripts.web.cameras ENDPOINT [--cameras 8] [--fps 15] [--seconds 600] [--stamped]
+    python -m scripts.web.cameras ENDPOINT [--cameras 8] [--fps 15] [--seconds 600] [--stamped] [--without-heat]
 
 Pictures are those of the sample clip, 640×480. They are encoded beforehand, but with `--stamped`: then each bears the
 time at which it was published, as squares that survive JPEG. Heat has the size of the network `motion`'s. The cameras
@@ -102,7 +102,9 @@ class Heats:
         )
 
 
-def publish(publisher: Publisher, *, names: Sequence[str], fps: float, seconds: float, stamps: bool) -> None:
+def publish(
+    publisher: Publisher, *, names: Sequence[str], fps: float, seconds: float, stamps: bool, heat: bool
+) -> None:
     """Publish for a while: each camera so many frames and windows a second, and its status every second."""
     images, heats = pictures(), [Heats(number) for number in range(len(names))]
     ready = images if stamps else [encoded(image) for image in images]
@@ -126,8 +128,9 @@ def publish(publisher: Publisher, *, names: Sequence[str], fps: float, seconds: 
         shown = stamped(cast(Image, picture)) if stamps else picture
         publisher.offer_picture("frame", Result(frame, latest.get(name)), lambda _, shown=shown: shown)  # type: ignore[misc]
         publisher.offer_picture("overlay", Result(frame, latest.get(name)), lambda _, shown=shown: shown)  # type: ignore[misc]
-        latest[name] = heats[number].at(index, pts_s)
-        publisher.send_result(Result(frame, latest[name], {"infer": 20.0}, hop_s=1 / fps))
+        if heat:
+            latest[name] = heats[number].at(index, pts_s)
+            publisher.send_result(Result(frame, latest[name], {"infer": 20.0}, hop_s=1 / fps))
         turn += 1
 
 
@@ -139,11 +142,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fps", type=float, default=15.0)
     parser.add_argument("--seconds", type=float, default=600.0, help="how long, at most")
     parser.add_argument("--stamped", action="store_true", help="each picture bears the time")
+    parser.add_argument("--without-heat", action="store_true", help="pictures alone")
     options = parser.parse_args(arguments)
     names = [f"cam{number + 1}" for number in range(options.cameras)]
     with Publisher(options.endpoint, sources=len(names)) as publisher:
         print(f"bound {publisher.endpoint}", flush=True)
-        publish(publisher, names=names, fps=options.fps, seconds=options.seconds, stamps=options.stamped)
+        heat = not options.without_heat
+        publish(publisher, names=names, fps=options.fps, seconds=options.seconds, stamps=options.stamped, heat=heat)
 
 
 if __name__ == "__main__":

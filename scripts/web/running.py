@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from signal import SIGKILL
 import psutil
 
 from scripts.parent import with_parent
+from scripts.paths import ROOT
 from tests.support.ports import unused_port
 
 START_S = 30.0
@@ -20,7 +22,7 @@ START_S = 30.0
 
 @contextmanager
 def started(
-    module: str, *arguments: str, ready: str, display: str | None = None
+    module: str, *arguments: str, ready: str, display: str | None = None, python: str = sys.executable
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run a module in a process of its own, once it has said what is expected; kill it at the end.
 
@@ -29,13 +31,14 @@ def started(
         arguments: its arguments.
         ready: a regular expression with one group, for a line that it says once it is ready.
         display: the X display for its windows.
+        python: the interpreter.
 
     Yields:
         The process, and what the group holds.
     """
-    command = with_parent([sys.executable, "-m", module, *arguments], SIGKILL)
+    command = with_parent([python, "-m", module, *arguments], SIGKILL)
     environment = os.environ | ({} if display is None else {"DISPLAY": display})
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as process:
         try:
             assert process.stdout is not None
             for line in process.stdout:
@@ -121,3 +124,16 @@ def processes_named(part: str) -> list[int]:
             if part in process.name():
                 found.append(process.pid)
     return found
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until somebody listens on a port of 127.0.0.1."""
+    end_s = time.monotonic() + START_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if time.monotonic() > end_s:
+                raise RuntimeError(f"nobody listens on port {port}") from None
+            time.sleep(0.05)
