@@ -43,6 +43,10 @@ class InFlight:
         self.full: set[Topic] = set()
         """Topics of which no more may be sent."""
 
+    def __len__(self) -> int:
+        """Return the number of topics that are counted."""
+        return len(self._counts)
+
     def sent(self, topic: Topic) -> None:
         """Count a message that is sent."""
         self._counts[topic] += 1
