@@ -1,15 +1,14 @@
 """What all publishers send, for any number of watchers: browsers, pictures over HTTP, JSON, RTSP.
 
-    Subscriber ──► Feed (a thread for each publisher) ──► Hub (the event loop) ──► Watcher, Watcher, …
+    Subscriber ──► Feed (one for each publisher) ──► Hub ──► Watcher, Watcher, …
 
-A publisher is asked only for the kinds of messages that somebody watches. All but `Feed` belongs to the event loop's
-thread.
+A publisher is asked only for the kinds of messages that somebody watches. All of it belongs to the event loop's thread.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -190,11 +189,6 @@ class Hub:
             known = source if source not in self._ids.values() else f"{source}@{endpoint + 1}"
             self._ids[endpoint, source] = known
         return known
-
-    def take_all(self, endpoint: int, messages: Iterable[RawMessage]) -> None:
-        """Take messages of a publisher, in their order."""
-        for raw in messages:
-            self.take(endpoint, raw)
 
     def take(self, endpoint: int, raw: RawMessage) -> None:
         """Take a message of a publisher."""

@@ -183,7 +183,7 @@ def test_waiting_ends_with_a_message_and_with_the_hub() -> None:
         hub = a_hub("door")
         with hub.watch({DOOR}) as watcher:
             loop = asyncio.get_running_loop()
-            loop.call_soon(hub.take_all, 0, [status("door", 7)])
+            loop.call_soon(hub.take, 0, status("door", 7))
             loop.call_later(0.02, hub.close)
             return [message.raw.header.seq async for message in watcher.messages()]
 
