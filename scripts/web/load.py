@@ -6,7 +6,7 @@ Each wants frames and heat of four cameras (640×480, 15 fps) and acknowledges t
 acknowledges after a second. One that has stopped reads nothing, and acknowledges all the same, which is the worst that
 it can do. All run on this machine: with a hundred, the clients take as much of it as the server.
 
-The same server sees, one after another: one client; all of them; and only such as have stopped.
+The same server sees, one after another: one client; only such as have stopped; and all of them.
 """
 
 import argparse
@@ -30,22 +30,24 @@ def main() -> None:
     options = parse()
     phases = {
         "one": {"fast": 1},
+        "stopped": {"stopped": max(1, options.stopped)},  # before the many, whose memory it would find there
         "all": {
             "fast": options.clients - options.slow - options.stopped,
             "slow": options.slow,
             "stopped": options.stopped,
         },
-        "stopped": {"stopped": max(1, options.stopped)},
     }
     with (
         cameras("--cameras", str(options.cameras), "--fps", str(options.fps)) as (publisher, endpoint),
         server(endpoint) as (web, page),
     ):
         time.sleep(SETTLE_S)
-        figures = {name: phase(name, clients, options, publisher, web, page) for name, clients in phases.items()}
+        phases_seen = {name: phase(name, clients, options, publisher, web, page) for name, clients in phases.items()}
+    asked = {name: value for name, value in vars(options).items() if name not in ("json", "markdown")}
+    figures = {"options": asked, "phases": phases_seen}
     print(markdown(figures))
     if options.json:
-        write_json(options.json, {"options": vars(options) | {"json": None, "markdown": None}, "phases": figures})
+        write_json(options.json, figures)
     if options.markdown:
         options.markdown.write_text(markdown(figures) + "\n")
 
@@ -110,8 +112,8 @@ def most_memory(pid: int, seconds: float) -> Memory:
 
 def markdown(figures: dict[str, Any]) -> str:
     """Two tables: what clients got, and what it cost."""
-    rows = []
-    for name, figure in figures.items():
+    rows, phases = [], figures["phases"]
+    for name, figure in phases.items():
         for group in ("fast", "slow"):
             for kind, of_kind in ((figure[group] or {}).get("kinds") or {}).items():
                 rows.append(
@@ -133,7 +135,7 @@ def markdown(figures: dict[str, Any]) -> str:
             ),
             f"{figure['growth_mb_per_client']:.2f} MB",
         ]
-        for name, figure in figures.items()
+        for name, figure in phases.items()
     ]
     columns = ("clients", "server, cores", "publisher", "clients", "RSS (PSS) before", "with them", "after", "for each")
     return f"{got}\n\n{table(columns, rows)}"

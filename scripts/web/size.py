@@ -7,6 +7,7 @@ import argparse
 import gzip
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from scripts.benchmarks.common import table
 from scripts.paths import PACKAGE
@@ -29,8 +30,9 @@ def sizes(folder: Path = PAGE) -> dict[str, dict[str, int]]:
     return dict(found)
 
 
-def markdown(found: dict[str, dict[str, int]]) -> str:
+def markdown(figures: dict[str, Any]) -> str:
     """As a table."""
+    found = figures["kinds"]
     rows = [
         [kind, str(own["files"]), *(f"{own[key] / 1000:.1f} kB" for key in ("bytes", "gzip_bytes"))]
         for kind, own in sorted(found.items(), key=lambda item: -item[1]["gzip_bytes"])
@@ -45,10 +47,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
-    found = sizes()
-    print(markdown(found))
+    figures = {"kinds": sizes()}
+    print(markdown(figures))
     if options.json:
-        write_json(options.json, found)
+        write_json(options.json, figures)
 
 
 if __name__ == "__main__":
