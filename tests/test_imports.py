@@ -9,10 +9,11 @@ import pytest
 
 from tests.support.paths import PACKAGE
 
-VOCABULARY = {"errors", "files", "records", "event", "clips", "metrics", "strict"}
+VOCABULARY = {"child", "errors", "files", "records", "event", "clips", "metrics", "strict"}
 """Single files that every wing may import."""
 
 ALLOWED = {
+    "child": set(),
     "errors": set(),
     "files": {"errors"},
     "strict": set(),
@@ -94,17 +95,21 @@ def test_a_viewer_starts_without_torch(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-LIGHT_WINGS = ("transport", "viewer", "render", "sinks")  # `web` needs pydantic, too
-
-
-def test_what_shows_and_sends_results_starts_without_torch() -> None:
-    paths = sorted(path for wing in LIGHT_WINGS for path in (PACKAGE / wing).rglob("*.py"))
+@pytest.mark.parametrize(
+    ("wings", "heavy"),
+    [
+        (("transport", "viewer", "render", "sinks"), ("torch", "torchvision", "pydantic")),
+        (("web", "notify", "monitoring"), ("torch", "torchvision")),
+    ],
+)
+def test_what_shows_and_sends_results_starts_without_torch(wings: tuple[str, ...], heavy: tuple[str, ...]) -> None:
+    paths = sorted(path for wing in wings for path in (PACKAGE / wing).rglob("*.py"))
     modules = [".".join(("streamcam", *path.relative_to(PACKAGE).with_suffix("").parts)) for path in paths]
     code = f"""
 import importlib, sys
 for module in {[module.removesuffix(".__init__") for module in modules]}:
     importlib.import_module(module)
-    heavy = [name for name in ("torch", "torchvision", "pydantic") if name in sys.modules]
+    heavy = [name for name in {heavy} if name in sys.modules]
     if heavy:
         sys.exit(f"{{module}} imports {{heavy}}")
 """

@@ -15,6 +15,7 @@ from streamcam.config.notify import AppriseConfig, CommandConfig, MqttConfig, No
 from streamcam.config.run import RunConfig
 from streamcam.config.source import SourceConfig
 from streamcam.config.train import TrainConfig
+from streamcam.config.web import WebConfig
 
 SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("run", "The keys of `streamcam run` and `streamcam.stream`.", RunConfig),
@@ -24,6 +25,7 @@ SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("schedule", "The keys of a rule's `schedule`.", Schedule),
     ("event_files", "What is kept of events.", EventFilesConfig),
     ("train", "The keys of `streamcam train`.", TrainConfig),
+    ("web", "The options of `streamcam web`; there is no file for them.", WebConfig),
     ("notify", "The keys of `streamcam notify`.", NotifyConfig),
     ("mqtt", "The keys of an MQTT broker.", MqttConfig),
     ("webhooks", "The keys of each URL in the list `webhooks`.", WebhookConfig),

@@ -105,6 +105,7 @@ class RunConfig(Strict):
     as_fast_as_possible: bool = Field(False, description="files: every window, no drops, the same result every time")
     loop: bool = Field(False, description="files: start again at the end")
     view: bool = Field(False, description="open a viewer window; closing it ends the run")
+    web: bool = Field(False, description="show it in a browser, at http://127.0.0.1:8090; see streamcam web for more")
     summary_json: Path | None = Field(None, description="write counts and latencies to this file at the end")
 
     _levels = field_validator("levels", mode="before")(check_levels)
@@ -155,6 +156,8 @@ class RunConfig(Strict):
             raise ValueError("dense is for the stream engine: leave out engine window")
         if self.view and self.bind is None:
             raise ValueError("view needs an endpoint to look at: leave bind out, or give one")
+        if self.web and self.bind is None:
+            raise ValueError("web shows what is published: leave bind out, or give an endpoint")
         if self.on_event and self.bind is None:
             raise ValueError("on_event is told by what is published: leave bind out, or give an endpoint")
         if not self.events and (self.on_event or self.event_files is not None):

@@ -53,6 +53,8 @@ class WebConfig(Strict):
             raise ValueError("TLS needs tls_cert and tls_key")
         if self.allow_edit and self.config is None:
             raise ValueError("allow_edit needs the file to save to: give config")
+        if self.behind_proxy and self.token_file is None and self.token_env is None:
+            raise ValueError("behind_proxy lets other machines reach the page: give token_file or token_env")
         if not self.on_loopback:
             if self.token_file is None and self.token_env is None:
                 raise ValueError(f"{self.bind} can be reached from other machines: give token_file or token_env")

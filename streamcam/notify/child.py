@@ -3,15 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
+from streamcam.child import start_child
 from streamcam.config.load import make_notify_config
 from streamcam.notify.command import CommandTarget
-
-STOP_S = 15.0
 
 
 def require_targets(on_event: Sequence[str]) -> None:
@@ -25,7 +22,7 @@ def require_targets(on_event: Sequence[str]) -> None:
 
 
 def start_bridge(endpoint: str, on_event: Sequence[str], keys: Path | None) -> subprocess.Popen[bytes]:
-    """Start a bridge that ends with this process, however that ends. `stop_bridge` ends it sooner.
+    """Start a bridge that ends with this process, however that ends. Call `stop_child` after the last event is sent.
 
     Args:
         endpoint: where this process publishes.
@@ -33,15 +30,7 @@ def start_bridge(endpoint: str, on_event: Sequence[str], keys: Path | None) -> s
         keys: the folder with the keys to subscribe with.
     """
     options = [] if keys is None else ["--keys", str(keys)]
-    command = [sys.executable, "-m", "streamcam", "notify", endpoint, *options, "--with-parent"]
-    # Its standard input ends when this process does, even if it is killed. URLs and commands, which may hold passwords,
-    # come by it too: everybody on the machine can read a command line.
-    process = subprocess.Popen(command, stdin=subprocess.PIPE)
-    assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it has ended already, and says why
-        process.stdin.write(json.dumps(list(on_event)).encode() + b"\n")
-        process.stdin.flush()
-    return process
+    return start_child(["notify", endpoint, *options], told=json.dumps(list(on_event)).encode() + b"\n")
 
 
 def read_on_event() -> list[str]:
@@ -50,21 +39,3 @@ def read_on_event() -> list[str]:
     while not line.endswith(b"\n") and (more := os.read(0, 1)):  # not a byte more: the rest is its end
         line += more
     return [str(told) for told in json.loads(line or b"[]")]
-
-
-def await_end_of_parent() -> None:
-    """Wait until the process that has called `start_bridge` has ended, or has called `stop_bridge`."""
-    while os.read(0, 4096):
-        pass
-
-
-def stop_bridge(process: subprocess.Popen[bytes]) -> None:
-    """Let a bridge tell of what it has received, and wait for its end. Call it after the last event is sent."""
-    if process.stdin is not None:
-        with suppress(OSError):
-            process.stdin.close()
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

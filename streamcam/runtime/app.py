@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
 
+from streamcam.child import stop_child
 from streamcam.clips import SlidingWindow
 from streamcam.config.groups import read_groups
 from streamcam.config.run import MAX_CLASSES, RunConfig
@@ -31,6 +32,7 @@ from streamcam.runtime.inputs import open_sources
 from streamcam.runtime.memory import trim_heap
 from streamcam.runtime.monitoring import bind_metrics, require_metrics, serve_metrics
 from streamcam.runtime.outputs import open_publisher, open_recorders, require_outputs_apart
+from streamcam.runtime.page import require_page, start_page
 from streamcam.runtime.pipeline import Pipeline
 from streamcam.sinks.base import Sink
 from streamcam.sinks.delay import DelaySink
@@ -175,16 +177,18 @@ def _open_watchers(
     return [*published, delayed, *heats]
 
 
-def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary:
+def run(live: Live, *, show: Callable[[Live], None] = lambda _: None, file: Path | None = None) -> Summary:
     """Run until the sources end, `config.seconds` have passed, or the viewer is closed; then write the summary.
 
     Args:
         live: what to run.
         show: called with `live` about ten times a second, to show the progress.
+        file: the configuration's file, whose zones the page shows.
     """
     config, pipeline = live.config, live.pipeline
     start_s = time.monotonic()
     viewer = _start_viewer(live.endpoint, config.keys) if config.view and live.endpoint else None
+    page = start_page(live.endpoint, config, file=file) if config.web and live.endpoint else None
 
     def wait() -> None:
         show(live)
@@ -201,6 +205,8 @@ def run(live: Live, *, show: Callable[[Live], None] = lambda _: None) -> Summary
     finally:
         if viewer is not None:
             viewer.terminate()
+        if page is not None:
+            stop_child(page)
     summary = live.summary()
     if config.summary_json is not None:
         write_json(config.summary_json, asdict(summary))
@@ -222,8 +228,10 @@ def _require_environment(config: RunConfig) -> None:
         require_targets(config.on_event)
     if config.view:
         require_display()
-        if config.keys is not None:
-            client_keys(config.keys)
+    if config.web:
+        require_page()
+    if (config.view or config.web) and config.keys is not None:
+        client_keys(config.keys)
     for source in config.sources:
         parse_address(source.uri_with_login())
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from subprocess import Popen
 
+from streamcam.child import stop_child
 from streamcam.config.events import EventFilesConfig
 from streamcam.config.run import MAX_CLASSES, RunConfig
 from streamcam.errors import StreamcamError
@@ -18,7 +19,7 @@ from streamcam.events.store.indexer import Indexer
 from streamcam.events.zones import Link
 from streamcam.heat.cam import HeatContext
 from streamcam.models.spec import ModelSpec
-from streamcam.notify.child import start_bridge, stop_bridge
+from streamcam.notify.child import start_bridge
 from streamcam.sources.video import VideoSource
 from streamcam.transport.publisher import Publisher
 
@@ -103,7 +104,7 @@ def open_events(
     files = None if config.event_files is None else _open_files(config.event_files, sources, context, stack)
     if config.on_event and publisher is not None:
         bridge = start_bridge(publisher.endpoint, config.on_event, config.keys)
-        stack.callback(stop_bridge, bridge)  # after the sink below, which ends all events
+        stack.callback(stop_child, bridge)  # after the sink below, which ends all events
         _await_bridge(bridge, publisher, names)
     sink = EventSink(detector, sources, tell=publish, files=files, lossless=config.as_fast_as_possible)
     return stack.enter_context(sink)

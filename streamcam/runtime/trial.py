@@ -59,7 +59,7 @@ def try_rules(
         update={
             **dict.fromkeys(("bind", "keys", "record", "save_heat", "summary_json", "event_files", "on_event")),
             **dict.fromkeys(("metrics_bind", "max_frames", "seconds")),
-            **dict.fromkeys(("view", "loop"), False),
+            **dict.fromkeys(("view", "web", "loop"), False),
             "sources": [SourceConfig(uri=file, name=name)],
             "zones": {key: zone for key, zone in config.zones.items() if zone.source in (None, name)},
             "events": {key: rule.model_copy(update={"schedule": None}) for key, rule in rules.items()},

@@ -12,21 +12,25 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
+from streamcam.config.host_port import split_host_port
 from streamcam.config.web import WebConfig
 from streamcam.render.canvas import FULL_SCORE, heat_paint
+from streamcam.web.access import Access
 from streamcam.web.browser import serve_browser
 from streamcam.web.feed import Feed
+from streamcam.web.guard import Guard
 from streamcam.web.hub import Hub
 
 PAGE = Path(__file__).parent / "page"
 
 
-def make_app(config: WebConfig) -> Starlette:
-    """Make the application of a configuration. Publishers are connected to when it starts.
+def make_app(config: WebConfig) -> Guard:
+    """Make the application of a configuration, guarded. Publishers are connected to when it starts.
 
     Raises:
         StreamcamError: an endpoint or a file cannot be used.
     """
+    access = _access(config)
     hub = Hub(len(config.endpoints))
     feeds = [Feed(hub, number, endpoint, keys=config.keys) for number, endpoint in enumerate(config.endpoints)]
     greeting = {
@@ -35,6 +39,7 @@ def make_app(config: WebConfig) -> Starlette:
         "events": config.events is not None,
         "zones": config.config is not None,
         "edit": config.allow_edit,
+        "login": access is not None,
     }
 
     async def browser(socket: WebSocket) -> None:
@@ -52,7 +57,7 @@ def make_app(config: WebConfig) -> Starlette:
             for feed in feeds:
                 feed.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/healthz", health),
             Route("/", index),
@@ -62,6 +67,12 @@ def make_app(config: WebConfig) -> Starlette:
         ],
         lifespan=life,
     )
+    return Guard(app, access, tls=config.tls_cert is not None, behind_proxy=config.behind_proxy)
+
+
+def _access(config: WebConfig) -> Access | None:
+    token, secure = config.token(), config.tls_cert is not None or config.behind_proxy
+    return None if token is None else Access(token, port=split_host_port(config.bind)[1], secure=secure)
 
 
 async def health(_: Request) -> Response:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from streamcam.child import stop_child
 from streamcam.event import Event
 from streamcam.events.event_json import decode_event
 from streamcam.notify.bridge import Bridge, default_spool
-from streamcam.notify.child import start_bridge, stop_bridge
+from streamcam.notify.child import start_bridge
 from streamcam.transport.publisher import Publisher
 from tests.notify.test_webhook import Hook, hook
 from tests.support.messages import an_event
@@ -179,7 +180,7 @@ def test_the_last_events_of_a_run_are_told_before_its_bridge_ends(ipc: str, tmp_
             eventually(camera.wants, "the bridge subscribes", seconds=40)
             for i in range(5):
                 camera.send(an_event(id=f"e{i}", state="end", reason="stopped"))
-        stop_bridge(process)
+        stop_child(process)
         assert default_spool(ipc).is_dir()
     assert process.returncode == 0
     assert ids(server) == [f"e{i}" for i in range(5)]
@@ -207,7 +208,7 @@ def test_ctrl_c_in_the_terminal_of_a_run_leaves_its_bridge_to_the_run(camera: Ca
         process.send_signal(signal.SIGINT)
         camera.send(an_event(id="after", state="end"))
         eventually(lambda: ids(server) == ["after"], "it is told still")
-        stop_bridge(process)
+        stop_child(process)
     assert process.returncode == 0
 
 

@@ -45,11 +45,11 @@ def run(
 
     for source in checked.sources:  # report a mistake at once: the imports in `_run` take seconds
         parse_address(source.uri_with_login())
-    _run(checked)
+    _run(checked, config)
 
 
-def _run(config: RunConfig) -> None:
-    """Assemble and run a configuration, show its status line, and print its summary."""
+def _run(config: RunConfig, file: Path | None) -> None:
+    """Assemble and run a configuration, show its status line, and print its summary. `file` is where it was read."""
     from streamcam.cli.output.live import StatusLine, print_left_behind, print_no_window, print_start, print_summary
     from streamcam.cli.output.log_lines import print_events
     from streamcam.runtime.app import assemble
@@ -62,7 +62,7 @@ def _run(config: RunConfig) -> None:
         print_start(live)
         with exit_if_stuck(), status:
             try:
-                summary = run_live(live, show=status.show)
+                summary = run_live(live, show=status.show, file=file)
             finally:
                 print_left_behind(live)
     print_summary(summary)

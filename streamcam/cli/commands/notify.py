@@ -76,7 +76,7 @@ def _stopping(stop: Event, *, with_parent: bool) -> Iterator[None]:
 
 
 def _stop_with_parent(stop: Event) -> None:
-    from streamcam.notify.child import await_end_of_parent
+    from streamcam.child import await_end_of_parent
 
     await_end_of_parent()
     stop.set()
