@@ -1,9 +1,8 @@
 """What all publishers send, for any number of watchers: browsers, pictures over HTTP, JSON, RTSP.
 
-    Subscriber ──► Feed (a thread for each publisher) ──► Hub (the event loop) ──► Watcher, Watcher, …
+    Subscriber ──► Feed (one for each publisher) ──► Hub ──► Watcher, Watcher, …
 
-A publisher is asked only for the kinds of messages that somebody watches. All but `Feed` belongs to the event loop's
-thread.
+A publisher is asked only for the kinds of messages that somebody watches. All of it belongs to the event loop's thread.
 """
 
 import asyncio
@@ -104,9 +103,15 @@ class Watcher:
             self._events.append(message)
         else:
             # The newer one takes the older one's place in the order: at its end, a busy topic would starve.
-            self.skipped += message.topic in self._pending
-            self._pending[message.topic] = message
+            topic = message.topic
+            self.skipped += topic in self._pending
+            self._pending[topic] = message
         self._ready.set()
+
+    @property
+    def waits(self) -> bool:
+        """Whether any message waits."""
+        return bool(self._pending or self._events)
 
     def wake(self) -> None:
         """Let `wait` return."""
@@ -192,9 +197,10 @@ class Hub:
         kind = raw.header.kind
         if kind == "status" and (camera := self.cameras.get(message.camera)) is not None:
             camera.status, camera.heard_s = raw.header.data, now_s
-        watchers = [watcher for watcher in self._watchers if message.topic in watcher.topics]
+        topic = message.topic
+        watchers = [watcher for watcher in self._watchers if topic in watcher.topics]
         if kind == "status" or (watchers and kind != "event"):
-            self.last[message.topic] = message
+            self.last[topic] = message
         for watcher in watchers:
             watcher.take(message)
 
