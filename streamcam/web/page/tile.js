@@ -200,7 +200,8 @@ export class Tile {
 
   #topClass() {
     const strongest = this.#strongest(), { label, score } = this.#parts;
-    say(label, strongest?.label ?? "–", strongest ? `The strongest class, over the last 60 s: ${strongest.label}` : "");
+    const title = strongest ? `The strongest class, over the last 60 s: ${strongest.label}` : "";
+    say(label, strongest?.label ?? "–", title);
     say(score, strongest ? percent(strongest.score) : "");
   }
 

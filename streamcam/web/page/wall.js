@@ -135,8 +135,10 @@ class Wall {
 
   #refused() {
     const { endpoints } = this.#context.cameras;
-    const lines = endpoints.filter((e) => e.refused).map((e) =>
-      `${endpoints.length > 1 ? `Publisher ${e.number + 1}` : "The publisher"} refuses this page's server: ${e.refused}.`);
+    const lines = endpoints.filter((e) => e.refused).map(({ number, refused }) => {
+      const publisher = endpoints.length > 1 ? `Publisher ${number + 1}` : "The publisher";
+      return `${publisher} refuses this page's server: ${refused}.`;
+    });
     this.#refusals.replaceChildren(...lines.map((line) => make("p", { className: "refusal" }, line)));
   }
 
@@ -235,10 +237,13 @@ class Wall {
     const top = (link) => link.getBoundingClientRect().top;
     const columns = links.findIndex((link) => top(link) > top(links[0]) + 1);
     const row = columns < 0 ? links.length : columns;
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row, Home: -at, End: links.length - 1 - at };
-    if (!(event.key in steps)) return;
+    const last = links.length - 1;
+    const to = {
+      ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - row, ArrowDown: at + row, Home: 0, End: last,
+    }[event.key];
+    if (to === undefined) return;
     event.preventDefault();
-    links[at + steps[event.key]]?.focus();
+    links[to]?.focus();
   }
 
   #opened(event) {
@@ -258,7 +263,8 @@ export function arrange({ count, ratio, rem, width, height, words }) {
   let best = { columns: Math.min(most, count), tile: 0 };
   for (let columns = 1; columns <= Math.min(most, count); columns++) {
     const rows = Math.ceil(count / columns);
-    const tile = Math.min((width - (columns - 1) * gap) / columns, ((height - (rows - 1) * gap) / rows - words) * ratio);
+    const wide = (width - (columns - 1) * gap) / columns, high = (height - (rows - 1) * gap) / rows - words;
+    const tile = Math.min(wide, high * ratio);
     if (tile > best.tile) best = { columns, tile };
   }
   if (best.tile < NARROWEST_REM * rem) return { columns: most, widest: null }; // too many: the page scrolls
