@@ -77,6 +77,7 @@ export class Cameras extends EventTarget {
       // Restarted: it counts its sessions from 0 again, so old heat could look current.
       camera.publisher = publisher;
       camera.heat = null;
+      endEvents(camera.events);
     }
     camera.heardMs = performance.now();
     if (kind === "status") {
@@ -99,5 +100,12 @@ export class Cameras extends EventTarget {
     const scores = new Map(classes.map((c) => [c.label, c.score]));
     camera.curve.push({ atMs: now, ptsS: frame.pts_s, session, scores });
     while (camera.curve[0].atMs < now - CURVE_MS) camera.curve.shift();
+  }
+}
+
+/** End the events that go on: their publisher has gone without a word. */
+function endEvents(events) {
+  for (const [id, event] of events) {
+    if (event.state === "start" || event.state === "update") events.set(id, { ...event, state: "end", reason: "lost" });
   }
 }

@@ -8,6 +8,7 @@ import { LivePicture, NONE_OF_THESE } from "./picture.js";
 const SURE = 0.5; // as in streamcam/render/canvas.py
 const MOST_NAMES = 3;
 const SHOWS_S = 0.5; // heat that is so much older than its picture lies visibly beside what moves
+const LONGEST_WAIT_S = 15; // before a lost camera is tried again: streamcam/sources/status.py
 const ACTIVE_MS = 10_000;
 
 /** What is said of a state whose reason is not known. */
@@ -169,10 +170,16 @@ export class Tile {
     say(this.#parts.state, state);
     const [strong, reason] = trouble.children;
     say(strong, live ? "" : state);
-    say(reason, live ? "no picture yet" : why || WHY[state] || "", why);
+    say(reason, live ? "no picture yet" : `${why || WHY[state] || ""}${this.#nextTry(state)}`, why);
     trouble.hidden = live && this.#live.shown !== null;
     words.hidden = !live || this.#live.shown === null;
     return { state };
+  }
+
+  #nextTry(state) {
+    const leftS = Math.ceil((this.#camera.status.next_try_s ?? 0) - Date.now() / 1000);
+    // Clocks of two machines may differ: what cannot be is not said.
+    return state === "lost" && leftS > 0 && leftS <= LONGEST_WAIT_S ? `; trying again in ${leftS}\u00a0s` : "";
   }
 
   /** Write the classes that are sure onto the picture, as streamcam/render/canvas.py does. */

@@ -32,7 +32,7 @@ export function open(root, context) {
 class Wall {
   #context;
   #tiles = new Map(); // by camera, a Tile
-  #grid = make("ul", { className: "wall" });
+  #grid = make("ul", { className: "wall", role: "list" });
   #notice = make("div", { className: "notice", hidden: true });
   #refusals = make("div", { className: "refusals", role: "status" });
   #count = make("p", { className: "count" });
@@ -176,13 +176,14 @@ class Wall {
     const troubles = [...counts].filter(([state]) => state !== "live").map(([state, n]) => `${n} ${state}`);
     const size = this.#tiles.size;
     say(this.#count, [`${size} ${size === 1 ? "camera" : "cameras"}`, ...troubles].join(", "));
-    this.#count.hidden = size === 0;
+    this.#count.parentElement.hidden = size === 0;
     this.#empty();
   }
 
   #empty() {
     const waited = performance.now() - this.#openedMs > NO_CAMERAS_AFTER_MS;
-    const show = this.#tiles.size === 0 && waited && this.#context.connection.isOpen;
+    const refused = this.#refusals.childElementCount > 0, { isOpen } = this.#context.connection;
+    const show = this.#tiles.size === 0 && waited && isOpen && !refused;
     if (show && !this.#notice.childElementCount) this.#notice.append(...noCameras());
     this.#notice.hidden = !show;
   }
