@@ -97,6 +97,7 @@ def test_tiles_are_sorted_as_chosen_and_the_choice_is_kept(page: Page, web: Web,
     cameras["door"].classes = cameras["lane"].classes = {"teapot": 0.2}
     page.goto(web.url)
     expect(page.locator(".tile")).to_have_count(3)
+    wait_for_picture(page, "lane")
     assert order(page) == ["door", "lane", "yard"]
     cameras["lane"].happen("wrong-way", "end")
     expect(tile(page, "lane").locator(".event")).to_contain_text("wrong-way")
@@ -211,6 +212,7 @@ def test_it_is_accessible(browser: Browser, scheme: str, web: Web, cameras: Pupp
     page = context.new_page()
     cameras["yard"].state, cameras["yard"].reason = "lost", "connection refused"
     page.goto(web.url)
+    wait_for_picture(page, "lane")
     cameras["lane"].happen("wrong-way")
     expect(tile(page, "lane").locator(".mark")).to_be_visible()
     expect(tile(page, "yard").locator(".trouble")).to_be_visible()

@@ -40,6 +40,7 @@ export class Tile {
     this.#live.onshown = () => {
       this.#parts.canvas.hidden = false;
       this.#words();
+      this.#topClass(this.#camera.state.state === "live");
     };
     this.update();
   }
@@ -142,7 +143,7 @@ export class Tile {
   /** Bring all words up to date. Returns the state. */
   update() {
     const { state } = this.#state(), { status } = this.#camera, parts = this.#parts, live = state === "live";
-    this.#topClass();
+    this.#topClass(live);
     const latency = live && this.#live.shown ? this.#camera.latencyMs : null;
     say(parts.latency, latency === null ? "– s" : seconds(latency / 1000), "How old the picture is, by both clocks");
     say(parts.fps, live ? `${this.#live.fps.toFixed(0)}\u00a0fps` : "–\u00a0fps", "Pictures shown here per second");
@@ -202,11 +203,12 @@ export class Tile {
   }
 
   #strongest() {
-    return this.#camera.heat?.classes.find((c) => c.label !== NONE_OF_THESE);
+    const heat = this.#live.shown?.heat ?? this.#camera.heat;
+    return heat?.classes.find((c) => c.label !== NONE_OF_THESE);
   }
 
-  #topClass() {
-    const strongest = this.#strongest(), { label, score } = this.#parts;
+  #topClass(live) {
+    const strongest = live ? this.#strongest() : undefined, { label, score } = this.#parts;
     const title = strongest ? `The strongest class, over the last 60 s: ${strongest.label}` : "";
     say(label, strongest?.label ?? "–", title);
     say(score, strongest ? percent(strongest.score) : "");
