@@ -168,13 +168,36 @@ def test_names_of_sixty_letters_overflow_nothing(page: Page, width: int) -> None
     with puppets(*names) as cameras, serving(cameras.endpoint) as web:
         for camera in cameras.values():
             camera.classes = {LONG: 0.9, LONG[1:]: 0.8, LONG[2:]: 0.7}
-            camera.happen("a-rule-whose-name-has-all-the-letters-it-may-ha")
         page.goto(web.url)
         wait_for_picture(page, LONG)
+        cameras[LONG].happen("a-rule-whose-name-has-all-the-letters-it-may-ha")
+        expect(tile(page, LONG).locator(".mark")).to_be_visible()
         expect(tile(page, LONG).locator(".words b")).to_have_count(3)
         assert page.evaluate("document.documentElement.scrollWidth") == width
         assert tile(page, LONG).evaluate(TOO_WIDE) == []
         assert tile(page, LONG).locator(".words .cut").first.get_attribute("title") == LONG
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "height", "columns"),
+    [
+        (1, 1256, 680, 1),  # a picture as high as the window
+        (4, 1256, 680, 2),
+        (4, 1256, 400, 4),  # a low window
+        (2, 600, 1000, 1),
+        (16, 1256, 680, 4),  # too many: as many as fit beside each other
+        (4, 366, 700, 1),  # a phone
+        (16, 296, 500, 2),
+    ],
+)
+def test_tiles_are_as_large_as_they_can_be(
+    page: Page, web: Web, count: int, width: int, height: int, columns: int
+) -> None:
+    page.goto(web.url)
+    room = {"count": count, "ratio": 16 / 9, "rem": 16, "width": width, "height": height, "words": 120}
+    arranged = page.evaluate("async room => (await import('/page/wall.js')).arrange(room)", room)
+    assert arranged["columns"] == columns
+    assert (arranged["widest"] or 0) <= width
 
 
 def test_the_page_survives_a_restart_of_its_server(page: Page, cameras: Puppets) -> None:
