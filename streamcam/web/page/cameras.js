@@ -27,8 +27,8 @@ export class Camera {
 
 /**
  * All cameras. Events: `list` when cameras come or go; `status`, `result`, `frame` and `event` with
- * `detail = {camera, message}`, after the camera has been brought up to date. A listener of `frame` that keeps the
- * picture returns nothing: acknowledging is done by whoever shows it (`connection.got`). Results are acknowledged here.
+ * `detail = {camera, message}`, after the camera has been brought up to date. Whoever shows a `frame` calls the event's
+ * `preventDefault`, and acknowledges the message (`connection.got`) once it is shown. All others are acknowledged here.
  */
 export class Cameras extends EventTarget {
   constructor(connection) {
@@ -64,8 +64,8 @@ export class Cameras extends EventTarget {
     } else if (kind === "event") {
       camera.events.set(message.header.event.id, message.header.event);
     }
-    if (kind !== "frame") this.connection.got(message);
-    this.dispatchEvent(new CustomEvent(kind, { detail: { camera, message } }));
+    const left = this.dispatchEvent(new CustomEvent(kind, { detail: { camera, message }, cancelable: kind === "frame" }));
+    if (left) this.connection.got(message); // or no more would come of a picture that nobody shows any longer
   }
 
   #remember(camera) {

@@ -52,7 +52,8 @@ export class Connection extends EventTarget {
 
   /** Say what a part of the page wants: camera → kinds. Parts want independently; `{}` wants nothing. */
   want(owner, kinds) {
-    this.#wants.set(owner, kinds);
+    if (Object.keys(kinds).length) this.#wants.set(owner, kinds);
+    else this.#wants.delete(owner); // the owner is gone, perhaps
     this.#ask();
   }
 
