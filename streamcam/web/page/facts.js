@@ -3,6 +3,7 @@
 import { element, write } from "./elements.js";
 import { duration, short } from "./words.js";
 
+/** What is told, in this order: its name in the page, and where people read it. */
 const ROWS = [
   ["state", "State"], ["model", "Model"], ["age", "Age of the picture"], ["latency", "Latency, camera to page"],
   ["fps", "Camera"], ["shown", "Shown"], ["hop", "Hop"], ["heat", "Heat comes after"], ["stages", "Stages"],
@@ -16,7 +17,7 @@ export class Facts {
   constructor(root) {
     const list = element("dl", { className: "facts" });
     for (const [key, name] of ROWS) {
-      const value = element("dd", {}, "–");
+      const value = element("dd", { id: `fact-${key}` }, "–");
       this.#values.set(key, value);
       list.append(element("div", {}, element("dt", {}, name), value));
     }
@@ -47,7 +48,7 @@ function factsOf(camera, shown, fps) {
     heat: heat ? duration(1000 * heat.lookahead_s) : "",
     stages: result ? Object.entries(result.timings_ms).map(([stage, ms]) => `${stage} ${short(ms)} ms`).join(", ") : "",
     drops: dropsOf({ ...frame?.drops, ...result?.drops }, status),
-    size: shown ? `${shown.bitmap.width} × ${shown.bitmap.height}` : "",
+    size: shown ? `${shown.bitmap.width} × ${shown.bitmap.height}, number ${frame.frame.index}` : "",
     session: frame ? String(frame.session) : "",
   };
 }

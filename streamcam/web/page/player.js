@@ -176,6 +176,7 @@ export class Player {
       const { scale } = shown;
       this.#painter.paint(context, shown.heat, shown.k, shown.moment.ptsS, { scale, opacity: this.#opacity });
     }
+    canvas.dataset.number = shown.moment.message.header.frame.index; // what is on it, for whoever reads its pixels
     this.onshown(shown);
   }
 }
