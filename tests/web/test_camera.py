@@ -8,25 +8,24 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from streamcam.records import Image
+from streamcam.records import Heat, Image
 from streamcam.render.overlay import paint
 from streamcam.transport.subscriber import Subscriber
 from tests.support.browser import Web, serving
 from tests.support.ports import unused_port
-from tests.support.publish_demo import COLOURS, FRAMES_PER_COLOUR, HOT_CELLS, LABELS, eventually, publishing
+from tests.support.publish_demo import COLOURS, FRAMES_PER_COLOUR, HOT_CELLS, LABELS, PEAK, eventually, publishing
 
 pytestmark = pytest.mark.slow
 
 CELLS = 7
-FAST_FPS = 20
 
 
 @pytest.fixture(scope="module")
 def moving() -> Iterator[Web]:
     """A page of two cameras that publish on and on."""
-    with publishing(f"tcp://127.0.0.1:{unused_port()}", "--sources", "demo", "other", "--seconds", "300") as demo:
-        with serving(demo.endpoint) as web:
-            yield web
+    endpoint = f"tcp://127.0.0.1:{unused_port()}"
+    with publishing(endpoint, "--sources", "demo", "other", "--seconds", "300"), serving(endpoint) as web:
+        yield web
 
 
 def open_camera(page: Page, web: Web, camera: str = "demo") -> None:
@@ -93,25 +92,30 @@ def test_choosing_a_class_paints_its_heat_and_no_other_while_frozen(page: Page, 
             assert strength(cell(painted, other), cell(bare, other)) < 0.5
 
 
-def test_heat_is_painted_as_overlays_have_it(page: Page) -> None:
-    with publishing(f"tcp://127.0.0.1:{unused_port()}", "--results", "30", "--fps", "50") as demo:
-        with serving(demo.endpoint) as web, Subscriber(demo.endpoint, kinds=("frame", "result")) as subscriber:
-            heat = image = None
-            for message in subscriber.messages(timeout_s=5):
-                assert message.result is not None
+def last_of(endpoint: str, index: int) -> tuple[Image, Heat]:
+    """The picture and the heat of a frame that is the last."""
+    picture, heat = None, None
+    with Subscriber(endpoint, kinds=("frame", "result")) as subscriber:
+        for message in subscriber.messages(timeout_s=5):
+            if message.result is not None and message.result.frame.index == index:
+                picture = picture if message.result.frame.image is None else message.result.frame.image
                 heat = message.result.heat or heat
-                image = message.result.frame.pixels if message.header.kind == "frame" else image
-                if message.result.frame.index == 29 and heat is not None and image is not None:
-                    break
-            assert heat is not None and image is not None
-            open_camera(page, web)
-            eventually(lambda: shown_number(page) == 29, "the last picture is shown")
-            for k in range(len(LABELS)):
-                choose(page, LABELS[k])
-                expected = paint(image, heat, k=k, pts_s=29 / 20, scale=8.0, opacity=0.6)
-                difference = np.abs(canvas(page).astype(int) - expected)
-                assert difference.mean() < 0.5
-                assert np.quantile(difference, 0.999) <= 12
+            if picture is not None and heat is not None:
+                return picture, heat
+    raise AssertionError(f"picture and heat number {index} did not come")
+
+
+def test_heat_is_painted_as_overlays_have_it(page: Page) -> None:
+    endpoint = f"tcp://127.0.0.1:{unused_port()}"
+    with publishing(endpoint, "--results", "30", "--fps", "50"), serving(endpoint) as web:
+        image, heat = last_of(endpoint, 29)
+        open_camera(page, web)
+        eventually(lambda: shown_number(page) == 29, "the last picture is shown")
+        for k, label in enumerate(LABELS):
+            choose(page, label)
+            difference = np.abs(canvas(page).astype(int) - paint(image, heat, k=k, pts_s=29 / 20, scale=PEAK))
+            assert difference.mean() < 0.5
+            assert np.quantile(difference, 0.999) <= 12
 
 
 def test_a_wider_scale_paints_less(page: Page, moving: Web) -> None:

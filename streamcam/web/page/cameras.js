@@ -4,11 +4,16 @@ import { Heat } from "./heat.js";
 
 export const SILENT_MS = 1900; // a status comes every second
 export const CURVE_MS = 60_000;
+const MOST_EVENTS = 200; // of each camera
+const SETTLE_MS = 3000; // a server that has just started does not know all cameras yet
 
 /** One camera. */
 export class Camera {
-  constructor({ id, source, endpoint }) {
+  #connection;
+
+  constructor({ id, source, endpoint }, connection) {
     Object.assign(this, { id, source, endpoint });
+    this.#connection = connection;
     this.status = {}; // the `data` of its last status: docs/reference/message-format.md
     this.heardMs = performance.now();
     this.heat = null; // of the newest `result`: a Heat
@@ -20,6 +25,7 @@ export class Camera {
 
   /** What people read: `{state, why}`; the states are those of a status, and `silent`. */
   get state() {
+    if (!this.#connection.isOpen) return { state: "silent", why: "no connection to the server" };
     if (performance.now() - this.heardMs > SILENT_MS) return { state: "silent", why: "its publisher says nothing" };
     return { state: this.status.state ?? "connecting", why: this.status.reason ?? "" };
   }
@@ -31,20 +37,36 @@ export class Camera {
  * `preventDefault`, and acknowledges the message (`connection.got`) once it is shown. All others are acknowledged here.
  */
 export class Cameras extends EventTarget {
+  #openedMs = 0;
+  #settling = 0;
+
   constructor(connection) {
     super();
     this.connection = connection;
     this.byId = new Map();
     this.endpoints = [];
+    connection.addEventListener("open", () => this.#opened());
     connection.addEventListener("cameras", ({ detail }) => this.#list(detail));
     connection.addEventListener("message", ({ detail }) => this.#take(detail));
   }
 
-  #list({ cameras, endpoints }) {
+  #opened() {
+    this.#openedMs = performance.now();
+    for (const camera of this.byId.values()) camera.heardMs = this.#openedMs; // it could not be heard meanwhile
+  }
+
+  #list(detail) {
+    clearTimeout(this.#settling);
+    const { cameras, endpoints } = detail, known = this.byId;
+    const listed = new Map(cameras.map((c) => [c.id, known.get(c.id) ?? new Camera(c, this.connection)]));
+    const leftMs = this.#openedMs + SETTLE_MS - performance.now();
+    if (leftMs > 0 && [...known.keys()].some((id) => !listed.has(id))) {
+      for (const [id, camera] of known) if (!listed.has(id)) listed.set(id, camera);
+      this.#settling = setTimeout(() => this.#list(detail), leftMs);
+    }
     this.endpoints = endpoints;
-    const known = this.byId;
-    this.byId = new Map(cameras.map((c) => [c.id, known.get(c.id) ?? new Camera(c)]));
-    this.connection.want("always", Object.fromEntries(cameras.map(({ id }) => [id, ["status", "event"]])));
+    this.byId = listed;
+    this.connection.want("always", Object.fromEntries([...listed.keys()].map((id) => [id, ["status", "event"]])));
     this.dispatchEvent(new Event("list"));
   }
 
@@ -62,7 +84,9 @@ export class Cameras extends EventTarget {
       camera.heat = new Heat(message);
       this.#remember(camera);
     } else if (kind === "event") {
-      camera.events.set(message.header.event.id, message.header.event);
+      const { events } = camera, { event } = message.header;
+      events.set(event.id, event);
+      if (events.size > MOST_EVENTS) events.delete(events.keys().next().value);
     }
     const left = this.dispatchEvent(new CustomEvent(kind, { detail: { camera, message }, cancelable: kind === "frame" }));
     if (left) this.connection.got(message); // or no more would come of a picture that nobody shows any longer

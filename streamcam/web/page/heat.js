@@ -105,11 +105,13 @@ export class HeatPainter {
     const certainty = Math.min(1, heat.classes[k].score / this.#palette.fullScore);
     const { colours, hidden } = this.#palette, layer = this.#layer;
     if (layer.width !== w || layer.height !== h) [layer.width, layer.height] = [w, h];
-    const image = new ImageData(w, h);
+    const image = new ImageData(w, h), pixels = new Uint32Array(image.data.buffer);
+    const paints = new Uint32Array(colours.map(([red, green, blue], i) => {
+      const alpha = Math.round(hidden[i] * opacity * certainty * 255);
+      return ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+    }));
     for (let i = 0; i < strength.length; i++) {
-      const index = Math.floor(Math.min(Math.max(strength[i] / scale, 0), 1) * 255);
-      const alpha = hidden[index] * opacity * certainty;
-      if (alpha > 0) image.data.set([...colours[index], alpha * 255], 4 * i);
+      pixels[i] = paints[Math.floor(Math.min(Math.max(strength[i] / scale, 0), 1) * 255)];
     }
     layer.getContext("2d").putImageData(image, 0, 0);
     context.drawImage(layer, left * width, top * height, (right - left) * width, (bottom - top) * height);
@@ -125,10 +127,11 @@ export class RunningScale {
     if (heat.classes[k].scale !== null) return heat.classes[k].scale;
     if (this.#last !== heat) {
       this.#last = heat;
-      const values = [];
-      for (let j = 0; j < heat.classes.length; j++) for (let l = 0; l < heat.slices; l++) values.push(...heat.centred(j, l));
-      values.sort((a, b) => a - b);
-      const peak = values[Math.floor(0.99 * (values.length - 1))];
+      const size = heat.height * heat.width, values = new Float32Array(heat.classes.length * heat.slices * size);
+      for (let j = 0; j < heat.classes.length; j++) {
+        for (let l = 0; l < heat.slices; l++) values.set(heat.centred(j, l), (j * heat.slices + l) * size);
+      }
+      const peak = values.sort()[Math.floor(0.99 * (values.length - 1))];
       this.#peak = Math.max(peak, this.#peak * 0.5 ** (1 / 200), 1e-6);
     }
     return this.#peak;

@@ -2,31 +2,98 @@
 
 import { Cameras } from "./cameras.js";
 import { Connection } from "./connection.js";
+import { make, say } from "./dom.js";
 import { loadPalette } from "./heat.js";
 
-const connection = new Connection(), cameras = new Cameras(connection);
-const server = {}; // what `hello` says: version, events, zones, edit
-connection.addEventListener("hello", ({ detail }) => Object.assign(server, detail));
+const RETRY_MS = 2000;
+const SAY_LOST_AFTER_MS = 300; // a connection that is back at once is not worth a word
 
-/** By the first word of the address: a function that makes a view, `(root, context, rest) → {close()}`. */
+/** By the first word of the address: what loads a view's module, which has `open(root, context, rest) → {close()}`. */
 const VIEWS = {
   "": () => import("./wall.js"),
-  camera: () => import("./camera.js"),
+  camera: (rest) => (rest[1] === "zone" ? import("./zone.js") : import("./camera.js")),
   events: () => import("./events.js"),
 };
 
-const root = document.getElementById("view");
-let shown = null;
+const connection = new Connection(), cameras = new Cameras(connection);
+const server = {}; // what `hello` says: version, events, zones, edit
+const root = document.getElementById("view"), banner = document.getElementById("connection");
+let shown = null, asked = 0;
 
-async function show(context) {
-  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
-  const view = await (VIEWS[name] ?? VIEWS[""])();
+/** Show the view that the address names; `moved` is false for the first one. */
+async function show(context, moved) {
+  const number = ++asked;
+  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(unescaped);
+  const known = name in VIEWS ? name : "";
+  let view;
+  try {
+    view = await VIEWS[known](rest);
+  } catch {
+    view = { open: notLoaded };
+  }
+  if (number !== asked) return; // another one has been chosen meanwhile
   shown?.close();
   root.replaceChildren();
+  for (const link of document.querySelectorAll("[data-view]")) {
+    if (link.dataset.view === known) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = rest[0] ? `${rest[0]} – streamcam` : "streamcam";
+  if (moved) {
+    root.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }
   shown = view.open(root, context, rest);
 }
 
-const context = { connection, cameras, server, palette: await loadPalette() };
-addEventListener("hashchange", () => show(context));
+function unescaped(word) {
+  try {
+    return decodeURIComponent(word);
+  } catch {
+    return word;
+  }
+}
+
+function notLoaded(element) {
+  const again = make("button", { onclick: () => location.reload() }, "Load the page again");
+  element.append(make("div", { className: "notice" }, make("p", {}, "This view could not be loaded."), again));
+  return { close() {} };
+}
+
+/** Say when there is no connection, and load the page anew after an update of the server. */
+function watchConnection() {
+  let timer = 0;
+  connection.addEventListener("closed", () => {
+    timer ||= setTimeout(() => say(banner, "No connection to the server. Trying again…"), SAY_LOST_AFTER_MS);
+  });
+  connection.addEventListener("open", () => {
+    clearTimeout(timer);
+    timer = 0;
+    say(banner, "");
+  });
+  connection.addEventListener("hello", ({ detail }) => {
+    if (server.version && server.version !== detail.version) location.reload();
+    Object.assign(server, detail);
+  });
+}
+
+async function palette() {
+  for (;;) {
+    try {
+      return await loadPalette();
+    } catch {
+      say(banner, "No connection to the server. Trying again…");
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
+
+document.getElementById("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address names the view
+  root.focus();
+});
+watchConnection();
 connection.open();
-show(context);
+const context = { connection, cameras, server, palette: await palette() };
+addEventListener("hashchange", () => show(context, true));
+show(context, false);

@@ -54,8 +54,7 @@ export class LivePicture {
    * @param {HTMLCanvasElement} canvas it gets the size of the picture
    * @param {Camera} camera
    * @param {{connection: Connection, cameras: Cameras, palette: object}} context
-   * @param {{maxWidth?: number, active?: boolean}} options maxWidth: pixels; wider pictures are drawn smaller.
-   *   active: see `active`
+   * @param {{maxWidth?: number, active?: boolean}} options see the properties of these names
    */
   constructor(canvas, camera, context, { maxWidth = Infinity, active = true } = {}) {
     this.#canvas = canvas;
@@ -86,6 +85,15 @@ export class LivePicture {
 
   set frozen(frozen) {
     this.#frozen = frozen;
+  }
+
+  /** Pixels: wider pictures are drawn smaller. It holds from the next picture on. */
+  get maxWidth() {
+    return this.#maxWidth;
+  }
+
+  set maxWidth(maxWidth) {
+    this.#maxWidth = maxWidth;
   }
 
   /** The name of the class whose heat is painted; null for the strongest. */
