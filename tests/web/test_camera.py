@@ -237,9 +237,9 @@ def test_a_camera_that_is_not_there_is_said_to_be_missing(page: Page, moving: We
 
 def test_a_screen_reader_is_told_what_is_sure(page: Page, moving: Web) -> None:
     open_camera(page, moving)
-    eventually(lambda: page.locator(".unseen[role=status]").text_content() == "It sees teapot 80 %.", "it is said")
+    eventually(lambda: page.locator(".unseen[role=status]").text_content() == "It sees teapot 80\u00a0%.", "it is said")
     name = page.locator(".camera-picture canvas").get_attribute("aria-label") or ""
-    assert name == "Picture of demo with the heat of teapot. It sees teapot 80 %."
+    assert name == "Picture of demo with the heat of teapot. It sees teapot 80\u00a0%."
 
 
 def test_history_keeps_within_its_bytes_and_thins_the_oldest(page: Page, moving: Web) -> None:

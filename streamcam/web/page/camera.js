@@ -1,7 +1,9 @@
 // One camera: its picture with the heat of a class, live or of any moment of the last minute.
 
 import { ClassList } from "./classes.js";
-import { element, write } from "./elements.js";
+import { CubePanel } from "./cube-panel.js";
+import { make, percent, say } from "./dom.js";
+import { EventList, eventsIn } from "./event-list.js";
 import { Facts } from "./facts.js";
 import { History, KEEP_MS } from "./history.js";
 import { Keys } from "./keys.js";
@@ -10,7 +12,7 @@ import { NONE_OF_THESE, classToPaint } from "./picture.js";
 import { Player } from "./player.js";
 import { ClassColours, THRESHOLD, Timeline } from "./timeline.js";
 import { Transport } from "./transport.js";
-import { fileTime, percent, timeOf } from "./words.js";
+import { fileTime } from "./words.js";
 
 const UPDATE_MS = 250, UPDATE_CALMLY_MS = 1000; // the second where people want little motion
 const SAY_MS = 5000;
@@ -24,7 +26,7 @@ const KEEP_FROZEN_MS = 2 * KEEP_MS; // what is being looked at stays a while
  * @param {string[]} rest the camera's id
  */
 export function open(root, context, [id]) {
-  const view = element("article", { className: "camera" });
+  const view = make("article", { className: "camera" });
   root.append(view);
   let shown = null;
   const show = () => {
@@ -47,16 +49,16 @@ export function open(root, context, [id]) {
 
 /** What is shown where there is no such camera, or none yet. */
 class NoCamera {
-  #text = element("p", { role: "status" });
+  #text = make("p", { role: "status" });
   #id;
   #timer;
 
   constructor(root, id, { cameras }) {
     this.#id = id;
-    root.append(element("h1", {}, id ?? ""), this.#text, element("a", { href: "#/" }, "All cameras"));
+    root.append(make("h1", {}, id ?? ""), this.#text, make("a", { href: "#/" }, "All cameras"));
     const { connection } = cameras;
-    write(this.#text, connection.isOpen && cameras.byId.size ? this.#missing() : "Looking for this camera …");
-    this.#timer = setTimeout(() => write(this.#text, this.#missing()), 2000);
+    say(this.#text, connection.isOpen && cameras.byId.size ? this.#missing() : "Looking for this camera …");
+    this.#timer = setTimeout(() => say(this.#text, this.#missing()), 2000);
   }
 
   #missing() {
@@ -72,11 +74,11 @@ class CameraView {
   #context;
   #history = new History();
   #colours = new ClassColours();
-  #canvas = element("canvas", { role: "img" });
-  #state = element("p", { className: "camera-state" });
-  #notice = element("p", { className: "notice", role: "status", hidden: true });
-  #said = element("p", { className: "unseen", role: "status" });
-  #events = element("ul", { className: "camera-events" });
+  #canvas = make("canvas", { role: "img" });
+  #state = make("p", { className: "camera-state" });
+  #notice = make("p", { className: "camera-notice", role: "status", hidden: true });
+  #said = make("p", { className: "unseen", role: "status" });
+  #events = new EventList((atMs) => this.player.seek(atMs));
   #shownAtMs = []; // when pictures were shown, for their rate
   #lastShown = null;
   #frozenWindow = null; // what the timeline shows while frozen
@@ -88,6 +90,7 @@ class CameraView {
   #paint;
   #facts;
   #keys;
+  #cube;
 
   constructor(root, camera, context) {
     this.camera = camera;
@@ -106,34 +109,33 @@ class CameraView {
   }
 
   #build(root) {
-    const { camera, player } = this, main = element("div", { className: "camera-main" });
-    const side = element("div", { className: "camera-side" });
-    const keys = element("button", { type: "button", className: "show-keys", "aria-label": "Keys" }, "?");
-    const [previous, next] = this.#neighbours();
+    const { camera, player } = this, part = (name) => make("div", { className: `camera-${name}` });
+    const main = part("main"), side = part("side"), below = part("below"), about = part("about");
+    const section = (name, label) => make("section", { className: name, "aria-label": label });
+    const keys = make("button", { type: "button", "aria-label": "Keys", onclick: () => this.#keys.show() }, "?");
     root.append(
-      element("header", { className: "camera-head" },
-        element("h1", { title: camera.id }, camera.id), this.#state,
-        element("nav", { "aria-label": "Other cameras" },
-          linkTo(previous, "‹", "Previous"), linkTo(next, "›", "Next"), keys)),
+      make("header", { className: "camera-head" },
+        make("h1", { title: camera.id }, camera.id), this.#state,
+        make("nav", { "aria-label": "Other cameras" }, ...linksTo(this.#neighbours()), keys)),
       this.#notice,
-      element("div", { className: "camera-body" }, main, side),
+      make("div", { className: "camera-body" }, main, side, below, about),
       this.#said,
     );
-    main.append(element("figure", { className: "camera-picture" }, this.#canvas));
+    const timeline = section("timeline", "Scores over the last minute");
+    const paint = section("paint", "How heat is painted"), facts = section("facts-of-camera", "About this camera");
+    main.append(make("figure", { className: "camera-picture" }, this.#canvas));
+    below.append(timeline, this.#events.element);
+    about.append(facts);
     this.#transport = new Transport(main, player, this.#history, () => this.#snapshot());
-    const timeline = element("section", { className: "timeline", "aria-label": "Scores over the last minute" });
-    main.append(timeline, this.#events);
     this.#timeline = new Timeline(timeline, this.#colours);
     this.#timeline.onseek = (atMs) => player.seek(atMs);
     this.#classes = new ClassList(side, this.#colours);
     this.#classes.onchoose = (label) => (player.label = label);
-    const paint = element("section", { className: "paint", "aria-label": "How heat is painted" });
-    const facts = element("section", { "aria-label": "About this camera" });
-    side.append(paint, facts);
+    side.append(paint);
     this.#paint = new PaintOptions(paint, player);
+    this.#cube = new CubePanel(below, this.#context.palette);
     this.#facts = new Facts(facts);
     this.#keys = new Keys(root, this.#keysOf());
-    keys.addEventListener("click", () => this.#keys.show());
   }
 
   #keysOf() {
@@ -172,7 +174,7 @@ class CameraView {
   };
 
   #notify(text) {
-    write(this.#notice, text);
+    say(this.#notice, text);
     this.#notice.hidden = !text;
   }
 
@@ -189,7 +191,9 @@ class CameraView {
     }
     this.#transport.update();
     this.#paint.update();
-    if (!this.player.live) this.#showScores();
+    if (this.player.live) return; // live, all else follows by the clock: more often than that, nobody can read it
+    this.#showScores();
+    this.#cube.show(shown, this.player.opacity);
   }
 
   #onmode() {
@@ -209,14 +213,15 @@ class CameraView {
 
   #update() {
     const { state, why } = this.camera.state;
-    write(this.#state, why ? `${state}: ${why}` : state);
+    say(this.#state, why ? `${state}: ${why}` : state);
     this.#state.dataset.state = state;
     const span = this.#window(), events = eventsIn(this.camera, span);
-    this.#timeline.update(this.#history.curve, { ...span, events });
-    this.#listEvents(events);
+    this.#timeline.update(this.#history.curve, this.#history.recent, { ...span, events });
+    this.#events.update(events);
     this.#facts.update(this.camera, this.player.shown, this.#fps());
     this.#transport.update();
     this.#showScores();
+    this.#cube.show(this.player.shown, this.player.opacity);
   }
 
   #fps() {
@@ -229,8 +234,7 @@ class CameraView {
   #showScores() {
     const { shown, label, live } = this.player, classes = shown?.heat?.classes ?? [];
     const strongest = shown?.heat ? classes[classToPaint(shown.heat, null)]?.label ?? null : null;
-    const recent = new Set(this.#history.curve.flatMap(({ scores }) => [...scores.keys()]));
-    this.#classes.update(classes, recent, strongest);
+    this.#classes.update(shown?.heatMoment?.scores ?? null, this.#history.recent, strongest);
     this.#timeline.mark({ shownMs: shown?.moment.atMs ?? null, frozen: !live, selected: label ?? strongest });
     this.#say(classes, label ?? strongest);
   }
@@ -246,20 +250,7 @@ class CameraView {
     if (performance.now() - this.#saidMs < SAY_MS || names === this.#said.dataset.names) return;
     this.#said.dataset.names = names;
     this.#saidMs = performance.now();
-    write(this.#said, seen);
-  }
-
-  #listEvents(events) {
-    const wanted = events.map(({ record }) => `${record.id} ${record.state} ${record.pts_s}`).join("\n");
-    if (wanted === this.#events.dataset.shown) return;
-    this.#events.dataset.shown = wanted;
-    this.#events.replaceChildren(...events.map(({ name, fromMs, toMs, over, record }) => {
-      const span = over ? `${timeOf(fromMs)} – ${timeOf(toMs)}` : `since ${timeOf(fromMs)}`;
-      const button = element("button", { type: "button" }, `${name}: ${record.label} ${percent(record.peak)}, ${span}`);
-      const peakMs = fromMs + 1000 * (record.peak_pts_s - record.start_pts_s);
-      button.addEventListener("click", () => this.player.seek(peakMs));
-      return element("li", {}, button);
-    }));
+    say(this.#said, seen);
   }
 
   #snapshot() {
@@ -268,7 +259,7 @@ class CameraView {
     const name = `streamcam-${this.camera.id}-${fileTime(shown.moment.atMs)}.png`;
     this.#canvas.toBlob((blob) => {
       const url = URL.createObjectURL(blob);
-      element("a", { href: url, download: name }).click();
+      make("a", { href: url, download: name }).click();
       setTimeout(() => URL.revokeObjectURL(url), 60_000);
     }, "image/png");
   }
@@ -281,22 +272,16 @@ class CameraView {
     this.#context.connection.want(this, {});
     this.player.close();
     this.#timeline.close();
+    this.#cube.close();
     this.#keys.close();
   }
 }
 
 const addressOf = (id) => `#/camera/${encodeURIComponent(id)}`;
 
-function linkTo(id, sign, name) {
-  return id && element("a", { href: addressOf(id), "aria-label": `${name} camera: ${id}` }, sign);
-}
-
-/** The events that overlap a time, the oldest first: what to call them, from when to when, and their records. */
-function eventsIn(camera, { fromMs, toMs }) {
-  const spans = [...camera.events.values()].map((record) => {
-    const startMs = record.start_ns / 1e6, over = record.state === "end" || record.state === "saved";
-    const endMs = over ? startMs + 1000 * (record.pts_s - record.start_pts_s) : toMs;
-    return { name: record.rule, fromMs: startMs, toMs: endMs, over, record };
-  });
-  return spans.filter((e) => e.toMs >= fromMs && e.fromMs <= toMs).sort((a, b) => a.fromMs - b.fromMs);
+/** Links to the cameras before and after. */
+function linksTo([previous, next]) {
+  if (previous === null) return [];
+  const link = (id, sign, name) => make("a", { href: addressOf(id), "aria-label": `${name} camera: ${id}` }, sign);
+  return [link(previous, "‹", "Previous"), link(next, "›", "Next")];
 }

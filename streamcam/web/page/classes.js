@@ -1,7 +1,6 @@
 // The list of classes: whose heat is painted, and how sure the network is of each.
 
-import { element, write } from "./elements.js";
-import { percent } from "./words.js";
+import { make, percent, say } from "./dom.js";
 
 let lists = 0;
 
@@ -24,7 +23,7 @@ export class ClassList {
    */
   constructor(root, colours) {
     this.#colours = colours;
-    this.#root = element("fieldset", { className: "classes" }, element("legend", {}, "Show the heat of"));
+    this.#root = make("fieldset", { className: "classes" }, make("legend", {}, "Show the heat of"));
     root.append(this.#root);
     this.#strongest = this.#add(null, "the strongest");
     this.#strongest.radio.checked = true;
@@ -32,37 +31,43 @@ export class ClassList {
 
   /**
    * Bring the scores up to date.
-   * @param {{label: string, score: number}[]} classes those whose heat there is now
-   * @param {Iterable<string>} recent labels of the last minute: others leave the list
+   * @param {Scores?} scores of the moment that is shown
+   * @param {Map<string, number>} recent indices by label of the classes of the last minute: others leave the list
    * @param {string?} strongest the label of the class that is the strongest now
    */
-  update(classes, recent, strongest) {
-    const scores = new Map(classes.map((c) => [c.label, c.score])), known = new Set(recent);
-    for (const label of [...scores.keys(), ...known]) {
+  update(scores, recent, strongest) {
+    const sent = new Set(scores?.labels), listed = new Map([...this.#listed(), ...recent]);
+    for (const [label, index] of listed) {
       if (!this.#rows.has(label)) this.#rows.set(label, this.#add(label, label));
+      const row = this.#rows.get(label);
+      row.index = index;
+      this.#write(row, scores?.of(label, index) ?? null, sent.has(label));
     }
-    for (const [label, row] of this.#rows) {
-      if (known.has(label) || scores.has(label) || label === this.#chosen || row.row.matches(":focus-within")) {
-        this.#write(row, scores.get(label) ?? null);
-      } else {
-        row.row.remove();
-        this.#rows.delete(label);
-      }
+    for (const [label, { row }] of this.#rows) {
+      if (listed.has(label)) continue;
+      row.remove();
+      this.#rows.delete(label);
     }
-    this.#write(this.#strongest, scores.get(strongest) ?? null);
-    write(this.#strongest.name, strongest === null ? "the strongest" : `the strongest: ${strongest}`);
+    this.#write(this.#strongest, scores?.of(strongest) ?? null, strongest !== null);
+    say(this.#strongest.name, strongest === null ? "the strongest" : `the strongest: ${strongest}`);
+  }
+
+  /** Those that have to stay: the chosen one, and one that the keyboard is at. */
+  #listed() {
+    const stay = [...this.#rows].filter(([label, { row }]) => label === this.#chosen || row.matches(":focus-within"));
+    return stay.map(([label, { index }]) => [label, index]);
   }
 
   #add(label, text) {
     const id = `${this.#name}-${this.#added++}`;
-    const score = element("span", { className: "class-score", id: `${id}-score` });
-    const name = element("span", { className: "class-name", id: `${id}-name`, title: text }, text);
-    const radio = element("input", { type: "radio", name: this.#name, value: label ?? "",
+    const score = make("span", { className: "class-score", id: `${id}-score` });
+    const name = make("span", { className: "class-name", id: `${id}-name`, title: text }, text);
+    const radio = make("input", { type: "radio", name: this.#name, value: label ?? "",
       "aria-labelledby": name.id, "aria-describedby": score.id });
-    const fill = element("span", { className: "class-fill" });
+    const fill = make("span", { className: "class-fill" });
     if (label !== null) fill.style.background = `var(--class-${this.#colours.of(label)})`;
-    const bar = element("span", { className: "class-bar", "aria-hidden": "true" }, fill);
-    const row = element("label", { className: "class-row" }, radio, name, score, bar);
+    const bar = make("span", { className: "class-bar", "aria-hidden": "true" }, fill);
+    const row = make("label", { className: "class-row" }, radio, name, score, bar);
     radio.addEventListener("change", () => {
       this.#chosen = label;
       this.onchoose(label);
@@ -71,9 +76,10 @@ export class ClassList {
     return { row, radio, name, score, fill };
   }
 
-  #write({ row, score, fill }, value) {
-    row.classList.toggle("class-absent", value === null);
-    write(score, value === null ? "–" : percent(value));
+  #write({ row, score, fill }, value, hasHeat) {
+    row.classList.toggle("class-absent", !hasHeat);
+    row.title = hasHeat ? "" : "Its heat is not sent now: others are stronger.";
+    say(score, value === null ? "–" : percent(value));
     fill.style.transform = `scaleX(${value ?? 0})`;
   }
 }

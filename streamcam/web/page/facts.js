@@ -1,6 +1,6 @@
 // What is known of a camera and of the picture that is shown, as a list of names and values.
 
-import { element, write } from "./elements.js";
+import { make, say } from "./dom.js";
 import { duration, short } from "./words.js";
 
 /** What is told, in this order: its name in the page, and where people read it. */
@@ -15,11 +15,11 @@ export class Facts {
   #values = new Map();
 
   constructor(root) {
-    const list = element("dl", { className: "facts" });
+    const list = make("dl", { className: "facts" });
     for (const [key, name] of ROWS) {
-      const value = element("dd", { id: `fact-${key}` }, "–");
+      const value = make("dd", { id: `fact-${key}` }, "–");
       this.#values.set(key, value);
-      list.append(element("div", {}, element("dt", {}, name), value));
+      list.append(make("div", {}, make("dt", {}, name), value));
     }
     root.append(list);
   }
@@ -30,7 +30,7 @@ export class Facts {
    * @param {number} fps pictures shown per second
    */
   update(camera, shown, fps) {
-    for (const [key, text] of Object.entries(factsOf(camera, shown, fps))) write(this.#values.get(key), text || "–");
+    for (const [key, text] of Object.entries(factsOf(camera, shown, fps))) say(this.#values.get(key), text || "–");
   }
 }
 

@@ -1,6 +1,7 @@
 // The last minute of a camera: pictures as JPEG and heat as it came, from when its view was opened.
 
 import { Heat, RunningScale } from "./heat.js";
+import { Scores } from "./scores.js";
 
 export const KEEP_MS = 60_000;
 const FRAME_BYTES = 48 * 2 ** 20, HEAT_BYTES = 16 * 2 ** 20;
@@ -75,13 +76,15 @@ export class Track {
  *
  * A moment has `atMs` (Unix time by the publisher's clock, in milliseconds), `ptsS` (the stream's time, in seconds),
  * `arrivedMs` (`performance.now`), `bytes` and `message`; that of a heat also `firstS` and `lastS` (the times of its
- * first and last slice), `scale` (for models that carry none) and `scores` (Map label → score).
+ * first and last slice), `scale` (for models that carry none) and `scores` (Scores).
  */
 export class History {
   frames = new Track(FRAME_BYTES);
   heats = new Track(HEAT_BYTES);
   /** Scores of every window, which are small: `{atMs, scores}`, ascending. */
   curve = [];
+  /** The indices of the classes whose heat was sent in this session, by label. */
+  indices = new Map();
   publisher = null;
   session = null;
   #sentNs = 0;
@@ -116,6 +119,12 @@ export class History {
     return { moment, cleared: cleared && known };
   }
 
+  /** The classes whose heat was sent in the last minute: their indices by label, as they first came. */
+  get recent() {
+    const labels = new Set(this.curve.flatMap(({ scores }) => [...scores.labels]));
+    return new Map([...this.indices].filter(([label]) => labels.has(label)));
+  }
+
   /** The newest moment of all, in Unix milliseconds; null before the first. */
   get newestMs() {
     const times = [this.frames.newest, this.heats.newest].filter(Boolean).map((moment) => moment.atMs);
@@ -146,6 +155,7 @@ export class History {
     this.heats.clear();
     this.#read.clear();
     this.curve = [];
+    this.indices.clear();
     this.#running = new RunningScale();
   }
 
@@ -174,9 +184,10 @@ export class History {
     const { top, pts_s: times } = moment.message.header.heat;
     moment.firstS = times[0];
     moment.lastS = times.at(-1);
-    moment.scores = new Map(top.map((c) => [c.label, c.score]));
-    this.curve.push({ atMs: moment.atMs, scores: moment.scores });
     if (given) this.#remember(moment, given);
+    moment.scores = new Scores(this.read(moment));
+    this.curve.push({ atMs: moment.atMs, scores: moment.scores });
+    for (const { label, index } of top) this.indices.set(label, index);
     moment.scale = top.length && top[0].scale === null ? this.#running.of(this.read(moment), 0) : null;
   }
 }

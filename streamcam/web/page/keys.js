@@ -1,6 +1,6 @@
 // The keys of a view, and the window that lists them.
 
-import { element } from "./elements.js";
+import { make } from "./dom.js";
 import { settings } from "./settings.js";
 
 /** What takes letters, or does something of its own with the space bar. */
@@ -23,16 +23,16 @@ export class Keys {
    */
   constructor(root, keys) {
     this.#keys = new Map(keys.map((key) => [key.key, key]));
-    const list = element("dl", {});
+    const list = make("dl", {});
     for (const { key, shown, does } of [...keys, { key: "?", does: "show this list" }]) {
-      list.append(element("dt", {}, element("kbd", {}, shown ?? key.toUpperCase())), element("dd", {}, does));
+      list.append(make("dt", {}, make("kbd", {}, shown ?? key.toUpperCase())), make("dd", {}, does));
     }
-    const on = element("input", { type: "checkbox", checked: settings.get("keys") !== false });
+    const on = make("input", { type: "checkbox", checked: settings.get("keys") !== false });
     on.addEventListener("change", () => settings.set("keys", on.checked));
-    const close = element("button", { type: "button" }, "Close");
+    const close = make("button", { type: "button" }, "Close");
     close.addEventListener("click", () => this.#dialog.close());
-    this.#dialog = element("dialog", { className: "keys", "aria-label": "Keys" },
-      element("h2", {}, "Keys"), list, element("label", {}, on, " Use these keys"), close);
+    this.#dialog = make("dialog", { className: "keys", "aria-label": "Keys" },
+      make("h2", {}, "Keys"), list, make("label", {}, on, " Use these keys"), close);
     root.append(this.#dialog);
     document.addEventListener("keydown", this.#press);
   }

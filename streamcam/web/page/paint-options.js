@@ -1,8 +1,8 @@
 // How heat is painted: two sliders, and whether pictures wait for their heat.
 
-import { element, write } from "./elements.js";
+import { make, percent, say } from "./dom.js";
 import { settings } from "./settings.js";
-import { percent, short } from "./words.js";
+import { short } from "./words.js";
 
 const OCTAVES = 3; // the scale goes from 1/8 of the model's own to 8 times as much
 
@@ -11,22 +11,22 @@ export class PaintOptions {
   #player;
   #opacity;
   #scale;
-  #opacityText = element("output", {});
-  #scaleText = element("output", {});
+  #opacityText = make("output", {});
+  #scaleText = make("output", {});
 
   constructor(root, player) {
     this.#player = player;
-    this.#opacity = element("input", { type: "range", id: "opacity", min: "0", max: "1", step: "0.05" });
-    this.#scale = element("input", { type: "range", id: "scale", min: `${-OCTAVES}`, max: `${OCTAVES}`, step: "0.25" });
-    const reset = element("button", { type: "button" }, "Reset");
-    const wait = element("input", { type: "checkbox", checked: settings.get("pictures") === "heat" });
+    this.#opacity = make("input", { type: "range", id: "opacity", min: "0", max: "1", step: "0.05" });
+    this.#scale = make("input", { type: "range", id: "scale", min: `${-OCTAVES}`, max: `${OCTAVES}`, step: "0.25" });
+    const reset = make("button", { type: "button" }, "Reset");
+    const wait = make("input", { type: "checkbox", checked: settings.get("pictures") === "heat" });
     root.append(
-      element("div", { className: "option" }, element("label", { htmlFor: "opacity" }, "Opacity"), this.#opacityText),
+      make("div", { className: "option" }, make("label", { htmlFor: "opacity" }, "Opacity"), this.#opacityText),
       this.#opacity,
-      element("div", { className: "option" },
-        element("label", { htmlFor: "scale" }, "Full strength at"), this.#scaleText),
+      make("div", { className: "option" },
+        make("label", { htmlFor: "scale" }, "Full strength at"), this.#scaleText),
       this.#scale,
-      element("div", { className: "option" }, element("label", {}, wait, " Pictures wait for their heat"), reset),
+      make("div", { className: "option" }, make("label", {}, wait, " Pictures wait for their heat"), reset),
     );
     this.#opacity.value = player.opacity;
     this.#scale.value = 0;
@@ -46,10 +46,10 @@ export class PaintOptions {
   /** Write what the sliders say now. */
   update() {
     const { opacity, factor, shown } = this.#player;
-    write(this.#opacityText, percent(opacity));
+    say(this.#opacityText, percent(opacity));
     const times = factor === 1 ? "the model's own" : `× ${short(factor)}`;
     const units = shown?.scale == null ? times : `${short(shown.scale)} logit units, ${times}`;
-    write(this.#scaleText, units);
+    say(this.#scaleText, units);
     this.#opacity.setAttribute("aria-valuetext", percent(opacity));
     this.#scale.setAttribute("aria-valuetext", units);
   }

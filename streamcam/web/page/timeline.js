@@ -1,8 +1,8 @@
 // The scores of all classes over the last minute, with events marked. A moment is chosen by dragging on it.
 
 import uPlot from "./vendor/uplot.js";
-import { element, write } from "./elements.js";
-import { exactTimeOf, percent, timeOf } from "./words.js";
+import { make, percent, say } from "./dom.js";
+import { exactTimeOf, timeOf } from "./words.js";
 
 export const COLOURS = 8; // --class-0 … in camera.css
 export const THRESHOLD = 0.5; // from here a class counts as sure: streamcam/render/canvas.py
@@ -34,8 +34,8 @@ export class Timeline {
   #frozen = false;
   #events = [];
   #data = [[]];
-  #chart = element("div", { className: "timeline-chart", "aria-hidden": "true" });
-  #values = element("p", { className: "timeline-values" });
+  #chart = make("div", { className: "timeline-chart", "aria-hidden": "true" });
+  #values = make("p", { className: "timeline-values" });
   #resized = new ResizeObserver(() => this.#fit());
   #scheme = matchMedia("(prefers-color-scheme: dark)");
   #recolour = () => this.#build();
@@ -53,17 +53,16 @@ export class Timeline {
 
   /**
    * Show curves.
-   * @param {{atMs: number, scores: Map<string, number>}[]} curve ascending
+   * @param {{atMs: number, scores: Scores}[]} curve ascending
+   * @param {Map<string, number>} classes the indices of those to show, by label
    * @param {{fromMs: number, toMs: number, events: {name: string, fromMs: number, toMs: number}[]}} options
    */
-  update(curve, { fromMs, toMs, events }) {
+  update(curve, classes, { fromMs, toMs, events }) {
     [this.#fromMs, this.#toMs, this.#events] = [fromMs, toMs, events];
-    const labels = [...new Set(curve.flatMap(({ scores }) => [...scores.keys()]))];
-    const order = labels.toSorted((a, b) => this.#colours.of(a) - this.#colours.of(b));
-    const times = curve.map(({ atMs }) => atMs / 1000);
-    this.#data = [times, ...order.map((label) => curve.map(({ scores }) => scores.get(label) ?? null))];
-    if (this.#plot && order.join("\n") === this.#labels.join("\n")) return this.#plot.setData(this.#data);
-    this.#labels = order;
+    const times = curve.map(({ atMs }) => atMs / 1000), labels = [...classes.keys()];
+    this.#data = [times, ...labels.map((label) => curve.map(({ scores }) => scores.of(label, classes.get(label))))];
+    if (this.#plot && labels.join("\n") === this.#labels.join("\n")) return this.#plot.setData(this.#data);
+    this.#labels = labels;
     this.#build();
   }
 
@@ -111,7 +110,7 @@ export class Timeline {
         label,
         stroke: style.getPropertyValue(`--class-${this.#colours.of(label)}`),
         width: this.#width(label),
-        points: { show: false },
+        points: { show: true, size: 4, filter: alone },
       }))],
       hooks: {
         drawClear: [(plot) => this.#drawEvents(plot, style)],
@@ -147,11 +146,11 @@ export class Timeline {
     const times = this.#data[0];
     const under = this.#plot?.cursor.left >= 0 ? this.#plot.cursor.idx : null;
     const place = under ?? (this.#shownMs === null ? -1 : times.findLastIndex((s) => 1000 * s <= this.#shownMs + 1));
-    if (place == null || place < 0 || place >= times.length) return write(this.#values, "No heat of this moment.");
+    if (place == null || place < 0 || place >= times.length) return say(this.#values, "No heat of this moment.");
     const known = this.#labels.map((label, i) => ({ label, score: this.#data[i + 1][place] }));
     const first = known.filter(({ score }) => score !== null).sort((a, b) => b.score - a.score).slice(0, MOST_READ);
     const values = first.map(({ label, score }) => `${label} ${percent(score)}`);
-    write(this.#values, [exactTimeOf(1000 * times[place]), ...values].join(" · "));
+    say(this.#values, [exactTimeOf(1000 * times[place]), ...values].join(" · "));
   }
 
   #drawEvents(plot, style) {
@@ -162,12 +161,15 @@ export class Timeline {
     ctx.clip();
     ctx.font = `${TITLE_PX * scale}px ${style.fontFamily}`;
     ctx.textBaseline = "top";
+    ctx.textAlign = "left";
     for (const { name, fromMs, toMs } of this.#events) {
       const left = plot.valToPos(fromMs / 1000, "x", true), right = plot.valToPos(toMs / 1000, "x", true);
       ctx.fillStyle = style.getPropertyValue("--band");
       ctx.fillRect(left, bbox.top, Math.max(right - left, 2 * scale), bbox.height);
       ctx.fillStyle = style.getPropertyValue("--axis");
-      ctx.fillText(name, Math.max(left, bbox.left) + 3 * scale, bbox.top + 2 * scale);
+      const wide = ctx.measureText(name).width + 3 * scale;
+      const x = Math.max(Math.min(left + 3 * scale, bbox.left + bbox.width - wide), bbox.left + 3 * scale);
+      ctx.fillText(name, x, bbox.top + 2 * scale);
     }
     ctx.restore();
   }
@@ -192,6 +194,12 @@ export class Timeline {
     }
     ctx.restore();
   }
+}
+
+/** The places of values without neighbours, which no line goes through. */
+function alone(plot, series) {
+  const values = plot.data[series];
+  return [...values.keys()].filter((i) => values[i] != null && values[i - 1] == null && values[i + 1] == null);
 }
 
 const heightOf = (width) => (width < NARROW ? HEIGHT_NARROW : HEIGHT);

@@ -1,17 +1,17 @@
 // Below the picture: freeze, live, the last minute as a slider, snapshot.
 
-import { element, write } from "./elements.js";
+import { make, say } from "./dom.js";
 import { duration, exactTimeOf } from "./words.js";
 
 /** Buttons and a slider that choose what a Player shows. Its slider has a place for each picture of the history. */
 export class Transport {
   #player;
   #history;
-  #freeze = element("button", { type: "button", className: "freeze" }, "Freeze");
-  #live = element("button", { type: "button", className: "go-live" }, "Live");
-  #slider = element("input", { type: "range", className: "scrub", min: "0", max: "0", step: "1", value: "0",
+  #freeze = make("button", { type: "button", className: "freeze" }, "Freeze");
+  #live = make("button", { type: "button", className: "go-live" }, "Live");
+  #slider = make("input", { type: "range", className: "scrub", min: "0", max: "0", step: "1", value: "0",
     "aria-label": "Picture of the last minute" });
-  #time = element("output", { className: "moment" });
+  #time = make("output", { className: "moment" });
 
   /**
    * @param {HTMLElement} root
@@ -21,9 +21,9 @@ export class Transport {
    */
   constructor(root, player, history, snapshot) {
     [this.#player, this.#history] = [player, history];
-    const save = element("button", { type: "button", className: "snapshot" }, "Snapshot");
-    root.append(element("div", { className: "transport", role: "group", "aria-label": "What is shown" },
-      this.#freeze, this.#live, this.#slider, this.#time, save));
+    const save = make("button", { type: "button", className: "snapshot" }, "Snapshot");
+    root.append(make("div", { className: "transport", role: "group", "aria-label": "What is shown" },
+      this.#freeze, this.#live, save, this.#slider, this.#time));
     this.#freeze.addEventListener("click", () => this.toggle());
     this.#live.addEventListener("click", () => player.goLive());
     this.#slider.addEventListener("input", () => this.#seek(Number(this.#slider.value)));
@@ -45,11 +45,11 @@ export class Transport {
     this.#live.disabled = live;
     this.#slider.disabled = moments.length < 2;
     this.#slider.max = Math.max(0, moments.length - 1);
-    if (!shown) return write(this.#time, "");
+    if (!shown) return say(this.#time, "");
     this.#slider.value = live ? moments.length - 1 : moments.indexOf(shown.moment);
     const { atMs } = shown.moment, behind = (this.#history.newestMs ?? atMs) - atMs;
     const text = live ? `${exactTimeOf(atMs)}, live` : `${exactTimeOf(atMs)}, ${duration(behind)} before the newest`;
-    write(this.#time, text);
+    say(this.#time, text);
     this.#slider.setAttribute("aria-valuetext", text);
   }
 

@@ -11,9 +11,6 @@ export const timeOf = (atMs) => TIME.format(atMs);
 /** A time of day with tenths of a second, of Unix milliseconds. */
 export const exactTimeOf = (atMs) => EXACT.format(atMs);
 
-/** A score, 0–1, as a percentage. */
-export const percent = (score) => `${Math.round(100 * score)} %`;
-
 /** A number with three digits that count, from 0.01 up. */
 export function short(value) {
   const size = Math.abs(value);
@@ -24,10 +21,10 @@ export function short(value) {
 export function duration(ms) {
   if (!Number.isFinite(ms)) return "–";
   const size = Math.abs(ms);
-  if (size < 1000) return `${Math.round(ms)} ms`;
-  if (size < 60_000) return `${(ms / 1000).toFixed(1)} s`;
-  if (size < 3_600_000) return `${Math.round(ms / 60_000)} min`;
-  return `${Math.round(ms / 3_600_000)} h`;
+  if (size < 1000) return `${Math.round(ms)}\u00a0ms`;
+  if (size < 60_000) return `${(ms / 1000).toFixed(1)}\u00a0s`;
+  if (size < 3_600_000) return `${Math.round(ms / 60_000)}\u00a0min`;
+  return `${Math.round(ms / 3_600_000)}\u00a0h`;
 }
 
 /** A local time as in a file's name, of Unix milliseconds: 2026-11-30T21-40-07.123. */
