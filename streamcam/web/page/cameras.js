@@ -2,7 +2,7 @@
 
 import { Heat } from "./heat.js";
 
-export const SILENT_MS = 1900; // a status comes every second
+export const SILENT_MS = 1700; // a status comes every second; whoever looks 10 times a second sees it within 2 s
 export const CURVE_MS = 60_000;
 const MOST_EVENTS = 200; // of each camera
 const SETTLE_MS = 3000; // a server that has just started does not know all cameras yet
@@ -77,9 +77,9 @@ export class Cameras extends EventTarget {
       camera.publisher = publisher;
       camera.heat = null;
     }
+    camera.heardMs = performance.now();
     if (kind === "status") {
       camera.status = message.header.data;
-      camera.heardMs = performance.now();
     } else if (kind === "result") {
       camera.heat = new Heat(message);
       this.#remember(camera);

@@ -70,6 +70,12 @@ export class Tile {
     this.#live.maxWidth = Math.max(64, Math.round(pixels));
   }
 
+  /** Width / height of the picture; null before the first. */
+  get ratio() {
+    const { bitmap } = this.#live.shown ?? {};
+    return bitmap ? bitmap.width / bitmap.height : null;
+  }
+
   /** How much goes on: the highest sure score and the largest change of the last seconds, 0–2. */
   get activity() {
     const since = performance.now() - ACTIVE_MS, lowest = new Map(), highest = new Map();

@@ -8,6 +8,7 @@ const LOOK_MS = 100; // a camera that dies says so within 2 s: this comes on top
 const DRAW_MS = 500;
 const SORT_MS = 3000;
 const STILL_MS = 5000; // nothing moves from under somebody's hand
+const WIDEST = 16 / 9; // width / height of a tile's picture; wider ones get bars
 const NO_CAMERAS_AFTER_MS = 1500; // publishers say what they have within a second
 
 const SORTS = {
@@ -184,6 +185,9 @@ class Wall {
 
   #draw() {
     if (document.hidden) return;
+    const ratios = [...this.#tiles.values()].map((tile) => tile.ratio).filter(Boolean).sort((a, b) => a - b);
+    const middle = ratios[Math.floor(ratios.length / 2)] ?? WIDEST;
+    this.#grid.style.setProperty("--ratio", Math.min(Math.max(middle, 1), WIDEST).toFixed(3));
     for (const tile of this.#tiles.values()) {
       if (!tile.visible) continue;
       tile.update();
