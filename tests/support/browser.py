@@ -50,12 +50,13 @@ def serving(endpoint: str, *options: str, port: int | None = None) -> Iterator[W
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Run a headless Chromium."""
+def chromium(*options: str) -> Iterator[Browser]:
+    """Run a headless Chromium, without a graphics card unless options say otherwise."""
     if not CHROMIUM.is_file():
         pytest.fail(f"needs a browser at {CHROMIUM}: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        arguments = ["--no-sandbox", *(options or ["--disable-gpu"])]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         try:
             yield browser
         finally:

@@ -3,8 +3,8 @@
 // The cube's own space has its origin in the middle: x to the right of the picture and y upwards, the picture's height
 // being 1; z is time, and its newest end, +z, is the front face.
 
-const NEAR = 1 / 3.4, FAR = 1 / 60; // 1 / distance of the eye: with perspective, and next to none
-const MARGIN = 1.2; // of the view, in sizes of the cube: it leaves room for labels
+const NEAR = 1 / 4.2, FAR = 1 / 60; // 1 / distance of the eye: with perspective, and next to none
+const LABELS_X = 36, FLAT_X = 36, LABELS_Y = 30; // CSS pixels left free beside the cube, and more of them where it is flat
 const SETTLE_MS = 45;
 const MAX_ZOOM = 6, MIN_ZOOM = 0.5;
 
@@ -60,14 +60,33 @@ export class Camera {
     const { yaw, pitch, zoom, flat } = this.pose;
     const [sy, cy, sp, cp] = [Math.sin(yaw), Math.cos(yaw), Math.sin(pitch), Math.cos(pitch)];
     const rows = [[cy, 0, sy], [sp * sy, cp, -sp * cy], [-cp * sy, sp, cp * cy]]; // of the rotation
-    const [rx, ry, rz] = rows.map((row) => row.reduce((sum, value, i) => sum + Math.abs(value) * this.size[i] / 2, 0));
-    const distance = 1 / (NEAR + flat * (FAR - NEAR)), aspect = this.width / this.height;
-    // What is near looks larger. The corners that stand out most are seldom the nearest: half of it is enough.
-    const half = MARGIN * Math.max(ry, rx / aspect) * (1 + 0.5 * rz / distance) / zoom;
-    const fx = distance / (half * aspect), fy = distance / half, matrix = new Float32Array(16);
-    for (let i = 0; i < 3; i++) matrix.set([fx * rows[0][i], fy * rows[1][i], 0, -rows[2][i]], 4 * i);
-    matrix[15] = distance;
+    const distance = 1 / (NEAR + flat * (FAR - NEAR));
+    const { middle, reach } = this.#extent(rows, distance);
+    // The cube fills the view from every side, but for room for labels.
+    const [roomX, roomY] = [Math.max(this.width - 2 * (LABELS_X + flat * FLAT_X), 60), Math.max(this.height - 2 * LABELS_Y, 60)];
+    const pixels = zoom * Math.min(roomX / reach[0], roomY / reach[1]), matrix = new Float32Array(16);
+    const fx = distance * 2 * pixels / this.width, fy = distance * 2 * pixels / this.height;
+    // clip = f · (turned − middle · w / distance), w being the distance from the eye: the middle of what is seen is at 0.
+    for (let i = 0; i < 3; i++) {
+      const w = -rows[2][i];
+      matrix.set([fx * (rows[0][i] - middle[0] * w / distance), fy * (rows[1][i] - middle[1] * w / distance), 0, w], 4 * i);
+    }
+    matrix.set([-fx * middle[0], -fy * middle[1], 0, distance], 12);
     return { matrix, eye: rows[2].map((value) => value * distance) };
+  }
+
+  /** The rectangle that the corners cover, seen from a distance, in sizes at the cube's middle. */
+  #extent(rows, distance) {
+    const low = [Infinity, Infinity], high = [-Infinity, -Infinity];
+    for (let corner = 0; corner < 8; corner++) {
+      const at = this.size.map((value, i) => (corner >> i & 1 ? value / 2 : -value / 2));
+      const [x, y, z] = rows.map((row) => row[0] * at[0] + row[1] * at[1] + row[2] * at[2]);
+      [x, y].forEach((value, i) => {
+        const seen = value * distance / (distance - z);
+        [low[i], high[i]] = [Math.min(low[i], seen), Math.max(high[i], seen)];
+      });
+    }
+    return { middle: low.map((value, i) => (value + high[i]) / 2), reach: low.map((value, i) => high[i] - value) };
   }
 }
 

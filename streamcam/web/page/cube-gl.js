@@ -5,7 +5,7 @@
 
 import { COPY, LINE, PICTURE, SLICE, VOLUME } from "./cube-shaders.js";
 
-const DENSITY = 9; // per length of the cube's depth, where the paint hides all: its front shows, and what is behind it
+const DENSITY = 14; // per length of the cube's depth, where the paint hides all: its front shows, and what is behind it
 const EDGES = [0, 1, 2].flatMap((axis) => [0, 1, 2, 3].map((k) => [axis, k & 1 ? 1 : -1, k & 2 ? 1 : -1]));
 
 /** How finely the volume is drawn: pixels of its layer by pixels of the view, and steps along the longest ray. */

@@ -3,7 +3,7 @@
 import { moment, whereabouts } from "./cube-labels.js";
 
 const UNEVEN = 0.02; // of a step: slices that lie so much off an even spacing
-const FINER = 4, MOST = 64; // slices for each of uneven ones; and in all
+const FINE = 64; // slices, in place of fewer uneven ones
 
 /**
  * The centred heat of class k in slices at even times, as a texture needs it. Cameras' times jitter, so slices that are
@@ -13,7 +13,7 @@ const FINER = 4, MOST = 64; // slices for each of uneven ones; and in all
 export function evenSlices(heat, k) {
   const times = heat.info.pts_s, span = times.at(-1) - times[0], step = span / (heat.slices - 1);
   const even = times.every((time, i) => heat.slices < 2 || Math.abs(time - times[0] - i * step) <= UNEVEN * step);
-  const slices = even ? heat.slices : Math.min(FINER * (heat.slices - 1) + 1, Math.max(MOST, heat.slices));
+  const slices = even ? heat.slices : Math.max(FINE, heat.slices);
   const size = heat.height * heat.width, data = new Float32Array(slices * size);
   for (let l = 0; l < slices; l++) {
     data.set(even ? heat.centred(k, l) : heat.at(k, times[0] + span * l / (slices - 1)), l * size);

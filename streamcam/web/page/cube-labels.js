@@ -4,7 +4,7 @@ import { project } from "./cube-camera.js";
 
 const GAP_PX = 8; // between an edge and its words
 const SHORTEST_PX = 70; // an edge that looks shorter has none
-const CENTRE = 260; // pixels from which the middle of the time axis is named too
+const CENTRE = 150; // pixels from which the middle of the time axis is named too
 
 /** A moment in words, by seconds from the picture shown. */
 export function moment(seconds, digits = 1) {

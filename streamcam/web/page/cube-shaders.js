@@ -13,10 +13,8 @@ vec3 cell(vec3 at) {
   // A cell's value lies on its centre; but the first and the last slice lie on the cube's faces.
   return vec3(place, ((at.z / u_size.z + .5) * (slices - 1.) + .5) / slices);
 }
-vec4 paint(vec3 cell) {
-  float strength = clamp(texture(u_heat, cell).r / u_scale, 0., 1.);
-  return texture(u_paint, vec2((strength * 255. + .5) / 256., .5));
-}`;
+float strength(vec3 cell) { return clamp(texture(u_heat, cell).r / u_scale, 0., 1.); }
+vec4 paint(float strength) { return texture(u_paint, vec2((strength * 255. + .5) / 256., .5)); }`;
 
 const HEAD = `#version 300 es
 precision highp float;
@@ -53,10 +51,12 @@ void main() {
   int steps = int(max((end - start) / u_step - noise, 0.)) + 1;
   colour = vec4(0);
   for (int i = 0; i < steps; i++) {
-    vec4 painted = paint(at);
+    float hot = strength(at);
+    vec4 painted = paint(hot);
     at += move;
     if (painted.a <= 0.) continue;
-    float hidden = 1. - exp(-painted.a * u_density * u_step);
+    // The fainter heat is, the less it hides: else the rim of a hot place would hide its middle.
+    float hidden = 1. - exp(-painted.a * mix(.15, 1., hot * hot) * u_density * u_step);
     colour += (1. - colour.a) * hidden * vec4(painted.rgb, 1);
     if (colour.a > .98) break;
   }
@@ -86,7 +86,7 @@ uniform float u_opacity;
 in vec3 v_at;
 out vec4 colour;
 void main() {
-  vec4 painted = paint(cell(v_at));
+  vec4 painted = paint(strength(cell(v_at)));
   float hidden = painted.a * u_opacity;
   colour = vec4(painted.rgb, 1) * hidden + (1. - hidden) * vec4(u_ground.rgb, 1) * u_ground.a;
 }`,

@@ -108,6 +108,11 @@ export class CubeView {
     return this.#quality;
   }
 
+  /** Whether nothing is to be drawn just now. */
+  get isStill() {
+    return this.#scheduled === 0;
+  }
+
   /** Whether it turns by itself. */
   get turning() {
     return this.#turning;
