@@ -124,7 +124,7 @@ def test_a_wider_scale_paints_less(page: Page, moving: Web) -> None:
     go_to_oldest(page)
     page.get_by_label("Opacity").fill("0")
     bare = canvas(page)
-    page.get_by_role("button", name="Reset").click()
+    page.locator(".paint").get_by_role("button", name="Reset").click()
     as_is = strength(canvas(page), bare)
     page.get_by_label("Full strength at").fill("1")
     assert page.locator(".paint").inner_text().count("16.0 logit units, × 2.00") == 1

@@ -15,8 +15,14 @@ export class ClassColours {
   #places = new Map();
 
   of(label) {
-    if (!this.#places.has(label)) this.#places.set(label, this.#places.size % COLOURS);
-    return this.#places.get(label);
+    if (!this.#places.has(label)) this.#places.set(label, this.#places.size);
+    return this.#places.get(label) % COLOURS;
+  }
+
+  /** How a class's curve is dashed: the ninth class and those after it share colours with others. */
+  dash(label) {
+    this.of(label);
+    return this.#places.get(label) < COLOURS ? [] : [6, 3];
   }
 }
 
@@ -109,6 +115,7 @@ export class Timeline {
       series: [{}, ...this.#labels.map((label) => ({
         label,
         stroke: style.getPropertyValue(`--class-${this.#colours.of(label)}`),
+        dash: this.#colours.dash(label),
         width: this.#width(label),
         points: { show: true, size: 4, filter: alone },
       }))],
