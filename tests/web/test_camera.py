@@ -1,7 +1,9 @@
 import base64
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -11,9 +13,10 @@ from playwright.sync_api import Page
 from streamcam.records import Heat, Image
 from streamcam.render.overlay import paint
 from streamcam.transport.subscriber import Subscriber
-from tests.support.browser import Web, serving
+from tests.support.browser import Web, serious_faults, serving
 from tests.support.ports import unused_port
 from tests.support.publish_demo import COLOURS, FRAMES_PER_COLOUR, HOT_CELLS, LABELS, PEAK, eventually, publishing
+from tests.support.puppets import puppets
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +31,9 @@ def moving() -> Iterator[Web]:
         yield web
 
 
-def open_camera(page: Page, web: Web, camera: str = "demo") -> None:
+def open_camera(page: Page, web: Web, camera: str = "demo", *, cube: bool = False) -> None:
+    """Open the view of a camera, and wait for its picture. The cube is folded away: drawn on a CPU, it takes much."""
+    page.add_init_script(f"localStorage.setItem('streamcam', '{json.dumps({'cube': cube})}')")
     page.goto(f"{web.url}#/camera/{camera}")
     page.wait_for_function("document.querySelector('.camera-picture canvas')?.dataset.number")
 
@@ -240,6 +245,81 @@ def test_a_screen_reader_is_told_what_is_sure(page: Page, moving: Web) -> None:
     eventually(lambda: page.locator(".unseen[role=status]").text_content() == "It sees teapot 80\u00a0%.", "it is said")
     name = page.locator(".camera-picture canvas").get_attribute("aria-label") or ""
     assert name == "Picture of demo with the heat of teapot. It sees teapot 80\u00a0%."
+
+
+def test_the_cube_shows_the_class_that_is_chosen(page: Page, moving: Web) -> None:
+    open_camera(page, moving, cube=True)
+    choose(page, "kettle")
+    page.wait_for_function("document.querySelector('.cube-panel canvas')?.ariaLabel.includes('kettle')", timeout=60_000)
+    page.locator(".cube-panel summary").click()
+    eventually(lambda: not page.locator(".cube-panel canvas").is_visible(), "it is folded away")
+
+
+def test_a_picture_waits_for_its_heat_unless_the_viewer_wants_it_at_once(page: Page) -> None:
+    with puppets("yard") as cameras:
+        cameras["yard"].lookahead_s = 2.0
+        with serving(cameras.endpoint) as web:
+            open_camera(page, web, "yard")
+            slider = page.locator(".scrub")
+            behind = "document.querySelector('.moment').textContent"
+            eventually(lambda: "live" in page.evaluate(behind), "it is live")
+            age = "parseFloat(document.querySelector('#fact-age').textContent)"
+            unit = "document.querySelector('#fact-age').textContent.split('\\u00a0')[1]"
+            eventually(lambda: page.evaluate(unit) == "s" and page.evaluate(age) >= 2, "the picture is two seconds old")
+            page.get_by_label("Pictures wait for their heat").uncheck()
+            eventually(lambda: page.evaluate(unit) == "ms" or page.evaluate(age) < 1.5, "it is shown at once")
+            assert slider.is_enabled()
+
+
+def test_an_event_is_marked_and_leads_to_its_peak(page: Page) -> None:
+    with puppets("yard") as cameras, serving(cameras.endpoint) as web:
+        open_camera(page, web, "yard")
+        cameras["yard"].happen("wrong-way")
+        button = page.get_by_role("button", name="wrong-way: teapot 90")
+        button.wait_for()
+        cameras["yard"].happen("wrong-way", "end")
+        eventually(lambda: "since" not in button.inner_text(), "it is over")
+        eventually(lambda: int(page.locator(".scrub").get_attribute("max") or 0) > 20, "the peak has come")
+        button.click()
+        eventually(lambda: "before the newest" in page.locator(".moment").inner_text(), "a moment is shown")
+
+
+def test_a_camera_that_comes_back_in_a_new_session_says_so(page: Page) -> None:
+    with puppets("yard") as cameras, serving(cameras.endpoint) as web:
+        open_camera(page, web, "yard")
+        cameras["yard"].state, cameras["yard"].reason = "lost", "connection refused"
+        page.get_by_text("lost: connection refused").first.wait_for()
+        cameras["yard"].session, cameras["yard"].state = 1, "live"
+        page.get_by_text("Its last minute begins anew").wait_for()
+        page.wait_for_function("document.querySelector('#fact-session').textContent === '1'")
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_long_names_overflow_nowhere(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    names = {"a" * 60: 0.9, "two words " * 6: 0.7, "kettle": 0.1}
+    with puppets("c" * 60) as cameras:
+        cameras["c" * 60].classes = names
+        with serving(cameras.endpoint) as web:
+            open_camera(page, web, "c" * 60)
+            page.get_by_role("radio", name="kettle").wait_for()
+            cameras["c" * 60].happen("a" * 48)
+            page.get_by_role("button", name="a" * 48).wait_for()
+            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+            overflowing = """[...document.querySelectorAll('.camera *')].filter((e) => e.clientWidth
+                && !['auto', 'hidden'].includes(getComputedStyle(e).overflowX)
+                && e.scrollWidth > e.clientWidth + 1).map((e) => e.className || e.tagName)"""
+            assert page.evaluate(overflowing) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_view_has_no_serious_faults_for_those_who_see_or_hear_it(
+    page: Page, moving: Web, scheme: Literal["light", "dark"]
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    open_camera(page, moving, cube=True)
+    page.locator(".cube-panel canvas").wait_for()
+    assert serious_faults(page) == []
 
 
 def test_history_keeps_within_its_bytes_and_thins_the_oldest(page: Page, moving: Web) -> None:
