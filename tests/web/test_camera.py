@@ -248,11 +248,21 @@ def test_a_screen_reader_is_told_what_is_sure(page: Page, moving: Web) -> None:
 
 
 def test_the_cube_shows_the_class_that_is_chosen(page: Page, moving: Web) -> None:
-    open_camera(page, moving, cube=True)
+    open_camera(page, moving)
     choose(page, "kettle")
+    page.locator(".cube-panel summary").click()
+    page.locator(".cube-panel > div").scroll_into_view_if_needed()
     page.wait_for_function("document.querySelector('.cube-panel canvas')?.ariaLabel.includes('kettle')", timeout=60_000)
     page.locator(".cube-panel summary").click()
     eventually(lambda: not page.locator(".cube-panel canvas").is_visible(), "it is folded away")
+
+
+def test_a_device_that_draws_the_cube_too_slowly_gets_it_folded(page: Page, moving: Web) -> None:
+    page.set_viewport_size({"width": 1280, "height": 1600})
+    open_camera(page, moving, cube=True)
+    page.evaluate("setInterval(() => { const end = performance.now() + 700; while (performance.now() < end); }, 1)")
+    page.get_by_text("The heat cube was folded away").wait_for(timeout=60_000)
+    assert page.locator(".cube-panel").get_attribute("open") is None
 
 
 def test_a_picture_waits_for_its_heat_unless_the_viewer_wants_it_at_once(page: Page) -> None:
@@ -317,7 +327,9 @@ def test_the_view_has_no_serious_faults_for_those_who_see_or_hear_it(
     page: Page, moving: Web, scheme: Literal["light", "dark"]
 ) -> None:
     page.emulate_media(color_scheme=scheme)
-    open_camera(page, moving, cube=True)
+    open_camera(page, moving)
+    page.locator(".cube-panel summary").click()
+    page.locator(".cube-panel > div").scroll_into_view_if_needed()
     page.locator(".cube-panel canvas").wait_for()
     assert serious_faults(page) == []
 

@@ -235,7 +235,8 @@ class CameraView {
     const { shown, label, live } = this.player, classes = shown?.heat?.classes ?? [];
     const strongest = shown?.heat ? classes[classToPaint(shown.heat, null)]?.label ?? null : null;
     this.#classes.update(shown?.heatMoment?.scores ?? null, this.#history.recent, strongest);
-    this.#timeline.mark({ shownMs: shown?.moment.atMs ?? null, frozen: !live, selected: label ?? strongest });
+    const shownMs = shown?.moment.atMs ?? null, heatMs = shown?.heatMoment?.atMs ?? null;
+    this.#timeline.mark({ shownMs, heatMs, frozen: !live, selected: label ?? strongest });
     this.#say(classes, label ?? strongest);
   }
 

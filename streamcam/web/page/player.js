@@ -152,7 +152,7 @@ export class Player {
     if (this.#decoding || this.#broken.has(moment)) return;
     this.#decoding = true;
     const wasLive = this.live;
-    const bitmap = await picture(moment.message).catch(() => null);
+    const bitmap = await decoded(moment.message);
     this.#decoding = false;
     if (!bitmap) return void this.#broken.add(moment);
     if (this.#closed || (wasLive && !this.live && this.#pinned !== moment)) return bitmap.close(); // frozen meanwhile
@@ -178,5 +178,14 @@ export class Player {
     }
     canvas.dataset.number = shown.moment.message.header.frame.index; // what is on it, for whoever reads its pixels
     this.onshown(shown);
+  }
+}
+
+/** The picture of a message; null for one that is broken. */
+async function decoded(message) {
+  try {
+    return await picture(message);
+  } catch {
+    return null;
   }
 }

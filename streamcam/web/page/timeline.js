@@ -37,6 +37,7 @@ export class Timeline {
   #fromMs = 0;
   #toMs = 1;
   #shownMs = null;
+  #heatMs = null;
   #frozen = false;
   #events = [];
   #data = [[]];
@@ -72,13 +73,17 @@ export class Timeline {
     this.#build();
   }
 
-  /** Mark the moment that is shown, and the class whose heat is painted. */
-  mark({ shownMs, frozen, selected }) {
+  /**
+   * Mark the moment that is shown, and the class whose heat is painted.
+   * @param {{shownMs: number?, heatMs: number?, frozen: boolean, selected: string?}} moment heatMs: the window whose
+   *   heat is painted, whose scores are written below the curves
+   */
+  mark({ shownMs, heatMs, frozen, selected }) {
     if (selected !== this.#selected) {
       this.#selected = selected;
       this.#plot?.series.forEach((series, i) => i && (series.width = this.#width(this.#labels[i - 1])));
     }
-    [this.#shownMs, this.#frozen] = [shownMs, frozen];
+    [this.#shownMs, this.#heatMs, this.#frozen] = [shownMs, heatMs, frozen];
     this.#plot?.redraw(true);
     this.#read();
   }
@@ -152,12 +157,12 @@ export class Timeline {
   #read() {
     const times = this.#data[0];
     const under = this.#plot?.cursor.left >= 0 ? this.#plot.cursor.idx : null;
-    const place = under ?? (this.#shownMs === null ? -1 : times.findLastIndex((s) => 1000 * s <= this.#shownMs + 1));
+    const place = under ?? (this.#heatMs === null ? -1 : times.findLastIndex((s) => 1000 * s <= this.#heatMs + 1));
     if (place == null || place < 0 || place >= times.length) return say(this.#values, "No heat of this moment.");
     const known = this.#labels.map((label, i) => ({ label, score: this.#data[i + 1][place] }));
     const first = known.filter(({ score }) => score !== null).sort((a, b) => b.score - a.score).slice(0, MOST_READ);
     const values = first.map(({ label, score }) => `${label} ${percent(score)}`);
-    say(this.#values, [exactTimeOf(1000 * times[place]), ...values].join(" · "));
+    say(this.#values, [exactTimeOf(under === null ? this.#shownMs : 1000 * times[under]), ...values].join(" · "));
   }
 
   #drawEvents(plot, style) {
