@@ -1,6 +1,6 @@
 // A class's score over the last seconds, as a small curve.
 
-const GAP_MS = 3000; // between two scores: the line is not drawn through what is not known
+const GAP_MS = 6000; // between two scores: the line is not drawn through what is not known
 const THRESHOLD = 0.5; // from here on, a class counts as sure
 
 /** Draws a curve on a canvas, as large as its element is. Its colours are the element's `color` and `border-color`. */

@@ -8,6 +8,8 @@ const LOOK_MS = 100; // a camera that dies says so within 2 s: this comes on top
 const DRAW_MS = 500;
 const SORT_MS = 3000;
 const STILL_MS = 5000; // nothing moves from under somebody's hand
+const NARROWEST_REM = 17; // a tile, but for phones
+const PHONE_REM = 39;
 const WIDEST = 16 / 9; // width / height of a tile's picture; wider ones get bars
 const NO_CAMERAS_AFTER_MS = 1500; // publishers say what they have within a second
 
@@ -30,7 +32,7 @@ export function open(root, context) {
 class Wall {
   #context;
   #tiles = new Map(); // by camera, a Tile
-  #grid = make("ul", { className: "wall" });
+  #grid = make("ul", { className: "wall", role: "list" });
   #notice = make("div", { className: "notice", hidden: true });
   #refusals = make("div", { className: "refusals", role: "status" });
   #count = make("p", { className: "count" });
@@ -56,6 +58,7 @@ class Wall {
       context.cameras.addEventListener(kind, ({ detail }) => this.#tiles.get(detail.camera)?.update(), { signal });
     }
     document.addEventListener("visibilitychange", () => this.#ask(), { signal });
+    addEventListener("resize", () => this.#fit(), { signal });
     this.#grid.addEventListener("keydown", (event) => this.#key(event), { signal });
     this.#grid.addEventListener("click", (event) => this.#opened(event), { signal });
     for (const touch of ["pointermove", "pointerdown", "keydown"]) {
@@ -106,7 +109,6 @@ class Wall {
     const cameras = new Set(this.#context.cameras.byId.values());
     for (const [camera, tile] of this.#tiles) if (!cameras.has(camera)) this.#remove(tile);
     for (const camera of cameras) if (!this.#tiles.has(camera)) this.#add(camera);
-    this.#grid.dataset.size = cameras.size <= 1 ? "one" : cameras.size <= 4 ? "few" : cameras.size <= 9 ? "some" : "many";
     this.#refused();
     this.#ask();
     this.#sort(true);
@@ -133,8 +135,10 @@ class Wall {
 
   #refused() {
     const { endpoints } = this.#context.cameras;
-    const lines = endpoints.filter((e) => e.refused).map((e) =>
-      `${endpoints.length > 1 ? `Publisher ${e.number + 1}` : "The publisher"} refuses this page's server: ${e.refused}.`);
+    const lines = endpoints.filter((e) => e.refused).map(({ number, refused }) => {
+      const publisher = endpoints.length > 1 ? `Publisher ${number + 1}` : "The publisher";
+      return `${publisher} refuses this page's server: ${refused}.`;
+    });
     this.#refusals.replaceChildren(...lines.map((line) => make("p", { className: "refusal" }, line)));
   }
 
@@ -172,27 +176,46 @@ class Wall {
     const troubles = [...counts].filter(([state]) => state !== "live").map(([state, n]) => `${n} ${state}`);
     const size = this.#tiles.size;
     say(this.#count, [`${size} ${size === 1 ? "camera" : "cameras"}`, ...troubles].join(", "));
-    this.#count.hidden = size === 0;
+    this.#count.parentElement.hidden = size === 0;
     this.#empty();
   }
 
   #empty() {
     const waited = performance.now() - this.#openedMs > NO_CAMERAS_AFTER_MS;
-    const show = this.#tiles.size === 0 && waited && this.#context.connection.isOpen;
+    const refused = this.#refusals.childElementCount > 0, { isOpen } = this.#context.connection;
+    const show = this.#tiles.size === 0 && waited && isOpen && !refused;
     if (show && !this.#notice.childElementCount) this.#notice.append(...noCameras());
     this.#notice.hidden = !show;
   }
 
   #draw() {
     if (document.hidden) return;
-    const ratios = [...this.#tiles.values()].map((tile) => tile.ratio).filter(Boolean).sort((a, b) => a - b);
-    const middle = ratios[Math.floor(ratios.length / 2)] ?? WIDEST;
-    this.#grid.style.setProperty("--ratio", Math.min(Math.max(middle, 1), WIDEST).toFixed(3));
+    this.#fit();
     for (const tile of this.#tiles.values()) {
       if (!tile.visible) continue;
       tile.update();
       tile.draw();
     }
+  }
+
+  /** Choose the number of columns, and how wide they are. */
+  #fit() {
+    const tiles = [...this.#tiles.values()];
+    if (!tiles.length) return;
+    const ratios = tiles.map((tile) => tile.ratio).filter(Boolean).sort((a, b) => a - b);
+    const ratio = Math.min(Math.max(ratios[Math.floor(ratios.length / 2)] ?? WIDEST, 1), WIDEST);
+    const { width } = this.#grid.parentElement.getBoundingClientRect();
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const { columns, widest } = arrange({
+      count: tiles.length, ratio, rem,
+      width: width - 1.5 * rem,
+      height: innerHeight - (this.#grid.getBoundingClientRect().top + scrollY) - rem,
+      words: tiles[0].link.offsetHeight - tiles[0].frame.offsetHeight,
+    });
+    const { style } = this.#grid;
+    style.setProperty("--ratio", ratio.toFixed(3));
+    style.setProperty("--columns", columns);
+    style.maxWidth = widest ? `${Math.floor(widest)}px` : "";
   }
 
   /** Put the tiles in order, where nobody is about to choose one. */
@@ -215,16 +238,38 @@ class Wall {
     const top = (link) => link.getBoundingClientRect().top;
     const columns = links.findIndex((link) => top(link) > top(links[0]) + 1);
     const row = columns < 0 ? links.length : columns;
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row, Home: -at, End: links.length - 1 - at };
-    if (!(event.key in steps)) return;
+    const last = links.length - 1;
+    const to = {
+      ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - row, ArrowDown: at + row, Home: 0, End: last,
+    }[event.key];
+    if (to === undefined) return;
     event.preventDefault();
-    links[at + steps[event.key]]?.focus();
+    links[to]?.focus();
   }
 
   #opened(event) {
     const link = event.target.closest("a.tile");
     leftFor = [...this.#tiles.values()].find((tile) => tile.link === link)?.camera.id ?? null;
   }
+}
+
+/**
+ * How many columns make the tiles as large as they can be while all fit into the window. All numbers but `count` and
+ * `ratio` are CSS pixels; `words` is the height of a tile without its picture.
+ * @returns {{columns: number, widest: ?number}} the width of all columns; null for all that there is
+ */
+export function arrange({ count, ratio, rem, width, height, words }) {
+  if (width < PHONE_REM * rem) return { columns: count > 4 ? 2 : 1, widest: null };
+  const gap = 0.75 * rem, most = Math.max(1, Math.floor((width + gap) / (NARROWEST_REM * rem + gap)));
+  let best = { columns: Math.min(most, count), tile: 0 };
+  for (let columns = 1; columns <= Math.min(most, count); columns++) {
+    const rows = Math.ceil(count / columns);
+    const wide = (width - (columns - 1) * gap) / columns, high = (height - (rows - 1) * gap) / rows - words;
+    const tile = Math.min(wide, high * ratio);
+    if (tile > best.tile) best = { columns, tile };
+  }
+  if (best.tile < NARROWEST_REM * rem) return { columns: most, widest: null }; // too many: the page scrolls
+  return { columns: best.columns, widest: best.columns * best.tile + (best.columns - 1) * gap };
 }
 
 /** A list of choices, kept as a setting: value → what people read. */
