@@ -99,14 +99,17 @@ def test_choosing_a_class_paints_its_heat_and_no_other_while_frozen(page: Page, 
 
 def last_of(endpoint: str, index: int) -> tuple[Image, Heat]:
     """The picture and the heat of a frame that is the last."""
-    picture, heat = None, None
+    pictures, heats = [], []
     with Subscriber(endpoint, kinds=("frame", "result")) as subscriber:
         for message in subscriber.messages(timeout_s=5):
-            if message.result is not None and message.result.frame.index == index:
-                picture = picture if message.result.frame.image is None else message.result.frame.image
-                heat = message.result.heat or heat
-            if picture is not None and heat is not None:
-                return picture, heat
+            if message.result is None or message.result.frame.index != index:
+                continue
+            if message.header.kind == "frame":
+                pictures.append(message.result.frame.pixels)
+            elif message.result.heat is not None:
+                heats.append(message.result.heat)
+            if pictures and heats:
+                return pictures[0], heats[0]
     raise AssertionError(f"picture and heat number {index} did not come")
 
 
