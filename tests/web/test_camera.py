@@ -238,6 +238,21 @@ def test_keys_lead_to_other_cameras_and_back(page: Page, moving: Web) -> None:
     eventually(lambda: page.url.endswith("#/"), "it shows all cameras")
 
 
+def test_arrows_belong_to_what_has_the_focus(page: Page, moving: Web) -> None:
+    open_camera(page, moving)
+    page.get_by_label("Opacity").press("ArrowLeft")
+    assert page.get_by_label("Opacity").input_value() == "0.55"
+    page.get_by_role("radio", name="teapot", exact=True).check()
+    page.get_by_role("radio", name="teapot", exact=True).press("ArrowRight")
+    assert not page.get_by_role("radio", name="teapot", exact=True).is_checked()
+    assert page.get_by_role("button", name="Freeze").get_attribute("aria-pressed") == "false"
+    page.get_by_role("heading", name="demo").click()  # nothing has the focus
+    page.keyboard.press("ArrowLeft")
+    eventually(
+        lambda: page.get_by_role("button", name="Freeze").get_attribute("aria-pressed") == "true", "it steps back"
+    )
+
+
 def test_a_camera_that_is_not_there_is_said_to_be_missing(page: Page, moving: Web) -> None:
     page.goto(f"{moving.url}#/camera/nobody")
     page.get_by_text("No publisher has a camera named nobody.").wait_for()
