@@ -99,14 +99,17 @@ def test_choosing_a_class_paints_its_heat_and_no_other_while_frozen(page: Page, 
 
 def last_of(endpoint: str, index: int) -> tuple[Image, Heat]:
     """The picture and the heat of a frame that is the last."""
-    picture, heat = None, None
+    pictures, heats = [], []
     with Subscriber(endpoint, kinds=("frame", "result")) as subscriber:
         for message in subscriber.messages(timeout_s=5):
-            if message.result is not None and message.result.frame.index == index:
-                picture = picture if message.result.frame.image is None else message.result.frame.image
-                heat = message.result.heat or heat
-            if picture is not None and heat is not None:
-                return picture, heat
+            if message.result is None or message.result.frame.index != index:
+                continue
+            if message.header.kind == "frame":
+                pictures.append(message.result.frame.pixels)
+            elif message.result.heat is not None:
+                heats.append(message.result.heat)
+            if pictures and heats:
+                return pictures[0], heats[0]
     raise AssertionError(f"picture and heat number {index} did not come")
 
 
@@ -233,6 +236,21 @@ def test_keys_lead_to_other_cameras_and_back(page: Page, moving: Web) -> None:
     assert page.url.endswith("#/camera/demo")
     page.keyboard.press("Escape")
     eventually(lambda: page.url.endswith("#/"), "it shows all cameras")
+
+
+def test_arrows_belong_to_what_has_the_focus(page: Page, moving: Web) -> None:
+    open_camera(page, moving)
+    page.get_by_label("Opacity").press("ArrowLeft")
+    assert page.get_by_label("Opacity").input_value() == "0.55"
+    page.get_by_role("radio", name="teapot", exact=True).check()
+    page.get_by_role("radio", name="teapot", exact=True).press("ArrowRight")
+    assert not page.get_by_role("radio", name="teapot", exact=True).is_checked()
+    assert page.get_by_role("button", name="Freeze").get_attribute("aria-pressed") == "false"
+    page.get_by_role("heading", name="demo").click()  # nothing has the focus
+    page.keyboard.press("ArrowLeft")
+    eventually(
+        lambda: page.get_by_role("button", name="Freeze").get_attribute("aria-pressed") == "true", "it steps back"
+    )
 
 
 def test_a_camera_that_is_not_there_is_said_to_be_missing(page: Page, moving: Web) -> None:

@@ -3,8 +3,9 @@
 import { make } from "./dom.js";
 import { settings } from "./settings.js";
 
-/** What takes letters, or does something of its own with the space bar. */
+/** What does something of its own with the space bar, with arrows, or with letters. */
 const OWN_SPACE = "button, a, summary, select, textarea, input:not([type=range]), [contenteditable]";
+const OWN_ARROWS = "input, select, textarea, [role=application], [contenteditable]";
 const OWN_LETTERS = "textarea, select, input:not([type=range], [type=radio], [type=checkbox]), [contenteditable]";
 
 /**
@@ -49,7 +50,8 @@ export class Keys {
   #take(event) {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     if (document.querySelector("dialog[open]")) return;
-    if (event.target.closest?.(event.key === " " ? OWN_SPACE : OWN_LETTERS)) return;
+    const own = event.key === " " ? OWN_SPACE : event.key.startsWith("Arrow") ? OWN_ARROWS : OWN_LETTERS;
+    if (event.target.closest?.(own)) return;
     if (event.key === "?") return this.show();
     const key = settings.get("keys") === false ? null : this.#keys.get(event.key.toLowerCase());
     if (!key) return;
