@@ -83,7 +83,12 @@ export class Cameras extends EventTarget {
     if (kind === "status") {
       camera.status = message.header.data;
     } else if (kind === "result") {
-      camera.heat = new Heat(message);
+      try {
+        camera.heat = new Heat(message);
+      } catch (error) {
+        console.warn(`${camera.id}: a result that cannot be read: ${error.message}`);
+        return this.connection.got(message);
+      }
       this.#remember(camera);
     } else if (kind === "event") {
       const { events } = camera, { event } = message.header;
