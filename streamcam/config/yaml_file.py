@@ -29,7 +29,7 @@ PyYAML's own is that of YAML 1.1, where the key `on` is true, and the time 22:00
 """
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """YAML without aliases, and not nested too deeply.
 
     Nine lines of aliases can stand for a billion values.
@@ -38,6 +38,7 @@ class _Loader(yaml.SafeLoader):
     _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose a node, unless it is an alias or nested too deeply."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise yaml.composer.ComposerError(None, None, "nested too deeply")
@@ -49,12 +50,12 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-_Loader.yaml_implicit_resolvers = {
+Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in PLAIN]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 for _name, (_pattern, _first) in PLAIN.items():
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern})$"), list(_first))
+    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
         StreamcamError: there is no such file, or it is not a YAML mapping.
     """
     try:
-        content = yaml.load(_read_text(file), _Loader)
+        content = parse_yaml(_read_text(file))
     except OSError as e:
         raise StreamcamError(f"cannot read {file}: {e.strerror}") from e
     except UnicodeDecodeError as e:
@@ -78,6 +79,16 @@ def read_yaml(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise StreamcamError(f"{file}: expected keys and values such as 'model: imagenet'")
     return content
+
+
+def parse_yaml(text: str) -> Any:
+    """Read what a YAML text says.
+
+    Raises:
+        yaml.YAMLError: it is not YAML, or has what is not for these files.
+        ValueError: a number or date in it cannot be one.
+    """
+    return yaml.load(text, Loader)
 
 
 def _read_text(file: Path) -> str:

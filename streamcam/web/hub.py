@@ -22,6 +22,9 @@ SILENT_S = 1.9
 MAX_EVENTS = 1000
 """Events that wait for one watcher; above that, the oldest are lost."""
 
+ALWAYS = frozenset({"status", "event"})
+"""Kinds of messages that come whether somebody watches them or not."""
+
 Topic = tuple[str, Kind]
 """A camera's id, and a kind of messages."""
 
@@ -159,7 +162,7 @@ class Hub:
         self.cameras: dict[str, Camera] = {}
         """By id, in the order in which they were first heard of."""
         self.last: dict[Topic, CameraMessage] = {}
-        """The newest message of each topic that is watched, and of each camera's status."""
+        """The newest message of each topic that is watched, and of each camera's status and events."""
         self._watchers: set[Watcher] = set()
         self._ids: dict[tuple[int, str], str] = {}
         self.wants: list[dict[str, frozenset[Kind]]] = [{} for _ in range(endpoints)]
@@ -199,7 +202,7 @@ class Hub:
             camera.status, camera.heard_s = raw.header.data, now_s
         topic = message.topic
         watchers = [watcher for watcher in self._watchers if topic in watcher.topics]
-        if kind == "status" or (watchers and kind != "event"):
+        if watchers or kind in ALWAYS:
             self.last[topic] = message
         for watcher in watchers:
             watcher.take(message)
@@ -223,7 +226,7 @@ class Hub:
     def wants_changed(self) -> None:
         """Work out anew what to ask the publishers for, and forget what nobody watches."""
         topics = {topic for watcher in self._watchers for topic in watcher.topics}
-        self.last = {topic: m for topic, m in self.last.items() if topic in topics or topic[1] == "status"}
+        self.last = {topic: m for topic, m in self.last.items() if topic in topics or topic[1] in ALWAYS}
         wants: list[dict[str, frozenset[Kind]]] = [{} for _ in self.endpoints]
         for camera_id, kind in topics:
             if (camera := self.cameras.get(camera_id)) is not None:

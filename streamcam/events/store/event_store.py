@@ -108,10 +108,12 @@ class EventStore:
             raise StreamcamError(f"the folder of event {event.id} is not there: {self.folder / folder_of(event)}")
         return stored
 
-    def find(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> list[StoredEvent]:
-        """Return events, the newest first."""
+    def find(
+        self, *, limit: int | None = None, oldest_first: bool = False, **filters: Unpack[Filters]
+    ) -> list[StoredEvent]:
+        """Return events, the newest first if not told otherwise."""
         conditions, values = where(filters)
-        order = "ORDER BY start_ns DESC, id DESC LIMIT ?"
+        order = "ORDER BY start_ns, id LIMIT ?" if oldest_first else "ORDER BY start_ns DESC, id DESC LIMIT ?"
         rows = self._rows(
             f"SELECT event, kept, size_bytes FROM events {conditions} {order}", *values, min(limit or -1, MAX_INTEGER)
         )
@@ -121,6 +123,12 @@ class EventStore:
         """Return how many events there are."""
         conditions, values = where(filters)
         return int(self._rows(f"SELECT count(*) FROM events {conditions}", *values)[0][0])
+
+    def values(self) -> dict[str, list[str]]:
+        """Return what the filters `source`, `rule`, `zone` and `label` can be, of all events."""
+        columns = ("source", "rule", "zone", "label")
+        found = {column: self._rows(f"SELECT DISTINCT {column} FROM events ORDER BY 1") for column in columns}
+        return {column: [row[0] for row in rows if row[0]] for column, rows in found.items()}
 
     def sizes(self) -> list[Size]:
         """Return the size of every event, the oldest first."""

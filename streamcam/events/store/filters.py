@@ -10,6 +10,7 @@ MAX_INTEGER = 2**63 - 1
 class Filters(TypedDict, total=False):
     """Which events to find: those for which all of these hold."""
 
+    id: str | None
     rule: str | None
     source: str | None
     zone: str | None
@@ -21,9 +22,13 @@ class Filters(TypedDict, total=False):
     min_score: float | None
     """Its peak is at least this."""
     kept: bool | None
+    before: tuple[int, str] | None
+    """It comes before the event with this `start_ns` and id, in the order of these two."""
+    after: tuple[int, str] | None
 
 
 _CONDITIONS = {
+    "id": "id = ?",
     "rule": "rule = ?",
     "source": "source = ?",
     "zone": "zone = ?",
@@ -32,6 +37,8 @@ _CONDITIONS = {
     "until": "start_ns < ?",
     "min_score": "peak >= ?",
     "kept": "kept = ?",
+    "before": "(start_ns, id) < (?, ?)",
+    "after": "(start_ns, id) > (?, ?)",
 }
 
 
@@ -39,7 +46,9 @@ def where(filters: Filters) -> tuple[str, list[object]]:
     """Return the clause of a query in SQL, empty where there is no filter, and its values."""
     given = {name: value for name, value in filters.items() if value is not None}
     conditions = [_CONDITIONS[name] for name in given]
-    values = [_nanoseconds(value) if isinstance(value, datetime) else value for value in given.values()]
+    values: list[object] = []
+    for value in given.values():
+        values += value if isinstance(value, tuple) else [_nanoseconds(value) if isinstance(value, datetime) else value]
     return f"WHERE {' AND '.join(conditions)}" if conditions else "", values
 
 
