@@ -107,7 +107,9 @@ class CubePage:
     def look(self) -> Image:
         """The view as people see it, in CSS pixels."""
         png = self.page.locator("#cube canvas").first.screenshot()
-        return np.asarray(cv2.cvtColor(cv2.imdecode(np.frombuffer(png, np.uint8), 1), cv2.COLOR_BGR2RGB))
+        picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR_RGB)
+        assert picture is not None
+        return picture.astype(np.uint8)
 
     def hot(self) -> Any:
         """The pixels that show heat, as x and y, CSS pixels [N,2]: grounds, lines and words have no colour."""

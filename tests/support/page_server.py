@@ -57,7 +57,9 @@ class PageServer:
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
-    def browse(self, *, tls: ssl.SSLContext | None = None, **headers: str) -> ClientConnection:
+    def browse(
+        self, headers: Mapping[str, str] | None = None, *, tls: ssl.SSLContext | None = None
+    ) -> ClientConnection:
         """Open a WebSocket, as a browser does."""
         url = f"{'wss' if tls else 'ws'}://127.0.0.1:{self.port}/ws"
         names = [Subprotocol("streamcam.1")]

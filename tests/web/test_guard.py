@@ -53,7 +53,7 @@ def cookie_of(reply: Reply) -> dict[str, str]:
 
 def refusal(server: PageServer, **headers: str) -> int:
     with pytest.raises(InvalidStatus) as caught:
-        server.browse(**headers)
+        server.browse(headers)
     return caught.value.response.status_code
 
 
@@ -104,7 +104,7 @@ def test_a_login_gives_a_cookie_that_opens_everything(closed: PageServer) -> Non
     cookie = cookie_of(reply)
     assert b"streamcam" in closed.ask("/", headers=cookie).body
     assert closed.ask("/palette.json", headers=cookie).status == 200
-    with closed.browse(**cookie) as socket:
+    with closed.browse(cookie) as socket:
         hello = json.loads(socket.recv(timeout=10))
     assert hello["login"] is True
     out = closed.ask("/logout", headers=cookie)
@@ -117,7 +117,7 @@ def test_a_program_sends_the_token_itself(closed: PageServer) -> None:
     assert closed.ask("/palette.json", headers=BEARER).status == 200
     wrong = closed.ask("/palette.json", headers={"authorization": "Bearer no", "x-forwarded-for": "10.0.0.2"})
     assert (wrong.status, wrong.error) == (401, "the token is wrong: Authorization: Bearer TOKEN")
-    with closed.browse(**BEARER) as socket:
+    with closed.browse(BEARER) as socket:
         socket.recv(timeout=10)
 
 
@@ -161,7 +161,7 @@ def test_another_page_can_do_nothing(closed: PageServer, local: PageServer) -> N
     assert refusal(local, origin="http://evil.example") == 403
     assert refusal(local, origin=f"http://localhost:{local.port}") == 403
     assert refusal(local, origin="null") == 403
-    with local.browse(origin=here) as socket:
+    with local.browse({"origin": here}) as socket:
         assert json.loads(socket.recv(timeout=10))["login"] is False
     assert refusal(closed, origin="http://evil.example", **BEARER) == 403
     for method in ("POST", "DELETE", "PUT"):

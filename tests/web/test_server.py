@@ -84,7 +84,7 @@ def test_it_says_on_which_port_it_is(tmp_path: Path) -> None:
         assert server.ask("/palette.json", tls=trusting).status == 401
         reply = server.ask("/palette.json", tls=trusting, headers={"authorization": f"Bearer {TOKEN}"})
         assert reply.status == 200
-        with server.browse(tls=trusting, authorization=f"Bearer {TOKEN}") as browser:
+        with server.browse({"authorization": f"Bearer {TOKEN}"}, tls=trusting) as browser:
             assert "hello" in str(browser.recv(timeout=10))
         with pytest.raises(http.client.HTTPException):  # not https
             server.ask("/healthz")
