@@ -35,7 +35,7 @@ ALLOWED = {
     "events": VOCABULARY | {"config", "heat", "render", "sinks", "sources"},
     "viewer": VOCABULARY | {"render", "transport"},
     "notify": VOCABULARY | {"config", "events", "transport"},
-    "web": VOCABULARY | {"config", "events", "render", "transport"},
+    "web": VOCABULARY | {"config", "events", "render", "sources", "transport"},
     "runtime": VOCABULARY
     | {"config", "sources", "gpu", "heat", "models", "engines", "render", "transport", "sinks", "events", "viewer"}
     | {"monitoring", "notify"},

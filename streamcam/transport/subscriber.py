@@ -1,6 +1,7 @@
 """The subscriber: receives results from a publisher, which may stop and start again meanwhile."""
 
 import math
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -128,6 +129,31 @@ class Subscriber:
         """Yield messages as `messages` does, with payloads that are not decoded: for whoever passes them on."""
         return self._yielded(lambda raw: raw, timeout_s)
 
+    def fileno(self) -> int:
+        """Return a file descriptor that becomes readable when messages may have come: for `receive_raw`."""
+        return int(self._socket.getsockopt(zmq.FD))
+
+    def receive_raw(self, *, at_most: int) -> tuple[list[RawMessage], bool]:
+        """Return what has come, as `raw_messages` does, without waiting: for event loops.
+
+        Call it when `fileno` is readable; after each call of `want`, which may leave it unreadable although messages
+        have come (see ZMQ_FD in zmq_getsockopt(3)); and a few times a second, to connect again after a refusal.
+
+        Args:
+            at_most: so many messages are read from the socket. Of one topic, the newest alone is returned.
+
+        Returns:
+            The messages, and whether more may have come already.
+        """
+        self._check_handshakes()
+        self._reconnect_if_due()
+        more = self._receive_all(at_most)
+        messages = []
+        while self._pending:
+            if (message := self._next_pending()) is not None:
+                messages.append(message)
+        return messages, more
+
     @property
     def sources(self) -> Sequence[str] | None:
         """The sources that the publisher lists; None before it has said so."""
@@ -177,11 +203,13 @@ class Subscriber:
         """Wait for a message; return whether one has come."""
         end_s = time.monotonic() + timeout_s
         while True:
-            self._check_handshakes()
+            self._reconnect_if_due()
             now_s = time.monotonic()
             until_s = min(end_s, self._reconnect_s)
             wait_ms = None if until_s == float("inf") else max(0, math.ceil((until_s - now_s) * 1000))
             ready = dict(self._poller.poll(wait_ms))
+            if self._monitor in ready:
+                self._check_handshakes()
             if self._socket in ready:
                 return True
             if not ready and now_s >= end_s:
@@ -189,10 +217,13 @@ class Subscriber:
 
     def _check_handshakes(self) -> None:
         """Note whether the publisher accepts this program. If not, reconnect after a second: ZeroMQ would give up."""
-        while self._monitor.poll(0):
-            event = parse_monitor_message(self._monitor.recv_multipart())["event"]
+        while (message := _receive(self._monitor)) is not None:
+            event = parse_monitor_message(message)["event"]
             self.refused = self._refusals.get(event)
             self._reconnect_s = float("inf") if self.refused is None else time.monotonic() + RECONNECT_MAX_MS / 1000
+
+    def _reconnect_if_due(self) -> None:
+        """Connect again, if the publisher has refused a second ago."""
         if time.monotonic() >= self._reconnect_s:
             self._reconnect_s = float("inf")
             with suppress(zmq.ZMQError):  # the connection is closed already
@@ -205,10 +236,15 @@ class Subscriber:
                 self._subscribed.add(name)
                 self._socket.setsockopt(zmq.SUBSCRIBE, name)
 
-    def _receive_all(self) -> None:
-        """Receive all messages that have come; keep all events, and the newest message of each other topic."""
-        while self._socket.poll(0):
-            message = self._socket.recv_multipart()
+    def _receive_all(self, at_most: int = sys.maxsize) -> bool:
+        """Receive all messages that have come; keep all events, and the newest message of each other topic.
+
+        Returns:
+            Whether it stopped at so many.
+        """
+        for _ in range(at_most):
+            if (message := _receive(self._socket)) is None:
+                return False
             try:
                 header = decode_header(message)
             except MessageError:
@@ -218,6 +254,7 @@ class Subscriber:
                 self._follow_directory(header)
             elif self._is_new(message[0], header):
                 self._keep(RawMessage(header, message))
+        return True
 
     def _keep(self, message: RawMessage) -> None:
         """Let a message wait to be yielded, and count the one that has to give way to it."""
@@ -292,6 +329,14 @@ def _make_socket(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
     disconnect_dead_peers(socket)
     return socket
+
+
+def _receive(socket: zmq.Socket[bytes]) -> list[bytes] | None:
+    """Return a message that has come, if there is one."""
+    try:  # costs less than asking first
+        return socket.recv_multipart(zmq.NOBLOCK)
+    except zmq.Again:
+        return None
 
 
 def _topics(sources: Sequence[str], kinds: Collection[Kind]) -> list[bytes]:

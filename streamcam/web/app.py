@@ -1,9 +1,11 @@
 """The application: which address is answered by what."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -15,12 +17,15 @@ from starlette.websockets import WebSocket
 from streamcam.config.host_port import split_host_port
 from streamcam.config.web import WebConfig
 from streamcam.render.canvas import FULL_SCORE, heat_paint
-from streamcam.web import saved_events, zones
+from streamcam.web import api, openapi, pictures, saved_events, zones
 from streamcam.web.access import Access
 from streamcam.web.browser import serve_browser
 from streamcam.web.feed import Feed
 from streamcam.web.guard import Guard
 from streamcam.web.hub import Hub
+
+if TYPE_CHECKING:
+    from streamcam.web.rtsp_out import RtspOut
 
 PAGE = Path(__file__).parent / "page"
 
@@ -34,6 +39,7 @@ def make_app(config: WebConfig) -> Guard:
     access = _access(config)
     hub = Hub(len(config.endpoints))
     feeds = [Feed(hub, number, endpoint, keys=config.keys) for number, endpoint in enumerate(config.endpoints)]
+    pushing = _open_rtsp_out(hub, config.rtsp_out)
     greeting = {
         "type": "hello",
         "version": version("streamcam"),
@@ -51,10 +57,13 @@ def make_app(config: WebConfig) -> Guard:
     async def life(_: Starlette) -> AsyncIterator[None]:
         for feed in feeds:
             feed.start()
+        pushes = None if pushing is None else asyncio.create_task(pushing.run())
         try:
             yield
         finally:
             hub.close()
+            if pushes is not None:
+                await pushes
             for feed in feeds:
                 feed.close()
 
@@ -64,6 +73,9 @@ def make_app(config: WebConfig) -> Guard:
             Route("/", index),
             Route("/palette.json", palette),
             WebSocketRoute("/ws", browser),
+            *pictures.routes(hub),
+            *api.routes(hub),
+            *openapi.routes(),
             *saved_events.routes(config),
             *zones.routes(config),
             Mount("/page", StaticFiles(directory=PAGE)),
@@ -76,6 +88,15 @@ def make_app(config: WebConfig) -> Guard:
 def _access(config: WebConfig) -> Access | None:
     token, secure = config.token(), config.tls_cert is not None or config.behind_proxy
     return None if token is None else Access(token, port=split_host_port(config.bind)[1], secure=secure)
+
+
+def _open_rtsp_out(hub: Hub, url: str | None) -> "RtspOut | None":
+    """Open what pushes overlays to an RTSP server, if that is asked for."""
+    if url is None:
+        return None
+    from streamcam.web.rtsp_out import RtspOut  # it imports PyAV, which not every server needs
+
+    return RtspOut(hub, url)
 
 
 async def health(_: Request) -> Response:

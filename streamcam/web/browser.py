@@ -7,7 +7,7 @@ topic are on their way. So a slow browser gets fewer and newer pictures, and not
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Annotated
 
@@ -35,6 +35,37 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
     """The topics of messages that it has shown."""
 
 
+class InFlight:
+    """The messages that a browser has not acknowledged, by topic."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[Topic] = Counter()
+        self.full: set[Topic] = set()
+        """Topics of which no more may be sent."""
+
+    def __len__(self) -> int:
+        """Return the number of topics that are counted."""
+        return len(self._counts)
+
+    def sent(self, topic: Topic) -> None:
+        """Count a message that is sent."""
+        self._counts[topic] += 1
+        if self._counts[topic] >= IN_FLIGHT:
+            self.full.add(topic)
+
+    def got(self, topic: Topic) -> None:
+        """Count one that is acknowledged. What was never sent is ignored, and takes no memory."""
+        if self._counts[topic] > 0:
+            self._counts[topic] -= 1
+            self.full.discard(topic)
+
+    def keep(self, topics: Collection[Topic]) -> None:
+        """Forget all others: a browser may acknowledge late, or never, what it does not want any more."""
+        for topic in self._counts.keys() - topics:
+            del self._counts[topic]
+            self.full.discard(topic)
+
+
 async def serve_browser(socket: WebSocket, hub: Hub, greeting: Mapping[str, object]) -> None:
     """Serve an accepted WebSocket until it is closed.
 
@@ -44,7 +75,7 @@ async def serve_browser(socket: WebSocket, hub: Hub, greeting: Mapping[str, obje
         greeting: the first message.
     """
     with hub.watch() as watcher:
-        in_flight: Counter[Topic] = Counter()
+        in_flight = InFlight()
         await socket.send_text(json.dumps(greeting))
         sender = asyncio.create_task(_send(socket, hub, watcher, in_flight))
         receiver = asyncio.create_task(_receive(socket, watcher, in_flight))
@@ -56,24 +87,24 @@ async def serve_browser(socket: WebSocket, hub: Hub, greeting: Mapping[str, obje
             await asyncio.gather(sender, receiver, return_exceptions=True)
 
 
-async def _send(socket: WebSocket, hub: Hub, watcher: Watcher, in_flight: Counter[Topic]) -> None:
+async def _send(socket: WebSocket, hub: Hub, watcher: Watcher, in_flight: InFlight) -> None:
     """Send what the browser wants, one message at a time: `send` waits while the last has not left this program."""
     with suppress(WebSocketDisconnect):
         while not watcher.closed:
             if watcher.cameras_changed:
                 watcher.cameras_changed = False
                 await socket.send_text(json.dumps({"type": "cameras", **cameras_of(hub)}))
-            message = watcher.pop(busy=[topic for topic, count in in_flight.items() if count >= IN_FLIGHT])
+            message = watcher.pop(busy=in_flight.full)
             if message is None:
                 await watcher.wait()
                 continue
             if message.raw.header.kind != "event":
-                in_flight[message.topic] += 1
+                in_flight.sent(message.topic)
             await socket.send_bytes(message.framed)
         await socket.close(1001)  # going away
 
 
-async def _receive(socket: WebSocket, watcher: Watcher, in_flight: Counter[Topic]) -> None:
+async def _receive(socket: WebSocket, watcher: Watcher, in_flight: InFlight) -> None:
     """Do what the browser asks for."""
     with suppress(WebSocketDisconnect):
         while True:
@@ -85,11 +116,14 @@ async def _receive(socket: WebSocket, watcher: Watcher, in_flight: Counter[Topic
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
                 await socket.close(BAD_MESSAGE, "expected what docs/reference/browser-protocol.md says")
                 return
-            for camera, kind in request.got:
-                in_flight[camera, kind] -= in_flight[camera, kind] > 0
+            for topic in request.got:
+                in_flight.got(topic)
             if request.want is not None:
-                watcher.want({(camera, kind) for camera, kinds in request.want.items() for kind in kinds})
-            watcher.wake()
+                topics = {(camera, kind) for camera, kinds in request.want.items() for kind in kinds}
+                watcher.want(topics)
+                in_flight.keep(topics)
+            if watcher.waits:
+                watcher.wake()
 
 
 def cameras_of(hub: Hub) -> dict[str, object]:

@@ -1,9 +1,8 @@
 """What all publishers send, for any number of watchers: browsers, pictures over HTTP, JSON, RTSP.
 
-    Subscriber ──► Feed (a thread for each publisher) ──► Hub (the event loop) ──► Watcher, Watcher, …
+    Subscriber ──► Feed (one for each publisher) ──► Hub ──► Watcher, Watcher, …
 
-A publisher is asked only for the kinds of messages that somebody watches. All but `Feed` belongs to the event loop's
-thread.
+A publisher is asked only for the kinds of messages that somebody watches. All of it belongs to the event loop's thread.
 """
 
 import asyncio
@@ -22,6 +21,9 @@ SILENT_S = 1.9
 """A publisher sends the status of each source every second. One that has sent none for so long is silent."""
 MAX_EVENTS = 1000
 """Events that wait for one watcher; above that, the oldest are lost."""
+
+ALWAYS = frozenset({"status", "event"})
+"""Kinds of messages that come whether somebody watches them or not."""
 
 Topic = tuple[str, Kind]
 """A camera's id, and a kind of messages."""
@@ -104,9 +106,15 @@ class Watcher:
             self._events.append(message)
         else:
             # The newer one takes the older one's place in the order: at its end, a busy topic would starve.
-            self.skipped += message.topic in self._pending
-            self._pending[message.topic] = message
+            topic = message.topic
+            self.skipped += topic in self._pending
+            self._pending[topic] = message
         self._ready.set()
+
+    @property
+    def waits(self) -> bool:
+        """Whether any message waits."""
+        return bool(self._pending or self._events)
 
     def wake(self) -> None:
         """Let `wait` return."""
@@ -154,7 +162,7 @@ class Hub:
         self.cameras: dict[str, Camera] = {}
         """By id, in the order in which they were first heard of."""
         self.last: dict[Topic, CameraMessage] = {}
-        """The newest message of each topic that is watched, and of each camera's status."""
+        """The newest message of each topic that is watched, and of each camera's status and events."""
         self._watchers: set[Watcher] = set()
         self._ids: dict[tuple[int, str], str] = {}
         self.wants: list[dict[str, frozenset[Kind]]] = [{} for _ in range(endpoints)]
@@ -192,9 +200,10 @@ class Hub:
         kind = raw.header.kind
         if kind == "status" and (camera := self.cameras.get(message.camera)) is not None:
             camera.status, camera.heard_s = raw.header.data, now_s
-        watchers = [watcher for watcher in self._watchers if message.topic in watcher.topics]
-        if kind == "status" or (watchers and kind != "event"):
-            self.last[message.topic] = message
+        topic = message.topic
+        watchers = [watcher for watcher in self._watchers if topic in watcher.topics]
+        if watchers or kind in ALWAYS:
+            self.last[topic] = message
         for watcher in watchers:
             watcher.take(message)
 
@@ -217,7 +226,7 @@ class Hub:
     def wants_changed(self) -> None:
         """Work out anew what to ask the publishers for, and forget what nobody watches."""
         topics = {topic for watcher in self._watchers for topic in watcher.topics}
-        self.last = {topic: m for topic, m in self.last.items() if topic in topics or topic[1] == "status"}
+        self.last = {topic: m for topic, m in self.last.items() if topic in topics or topic[1] in ALWAYS}
         wants: list[dict[str, frozenset[Kind]]] = [{} for _ in self.endpoints]
         for camera_id, kind in topics:
             if (camera := self.cameras.get(camera_id)) is not None:

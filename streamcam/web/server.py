@@ -23,6 +23,9 @@ MAX_REQUEST_BYTES = 64 * 1024
 """A longer WebSocket message from a browser ends its connection."""
 SHUTDOWN_S = 2
 ANY_HOST = frozenset({"0.0.0.0", "::"})
+UNSENT_BYTES = 64 * 1024
+"""The system takes so much for a client that it has not sent yet. By itself it takes megabytes: a slow reader of
+pictures would see those of many seconds ago."""
 
 
 def serve(config: WebConfig) -> None:
@@ -112,7 +115,10 @@ def _bind(config: WebConfig) -> socket.socket:
     host, port = split_host_port(config.bind)
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=128)
+        listener = socket.create_server(address[:2], family=family, backlog=128)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        return listener
     except (OSError, UnicodeError) as e:
         raise StreamcamError(f"cannot serve the page at {config.bind}: {_reason(e)}; give another --bind") from None
 

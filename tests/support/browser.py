@@ -16,8 +16,8 @@ from tests.support.paths import ROOT
 from tests.support.ports import unused_port
 
 CHROMIUM = Path("/usr/bin/chromium")
-AXE = ("axe_playwright_python", "axe_core_python")
-"""Packages that bring axe-core: it looks for faults that keep people from using a page."""
+AXE = "axe_playwright_python"
+"""The package that brings axe-core: it looks for faults that keep people from using a page."""
 
 
 @dataclass
@@ -75,7 +75,6 @@ def serious_faults(page: Page) -> list[str]:
 
 
 def _axe() -> str:
-    for package in AXE:
-        if (spec := find_spec(package)) is not None and spec.origin is not None:
-            return (Path(spec.origin).parent / "axe.min.js").read_text()
-    pytest.fail(f"needs axe-core: pip install {AXE[0].replace('_', '-')}")
+    if (spec := find_spec(AXE)) is None or spec.origin is None:
+        pytest.fail(f"needs axe-core: pip install {AXE.replace('_', '-')}")
+    return (Path(spec.origin).parent / "axe.min.js").read_text()

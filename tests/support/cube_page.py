@@ -122,7 +122,8 @@ def cube_page(browser: Browser, **context: Any) -> Iterator[CubePage]:
     colours, hidden = heat_paint()
     palette = {"colours": colours.tolist(), "hidden": hidden.tolist(), "full_score": FULL_SCORE}
     files = {"/test.js": SCRIPT.encode(), "/palette.json": json.dumps(palette).encode()}
-    window = browser.new_context(**{"viewport": {"width": 520, "height": 700}, "reduced_motion": "reduce"} | context)
+    usual = {"viewport": {"width": 520, "height": 700}, "reduced_motion": "reduce", "color_scheme": "dark"}
+    window = browser.new_context(**usual | context)
     try:
         page = window.new_page()
         errors: list[str] = []

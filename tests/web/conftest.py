@@ -25,9 +25,10 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A tab. What goes wrong in its scripts fails the test."""
+    """A tab. What goes wrong in its scripts fails the test, and so does what the page's own policy forbids."""
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if "Security Policy" in message.text else None)
     yield page
     assert errors == []

@@ -91,7 +91,7 @@ def test_the_picture_is_on_the_front_face_alone(cube: CubePage) -> None:
     result = hot_in(set())
     green = np.zeros_like(result.frame.pixels)
     green[:, : green.shape[1] // 2] = (0, 255, 0)
-    cube.show(replace(result, frame=replace(result.frame, picture=green)))
+    cube.show(replace(result, frame=replace(result.frame, image=green)))
     cube.page.get_by_label("Picture").fill("1")
     cube.press("Front")
     image, (x, y) = cube.look(), cube.place(0.25, 0.5, 1)
@@ -167,10 +167,10 @@ def test_an_improbable_class_is_painted_faintly(cube: CubePage) -> None:
 
 def test_new_heat_is_drawn_into_the_textures_that_are_there(cube: CubePage) -> None:
     cube.ask(
-        "window.made = 0; for (const name of ['texStorage3D', 'texStorage2D', 'createTexture']) {"
+        "void (() => { window.made = 0; for (const name of ['texStorage3D', 'texStorage2D', 'createTexture']) {"
         "  const of = WebGL2RenderingContext.prototype, made = of[name];"
         "  of[name] = function (...given) { window.made++; return made.apply(this, given); };"
-        "}"
+        "}})()"
     )
     cube.show(hot_in({1}))
     made, before = cube.ask("window.made"), cube.look()

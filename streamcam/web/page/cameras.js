@@ -73,9 +73,11 @@ export class Cameras extends EventTarget {
   #take(message) {
     const camera = this.byId.get(message.camera), { kind, publisher } = message.header;
     if (!camera) return this.connection.got(message);
-    if (camera.publisher !== publisher) { // restarted: it counts its sessions from 0 again, so old heat could look current
+    if (camera.publisher !== publisher) {
+      // Restarted: it counts its sessions from 0 again, so old heat could look current.
       camera.publisher = publisher;
       camera.heat = null;
+      endEvents(camera.events);
     }
     camera.heardMs = performance.now();
     if (kind === "status") {
@@ -88,13 +90,22 @@ export class Cameras extends EventTarget {
       events.set(event.id, event);
       if (events.size > MOST_EVENTS) events.delete(events.keys().next().value);
     }
-    const left = this.dispatchEvent(new CustomEvent(kind, { detail: { camera, message }, cancelable: kind === "frame" }));
-    if (left) this.connection.got(message); // or no more would come of a picture that nobody shows any longer
+    const detail = { camera, message }, cancelable = kind === "frame";
+    // What nobody shows any longer is acknowledged, too: otherwise no more of it would ever come.
+    if (this.dispatchEvent(new CustomEvent(kind, { detail, cancelable }))) this.connection.got(message);
   }
 
   #remember(camera) {
     const now = performance.now(), { frame, session, classes } = camera.heat;
-    camera.curve.push({ atMs: now, ptsS: frame.pts_s, session, scores: new Map(classes.map((c) => [c.label, c.score])) });
+    const scores = new Map(classes.map((c) => [c.label, c.score]));
+    camera.curve.push({ atMs: now, ptsS: frame.pts_s, session, scores });
     while (camera.curve[0].atMs < now - CURVE_MS) camera.curve.shift();
+  }
+}
+
+/** End the events that go on: their publisher has gone without a word. */
+function endEvents(events) {
+  for (const [id, event] of events) {
+    if (event.state === "start" || event.state === "update") events.set(id, { ...event, state: "end", reason: "lost" });
   }
 }

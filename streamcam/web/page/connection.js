@@ -3,6 +3,7 @@
 import { decode } from "./message.js";
 
 const RETRY_MS = [250, 500, 1000, 2000];
+const ACKNOWLEDGE_MS = 10; // each message to the server costs it about as much as a picture
 
 /**
  * Events: `open` and `closed`; `hello` and `cameras` with what the server says of itself and of the cameras as
@@ -61,7 +62,10 @@ export class Connection extends EventTarget {
   got(message) {
     if (message.header.kind === "event") return;
     this.#got.push([message.camera, message.header.kind]);
-    if (this.#got.length === 1) queueMicrotask(() => this.#send({ got: this.#got.splice(0) }));
+    if (this.#got.length > 1) return;
+    const acknowledge = () => this.#send({ got: this.#got.splice(0) });
+    if (document.hidden) queueMicrotask(acknowledge); // timers of hidden pages are slow
+    else setTimeout(acknowledge, ACKNOWLEDGE_MS);
   }
 
   #ask() {

@@ -16,7 +16,7 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Set an element's text, and nothing if it has it already: what is not changed is neither laid out nor read out anew. */
+/** Set an element's text if it is another: what is not changed is neither laid out nor read out anew. */
 export function say(element, text, title = null) {
   if (element.textContent !== text) element.textContent = text;
   if (title !== null && element.title !== title) element.title = title;

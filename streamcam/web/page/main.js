@@ -8,7 +8,7 @@ import { loadPalette } from "./heat.js";
 const RETRY_MS = 2000;
 const SAY_LOST_AFTER_MS = 300; // a connection that is back at once is not worth a word
 
-/** By the first word of the address: what loads a view's module, which has `open(root, context, rest) → {close()}`. */
+/** By the first word of the address: what loads a view's module, with `open(root, context, rest) → {close()}`. */
 const VIEWS = {
   "": () => import("./wall.js"),
   camera: (rest) => (rest[1] === "zone" ? import("./zone.js") : import("./camera.js")),

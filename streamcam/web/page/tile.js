@@ -8,6 +8,7 @@ import { LivePicture, NONE_OF_THESE } from "./picture.js";
 const SURE = 0.5; // as in streamcam/render/canvas.py
 const MOST_NAMES = 3;
 const SHOWS_S = 0.5; // heat that is so much older than its picture lies visibly beside what moves
+const LONGEST_WAIT_S = 15; // before a lost camera is tried again: streamcam/sources/status.py
 const ACTIVE_MS = 10_000;
 
 /** What is said of a state whose reason is not known. */
@@ -39,6 +40,7 @@ export class Tile {
     this.#live.onshown = () => {
       this.#parts.canvas.hidden = false;
       this.#words();
+      this.#topClass(this.#camera.state.state === "live");
     };
     this.update();
   }
@@ -141,7 +143,7 @@ export class Tile {
   /** Bring all words up to date. Returns the state. */
   update() {
     const { state } = this.#state(), { status } = this.#camera, parts = this.#parts, live = state === "live";
-    this.#topClass();
+    this.#topClass(live);
     const latency = live && this.#live.shown ? this.#camera.latencyMs : null;
     say(parts.latency, latency === null ? "– s" : seconds(latency / 1000), "How old the picture is, by both clocks");
     say(parts.fps, live ? `${this.#live.fps.toFixed(0)}\u00a0fps` : "–\u00a0fps", "Pictures shown here per second");
@@ -169,10 +171,16 @@ export class Tile {
     say(this.#parts.state, state);
     const [strong, reason] = trouble.children;
     say(strong, live ? "" : state);
-    say(reason, live ? "no picture yet" : why || WHY[state] || "", why);
+    say(reason, live ? "no picture yet" : `${why || WHY[state] || ""}${this.#nextTry(state)}`, why);
     trouble.hidden = live && this.#live.shown !== null;
     words.hidden = !live || this.#live.shown === null;
     return { state };
+  }
+
+  #nextTry(state) {
+    const leftS = Math.ceil((this.#camera.status.next_try_s ?? 0) - Date.now() / 1000);
+    // Clocks of two machines may differ: what cannot be is not said.
+    return state === "lost" && leftS > 0 && leftS <= LONGEST_WAIT_S ? `; trying again in ${leftS}\u00a0s` : "";
   }
 
   /** Write the classes that are sure onto the picture, as streamcam/render/canvas.py does. */
@@ -195,12 +203,14 @@ export class Tile {
   }
 
   #strongest() {
-    return this.#camera.heat?.classes.find((c) => c.label !== NONE_OF_THESE);
+    const heat = this.#live.shown?.heat ?? this.#camera.heat;
+    return heat?.classes.find((c) => c.label !== NONE_OF_THESE);
   }
 
-  #topClass() {
-    const strongest = this.#strongest(), { label, score } = this.#parts;
-    say(label, strongest?.label ?? "–", strongest ? `The strongest class, over the last 60 s: ${strongest.label}` : "");
+  #topClass(live) {
+    const strongest = live ? this.#strongest() : undefined, { label, score } = this.#parts;
+    const title = strongest ? `The strongest class, over the last 60 s: ${strongest.label}` : "";
+    say(label, strongest?.label ?? "–", title);
     say(score, strongest ? percent(strongest.score) : "");
   }
 

@@ -32,7 +32,7 @@ export function open(root, context) {
 class Wall {
   #context;
   #tiles = new Map(); // by camera, a Tile
-  #grid = make("ul", { className: "wall" });
+  #grid = make("ul", { className: "wall", role: "list" });
   #notice = make("div", { className: "notice", hidden: true });
   #refusals = make("div", { className: "refusals", role: "status" });
   #count = make("p", { className: "count" });
@@ -135,8 +135,10 @@ class Wall {
 
   #refused() {
     const { endpoints } = this.#context.cameras;
-    const lines = endpoints.filter((e) => e.refused).map((e) =>
-      `${endpoints.length > 1 ? `Publisher ${e.number + 1}` : "The publisher"} refuses this page's server: ${e.refused}.`);
+    const lines = endpoints.filter((e) => e.refused).map(({ number, refused }) => {
+      const publisher = endpoints.length > 1 ? `Publisher ${number + 1}` : "The publisher";
+      return `${publisher} refuses this page's server: ${refused}.`;
+    });
     this.#refusals.replaceChildren(...lines.map((line) => make("p", { className: "refusal" }, line)));
   }
 
@@ -174,13 +176,14 @@ class Wall {
     const troubles = [...counts].filter(([state]) => state !== "live").map(([state, n]) => `${n} ${state}`);
     const size = this.#tiles.size;
     say(this.#count, [`${size} ${size === 1 ? "camera" : "cameras"}`, ...troubles].join(", "));
-    this.#count.hidden = size === 0;
+    this.#count.parentElement.hidden = size === 0;
     this.#empty();
   }
 
   #empty() {
     const waited = performance.now() - this.#openedMs > NO_CAMERAS_AFTER_MS;
-    const show = this.#tiles.size === 0 && waited && this.#context.connection.isOpen;
+    const refused = this.#refusals.childElementCount > 0, { isOpen } = this.#context.connection;
+    const show = this.#tiles.size === 0 && waited && isOpen && !refused;
     if (show && !this.#notice.childElementCount) this.#notice.append(...noCameras());
     this.#notice.hidden = !show;
   }
@@ -235,10 +238,13 @@ class Wall {
     const top = (link) => link.getBoundingClientRect().top;
     const columns = links.findIndex((link) => top(link) > top(links[0]) + 1);
     const row = columns < 0 ? links.length : columns;
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row, Home: -at, End: links.length - 1 - at };
-    if (!(event.key in steps)) return;
+    const last = links.length - 1;
+    const to = {
+      ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - row, ArrowDown: at + row, Home: 0, End: last,
+    }[event.key];
+    if (to === undefined) return;
     event.preventDefault();
-    links[at + steps[event.key]]?.focus();
+    links[to]?.focus();
   }
 
   #opened(event) {
@@ -258,7 +264,8 @@ export function arrange({ count, ratio, rem, width, height, words }) {
   let best = { columns: Math.min(most, count), tile: 0 };
   for (let columns = 1; columns <= Math.min(most, count); columns++) {
     const rows = Math.ceil(count / columns);
-    const tile = Math.min((width - (columns - 1) * gap) / columns, ((height - (rows - 1) * gap) / rows - words) * ratio);
+    const wide = (width - (columns - 1) * gap) / columns, high = (height - (rows - 1) * gap) / rows - words;
+    const tile = Math.min(wide, high * ratio);
     if (tile > best.tile) best = { columns, tile };
   }
   if (best.tile < NARROWEST_REM * rem) return { columns: most, widest: null }; // too many: the page scrolls
