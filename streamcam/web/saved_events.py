@@ -24,6 +24,7 @@ from streamcam.events.store.filters import MAX_INTEGER, Filters
 from streamcam.events.store.folders import PART, REMOVED, StoredEvent, folder_of
 from streamcam.events.store.index import INDEX
 from streamcam.web.event_heat import event_heat
+from streamcam.web.replies import problem
 
 MAX_EVENTS, USUAL_EVENTS = 500, 50
 """Events in one answer."""
@@ -61,7 +62,7 @@ def routes(config: WebConfig) -> list[Route]:
 
 
 async def _no_folder(_: Request) -> Response:
-    return _failed("no events are kept here: start `streamcam web` with --events FOLDER, that of `event_files`", 404)
+    return problem(404, "no events are kept here: start `streamcam web` with --events FOLDER, that of `event_files`")
 
 
 class _SavedEvents:
@@ -254,12 +255,8 @@ async def _answered(answer: Callable[[], Response]) -> Response:
     try:
         return await run_in_threadpool(answer)
     except _BadQueryError as e:
-        return _failed(str(e), 400)
+        return problem(400, str(e))
     except NoEventError as e:
-        return _failed(str(e), 404)
+        return problem(404, str(e))
     except StreamcamError as e:
-        return _failed(str(e), 503)
-
-
-def _failed(line: str, status: int) -> Response:
-    return JSONResponse({"error": line}, status_code=status)
+        return problem(503, str(e))

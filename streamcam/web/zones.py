@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from streamcam.config.web import WebConfig
 from streamcam.errors import StreamcamError, one_line
+from streamcam.web.replies import problem
 from streamcam.web.zone_file import ZoneConflictError, ZoneFile, Zones, problem_with, read_zones, rounded, zone_text
 
 MAX_BODY_BYTES = 64 * 1024
@@ -71,9 +72,9 @@ class _Zones:
         except StreamcamError as e:
             return _failed(e, 400)
         polygon = rounded(zone.polygon)
-        problem = problem_with(zone.name, polygon, zone.source)
-        text = "" if problem else f"zones:\n  {zone.name}: {zone_text(polygon, zone.source)}\n"
-        return JSONResponse({"ok": problem is None, "problem": problem, "yaml": text})
+        wrong = problem_with(zone.name, polygon, zone.source)
+        text = "" if wrong else f"zones:\n  {zone.name}: {zone_text(polygon, zone.source)}\n"
+        return JSONResponse({"ok": wrong is None, "problem": wrong, "yaml": text})
 
     async def save(self, request: Request) -> Response:
         """Save a zone to the file."""
@@ -138,4 +139,4 @@ async def _zone(request: Request) -> _Zone:
 def _failed(error: StreamcamError, status: int) -> Response:
     """Answer with an error in one line."""
     kinds = {_ForbiddenError: 403, ZoneConflictError: 409}
-    return JSONResponse({"error": str(error)}, status_code=kinds.get(type(error), status))
+    return problem(kinds.get(type(error), status), str(error))

@@ -264,6 +264,14 @@ def test_everybody_can_use_it(page: Page, web: Web, scheme: str) -> None:
     assert serious_faults(page) == []
 
 
+def test_the_view_of_a_camera_leads_here_and_back(page: Page, web: Web) -> None:
+    page.goto(f"{web.url}#/camera/yard")
+    page.click("text=Draw a zone")
+    page.wait_for_selector(".zone-scores[data-frame='7']")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".camera-head")
+
+
 def test_a_camera_that_is_not_there_is_named(page: Page, web: Web) -> None:
     page.goto(f"{web.url}#/camera/nobody/zone")
     page.wait_for_selector("text=There is no camera nobody now.")

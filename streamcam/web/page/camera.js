@@ -116,6 +116,7 @@ class CameraView {
     root.append(
       make("header", { className: "camera-head" },
         make("h1", { title: camera.id }, camera.id), this.#state,
+        make("a", { className: "button", href: `${addressOf(camera.id)}/zone` }, "Draw a zone"),
         make("nav", { "aria-label": "Other cameras" }, ...linksTo(this.#neighbours()), keys)),
       this.#notice,
       make("div", { className: "camera-body" }, main, side, below, about),
