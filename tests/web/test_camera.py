@@ -14,6 +14,7 @@ from streamcam.records import Heat, Image
 from streamcam.render.overlay import paint
 from streamcam.transport.subscriber import Subscriber
 from tests.support.browser import Web, serious_faults, serving
+from tests.support.page_waits import until
 from tests.support.ports import unused_port
 from tests.support.publish_demo import COLOURS, FRAMES_PER_COLOUR, HOT_CELLS, LABELS, PEAK, eventually, publishing
 from tests.support.puppets import puppets
@@ -35,7 +36,7 @@ def open_camera(page: Page, web: Web, camera: str = "demo", *, cube: bool = Fals
     """Open the view of a camera, and wait for its picture. The cube is folded away: drawn on a CPU, it takes much."""
     page.add_init_script(f"localStorage.setItem('streamcam', '{json.dumps({'cube': cube})}')")
     page.goto(f"{web.url}#/camera/{camera}")
-    page.wait_for_function("document.querySelector('.camera-picture canvas')?.dataset.number")
+    until(page, "document.querySelector('.camera-picture canvas')?.dataset.number")
 
 
 def freeze(page: Page) -> None:
@@ -45,7 +46,7 @@ def freeze(page: Page) -> None:
 def go_to_oldest(page: Page) -> int:
     """Show the oldest picture; return its number."""
     page.locator(".scrub").press("Home")
-    page.wait_for_function("document.querySelector('.scrub').value === '0'")
+    until(page, "document.querySelector('.scrub').value === '0'")
     return shown_number(page)
 
 
@@ -211,7 +212,7 @@ def test_a_new_session_begins_with_an_empty_history(page: Page) -> None:
             open_camera(page, web)
             eventually(lambda: int(page.locator(".scrub").get_attribute("max") or 0) > 20, "a second has come")
             freeze(page)
-        page.wait_for_function("document.querySelector('.camera-state').dataset.state === 'silent'")
+        until(page, "document.querySelector('.camera-state').dataset.state === 'silent'")
         number = shown_number(page)
         with publishing(endpoint):
             page.get_by_text("Its last minute begins anew").wait_for()
@@ -270,7 +271,7 @@ def test_the_cube_shows_the_class_that_is_chosen(page: Page, moving: Web) -> Non
     choose(page, "kettle")
     page.locator(".cube-panel summary").click()
     page.locator(".cube-panel > div").scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('.cube-panel canvas')?.ariaLabel.includes('kettle')", timeout=60_000)
+    until(page, "document.querySelector('.cube-panel canvas')?.ariaLabel.includes('kettle')", timeout_s=60)
     page.locator(".cube-panel summary").click()
     eventually(lambda: not page.locator(".cube-panel canvas").is_visible(), "it is folded away")
 
@@ -319,7 +320,7 @@ def test_a_camera_that_comes_back_in_a_new_session_says_so(page: Page) -> None:
         page.get_by_text("lost: connection refused").first.wait_for()
         cameras["yard"].session, cameras["yard"].state = 1, "live"
         page.get_by_text("Its last minute begins anew").wait_for()
-        page.wait_for_function("document.querySelector('#fact-session').textContent === '1'")
+        until(page, "document.querySelector('#fact-session').textContent === '1'")
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])

@@ -9,9 +9,11 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from streamcam.transport.keys import make_keys
 from tests.support.browser import Web, serious_faults, serving
+from tests.support.page_waits import until
 from tests.support.ports import unused_port
 from tests.support.publish_demo import publishing
 from tests.support.puppets import Puppets, puppets
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +55,7 @@ def test_pictures_advance_with_their_heat_and_words(page: Page, web: Web, camera
     wait_for_picture(page, "door")
     canvas = tile(page, "door").locator(".frame canvas")
     before = canvas.evaluate(CORNER)
-    page.wait_for_function(f"before => ({CORNER})(document.querySelector('.tile canvas')) !== before", arg=before)
+    wait_until(lambda: canvas.evaluate(CORNER) != before, "the picture changes")
     assert canvas.evaluate(f"canvas => ({CORNER})(canvas) !== ({MIDDLE})(canvas)"), "the middle is hot"
     expect(tile(page, "door").locator(".words")).to_have_text(re.compile("teapot 80\u00a0%"))
     expect(tile(page, "door").locator(".facts")).to_have_text(re.compile(r"0\.\d\d.s[1-9]\d?.fps0.dropped"))
@@ -87,7 +89,7 @@ def test_a_publisher_that_dies_says_so_within_two_seconds_and_comes_back(page: P
             wait_for_picture(page, "demo")
             expect(tile(page, "demo").locator(".state")).to_have_text("live")
             demo.process.kill()
-            page.wait_for_function(SILENT, timeout=2000)
+            until(page, SILENT, timeout_s=2)
             demo.process.wait()
         with publishing(f"tcp://127.0.0.1:{port}"):
             expect(tile(page, "demo").locator(".trouble")).to_be_hidden(timeout=10_000)
