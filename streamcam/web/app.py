@@ -17,15 +17,15 @@ from starlette.websockets import WebSocket
 from streamcam.config.host_port import split_host_port
 from streamcam.config.web import WebConfig
 from streamcam.render.canvas import FULL_SCORE, heat_paint
-from streamcam.web import api, openapi, pictures, saved_events, zones
-from streamcam.web.access import Access
+from streamcam.web.api import openapi, pictures, results, saved_events, zones
 from streamcam.web.browser import serve_browser
 from streamcam.web.feed import Feed
-from streamcam.web.guard import Guard
+from streamcam.web.guard.access import Access
+from streamcam.web.guard.guard import Guard
 from streamcam.web.hub import Hub
 
 if TYPE_CHECKING:
-    from streamcam.web.rtsp_out import RtspOut
+    from streamcam.web.rtsp.push import RtspOut
 
 PAGE = Path(__file__).parent / "page"
 
@@ -74,7 +74,7 @@ def make_app(config: WebConfig) -> Guard:
             Route("/palette.json", palette),
             WebSocketRoute("/ws", browser),
             *pictures.routes(hub),
-            *api.routes(hub),
+            *results.routes(hub),
             *openapi.routes(),
             *saved_events.routes(config),
             *zones.routes(config),
@@ -94,7 +94,7 @@ def _open_rtsp_out(hub: Hub, url: str | None) -> "RtspOut | None":
     """Open what pushes overlays to an RTSP server, if that is asked for."""
     if url is None:
         return None
-    from streamcam.web.rtsp_out import RtspOut  # it imports PyAV, which not every server needs
+    from streamcam.web.rtsp.push import RtspOut  # it imports PyAV, which not every server needs
 
     return RtspOut(hub, url)
 

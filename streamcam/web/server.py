@@ -14,7 +14,7 @@ from streamcam.config.host_port import split_host_port
 from streamcam.config.web import WebConfig
 from streamcam.errors import StreamcamError, first_line
 from streamcam.web.app import make_app
-from streamcam.web.guard import Guard
+from streamcam.web.guard.guard import Guard
 from streamcam.web.http_protocol import MAX_HEADER_BYTES, MAX_REQUESTS, ImpatientProtocol
 from streamcam.web.log_lines import LineHandler, log_lines
 from streamcam.web.tls import tls_context

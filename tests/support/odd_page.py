@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from streamcam.web import http_protocol
-from streamcam.web.guard import Guard
+from streamcam.web.guard.guard import Guard
 from streamcam.web.server import run
 from tests.support.page_server import TOKEN
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from streamcam.web.guard import MAX_WEBSOCKETS
+from streamcam.web.guard.guard import MAX_WEBSOCKETS
 from streamcam.web.http_protocol import MAX_CONNECTIONS
 from tests.support.commands import line_of, streamcam_anew
 from tests.support.page_server import TOKEN, PageServer, make_certificate, page_server, serving_page, token_file

@@ -10,8 +10,8 @@ from starlette.routing import Route
 
 from streamcam.config.web import WebConfig
 from streamcam.errors import StreamcamError, one_line
-from streamcam.web.replies import problem
-from streamcam.web.zone_file import ZoneConflictError, ZoneFile, Zones, problem_with, read_zones, rounded, zone_text
+from streamcam.web.api.zone_file import ZoneConflictError, ZoneFile, Zones, problem_with, read_zones, rounded, zone_text
+from streamcam.web.guard.replies import problem
 
 MAX_BODY_BYTES = 64 * 1024
 

@@ -16,13 +16,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from streamcam.web.access import Access
-from streamcam.web.origin import client_of, is_for_loopback, is_same_origin
-from streamcam.web.replies import problem
-from streamcam.web.requests import WITH_BODY, BodyError, read_body, replay
+from streamcam.web.guard.access import Access
+from streamcam.web.guard.origin import client_of, is_for_loopback, is_same_origin
+from streamcam.web.guard.replies import problem
+from streamcam.web.guard.requests import WITH_BODY, BodyError, read_body, replay
 
 MAX_WEBSOCKETS = 256
-LOGIN = Path(__file__).parent / "page" / "login.html"
+LOGIN = Path(__file__).parents[1] / "page" / "login.html"
 OPEN_FILES = frozenset({"/page/style.css", "/page/login.css", "/page/login.js"})
 """What the login page is made of."""
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from streamcam.web.origin import client_of, is_for_loopback, is_same_origin
+from streamcam.web.guard.origin import client_of, is_for_loopback, is_same_origin
 
 
 def headers(**values: str | list[str]) -> Headers:

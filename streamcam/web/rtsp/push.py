@@ -19,10 +19,10 @@ from streamcam.sources.status import Backoff
 from streamcam.transport.headers import Header
 from streamcam.transport.messages import RawMessage, decode
 from streamcam.transport.payloads import MessageError
-from streamcam.web.h264 import LiveEncoder
 from streamcam.web.hub import Hub, Topic, Watcher
-from streamcam.web.rtp import TICKS, Packetiser
-from streamcam.web.rtsp_client import RtspError, RtspSender, RtspUrl, parse_rtsp_url
+from streamcam.web.rtsp.client import RtspError, RtspSender, RtspUrl, parse_rtsp_url
+from streamcam.web.rtsp.h264 import LiveEncoder
+from streamcam.web.rtsp.rtp import TICKS, Packetiser
 
 log = logging.getLogger(__name__)
 

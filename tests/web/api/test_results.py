@@ -17,7 +17,7 @@ from streamcam.records import Result
 from streamcam.transport.messages import RawMessage, Stamp, decode_header, encode_result
 from streamcam.transport.payloads import MessageError
 from streamcam.transport.publisher import Publisher
-from streamcam.web.result_json import encode_result_json, utc
+from streamcam.web.api.result_json import encode_result_json, utc
 from tests.support.ports import unused_port
 from tests.support.publish_demo import CLASSES, HOT_CELLS, LABELS, eventually, publish, publishing, result_of
 from tests.support.web_server import WebServer, web_server
@@ -272,13 +272,13 @@ def test_a_silent_stream_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, so that the wait can be a short one."""
     import asyncio
 
-    from streamcam.web import api
+    from streamcam.web.api import results
     from streamcam.web.hub import Hub
 
-    monkeypatch.setattr(api, "KEEP_ALIVE_S", 0.05)
+    monkeypatch.setattr(results, "KEEP_ALIVE_S", 0.05)
 
     async def read() -> list[bytes]:
-        parts = api._events(Hub(1), "door", api._Results())
+        parts = results._events(Hub(1), "door", results._Results())
         found = [await anext(parts) for _ in range(3)]
         await parts.aclose()
         return found
@@ -287,7 +287,7 @@ def test_a_silent_stream_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_result_is_encoded_once_for_all_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    from streamcam.web import api
+    from streamcam.web.api import results
     from streamcam.web.hub import CameraMessage
 
     calls: list[str] = []
@@ -298,7 +298,7 @@ def test_a_result_is_encoded_once_for_all_who_ask(monkeypatch: pytest.MonkeyPatc
             raise MessageError("no")
         return b"{}"
 
-    monkeypatch.setattr(api, "encode_result_json", encode)
-    results, message = api._Results(), CameraMessage("door", raw_of(result_of(1)))
-    assert [results.encode(message) for _ in range(3)] == [None] * 3  # the malformed one is tried once, too
+    monkeypatch.setattr(results, "encode_result_json", encode)
+    kept, message = results._Results(), CameraMessage("door", raw_of(result_of(1)))
+    assert [kept.encode(message) for _ in range(3)] == [None] * 3  # the malformed one is tried once, too
     assert calls == ["door"]

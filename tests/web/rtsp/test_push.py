@@ -19,11 +19,11 @@ import pytest
 from streamcam.errors import StreamcamError
 from streamcam.sources.status import Backoff
 from streamcam.transport.headers import FrameHeader, Header
-from streamcam.web import rtsp_out
 from streamcam.web.hub import Hub
-from streamcam.web.rtsp_client import RtspError, RtspSender, parse_rtsp_url
-from streamcam.web.rtsp_login import Login
-from streamcam.web.rtsp_out import Push, RtspOut, Timeline
+from streamcam.web.rtsp import push
+from streamcam.web.rtsp.client import RtspError, RtspSender, parse_rtsp_url
+from streamcam.web.rtsp.login import Login
+from streamcam.web.rtsp.push import Push, RtspOut, Timeline
 from tests.support.commands import complaint
 from tests.support.ports import unused_port
 from tests.support.publish_demo import COLOURS, eventually, publishing
@@ -209,7 +209,7 @@ def test_a_certificate_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     else:
         with pytest.raises(ssl.SSLError) as found:
             RtspSender(url)
-        assert rtsp_out._reason(found.value) == "self-signed certificate"
+        assert push._reason(found.value) == "self-signed certificate"
     thread.join()
 
 
@@ -313,21 +313,21 @@ def test_a_new_size_begins_the_stream_again(free_port: int, caplog: pytest.LogCa
         parts = encode_picture("overlay", result, np.full((96, width, 3), 90, np.uint8), Stamp("p", index, 0))
         return RawMessage(decode_header(parts), parts)
 
-    with recorder(free_port, "demo") as server, caplog.at_level(logging.INFO, rtsp_out.__name__):
+    with recorder(free_port, "demo") as server, caplog.at_level(logging.INFO, push.__name__):
         url = parse_rtsp_url(f"rtsp://127.0.0.1:{free_port}/demo")
-        push = Push("demo", url, on_ready=lambda: None, backoff=Backoff((0.1,)))
+        pushed = Push("demo", url, on_ready=lambda: None, backoff=Backoff((0.1,)))
         index = 0
 
         def sent(size: str, width: int) -> bool:
             nonlocal index
-            push.put(overlay(index, width))
+            pushed.put(overlay(index, width))
             index += 1
             time.sleep(0.03)
             return any(picture.size == size for picture in server.of("demo"))
 
         for size, width in (("128x96", 128), ("160x96", 161), ("64x96", 64)):
             eventually(partial(sent, size, width), f"pictures of {size}", seconds=20)
-        push.stop()
-        push.join(5)
-        assert not push._thread.is_alive()
+        pushed.stop()
+        pushed.join(5)
+        assert not pushed._thread.is_alive()
     assert [record.levelname for record in caplog.records].count("WARNING") == 0

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from streamcam.web.openapi_schemas import SCHEMAS, Schema, integer, number, ref, text, truth
+from streamcam.web.api.openapi_schemas import SCHEMAS, Schema, integer, number, ref, text, truth
 
 DESCRIPTION = """\
 What `streamcam web` offers to programs. Where a token is needed, send `Authorization: Bearer TOKEN`; without one, the

@@ -21,9 +21,9 @@ from streamcam.events.event_json import encode_event
 from streamcam.transport.headers import Header
 from streamcam.transport.messages import decode
 from streamcam.transport.payloads import MessageError
-from streamcam.web.answers import PRIVATE, LiveResponse, camera_of, newest, problem
+from streamcam.web.api.answers import PRIVATE, LiveResponse, camera_of, newest, problem
+from streamcam.web.api.result_json import encode_result_json, utc
 from streamcam.web.hub import SILENT_S, Camera, CameraMessage, Hub
-from streamcam.web.result_json import encode_result_json, utc
 
 LATENCY_WAIT_S = 0.5
 """How long the list of cameras waits for the newest result of each. A publisher sends the last one again at once."""

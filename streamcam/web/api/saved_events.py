@@ -23,8 +23,8 @@ from streamcam.events.store.export import as_json
 from streamcam.events.store.filters import MAX_INTEGER, Filters
 from streamcam.events.store.folders import PART, REMOVED, StoredEvent, folder_of
 from streamcam.events.store.index import INDEX
-from streamcam.web.event_heat import event_heat
-from streamcam.web.replies import problem
+from streamcam.web.api.event_heat import event_heat
+from streamcam.web.guard.replies import problem
 
 MAX_EVENTS, USUAL_EVENTS = 500, 50
 """Events in one answer."""

@@ -11,8 +11,8 @@ import pytest
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from streamcam.config.load import make_web_config
+from streamcam.web.api.openapi import document, encoded
 from streamcam.web.app import make_app
-from streamcam.web.openapi import document, encoded
 from tests.support.ports import unused_port
 from tests.support.publish_demo import publishing
 from tests.support.saved import make_event, save
@@ -38,7 +38,7 @@ def routes_of(app: Any) -> Iterator[tuple[str, str]]:
                 yield route.path, method.lower()
 
 
-OF_MODULES = {"/api/events": "streamcam.web.saved_events", "/api/zones": "streamcam.web.zones"}
+OF_MODULES = {"/api/events": "streamcam.web.api.saved_events", "/api/zones": "streamcam.web.api.zones"}
 """Which module has the routes of a path."""
 
 

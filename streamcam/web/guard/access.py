@@ -11,7 +11,7 @@ from typing import Literal
 from starlette.datastructures import Headers
 
 from streamcam.errors import StreamcamError
-from streamcam.web.attempts import WrongTokens
+from streamcam.web.guard.attempts import WrongTokens
 
 MIN_TOKEN = 16
 COOKIE_S = 30 * 24 * 3600

@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 
 from streamcam.records import Image
 from streamcam.sources.pixels import colour
-from streamcam.web.rtp import PAYLOAD_TYPE, TICKS, split_nals
+from streamcam.web.rtsp.rtp import PAYLOAD_TYPE, TICKS, split_nals
 
 KEY_EVERY_S = 2.0
 """Who begins to watch sees nothing before the next key frame."""

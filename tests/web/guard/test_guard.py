@@ -12,9 +12,9 @@ from starlette.routing import Route
 from starlette.types import Message
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
-from streamcam.web.attempts import PER_CLIENT
-from streamcam.web.guard import CSP, HEADERS, Guard
-from streamcam.web.requests import MAX_BODY_BYTES
+from streamcam.web.guard.attempts import PER_CLIENT
+from streamcam.web.guard.guard import CSP, HEADERS, Guard
+from streamcam.web.guard.requests import MAX_BODY_BYTES
 from tests.support.page_server import TOKEN, PageServer, Reply, page_server, token_file
 
 BEARER = {"authorization": f"Bearer {TOKEN}"}
@@ -284,7 +284,7 @@ def test_a_request_in_pieces_arrives_whole() -> None:
 
 
 def test_a_request_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamcam.web.requests.BODY_S", 0.05)
+    monkeypatch.setattr("streamcam.web.guard.requests.BODY_S", 0.05)
     exchange = Exchange("/echo", method="POST")
     asyncio.run(guarded()(exchange.scope, exchange.receive, exchange.send))
     assert exchange.sent[0]["status"] == 408

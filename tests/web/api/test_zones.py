@@ -13,8 +13,8 @@ from starlette.applications import Starlette
 from streamcam.config.load import make_config, make_web_config
 from streamcam.config.yaml_file import read_yaml
 from streamcam.errors import StreamcamError
-from streamcam.web.zone_file import ZoneFile, read_zones
-from streamcam.web.zones import routes
+from streamcam.web.api.zone_file import ZoneFile, read_zones
+from streamcam.web.api.zones import routes
 from tests.support.asgi import answering
 
 CORNERS = [(0.1, 0.2), (0.6, 0.2), (0.6, 0.9)]

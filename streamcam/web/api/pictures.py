@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from streamcam.transport.messages import RawMessage
-from streamcam.web.answers import PRIVATE, LiveResponse, camera_of, newest, problem
+from streamcam.web.api.answers import PRIVATE, LiveResponse, camera_of, newest, problem
 from streamcam.web.hub import Hub
 
 PictureKind = Literal["overlay", "frame"]

@@ -2,8 +2,8 @@ import pytest
 from starlette.datastructures import Headers
 
 from streamcam.errors import StreamcamError
-from streamcam.web.access import COOKIE_S, MAX_KNOWN, Access
-from streamcam.web.attempts import PER_CLIENT, WrongTokens
+from streamcam.web.guard.access import COOKIE_S, MAX_KNOWN, Access
+from streamcam.web.guard.attempts import PER_CLIENT, WrongTokens
 
 TOKEN = "correct-horse-battery-staple"
 HOME, AWAY = "10.0.0.1", "203.0.113.7"

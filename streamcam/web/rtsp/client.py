@@ -15,7 +15,7 @@ from typing import Self
 from urllib.parse import quote, unquote, urlsplit
 
 from streamcam.errors import StreamcamError, one_line
-from streamcam.web.rtsp_login import Login
+from streamcam.web.rtsp.login import Login
 
 TIMEOUT_S = 5.0
 """A server that takes or says nothing for so long is away."""

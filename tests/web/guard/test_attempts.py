@@ -1,4 +1,4 @@
-from streamcam.web.attempts import OF_ALL, PER_CLIENT, WINDOW_S, WrongTokens
+from streamcam.web.guard.attempts import OF_ALL, PER_CLIENT, WINDOW_S, WrongTokens
 
 
 class Clock:

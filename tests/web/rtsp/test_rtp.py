@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcam.web.h264 import LiveEncoder
-from streamcam.web.rtp import MAX_PAYLOAD_BYTES, Packetiser, split_nals
+from streamcam.web.rtsp.h264 import LiveEncoder
+from streamcam.web.rtsp.rtp import MAX_PAYLOAD_BYTES, Packetiser, split_nals
 from tests.support.publish_demo import image_of
 
 

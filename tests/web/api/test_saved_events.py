@@ -16,9 +16,9 @@ from streamcam.events.store.event_store import EventStore
 from streamcam.events.store.folders import folder_of
 from streamcam.transport.messages import decode
 from streamcam.transport.payloads import decode_payload
-from streamcam.web import event_heat
+from streamcam.web.api import event_heat
+from streamcam.web.api.saved_events import routes
 from streamcam.web.framing import unframe
-from streamcam.web.saved_events import routes
 from tests.support.asgi import answering
 from tests.support.saved import NOON_NS, SECOND_NS, make_event, save
 from tests.support.saved_clip import BEGIN_S, save_playable, window

@@ -1,0 +1,1 @@
+"""What other programs are answered: pictures, results, events and zones over HTTP."""

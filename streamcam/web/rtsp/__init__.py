@@ -1,0 +1,1 @@
+"""Overlays pushed to an RTSP server."""
