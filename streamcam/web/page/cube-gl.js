@@ -1,7 +1,7 @@
 // Draws the heat cube with WebGL2. What is drawn, and from where, comes with each call: nothing here keeps time.
 //
 // The volume is marched through ray by ray, in a layer of its own. Its heat is smooth, so that the layer may be smaller
-// than the view and be enlarged, while lines and the picture keep every pixel. MEASURED
+// than the view and be enlarged, while lines and the picture keep every pixel.
 
 import { COPY, LINE, PICTURE, SLICE, VOLUME } from "./cube-shaders.js";
 

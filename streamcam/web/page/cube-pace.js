@@ -1,15 +1,15 @@
 // How coarsely the heat cube is drawn, so that it turns smoothly on a slow machine.
 
-const LATE_MS = 16, EARLY_MS = 4; // on average after the time that a picture should take: to draw coarser, and finer
-const PATIENCE = 12, TRUST = 90; // pictures before it draws coarser, and finer
-const PAUSE_MS = 250; // one longer wait was no drawing; two in a row are a slow machine
+const LATE_MS = 12, EARLY_MS = 4; // after the time that a picture should take: so much is well, and is time to spare
+const DEBT_MS = 150; // of lateness together, to draw coarser: one picture may take it all
+const TRUST = 90; // pictures in a row with time to spare, to draw finer
+const ASLEEP_MS = 3000; // longer waits were no drawing
 
 /** Watches the time between pictures that are drawn one after the other. */
 export class Pace {
-  #late = 0;
-  #count = 0;
-  #waited = false;
-  #best = 0; // a finer level than this was too slow
+  #debtMs = 0;
+  #early = 0;
+  #finest = 0; // finer levels were too slow
 
   constructor(levels) {
     this.levels = levels;
@@ -19,25 +19,20 @@ export class Pace {
 
   /** Take the time since the last picture, and the time that it should have taken, in milliseconds. */
   take(elapsedMs, wantedMs) {
-    const waited = this.#waited;
-    this.#waited = elapsedMs > PAUSE_MS;
-    if (this.#waited && !waited) return;
-    this.#late += (elapsedMs - wantedMs - this.#late) / Math.min(++this.#count, PATIENCE);
-    if (this.#count >= PATIENCE && this.#late > LATE_MS && this.level < this.levels - 1) {
-      this.#best = this.level + 1;
+    if (elapsedMs > ASLEEP_MS) return;
+    const lateMs = elapsedMs - wantedMs;
+    this.#debtMs = Math.max(0, this.#debtMs + lateMs - LATE_MS);
+    this.#early = lateMs < EARLY_MS ? this.#early + 1 : 0;
+    if (this.#debtMs > DEBT_MS && this.level < this.levels - 1) {
+      this.#finest = this.level + 1;
       this.#go(this.level + 1);
-    } else if (this.#count >= TRUST && this.#late < EARLY_MS && this.level > this.#best) {
+    } else if (this.#early > TRUST && this.level > this.#finest) {
       this.#go(this.level - 1);
     }
   }
 
-  /** Try finer levels again: the work is another. */
-  forget() {
-    this.#best = 0;
-  }
-
   #go(level) {
     this.level = level;
-    this.#late = this.#count = 0;
+    this.#debtMs = this.#early = 0;
   }
 }

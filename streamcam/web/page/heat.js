@@ -1,6 +1,6 @@
 // Heat in a browser: the same arithmetic as streamcam/heat/localise.py and streamcam/render/overlay.py.
 
-import { tensor } from "./message.js";
+import { numbers, tensor } from "./message.js";
 
 /** The paint of heat, from the server: 256 colours from no heat to full strength, and how much each hides. */
 export async function loadPalette() {
@@ -17,10 +17,10 @@ export class Heat {
     this.frame = message.header.frame;
     this.session = message.header.session;
     this.info = message.header.heat; // model, top, pts_s, clip_pts_s, transform, lookahead_s, hop_s, skipped
-    this.#cube = tensor(message.payloads.get("cube"));
+    this.#cube = message.payloads.get("cube"); // read when it is looked at: mostly, a few slices of one class are
     this.#common = tensor(message.payloads.get("common"));
     this.logits = tensor(message.payloads.get("logits")).data;
-    [, this.slices, this.height, this.width] = this.#cube.shape;
+    [, this.slices, this.height, this.width] = this.#cube.info.shape;
     /** Whether scores are sigmoids: the common map of a multi-label model is zero. */
     this.multiLabel = this.#common.data.every((value) => value === 0);
   }
@@ -30,15 +30,15 @@ export class Heat {
     return this.info.top;
   }
 
-  /** The heat of class k in a slice, in logit units, not centred: Float32Array [h·w], a view. */
+  /** The heat of class k in a slice, in logit units, not centred: Float32Array [h·w]. */
   raw(k, slice) {
-    const size = this.height * this.width, start = (k * this.slices + slice) * size;
-    return this.#cube.data.subarray(start, start + size);
+    const size = this.height * this.width;
+    return numbers(this.#cube, (k * this.slices + slice) * size, size);
   }
 
   /** The centred heat of class k in a slice, in logit units: Float32Array [h·w]. */
   centred(k, slice) {
-    const size = this.height * this.width, cells = Float32Array.from(this.raw(k, slice));
+    const size = this.height * this.width, cells = this.raw(k, slice);
     for (let i = 0; i < size; i++) cells[i] -= this.#common.data[slice * size + i];
     return cells;
   }
@@ -94,13 +94,13 @@ export class HeatPainter {
    * @param {Heat} heat
    * @param {number} k the class, as its place among `heat.classes`
    * @param {number} ptsS the time of the picture
-   * @param {{scale: number, opacity: number}} options the centred heat that is painted at full strength; and how much
-   *   of the picture full strength hides, 0–1
+   * @param {{scale: number, opacity: number, detail?: number}} options the centred heat that is painted at full
+   *   strength; how much of the picture full strength hides, 0–1; and how many pixels of paint a cell is wide at most
    */
-  paint(context, heat, k, ptsS, { scale, opacity }) {
+  paint(context, heat, k, ptsS, { scale, opacity, detail = 16 }) {
     const { width, height } = context.canvas, [left, top, right, bottom] = heat.info.transform;
-    const w = Math.min(heat.width * 16, Math.round(width * (right - left)), 512);
-    const h = Math.min(heat.height * 16, Math.round(height * (bottom - top)), 512);
+    const w = Math.min(heat.width * detail, Math.round(width * (right - left)), 512);
+    const h = Math.min(heat.height * detail, Math.round(height * (bottom - top)), 512);
     const strength = enlarge(heat.at(k, ptsS), heat.height, heat.width, h, w);
     const certainty = Math.min(1, heat.classes[k].score / this.#palette.fullScore);
     const { colours, hidden } = this.#palette, layer = this.#layer;

@@ -36,18 +36,24 @@ const align = (offset) => Math.ceil(offset / 8) * 8;
  * Read a tensor.
  * @returns {{shape: number[], data: Float32Array}} in C order
  */
-export function tensor({ info, bytes }) {
-  const count = info.shape.reduce((a, b) => a * b, 1), data = new Float32Array(count);
+export function tensor(payload) {
+  const { shape } = payload.info;
+  return { shape, data: numbers(payload, 0, shape.reduce((a, b) => a * b, 1)) };
+}
+
+/** Read some of a tensor's numbers, in C order. @returns {Float32Array} */
+export function numbers({ info, bytes }, start, count) {
+  const data = new Float32Array(count);
   if (info.dtype === "f2") {
-    const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, count);
+    const halves = new Uint16Array(bytes.buffer, bytes.byteOffset + 2 * start, count);
     for (let i = 0; i < count; i++) data[i] = HALF[halves[i]] / info.scale;
   } else if (info.dtype === "f4") {
-    const floats = new Float32Array(bytes.buffer, bytes.byteOffset, count);
+    const floats = new Float32Array(bytes.buffer, bytes.byteOffset + 4 * start, count);
     for (let i = 0; i < count; i++) data[i] = floats[i] / info.scale;
   } else {
     throw new Error(`tensor ${info.name}: expected f2 or f4, got ${info.dtype}`);
   }
-  return { shape: info.shape, data };
+  return data;
 }
 
 /** Decode the picture of a `frame` or an `overlay`. @returns {Promise<ImageBitmap>} */

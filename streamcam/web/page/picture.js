@@ -10,6 +10,24 @@ export const OPACITY = 0.6; // as in streamcam/render/overlay.py
 const MOST_WAITING = 300; // pictures: at 30 fps, those of 10 s
 const LAG_MS = 250; // a browser that draws so late gets fewer pictures
 const FPS_OVER_MS = 3000;
+const DETAIL = 6; // pixels of paint for a cell: beside others, a picture is small
+const TOGETHER_MS = 30; // pictures of several cameras are drawn together, so often at most
+
+let alive = 0, nextDrawing = null, drawnMs = 0;
+
+/** Wait until pictures are to be drawn. Each drawing makes the browser put its whole window together anew. */
+function drawingTime() {
+  nextDrawing ??= new Promise((resolve) => {
+    const draw = (nowMs) => {
+      if (alive > 1 && nowMs - drawnMs < TOGETHER_MS) return requestAnimationFrame(draw);
+      drawnMs = nowMs;
+      nextDrawing = null;
+      resolve();
+    };
+    requestAnimationFrame(draw);
+  });
+  return nextDrawing;
+}
 
 /**
  * Shows a camera on a canvas: it asks for pictures and heat, waits until a picture's heat has come, decodes, draws and
@@ -63,6 +81,7 @@ export class LivePicture {
     this.#maxWidth = maxWidth;
     this.#active = active;
     this.#painter = new HeatPainter(context.palette);
+    alive += 1;
     context.cameras.addEventListener("frame", this.#onframe);
     document.addEventListener("visibilitychange", this.#onvisible);
     this.#ask();
@@ -160,16 +179,19 @@ export class LivePicture {
     const { bitmap, ptsS, heat } = this.#shown, canvas = this.#canvas;
     const width = Math.min(bitmap.width, this.#maxWidth), height = Math.round((bitmap.height * width) / bitmap.width);
     if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext("2d", { alpha: false });
     context.drawImage(bitmap, 0, 0, width, height);
     const k = this.#shown.k = heat ? classToPaint(heat, this.#label) : null;
-    if (k !== null) this.#painter.paint(context, heat, k, ptsS, { scale: this.usedScale, opacity: this.#opacity });
+    if (k !== null) {
+      this.#painter.paint(context, heat, k, ptsS, { scale: this.usedScale, opacity: this.#opacity, detail: DETAIL });
+    }
   }
 
   /** Stop, and ask for nothing more. Closing twice is fine. */
   close() {
     if (this.#closed) return;
     this.#closed = true;
+    alive -= 1;
     this.#context.cameras.removeEventListener("frame", this.#onframe);
     document.removeEventListener("visibilitychange", this.#onvisible);
     clearTimeout(this.#timer);
@@ -216,6 +238,7 @@ export class LivePicture {
       }
       const bitmap = await picture(due.message).catch(() => null); // a broken picture: the next one may be whole
       this.#acknowledge(due);
+      await drawingTime();
       if (bitmap) this.#show(due, bitmap);
     }
     this.#busy = false;
