@@ -170,7 +170,7 @@ class CameraView {
     const heat = message.header.kind === "result" ? camera.heat : null;
     const { cleared } = this.#history.take(message, heat, this.player.live ? KEEP_MS : KEEP_FROZEN_MS);
     if (!cleared) return;
-    this.#notify("The camera was lost and came back. Its last minute begins anew.");
+    this.#notify("The camera came back, or its file began again. Its last minute begins anew.");
     this.player.goLive();
   };
 

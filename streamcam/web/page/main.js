@@ -65,6 +65,7 @@ function watchConnection() {
   let timer = 0;
   connection.addEventListener("closed", () => {
     timer ||= setTimeout(() => say(banner, "No connection to the server. Trying again…"), SAY_LOST_AFTER_MS);
+    logInIfRefused();
   });
   connection.addEventListener("open", () => {
     clearTimeout(timer);
@@ -75,6 +76,12 @@ function watchConnection() {
     if (server.version && server.version !== detail.version) location.reload();
     Object.assign(server, detail);
   });
+}
+
+/** The token may have been changed: then the page loaded anew asks for it. A WebSocket does not tell why it failed. */
+async function logInIfRefused() {
+  const answer = await fetch("/", { headers: { accept: "text/html" } }).catch(() => null);
+  if (answer?.status === 401) location.reload();
 }
 
 async function palette() {

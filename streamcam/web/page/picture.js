@@ -218,9 +218,10 @@ export class LivePicture {
     this.#showDue();
   }
 
-  /** How long a picture waits for its heat, in milliseconds. */
+  /** How long a picture waits for its heat, in milliseconds. The first is shown at once. */
   #delayMs() {
-    return settings.get("pictures") === "heat" ? 1000 * (this.#camera.heat?.info.lookahead_s ?? 0) : 0;
+    if (!this.#shown || settings.get("pictures") !== "heat") return 0;
+    return 1000 * (this.#camera.heat?.info.lookahead_s ?? 0);
   }
 
   #acknowledge(waiting) {

@@ -140,9 +140,10 @@ export class Player {
     return header.publisher === this.#history.publisher && header.session === this.#history.session;
   }
 
-  /** The newest picture whose time has come: that of its heat, if the viewer wants it so. */
+  /** The newest picture whose time has come: that of its heat, if the viewer wants it so. The first comes at once. */
   #due() {
     const { frames, heats } = this.#history;
+    if (!this.#shown && frames.newest && !this.#broken.has(frames.newest)) return frames.newest;
     const lookaheadS = settings.get("pictures") === "heat" ? heats.newest?.message.header.heat.lookahead_s ?? 0 : 0;
     const until = performance.now() - 1000 * lookaheadS;
     return frames.moments.findLast((moment) => moment.arrivedMs <= until && !this.#broken.has(moment)) ?? null;

@@ -8,7 +8,7 @@ from typing import Literal
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from streamcam.records import Heat, Image
 from streamcam.render.overlay import paint
@@ -45,6 +45,7 @@ def freeze(page: Page) -> None:
 
 def go_to_oldest(page: Page) -> int:
     """Show the oldest picture; return its number."""
+    expect(page.locator(".scrub")).to_be_enabled()  # with one picture there is nothing to choose from
     page.locator(".scrub").press("Home")
     until(page, "document.querySelector('.scrub').value === '0'")
     return shown_number(page)

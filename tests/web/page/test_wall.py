@@ -154,9 +154,10 @@ def test_only_what_can_be_seen_is_asked_for(page: Page) -> None:
         wait_for_picture(page, "cam23")
 
 
-def test_pictures_wait_for_their_heat(page: Page, web: Web, cameras: Puppets) -> None:
-    cameras["door"].lookahead_s = 1.0
+def test_pictures_wait_for_their_heat_but_the_first_does_not(page: Page, web: Web, cameras: Puppets) -> None:
+    cameras["door"].lookahead_s, cameras["yard"].lookahead_s = 1.0, 60.0
     page.goto(web.url)
+    wait_for_picture(page, "yard")
     latency = tile(page, "door").locator(".facts span").first
     expect(latency).to_have_text(re.compile(r"1\.\d\d.s"))
     page.get_by_label("Pictures").select_option("as soon as they come")
@@ -216,6 +217,18 @@ def test_the_page_survives_a_restart_of_its_server(page: Page, cameras: Puppets)
         expect(tile(page, "door").locator(".state")).to_have_text("live")
         expect(tile(page, "door").locator(".trouble")).to_be_hidden()
         assert page.evaluate("window.same")
+
+
+def test_a_token_that_has_changed_is_asked_for(page: Page, cameras: Puppets, tmp_path: Path) -> None:
+    port, file = unused_port(), tmp_path / "token"
+    for token in ("the-first-of-two-tokens", "the-second-of-two-tokens"):
+        file.write_text(token)
+        with serving(cameras.endpoint, "--token-file", str(file), port=port) as web:
+            if page.url == "about:blank":
+                page.goto(web.url)
+            page.get_by_label("Token").fill(token)
+            page.keyboard.press("Enter")
+            wait_for_picture(page, "door")
 
 
 def test_without_cameras_it_says_what_to_do(page: Page) -> None:
