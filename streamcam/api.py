@@ -5,22 +5,24 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Thread
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from streamcam.config.load import make_config
 from streamcam.errors import StreamcamError
 from streamcam.metrics import Metrics
-from streamcam.models.base import CamModel
 from streamcam.records import Result
 from streamcam.runtime.app import Live, assemble, run
 from streamcam.runtime.queues import SourceQueue
 from streamcam.sinks.base import Sink
 from streamcam.sources.status import SourceStatus
 
+if TYPE_CHECKING:
+    from streamcam.models.base import CamModel
+
 log = logging.getLogger(__name__)
 
 
-def stream(*sources: str | int | Path | dict[str, Any], model: str | CamModel = "motion", **options: Any) -> "Stream":
+def stream(*sources: str | int | Path | dict[str, Any], model: "str | CamModel" = "motion", **options: Any) -> "Stream":
     """Watch sources, and give a result with frame and heat for each window.
 
         for result in streamcam.stream("rtsp://camera/live"):

@@ -43,6 +43,7 @@ ALLOWED = {
     "evaluate": VOCABULARY | {"cvat", "config", "sources", "heat", "models", "engines", "render"},
     "bench": VOCABULARY | {"config", "sources", "heat", "models", "engines", "sinks", "runtime"},
     "train": VOCABULARY | {"cvat", "config", "sources", "heat", "models", "engines", "render", "sinks"},
+    "export": VOCABULARY | {"sources", "heat", "models", "engines", "train"},
     "api": VOCABULARY | {"config", "sources", "models", "sinks", "runtime"},
 }
 """What each wing may import, from the bottom floor to the top. To add an arrow is to change the plan of the house."""

@@ -10,9 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 from streamcam.bench.measure import timed_ms
 from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine
-from streamcam.engines.base import Engine
 from streamcam.engines.device.hardware import PRECISIONS
 from streamcam.engines.stream_engine import StreamEngine
+from streamcam.engines.window_engine import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.records import Clip, ClipFormat, Frame
@@ -54,7 +54,7 @@ class EngineTurn:
     stride, and its time is averaged over the frames of that.
     """
 
-    def __init__(self, engine: Engine, *, hop: int = 1) -> None:
+    def __init__(self, engine: WindowEngine | StreamEngine, *, hop: int = 1) -> None:
         """Warm up an engine.
 
         Args:

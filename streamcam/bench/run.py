@@ -12,8 +12,8 @@ import torch
 from streamcam.bench.cameras import CameraRun, measure_cameras
 from streamcam.bench.engines import EngineTurn, engine_turns, matmul_turn
 from streamcam.bench.measure import MIN_ROUNDS, Show, Spread, Turn, alternate, ratios
-from streamcam.engines.base import Runner
 from streamcam.engines.device.hardware import PRECISIONS
+from streamcam.engines.device.runner import TorchRunner
 from streamcam.models.base import CamModel
 from streamcam.models.registry import load_model
 
@@ -153,7 +153,7 @@ def engine_costs(
     return costs, ratios(times_ms["window"], times_ms["stream"]) if "stream" in turns else None
 
 
-def _matmul_turn(runner: Runner) -> dict[str, Turn]:
+def _matmul_turn(runner: TorchRunner) -> dict[str, Turn]:
     """Return a matrix product in a runner's precision by the name `matmul`; nothing where PyTorch does not run it."""
     if isinstance(runner.device, torch.device) and runner.precision in PRECISIONS:
         return {"matmul": matmul_turn(runner.device, runner.precision)}

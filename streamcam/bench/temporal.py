@@ -22,7 +22,7 @@ from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.stream_engine import StreamEngine
 from streamcam.engines.streaming.converted import StreamNetwork
 from streamcam.engines.streaming.network import streaming
-from streamcam.engines.streaming.temporal_ops import Span
+from streamcam.engines.streaming.span import Span
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.split import position_weights
 from streamcam.records import ClipFormat, Frame, HeatSlice

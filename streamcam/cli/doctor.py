@@ -11,7 +11,7 @@ import av.codec
 import torch
 
 from streamcam.engines.device.hardware import cpu_has_bf16
-from streamcam.engines.openvino.runner import require_openvino
+from streamcam.engines.openvino.library import require_openvino
 from streamcam.errors import StreamcamError
 from streamcam.models.imagenet import packaged_weights
 from streamcam.viewer.display import require_display

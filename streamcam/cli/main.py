@@ -33,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "check": training.check,
     "train": training.train,
     "quantize": training.quantize,
+    "export": training.export,
     "models": about.models,
     "doctor": about.doctor,
     "bench": bench.bench,

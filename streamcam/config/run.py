@@ -24,13 +24,17 @@ class RunConfig(Strict):
     sources: list[SourceConfig] = Field(min_length=1, description="the sources to watch")
 
     # The network, and what computes it.
-    model: str = Field("motion", description="one of `streamcam models`, or a checkpoint (.safetensors)")
+    model: str = Field(
+        "motion", description="one of `streamcam models`, a checkpoint (.safetensors), or an exported graph (.onnx)"
+    )
     weights: str | None = Field(None, description="DEFAULT (published), none (random, for measuring) or a file")
     engine: Literal["auto", "window", "stream"] = Field(
         "auto", description="window computes whole clips, stream each frame once"
     )
-    backend: Literal["auto", "torch", "openvino"] = Field(
-        "auto", description="what computes the network; auto is openvino for what streamcam quantize made, else torch"
+    backend: Literal["auto", "torch", "openvino", "onnxruntime"] = Field(
+        "auto",
+        description="what computes the network: torch; openvino, also what streamcam export or quantize made; or "
+        "onnxruntime, what streamcam export made; auto is the fastest that gives the same answers",
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N; run also takes several: cuda:0,cuda:1")
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = Field(
@@ -134,7 +138,7 @@ class RunConfig(Strict):
     @field_validator("device")
     @classmethod
     def _check_devices(cls, value: str) -> str:
-        if value in ("openvino", "torch"):
+        if value in ("openvino", "onnxruntime", "torch"):
             raise ValueError(f"{value} is a backend: use backend {value}")
         names = [name.strip() for name in value.split(",")]
         if not all(names):

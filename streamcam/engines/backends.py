@@ -6,7 +6,6 @@ To add a backend, write a folder with a class that has the methods of `Backend`,
 from collections.abc import Sequence
 from typing import Protocol
 
-from streamcam.engines.base import Engine
 from streamcam.engines.device.backend import TorchBackend
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.openvino.backend import OpenVinoBackend
@@ -89,7 +88,7 @@ def make_engine(
     classes: Sequence[int] | None = None,
     dense: bool = False,
     hop: int | None = None,
-) -> Engine:
+) -> WindowEngine | StreamEngine:
     """Copy a model to a device, and make an engine that computes heat with it.
 
     Args:

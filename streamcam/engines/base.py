@@ -3,12 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-import torch
-
-from streamcam.heat.cam import CamOutput, HeatContext
-from streamcam.models.base import ModelSpec
+from streamcam.heat.results import HeatContext
+from streamcam.models.spec import ModelSpec
 from streamcam.records import Clip, Heat
 
 
@@ -19,13 +15,12 @@ class Runner(Protocol):
     context: HeatContext
     precision: str
     """fp32, fp16, bf16 or int8."""
-    device: torch.device
-    """Where frames and heat lie in memory."""
     device_name: str
-    """What computes, for people: `cpu`, `cuda:0` or `openvino`."""
+    """What computes, for people: `cpu`, `cuda:0`, `openvino` or `onnxruntime`."""
 
-    def run(self, clips: Sequence[npt.NDArray[np.uint8]]) -> CamOutput:
-        """Compute logits and heat cubes of N clips, uint8 [L,3,h,w] of one shape, and wait for them."""
+    @property
+    def on_cpu(self) -> bool:
+        """Whether it shares the CPU with decoding and drawing."""
         ...
 
 

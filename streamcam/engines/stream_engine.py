@@ -14,13 +14,13 @@ from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.device.streams import StreamKind
 from streamcam.engines.device.transfers import Arrays, Compute, Transfer
 from streamcam.engines.streaming.converted import StreamNetwork
-from streamcam.engines.streaming.heat_ring import FrameTimes, Times
 from streamcam.engines.streaming.network import Network, streaming
-from streamcam.engines.streaming.sent_source import NewFrames, SentSource, prepare_frames
+from streamcam.engines.streaming.seen_frames import NewFrames
+from streamcam.engines.streaming.sent_source import SentSource, prepare_frames
 from streamcam.engines.streaming.source_pool import SourcePool
 from streamcam.engines.streaming.source_state import RESULTS, ReadyWindows
-from streamcam.engines.streaming.temporal_ops import Span
-from streamcam.heat.cam import HeatTimes, to_heats
+from streamcam.engines.streaming.span import FrameTimes, Span, Times
+from streamcam.heat.results import HeatTimes, to_heats
 from streamcam.records import Clip, Frame, Heat, HeatSlice
 
 SOURCES_PER_CLIP = 8

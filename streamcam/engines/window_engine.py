@@ -9,7 +9,8 @@ from torch import Tensor
 from streamcam.engines.device.engine import DeviceEngine, SentBatch
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.device.transfers import Arrays
-from streamcam.heat.cam import choose_classes, heat_times, to_heats
+from streamcam.heat.cam import choose_classes
+from streamcam.heat.results import heat_times, to_heats
 from streamcam.records import Clip, Heat
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 
 from streamcam.engines.window_engine import WindowEngine
 from streamcam.evaluate.erasure import Erasure, erase
@@ -110,7 +109,7 @@ def strongest(window: EvalWindow, candidates: Sequence[int]) -> int:
 
 def _predict(window: EvalWindow, truth: Truth, indices: Mapping[str, Sequence[int]]) -> Prediction:
     logits, times = window.heat.logits, window.heat.pts_s
-    probabilities = window.model.heat_context.scores(torch.from_numpy(logits)).numpy()
+    probabilities = window.model.heat_context.link.scores(logits)
     present = [label for label in truth.labels if truth.present(label, times).mean() >= PRESENT_SHARE]
     right = {i for label in present for i in indices[label]}
     ranked = np.argsort(-logits, kind="stable").tolist()

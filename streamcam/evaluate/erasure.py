@@ -90,6 +90,6 @@ def _probabilities(clips: Iterator[Frames], index: int, window: EvalWindow, engi
     """Return the probability of class `index` for each clip."""
     probabilities: list[float] = []
     while batch := list(islice(clips, engine.max_batch)):
-        logits = engine.runner.run(batch).logits.float().cpu()
-        probabilities += window.model.heat_context.scores(logits)[:, index].tolist()
+        logits = engine.runner.run(batch).logits.float().cpu().numpy()
+        probabilities += window.model.heat_context.link.scores(logits)[:, index].tolist()
     return probabilities

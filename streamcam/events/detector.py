@@ -11,7 +11,8 @@ from streamcam.event import MAX_TUBE, EndReason, Event, Rectangle, TubeBox, even
 from streamcam.events.rules import Rule
 from streamcam.events.schedule import is_scheduled
 from streamcam.events.track import Change, Observation, RuleTrack
-from streamcam.events.zones import Link, hottest_box, zone_mask, zone_scores
+from streamcam.events.zones import hottest_box, zone_mask, zone_scores
+from streamcam.heat.results import Link
 from streamcam.records import Floats, Heat, Result, Transform
 
 UPDATE_EVERY_S = 1.0

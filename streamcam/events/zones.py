@@ -11,7 +11,6 @@ is the clip's logit. Scores follow from z by the model's own function: a sigmoid
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from streamcam.errors import StreamcamError
 from streamcam.event import Rectangle
 from streamcam.heat.localise import largest_box
+from streamcam.heat.results import Link
 from streamcam.records import Floats, Heat, Transform
 
 SAMPLES = 16
@@ -27,24 +27,6 @@ SAMPLES = 16
 
 FINER = 4
 """Boxes are found on heat that is enlarged so many times."""
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """The function that turns a model's logits into scores."""
-
-    multi_label: bool
-    """True for a sigmoid, False for a softmax over all classes."""
-    temperature: float = 1.0
-    """T: the softmax is of logits / T."""
-
-    def scores(self, logits: Floats) -> Floats:
-        """Turn logits [C,…] into scores of the same shape, 0–1."""
-        if self.multi_label:
-            return np.asarray(0.5 + 0.5 * np.tanh(logits / 2), np.float32)  # a sigmoid that cannot overflow
-        scaled = logits / self.temperature
-        powers = np.exp(scaled - scaled.max(0))
-        return np.asarray(powers / powers.sum(0), np.float32)
 
 
 def zone_mask(polygon: Sequence[tuple[float, float]], transform: Transform, height: int, width: int) -> Floats:
@@ -94,7 +76,7 @@ def zone_scores(heat: Heat, mask: Floats | None, link: Link, *, first: int = 0) 
             f"a zone's score needs the heat of all classes, and {heat.model} gave {len(heat.classes)} of "
             f"{len(heat.logits)}"
         )
-    return link.scores(zone_logits(heat, mask, first=first))
+    return link.scores(zone_logits(heat, mask, first=first), axis=0)
 
 
 def hottest_box(cells: Floats, mask: Floats | None, transform: Transform) -> Rectangle | None:

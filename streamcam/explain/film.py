@@ -13,7 +13,10 @@ import numpy as np
 from streamcam.clips import SlidingWindow
 from streamcam.config.groups import read_groups
 from streamcam.engines.backends import make_engine, require_device
-from streamcam.engines.base import Engine, Runner
+from streamcam.engines.base import Engine
+from streamcam.engines.device.runner import TorchRunner
+from streamcam.engines.stream_engine import StreamEngine
+from streamcam.engines.window_engine import WindowEngine
 from streamcam.errors import StreamcamError
 from streamcam.explain.film_outputs import NPZ, OUTPUTS, ZARR, FilmOutputs, PerFrameSink
 from streamcam.explain.per_frame import PerFrame
@@ -240,7 +243,7 @@ def _length_s(source: VideoSource, start_s: float, end_s: float | None) -> float
 
 def _make_engine(
     model: CamModel, source: VideoSource, length_s: float | None, *, backend: str, device: str, precision: str
-) -> Engine:
+) -> WindowEngine | StreamEngine:
     """Make an engine whose results carry all classes, since each frame's strongest are known only after averaging.
 
     If the file is shorter than the model's window, the window becomes as long as the file.
@@ -274,7 +277,7 @@ def _too_short(source: VideoSource, spec: ModelSpec, frames: int) -> str:
     )
 
 
-def _heat_name(kind: str, runner: Runner, *, frames: float, classes: int) -> str:
+def _heat_name(kind: str, runner: TorchRunner, *, frames: float, classes: int) -> str:
     """Choose the file for the heat: by its size, if `kind` is `auto`."""
     if kind == "auto":
         kind = "zarr" if frames * _bytes_per_frame(runner, classes) > NPZ_LIMIT_BYTES else "npz"
@@ -283,7 +286,7 @@ def _heat_name(kind: str, runner: Runner, *, frames: float, classes: int) -> str
     return ZARR if kind == "zarr" else NPZ
 
 
-def _bytes_per_frame(runner: Runner, classes: int) -> int:
+def _bytes_per_frame(runner: TorchRunner, classes: int) -> int:
     """Return the size of one frame's heat in bytes. A black clip shows how many cells it has."""
     clip_format = runner.spec.clip_format
     output = runner.run([np.zeros((clip_format.length, 3, *clip_format.crop), np.uint8)])

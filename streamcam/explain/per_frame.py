@@ -5,11 +5,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from streamcam.explain.findings import strongest
-from streamcam.heat.cam import HeatContext
 from streamcam.heat.localise import slice_at
+from streamcam.heat.results import HeatContext
 from streamcam.records import Floats, Frame, Heat, Result
 
 
@@ -111,7 +110,7 @@ class PerFrame:
     @property
     def scores(self) -> Callable[[Floats], Floats]:
         """Return the function that turns logits [C] into probabilities [C]."""
-        return lambda logits: np.asarray(self.context.scores(torch.from_numpy(logits)).numpy(), np.float32)
+        return self.context.link.scores
 
     def _result(self, pending: _PendingFrame) -> Result:
         """Divide the sums, and choose the frame's strongest classes."""

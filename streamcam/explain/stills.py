@@ -18,8 +18,8 @@ from streamcam.engines.device.runner import TorchRunner
 from streamcam.errors import StreamcamError
 from streamcam.explain.findings import COLUMNS, Finding, find, painted, strongest
 from streamcam.files import require_fresh, staged
-from streamcam.heat.cam import heat_times, to_heats
 from streamcam.heat.localise import Box
+from streamcam.heat.results import heat_times, to_heats
 from streamcam.models.base import CamModel, ModelSpec
 from streamcam.models.classes import find_classes, grouped
 from streamcam.models.registry import find_spec, load_model

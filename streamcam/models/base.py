@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from streamcam.clips import prepare, transform_of
 from streamcam.errors import StreamcamError, first_line
-from streamcam.heat.cam import CamOutput, HeatContext, heat_cube, heat_times, pool, to_heats
+from streamcam.heat.cam import CamOutput, heat_cube, pool
 from streamcam.heat.groups import ClassGroups
+from streamcam.heat.results import HeatContext, heat_times, to_heats
 from streamcam.models.classes import grouped
 from streamcam.models.head import Head
 from streamcam.models.spec import Int8, ModelSpec, Stored
@@ -202,11 +203,7 @@ class CamModel(nn.Module):
     @cached_property
     def heat_context(self) -> HeatContext:
         """The names and scales that `to_heats` needs."""
-        scale = self.spec.heat_scale
-        scales = None if scale is None else np.broadcast_to(np.asarray(scale, np.float32), len(self.classes))
-        return HeatContext(
-            self.spec.name, self.weights_hash, self.classes, scales, self.spec.multi_label, self.spec.temperature
-        )
+        return self.spec.context(self.weights_hash)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """Normalise uint8 [N,L,3,h,w] to float [N,3,L,h,w], in the network's precision."""
@@ -227,11 +224,11 @@ class CamModel(nn.Module):
         """
         n, _, length, *_ = x.shape
         if self.spec.framewise:
-            parts = [_as_tuple(self.features(part)) for part in self.inputs(x).split(FRAMES_AT_ONCE)]
+            parts = [as_tuple(self.features(part)) for part in self.inputs(x).split(FRAMES_AT_ONCE)]
             whole = [torch.cat(pieces) for pieces in zip(*parts, strict=True)]  # for each map, all N·L frames
             maps = tuple(m.reshape(n, length, *m.shape[1:]).transpose(1, 2) for m in whole)
         else:
-            maps = _as_tuple(self.features(x))
+            maps = as_tuple(self.features(x))
         if self.windows:
             maps = tuple(m * position_weights(m.shape[2:], self.windows, device=m.device).to(m) for m in maps)
         return maps
@@ -321,7 +318,8 @@ class CamModel(nn.Module):
         )
 
 
-def _as_tuple(maps: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def as_tuple(maps: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Give the maps of features that may have given one alone."""
     return maps if isinstance(maps, tuple) else (maps,)
 
 

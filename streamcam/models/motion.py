@@ -294,7 +294,8 @@ class OntoChanges(nn.Module):
 
     def forward(self, maps: Tensor, changes: Tensor) -> Tensor:
         """Map [N,K,T−R+1,h,w] to the same shape, by the changes of frames [N,7,T−2,4h,4w]."""
-        change = self.blur(self.of_cells(torch.abs(changes[:, :, self.first : -self.behind])))
+        # Cut to size last: a stream keeps what is cut, and cells are far less than pixels.
+        change = self.blur(self.of_cells(torch.abs(changes)))[:, :, self.first : -self.behind]
         change = change * change + self.LEAST
         laid: Tensor = maps * (change / torch.mean(change, (3, 4), keepdim=True))
         return laid * (torch.mean(maps, (3, 4), keepdim=True) / (torch.mean(laid, (3, 4), keepdim=True) + 1e-6))

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamcam.errors import StreamcamError
+from streamcam.heat.results import HeatContext
 from streamcam.records import ClipFormat
 
 CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
@@ -148,6 +149,12 @@ class ModelSpec:
         if {"resize", "crop"} & asked.keys():
             asked.setdefault("shapes", ())
         return replace(self, clip_format=replace(self.clip_format, **asked))
+
+    def context(self, model_hash: str) -> HeatContext:
+        """Give what results say of the model, with weights of this hash."""
+        scale = self.heat_scale
+        scales = None if scale is None else np.broadcast_to(np.asarray(scale, np.float32), len(self.classes))
+        return HeatContext(self.name, model_hash, self.classes, scales, self.multi_label, self.temperature)
 
     def slice_frames(self, slices: int) -> npt.NDArray[np.float64]:
         """Give the frame of the clip on which each of `slices` slices is centred, float64 [L'].

@@ -4,26 +4,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 from streamcam.child import stop_child
 from streamcam.clips import SlidingWindow
 from streamcam.config.groups import read_groups
-from streamcam.config.run import MAX_CLASSES, RunConfig
-from streamcam.engines.backends import make_engine, require_device
+from streamcam.config.run import RunConfig
 from streamcam.engines.base import Engine
-from streamcam.engines.device.hardware import a_core_left_free
-from streamcam.engines.stream_engine import StreamEngine
 from streamcam.errors import StreamcamError
 from streamcam.files import write_json
-from streamcam.gpu.decoder import decoders_on
 from streamcam.metrics import Metrics, Summary, without_window
-from streamcam.models.base import CamModel
 from streamcam.models.classes import find_classes, grouped
-from streamcam.models.registry import find_spec, load_model
 from streamcam.notify.child import require_targets
 from streamcam.render.overlay import Painter
 from streamcam.runtime.caption import LiveCaption
@@ -31,6 +26,7 @@ from streamcam.runtime.events import NO_HOOKS, EventHooks, open_events, require_
 from streamcam.runtime.inputs import open_sources
 from streamcam.runtime.memory import trim_heap
 from streamcam.runtime.monitoring import bind_metrics, require_metrics, serve_metrics
+from streamcam.runtime.network import Network, find_network
 from streamcam.runtime.outputs import open_publisher, open_recorders, require_outputs_apart
 from streamcam.runtime.page import require_page, start_page
 from streamcam.runtime.pipeline import Pipeline
@@ -45,12 +41,16 @@ from streamcam.transport.keys import client_keys, server_keys
 from streamcam.transport.publisher import Publisher
 from streamcam.viewer.display import require_display
 
+if TYPE_CHECKING:
+    from streamcam.models.base import CamModel
+
 
 @dataclass(frozen=True)
 class Live:
     """A pipeline with all its parts, ready to run."""
 
     config: RunConfig
+    network: Network
     sources: Sequence[VideoSource]
     engines: Sequence[Engine]
     """One on each device. Apart from the device they are alike."""
@@ -93,7 +93,7 @@ def assemble(
     config: RunConfig,
     stack: ExitStack,
     *,
-    model: CamModel | None = None,
+    model: "CamModel | None" = None,
     sinks: Sequence[Sink] = (),
     hooks: EventHooks = NO_HOOKS,
 ) -> Live:
@@ -111,20 +111,18 @@ def assemble(
     Raises:
         StreamcamError: a part cannot be made. Nothing is left half-written.
     """
+    network = find_network(config, model)
     _require_environment(config)
-    spec = model.spec if model is not None else find_spec(config.model)
-    groups = read_groups(config.group, spec.classes)
-    spec = grouped(spec, groups)
+    groups = read_groups(config.group, network.spec.classes)
+    spec = grouped(network.spec, groups)
     classes = find_classes(spec, config.classes)
     require_rules(config, spec)
-    loaded = (model or load_model(config.model, weights=config.weights)).grouped(groups)
-    engines = _make_engines(config, loaded.with_clip_format(length=config.window, fps=config.fps), classes)
+    engines = network.make_engines(groups, classes)
     trim_heap()  # after loading: the engines have copies of the weights
     engine = engines[0]  # all are alike but for the device
     hop = config.hop or engine.hop
     _require_every_frame(engine, hop)
-    decoders = [] if config.decode == "cpu" else decoders_on([engine.runner.device for engine in engines])
-    sources = open_sources(config, decoders, stack)
+    sources = open_sources(config, network.decoders(engines), stack)
     metrics = Metrics()
     publisher = open_publisher(config, stack)
     server = bind_metrics(config, stack)
@@ -145,6 +143,7 @@ def assemble(
     )
     live = Live(
         config,
+        network,
         sources,
         engines,
         pipeline,
@@ -196,9 +195,9 @@ def run(live: Live, *, show: Callable[[Live], None] = lambda _: None, file: Path
         if timed_out or (viewer is not None and viewer.poll() is not None):  # the viewer's process has ended
             pipeline.stop.set()
 
-    on_cpu = any(engine.runner.device.type == "cpu" for engine in live.engines)
+    on_cpu = any(engine.runner.on_cpu for engine in live.engines)
     try:
-        with _cores(config) if on_cpu else nullcontext():
+        with live.network.computing() if on_cpu else nullcontext():
             pipeline.run(wait=wait)
     except KeyboardInterrupt:
         live.interrupted.set()
@@ -214,9 +213,7 @@ def run(live: Live, *, show: Callable[[Live], None] = lambda _: None, file: Path
 
 
 def _require_environment(config: RunConfig) -> None:
-    """Check devices, files, endpoint, keys, display and addresses, without loading a network."""
-    for device in config.device.split(","):
-        require_device(device, backend=config.backend)
+    """Check files, endpoint, keys, display and addresses."""
     require_outputs_apart(config)
     if config.bind is not None:
         require_bindable(config.bind, keys=config.keys)
@@ -243,36 +240,11 @@ def _require_every_frame(engine: Engine, hop: int) -> None:
     engine, for the price of the stream engine.
     """
     spec = engine.runner.spec
-    if isinstance(engine, StreamEngine) and engine.needs_every_frame and hop > spec.clip_format.length:
+    if engine.name == "stream" and engine.needs_every_frame and hop > spec.clip_format.length:
         raise StreamcamError(
             f"a hop of {hop} leaves frames out of windows of {spec.clip_format.length}, and {spec.name} as "
             "a stream needs every one: give a smaller one, or a longer --window"
         )
-
-
-def _make_engines(config: RunConfig, model: CamModel, classes: Sequence[int] | None) -> list[Engine]:
-    """Make an engine on each device."""
-    with _cores(config):  # OpenVINO takes its number of threads when it compiles
-        return [
-            make_engine(
-                model,
-                name=config.engine,
-                backend=config.backend,
-                device=device,
-                precision=config.precision,
-                # Rules need the heat of all classes: a softmax in a zone is over all of them.
-                top_k=MAX_CLASSES if config.events else config.top_k,
-                classes=None if config.events else classes,
-                dense=config.dense,
-                hop=config.hop,
-            )
-            for device in config.device.split(",")
-        ]
-
-
-def _cores(config: RunConfig) -> AbstractContextManager[None]:
-    """Leave a core free for decoding, unless sources wait for the network anyway."""
-    return nullcontext() if config.as_fast_as_possible else a_core_left_free()
 
 
 def _start_viewer(endpoint: str, keys: Path | None) -> subprocess.Popen[bytes]:

@@ -16,8 +16,7 @@ from streamcam.events.recording.event_files import EventFiles
 from streamcam.events.rules import find_rules
 from streamcam.events.sink import EventSink
 from streamcam.events.store.indexer import Indexer
-from streamcam.events.zones import Link
-from streamcam.heat.cam import HeatContext
+from streamcam.heat.results import HeatContext
 from streamcam.models.spec import ModelSpec
 from streamcam.notify.child import start_bridge
 from streamcam.sources.video import VideoSource
@@ -93,7 +92,7 @@ def open_events(
     """
     names = [source.name for source in sources]
     rules = find_rules(config.events, config.zones, labels=context.labels, sources=names)
-    link = Link(context.multi_label, context.temperature)
+    link = context.link
 
     def publish(event: Event) -> None:
         if publisher is not None:

@@ -7,16 +7,16 @@ from contextlib import ExitStack, closing
 from streamcam.config.run import RunConfig
 from streamcam.config.source import SourceConfig
 from streamcam.errors import StreamcamError
-from streamcam.gpu.decoder import GpuDecoder
 from streamcam.sources.base import open_source
 from streamcam.sources.packet_ring import PacketRing
+from streamcam.sources.pixels.decoder import Decoder
 from streamcam.sources.video import VideoSource
 
 KNOWN_LATE_S = 10.0
 """So long after its beginning, and the time that its rule asks for, an event is known of at the latest, in seconds."""
 
 
-def open_sources(config: RunConfig, decoders: Sequence[GpuDecoder], stack: ExitStack) -> list[VideoSource]:
+def open_sources(config: RunConfig, decoders: Sequence[Decoder], stack: ExitStack) -> list[VideoSource]:
     """Open all sources of a run, and give each a name of its own.
 
     Args:
@@ -44,7 +44,7 @@ def open_sources(config: RunConfig, decoders: Sequence[GpuDecoder], stack: ExitS
     return sources
 
 
-def _open(config: RunConfig, source: SourceConfig, decoder: GpuDecoder | None) -> VideoSource:
+def _open(config: RunConfig, source: SourceConfig, decoder: Decoder | None) -> VideoSource:
     return open_source(
         source.uri_with_login(),
         name=source.name,

@@ -19,13 +19,8 @@ from torch import Tensor, nn
 
 from streamcam.clips import SlidingWindow
 from streamcam.engines.device.runner import fold_batch_norm
-from streamcam.engines.openvino.runner import (
-    call_without_signals,
-    convert,
-    explain_conversion_errors,
-    import_openvino,
-    require_openvino,
-)
+from streamcam.engines.openvino.library import call_without_signals, import_openvino, require_openvino
+from streamcam.engines.openvino.runner import convert, explain_conversion_errors
 from streamcam.engines.openvino.stream import convert_step, warm_inputs
 from streamcam.engines.streaming.converted import StreamNetwork
 from streamcam.errors import StreamcamError

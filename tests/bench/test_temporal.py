@@ -19,7 +19,7 @@ from streamcam.bench.temporal import (
     measure_agreement,
 )
 from streamcam.cli.output.analysis import rows, warning
-from streamcam.engines.streaming.temporal_ops import Span
+from streamcam.engines.streaming.span import Span
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 from streamcam.models.head import Head

@@ -9,7 +9,8 @@ from torch import nn
 from streamcam.clips import SlidingWindow
 from streamcam.engines.backends import make_engine, make_runner
 from streamcam.engines.base import Engine
-from streamcam.engines.device.hardware import a_core_left_free, cpu_has_bf16, pick_device, pick_precision, usable_cores
+from streamcam.engines.cores import usable_cores
+from streamcam.engines.device.hardware import a_core_left_free, cpu_has_bf16, pick_device, pick_precision
 from streamcam.engines.device.runner import TorchRunner, fold_batch_norm
 from streamcam.engines.streaming.heat_ring import HeatRings
 from streamcam.errors import StreamcamError

@@ -11,7 +11,7 @@ from streamcam.errors import StreamcamError
 from streamcam.event import MAX_TUBE, Event
 from streamcam.events.detector import EventDetector
 from streamcam.events.rules import find_rules
-from streamcam.events.zones import Link
+from streamcam.heat.results import Link
 from streamcam.records import Frame, Heat, Result, Transform
 
 LABELS = ("still", "moving left", "camera moving")

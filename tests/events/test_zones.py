@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from streamcam.errors import StreamcamError
 from streamcam.event import Rectangle
-from streamcam.events.zones import Link, hottest_box, zone_logits, zone_mask, zone_scores
+from streamcam.events.zones import hottest_box, zone_logits, zone_mask, zone_scores
+from streamcam.heat.results import Link
 from streamcam.records import Heat, Transform
 
 WHOLE = Transform()
@@ -97,7 +98,7 @@ def test_scores_are_those_of_the_model(logits: list[float]) -> None:
 
     values = np.array(logits, np.float32)[:, None]
     soft = torch.tensor(values[:, 0] / 0.7).softmax(0).numpy()
-    assert Link(multi_label=False, temperature=0.7).scores(values)[:, 0] == pytest.approx(soft, abs=1e-6)
+    assert Link(multi_label=False, temperature=0.7).scores(values, axis=0)[:, 0] == pytest.approx(soft, abs=1e-6)
     alone = torch.tensor(values[:, 0]).sigmoid().numpy()
     assert Link(multi_label=True).scores(values)[:, 0] == pytest.approx(alone, abs=1e-6)
 

@@ -22,8 +22,8 @@ from streamcam.explain.film import explain, seconds_of
 from streamcam.explain.findings import find, strongest
 from streamcam.explain.per_frame import PerFrame
 from streamcam.explain.storyboard import EvenSample, TimeSeries
-from streamcam.heat.cam import HeatContext
 from streamcam.heat.localise import Box, largest_box, on_picture
+from streamcam.heat.results import HeatContext
 from streamcam.models.base import CamModel
 from streamcam.records import Heat, Result, Transform
 from streamcam.sinks import heat_zarr as zarr_heat

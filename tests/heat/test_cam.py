@@ -6,7 +6,8 @@ import torch
 
 from streamcam.clips import transform_of
 from streamcam.errors import StreamcamError
-from streamcam.heat.cam import HeatContext, choose_classes, heat_cube, heat_times, pool, to_heats
+from streamcam.heat.cam import choose_classes, heat_cube, pool
+from streamcam.heat.results import HeatContext, heat_times, to_heats
 from streamcam.records import Clip, Heat
 from tests.support.frames import TINY_FORMAT, make_frame
 

@@ -1,10 +1,12 @@
 """Groups of classes: their scores add up, and their heat pools to their logits."""
 
+import numpy as np
 import pytest
 import torch
 
-from streamcam.heat.cam import CamOutput, HeatContext, pool
+from streamcam.heat.cam import CamOutput, pool
 from streamcam.heat.groups import ClassGroups
+from streamcam.heat.results import Link
 
 MEMBERS = [(4, 0), (2,), (1, 3, 5)]
 
@@ -19,10 +21,10 @@ def output(*, clips: int = 2) -> CamOutput:
 def test_scores_of_groups_are_sums_of_their_classes_scores(temperature: float) -> None:
     classes = output()
     groups = ClassGroups(MEMBERS, temperature=temperature)(classes)
-    context = HeatContext("m", "h", (), None, temperature=temperature)
-    scores = context.scores(classes.logits)
-    expected = torch.stack([scores[:, list(group)].sum(1) for group in MEMBERS], dim=1)
-    torch.testing.assert_close(context.scores(groups.logits), expected, atol=1e-6, rtol=0)
+    link = Link(multi_label=False, temperature=temperature)
+    scores = link.scores(classes.logits.numpy())
+    expected = np.stack([scores[:, list(group)].sum(1) for group in MEMBERS], axis=1)
+    np.testing.assert_allclose(link.scores(groups.logits.numpy()), expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])

@@ -2,7 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -141,3 +141,45 @@ def quantize(
     with Progress("quantize", unit="clips") as progress:
         fidelity = quantize_source(source, out, model=model, weights=weights, count=clips, show=progress.show)
     print_quantized(out, fidelity)
+
+
+def export(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help=RunConfig.model_fields["model"].description, show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="the graph to write: NAME.onnx")],
+    stream: Annotated[
+        bool, typer.Option("--stream", help="take frame by frame, with what is kept of earlier ones; not whole clips")
+    ] = False,
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"],
+        typer.Option(help="fp16: half the size, computed in float32; int8: faster on some CPUs, and less exact"),
+    ] = "fp32",
+    clips: Annotated[
+        str, typer.Option(metavar="SOURCE", help="what int8 learns its ranges from, and what the graph is compared on")
+    ] = "sample",
+    count: Annotated[int, typer.Option(min=1, max=1000, help="int8: learn from so many clips")] = 16,
+    weights: Weights = None,
+    force: Annotated[bool, typer.Option("--force", help="replace a graph of that name")] = False,
+) -> None:
+    """Write a model as one graph that needs no PyTorch, for ONNX Runtime, OpenVINO and browsers."""
+    from streamcam.cli.output.progress import Progress
+    from streamcam.cli.output.training import print_exported
+    from streamcam.export.requirements import require_exporting
+
+    require_exporting(out, force=force)
+    from streamcam.export.write import export_model
+
+    use_one_opencv_thread()
+    with Progress("read", unit="clips") as progress:
+        card = export_model(
+            model,
+            out,
+            weights=weights,
+            stream=stream,
+            precision=precision,
+            clips=clips,
+            count=count,
+            show=progress.show,
+        )
+    print_exported(out, card)

@@ -11,6 +11,7 @@ from rich.table import Table
 from streamcam.cli.output.progress import Progress
 from streamcam.cli.output.tables import table_console
 from streamcam.errors import one_line
+from streamcam.models.graph_card import GraphCard
 from streamcam.render.text import short
 from streamcam.train.check.findings import Findings
 from streamcam.train.check.run import FIGURES, SHEET
@@ -109,3 +110,12 @@ def print_quantized(checkpoint: Path, fidelity: Fidelity) -> None:
         f"alike to {fidelity.heat_cosine:.3f} (cosine), logits off by {fidelity.logit_error:.1%} of the largest at most"
     )
     print(f"see it live: streamcam run 0 --model {one_line(str(checkpoint))}")
+
+
+def print_exported(graph: Path, card: GraphCard) -> None:
+    """Print how far a graph is from PyTorch, and how to use it."""
+    print(
+        f"{card.precision} against float32 of PyTorch: heat off by {card.distance:.1e} of the largest at most, the "
+        f"same class in {card.agreement:.0%} of clips"
+    )
+    print(f"see it live: streamcam run 0 --model {one_line(str(graph))}")

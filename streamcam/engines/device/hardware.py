@@ -1,18 +1,15 @@
 """Devices, precisions and CPU cores of this machine."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
+from streamcam.engines.cores import usable_cores
 from streamcam.errors import StreamcamError
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-
-CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""The limit on CPU time of this process's control group (cgroup v2), as a container sees it."""
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -72,22 +69,6 @@ def cpu_has_bf16(*, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     uses_avx512 = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
     # ARM calls the flag bf16; on x86, only AVX-512 and AMX have instructions for it.
     return "bf16" in flags or (uses_avx512 and bool({"avx512_bf16", "amx_bf16"} & flags))
-
-
-def usable_cores(*, pinned_to: int | None = None, quota: Path = CPU_QUOTA) -> int:
-    """Return how many CPU cores this process has, at least 1.
-
-    Args:
-        pinned_to: how many cores it may run on; by default, what the system says.
-        quota: a file of cgroup v2: `QUOTA PERIOD`, both in microseconds. In each period, the process may use as much
-            CPU time as the quota, which may be `max`.
-    """
-    count = len(os.sched_getaffinity(0)) if pinned_to is None else pinned_to
-    try:
-        quota_us, period_us = quota.read_text().split()
-        return max(1, min(count, int(quota_us) // int(period_us)))
-    except (OSError, ValueError):  # no such file, or `max`: there is no quota
-        return count
 
 
 @contextmanager

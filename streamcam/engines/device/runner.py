@@ -68,6 +68,11 @@ class TorchRunner:
         # A GPU has room for many clips at once; on a CPU a batch only helps where one frame is little work.
         self.max_batch = 64 if device.type == "cuda" else 4 if model.spec.framewise else 1
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether it shares the CPU with decoding and drawing."""
+        return self.device.type == "cpu"
+
     def _prepare_features(self, features: nn.Module) -> nn.Module:
         """Return the features in the runner's precision, and in the memory layout that is fastest."""
         layout = torch.channels_last if self.spec.framewise else torch.channels_last_3d

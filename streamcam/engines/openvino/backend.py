@@ -1,7 +1,8 @@
 """OpenVINO as a backend: on a CPU."""
 
 from streamcam.engines.device.runner import TorchRunner
-from streamcam.engines.openvino.runner import OpenVinoRunner, pick_openvino_precision, require_openvino
+from streamcam.engines.openvino.library import require_openvino
+from streamcam.engines.openvino.runner import OpenVinoRunner, pick_openvino_precision
 from streamcam.engines.openvino.stream import OpenVinoStream, OpenVinoStreamRunner
 from streamcam.engines.streaming.converted import StreamNetwork
 from streamcam.engines.streaming.network import Network, streaming

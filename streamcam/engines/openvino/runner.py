@@ -4,14 +4,8 @@ PyTorch normalises frames, applies the classifier's weights and takes the mean o
 heat cube pools to the logits in every precision. What bf16 and int8 change is the features, of which both are made.
 """
 
-import signal
-import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
-from functools import cache
-from importlib.util import find_spec
-from threading import Thread
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +14,7 @@ from torch import Tensor, nn
 
 from streamcam.engines.device.hardware import cpu_has_bf16
 from streamcam.engines.device.runner import TorchRunner
+from streamcam.engines.openvino.library import import_openvino, shared_core
 from streamcam.errors import StreamcamError, first_line
 from streamcam.models.base import CamModel, ModelSpec, Stored
 
@@ -30,59 +25,6 @@ NAME = "openvino"
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 """The type in which OpenVINO computes, by precision. In int8, that is for layers that are not quantised."""
-
-
-def require_openvino() -> None:
-    """Check that OpenVINO is installed, without importing it.
-
-    Raises:
-        StreamcamError: it is not installed.
-    """
-    if find_spec("openvino") is None:
-        raise StreamcamError("OpenVINO is not installed: pip install 'streamcam[openvino]', or use --backend torch")
-
-
-def import_openvino() -> Any:
-    """Import OpenVINO with its telemetry switched off.
-
-    Its converter and NNCF report their use to their makers through the package `openvino_telemetry`, which is installed
-    with them. They do without it where it cannot be imported.
-    """
-    require_openvino()
-    # None makes every later import of the package fail.
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-    import openvino
-
-    return openvino
-
-
-def call_without_signals(function: Callable[[], T]) -> T:
-    """Call a function on a thread of its own that handles no signals, and return its result.
-
-    Whatever may load OpenVINO's CPU plugin has to be called like this. The plugin replaces the alternate signal
-    stack (sigaltstack) of the thread that loads it. When it is unloaded, that stack's memory is freed, but may stay the
-    thread's signal stack. The next signal that the thread handles then kills the process.
-    """
-    done: Future[T] = Future()
-
-    def body() -> None:
-        # Each thread has its own mask. The kernel hands a blocked signal to another thread of the process.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            done.set_result(function())
-        except BaseException as e:
-            done.set_exception(e)
-
-    Thread(target=body, name="openvino", daemon=True).start()
-    return done.result()
-
-
-@cache
-def shared_core() -> Any:
-    """Return OpenVINO's core, one for the whole process, with its CPU plugin loaded."""
-    core = import_openvino().Core()
-    call_without_signals(lambda: core.get_property("CPU", "FULL_DEVICE_NAME"))  # the first question loads the plugin
-    return core
 
 
 def pick_openvino_precision(name: str, model: CamModel) -> str:

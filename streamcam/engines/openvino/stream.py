@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from streamcam.engines.device.runner import TorchRunner
+from streamcam.engines.openvino.library import import_openvino
 from streamcam.engines.openvino.runner import (
     NAME,
     compile_model,
     explain_conversion_errors,
     explain_int8_errors,
-    import_openvino,
     read_model,
 )
 from streamcam.engines.streaming.converted import StreamNetwork

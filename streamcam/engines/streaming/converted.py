@@ -51,14 +51,15 @@ class StreamNetwork:
         converter = Converter(traced, dense=dense)
         if len(converter.outputs) != 1:
             raise StreamcamError(f"cannot be streamed: it pools {len(converter.outputs)} maps (use --engine window)")
-        self._ops, (self._output,) = converter.ops, converter.outputs
-        self.span = converter.values[self._output].span
+        self.operations, (self.output,) = converter.ops, converter.outputs
+        """What it computes, in order; and the number of the value that is the feature map."""
+        self.span = converter.values[self.output].span
         """The frames that a slice of the feature map sees."""
         self.layer_spans = converter.layer_spans
         """The frames that an output slice of a layer sees, by the layer's name; of layers that slide over time."""
         self.pads_time = converter.pads_time
         """Whether slices at the ends of a video see padding."""
-        self.warmup_frames = next(n for n in itertools.count(1) if self._counts(n)[self._output])
+        self.warmup_frames = next(n for n in itertools.count(1) if self._counts(n)[self.output])
         """How many frames complete the first slice. By then, every operation has given at least one."""
         self.period = self.span.stride
         """After how many more frames a warmed-up network buffers as many slices as before."""
@@ -115,19 +116,19 @@ class StreamNetwork:
         ended, new = frames is None, 0 if frames is None else frames.shape[2]
         before, after = self._counts(phase), self._counts(phase + new, ended=ended)
         values: list[Tensor | None] = [frames]
-        for op in self._ops:
+        for op in self.operations:
             values.append(op.run(values, before, after, buffers, ended=ended))
-        return values[self._output]
+        return values[self.output]
 
     def buffered(self, phase: int) -> Counter[BufferKey]:
         """Return how many slices each buffer holds at a phase; buffers without any are left out."""
         counts = self._counts(phase)
-        return +Counter({key: count for op in self._ops for key, count in op.buffered(counts).items()})
+        return +Counter({key: count for op in self.operations for key, count in op.buffered(counts).items()})
 
     def _counts(self, frames: int, *, ended: bool = False) -> list[int]:
         """Return how many slices of each value there are after so many frames."""
         counts = [frames]
-        for op in self._ops:
+        for op in self.operations:
             counts.append(op.completed(counts, ended=ended))
         return counts
 

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from streamcam.engines.streaming.temporal_ops import Layer, Span, TemporalKernel, TemporalOp, Value, crop
+from streamcam.engines.streaming.span import Span, TemporalKernel
+from streamcam.engines.streaming.temporal_ops import Layer, TemporalOp, Value, crop
 from streamcam.errors import StreamcamError
 
 POINTWISE = (

@@ -2,51 +2,10 @@
 
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from streamcam.engines.streaming.state_pool import StatePool
-from streamcam.engines.streaming.temporal_ops import Span
-
-FrameTimes = npt.NDArray[np.float64]
-"""Times of frames in seconds, float64 [t]."""
-
-Times = npt.NDArray[np.float64]
-"""Times of slices in seconds, float64 [n,3]: of the first frame that each sees, of its centre, of the last frame."""
-
-
-class SliceTimes:
-    """The times of a source's heat slices, taken from the times of the frames that each slice sees.
-
-    A slice may be centred between two frames, and may see padding. So times between frames are interpolated, and those
-    before the first and after the last frame are the first and the last frame's.
-    """
-
-    def __init__(self, span: Span) -> None:
-        self._span = span
-        self._pts_s: list[float] = []  # of the newest frames: those before are not needed any more
-        self._frames = self._slices = 0  # how many have come in all
-
-    def add(self, pts_s: FrameTimes) -> Times:
-        """Add the times of new frames, and return those of the slices that they complete."""
-        self._pts_s.extend(pts_s.tolist())
-        self._frames += len(pts_s)
-        # Slice i is complete with frame `last + i * stride`.
-        complete = max(0, (self._frames - 1 - self._span.last) // self._span.stride + 1)
-        return self.next_times(complete - self._slices)
-
-    def next_times(self, count: int) -> Times:
-        """Return the times of the next `count` slices. Times of frames that no later slice sees are dropped."""
-        span, oldest = self._span, self._frames - len(self._pts_s)
-        starts = np.arange(self._slices, self._slices + count)[:, None] * span.stride
-        frames = starts + np.array([span.first, span.centre, span.last])
-        times_s: Times = np.interp(frames, np.arange(oldest, self._frames), self._pts_s)
-        self._slices += count
-        first_needed = span.first + self._slices * span.stride
-        del self._pts_s[: min(max(0, first_needed - oldest), len(self._pts_s) - 1)]
-        return times_s
 
 
 class RingWindow(NamedTuple):

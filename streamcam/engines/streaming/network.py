@@ -7,8 +7,9 @@ from typing import Protocol
 from torch import Tensor
 
 from streamcam.engines.streaming.converted import StreamNetwork
+from streamcam.engines.streaming.span import Span
 from streamcam.engines.streaming.state_pool import StatePool, StreamState
-from streamcam.engines.streaming.temporal_ops import Buffers, Span
+from streamcam.engines.streaming.temporal_ops import Buffers
 from streamcam.errors import StreamcamError
 from streamcam.models.base import CamModel
 

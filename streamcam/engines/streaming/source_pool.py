@@ -15,9 +15,10 @@ from torch import Tensor
 from streamcam.engines.device.cuda_graphs import GraphCache
 from streamcam.engines.device.runner import TorchRunner
 from streamcam.engines.streaming.converted import StreamNetwork
-from streamcam.engines.streaming.heat_ring import FrameTimes, HeatRings, SliceTimes, Times
+from streamcam.engines.streaming.heat_ring import HeatRings
 from streamcam.engines.streaming.network import FramewiseNetwork, Network, PooledNetwork
 from streamcam.engines.streaming.source_state import ReadyWindows, SourceState
+from streamcam.engines.streaming.span import FrameTimes, SliceTimes, Times
 from streamcam.engines.streaming.state_pool import PoolRows, StreamState
 from streamcam.heat.cam import choose_classes, heat_cube
 from streamcam.models.split import position_weights

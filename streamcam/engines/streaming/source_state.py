@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from streamcam.engines.streaming.heat_ring import SliceTimes, Times
+from streamcam.engines.streaming.span import SliceTimes, Times
 from streamcam.engines.streaming.state_pool import StreamState
 
 RESULTS = 4

@@ -11,90 +11,13 @@ https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv3d.html
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The frames of a video that slice 0 of a feature map sees. Slice i sees those `i * stride` frames later."""
-
-    first: int = 0
-    """The first frame that slice 0 sees; below 0 where it sees padding."""
-    last: int = 0
-    """The last frame that slice 0 sees."""
-    stride: int = 1
-    """Frames between two slices."""
-    own: float | None = None
-    """The frame that slice 0 speaks of, where that is not the middle one."""
-
-    @property
-    def receptive_field(self) -> int:
-        """R, the number of frames that a slice sees."""
-        return self.last - self.first + 1
-
-    @property
-    def centre(self) -> float:
-        """The frame on which slice 0 is centred: its own one, or the middle one."""
-        return (self.first + self.last) / 2 if self.own is None else self.own
-
-    @property
-    def lookahead(self) -> float:
-        """Frames from the centre of a slice to the last frame that it sees, for which it has to wait."""
-        return self.last - self.centre
-
-    def through(self, kernel: "TemporalKernel") -> "Span":
-        """Return what a slice sees behind a layer with this kernel."""
-        # Output 0 sees the input slices from −p to e − 1 − p, each of which is `stride` frames after the one before.
-        padding = kernel.padding
-        first, last = self.first - padding * self.stride, self.last + (kernel.extent - 1 - padding) * self.stride
-        return Span(first, last, self.stride * kernel.stride)
-
-    def joined(self, other: "Span") -> "Span":
-        """Return what a slice sees where two branches meet."""
-        return Span(min(self.first, other.first), max(self.last, other.last), self.stride)
-
-
-@dataclass(frozen=True, slots=True)
-class TemporalKernel:
-    """The size, stride, padding and dilation of a layer along time. By default, the layer sees each slice alone."""
-
-    size: int = 1
-    stride: int = 1
-    padding: int = 0
-    dilation: int = 1
-
-    @property
-    def extent(self) -> int:
-        """Input slices that one output sees, from the first to the last."""
-        return (self.size - 1) * self.dilation + 1
-
-    @property
-    def lead(self) -> int:
-        """Slices that lie in the buffer before those that the next output sees, and that the output skips.
-
-        If the stride is larger than the extent, `stride - extent` slices lie between what two outputs see. Dropping
-        them right after an output would make the buffer begin with the next output's first slice. But they may not have
-        come yet. So each output skips as many slices before its own; at the video's start, these are padding. With a
-        stride of 3 and an extent of 1:
-
-            buffer       ·  ·  0  1  2  3  4  5  6        output 0 sees slice 0, and skips two of padding
-            drops        ·  ·  0                          three, all of which are there
-            then         1  2  3  4  5  6                 output 1 sees slice 3, and skips 1 and 2
-        """
-        return max(0, self.stride - self.extent)
-
-    @property
-    def front(self) -> int:
-        """Slices of padding before a video's first: the layer's own, and those that `lead` asks for."""
-        return self.lead + self.padding
-
-    def dilated(self, by: int) -> "TemporalKernel":
-        """Return the same kernel for slices that come `by` times as densely: it looks at every `by`-th."""
-        return replace(self, dilation=self.dilation * by, padding=self.padding * by)
+from streamcam.engines.streaming.span import Span, TemporalKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +64,7 @@ class TemporalOp:
     inputs: tuple[int, ...]
     """The numbers of the values that it takes."""
     layer: Layer
-    kernel: TemporalKernel = TemporalKernel()
+    kernel: TemporalKernel = field(default_factory=TemporalKernel)
     """What it sees of each of its inputs."""
     fill: float = 0.0
     """The value of padding: 0, or −∞ for a maximum."""
@@ -199,7 +122,7 @@ class TemporalOp:
                 pieces = self._padded(pieces, begins=begins, ended=ended)
                 # `read` may return a view of the buffer that `write` changes below, so the queue has to be a copy.
                 queues[key] = torch.cat(pieces, dim=2) if buffered or len(pieces) > 1 else pieces[0]
-        outputs = self.layer(*(self._visible(queue, count) for queue in queues.values())) if count else None
+        outputs = self.layer(*(self.visible(queue, count) for queue in queues.values())) if count else None
         if not ended:
             remaining = self.buffered(after)
             for key, queue in queues.items():
@@ -207,7 +130,7 @@ class TemporalOp:
                     buffers.write(key, queue[:, :, -remaining[key] :])
         return outputs
 
-    def _visible(self, queue: Tensor, count: int) -> Tensor:
+    def visible(self, queue: Tensor, count: int) -> Tensor:
         """Return the slices of a queue that the next `count` outputs see: one branch may be ahead of another.
 
         Where they end is written as a distance from the queue's end. That distance stays the same when more whole

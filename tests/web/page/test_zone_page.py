@@ -12,7 +12,8 @@ from playwright.sync_api import Page
 
 from streamcam.config.load import make_config
 from streamcam.config.yaml_file import parse_yaml
-from streamcam.events.zones import Link, zone_mask, zone_scores
+from streamcam.events.zones import zone_mask, zone_scores
+from streamcam.heat.results import Link
 from streamcam.records import Frame, Heat, Result, Transform
 from streamcam.transport.messages import Stamp, decode, encode_result
 from streamcam.transport.publisher import Publisher

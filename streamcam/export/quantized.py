@@ -1,0 +1,96 @@
+"""Quantises an exported graph to int8: its convolutions, with ranges of values that clips give."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streamcam.export.running import runs
+from streamcam.records import Image
+
+RUNS_PER_CLIP = 4
+"""Of a stream, so many frames of each clip are learnt from: the last ones, which see no zeros."""
+
+
+def quantize(graph: Any, clips: Sequence[Image], *, stream: bool) -> Any:
+    """Quantise a graph.
+
+    Weights get 7 bits, and activations 8: processors without VNNI add two products in 16 bits, and 8 and 8 overflow.
+
+    Args:
+        graph: an ONNX model in float32.
+        clips: what it learns ranges from, uint8 [L,3,h,w].
+        stream: whether it takes clips frame by frame.
+
+    Returns:
+        An ONNX model, in which each quantised convolution has its numbers rounded to int8 before it (QDQ).
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        """Gives the inputs of each run."""
+
+        def __init__(self) -> None:
+            self._inputs = _inputs_of(graph, clips, stream=stream)
+
+        def get_next(self) -> dict[str, npt.NDArray[Any]] | None:
+            return next(self._inputs, None)
+
+    logging.getLogger().setLevel(logging.ERROR)
+    with TemporaryDirectory() as folder:
+        given, made = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+        onnx.save(graph, given)
+        quantize_static(
+            given,
+            made,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=left_in_float32(graph),
+            # Each convolution rounds its own inputs, so that states stay in float32.
+            extra_options={"DedicatedQDQPair": True},
+        )
+        return onnx.load(made)
+
+
+def left_in_float32(graph: Any) -> list[str]:
+    """Return the names of the convolutions that are not quantised.
+
+    One is the first, which sees the frames themselves. In a network that enlarges maps and joins them, others are those
+    behind the join: `motion` has powers and a softmax there, which amplify int8's steps.
+    """
+    nodes = list(graph.graph.node)
+    convolutions = [node.name for node in nodes if node.op_type == "Conv"]
+    enlarged = {value for node in nodes if node.op_type == "ConvTranspose" for value in node.output}
+    if not enlarged:
+        return convolutions[:1]
+    behind: set[str] = set(enlarged)
+    for node in nodes:  # in the order of computing
+        if behind & set(node.input):
+            behind |= set(node.output)
+    before = _leading_to(nodes, enlarged)
+    return [n.name for n in nodes if n.op_type == "Conv" and (n.output[0] in behind or n.output[0] not in before)]
+
+
+def _leading_to(nodes: Sequence[Any], values: set[str]) -> set[str]:
+    """Return all values that some values are computed from."""
+    needed = set(values)
+    for node in reversed(nodes):
+        if needed & set(node.output):
+            needed |= set(node.input)
+    return needed
+
+
+def _inputs_of(graph: Any, clips: Sequence[Image], *, stream: bool) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    for clip in clips:
+        inputs = [dict(given) for given, _ in runs(graph, np.asarray(clip), stream=stream)]
+        yield from inputs[-RUNS_PER_CLIP:]
