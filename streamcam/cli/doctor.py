@@ -3,17 +3,17 @@
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 import av
 import av.codec
-import torch
 
-from streamcam.engines.device.hardware import cpu_has_bf16
-from streamcam.engines.openvino.library import require_openvino
+from streamcam.engines.cores import usable_cores
+from streamcam.engines.exported.onnx_graph import require_onnxruntime
+from streamcam.engines.openvino.library import has_bf16, require_openvino
 from streamcam.errors import StreamcamError
-from streamcam.models.imagenet import packaged_weights
 from streamcam.viewer.display import require_display
 
 REINSTALL = "pip install --force-reinstall av"
@@ -31,12 +31,24 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     """Run all checks, one after the other."""
-    yield Finding("Python and torch", True, f"Python {platform.python_version()}, torch {torch.__version__}")
-    for check in (_gpu, _cpu, _openvino, _cameras, _decoders, _encoder, _display, _weights):
+    yield Finding("Python", True, platform.python_version())
+    of_torch = (_gpu, _weights) if find_spec("torch") else ()
+    for check in (_torch, *of_torch, _cpu, _openvino, _onnxruntime, _cameras, _decoders, _encoder, _display):
         yield check()
 
 
+def _torch() -> Finding:
+    if find_spec("torch") is None:
+        how = "pip install 'streamcam[torch]' for training, other networks, GPUs, explain, image and eval"
+        return Finding("PyTorch", False, f"not installed: {how}")
+    import torch
+
+    return Finding("PyTorch", True, f"torch {torch.__version__}")
+
+
 def _gpu() -> Finding:
+    import torch
+
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         return Finding("GPU", True, ", ".join(f"cuda:{i} {name}" for i, name in enumerate(names)))
@@ -44,12 +56,16 @@ def _gpu() -> Finding:
 
 
 def _cpu() -> Finding:
-    native = "bf16 in hardware" if cpu_has_bf16() else "no bf16 in hardware: fp32 is used"
-    return Finding("CPU", True, f"{torch.get_num_threads()} threads, {native}")
+    native = "bf16 in hardware" if has_bf16() else "no bf16 in hardware: fp32 is used"
+    return Finding("CPU", True, f"{usable_cores()} cores, {native}")
 
 
 def _openvino() -> Finding:
-    return _try("OpenVINO", require_openvino, "--backend openvino can be used, and streamcam quantize")
+    return _try("OpenVINO", require_openvino, "it computes exported graphs, and what streamcam quantize makes")
+
+
+def _onnxruntime() -> Finding:
+    return _try("ONNX Runtime", require_onnxruntime, "--backend onnxruntime computes exported graphs, too")
 
 
 def _cameras() -> Finding:
@@ -97,6 +113,8 @@ def _display() -> Finding:
 
 
 def _weights() -> Finding:
+    from streamcam.models.imagenet import packaged_weights
+
     return _try("model imagenet", lambda: packaged_weights("imagenet"), "its weights are installed")
 
 

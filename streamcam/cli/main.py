@@ -38,6 +38,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": about.doctor,
     "bench": bench.bench,
 }
+OF_TORCH = ("torch", "torchvision", "safetensors")
+"""Packages of the extra `torch`, which what watches and shows does without."""
+
 # A command imports what it runs when it is called. So the help, and errors in options, do not wait for torch.
 for name, command in COMMANDS.items():
     app.command(name)(command)
@@ -80,6 +83,11 @@ def main() -> NoReturn:
         if not text:
             exit_process(0)  # typer has printed the help
         print(f"streamcam: {' '.join(text.split())}", file=sys.stderr)
+        exit_process(2)
+    except ModuleNotFoundError as e:
+        if e.name not in OF_TORCH:
+            raise
+        print("streamcam: this needs PyTorch: pip install 'streamcam[torch]'", file=sys.stderr)
         exit_process(2)
     except UnreadError:
         exit_process(128 + signal.SIGPIPE)

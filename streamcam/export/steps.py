@@ -33,7 +33,7 @@ class ClipStep(nn.Module):
             StreamcamError: it pools several maps, and so has no single cube.
         """
         super().__init__()
-        self.model = _folded(model)
+        self.model, self.weights_hash = _folded(model), model.weights_hash
 
     @torch.inference_mode()
     def blank_inputs(self) -> tuple[Tensor, ...]:
@@ -57,7 +57,7 @@ class StreamStep(nn.Module):
             StreamcamError: it cannot be streamed as a function of kept slices; the message says why.
         """
         super().__init__()
-        self.model = _folded(model)
+        self.model, self.weights_hash = _folded(model), model.weights_hash
         network = streaming(self.model)
         name = model.spec.name
         if network.pads_time:

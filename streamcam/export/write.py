@@ -94,7 +94,7 @@ def write_graph(
         raise StreamcamError(f"the graph of {spec.name} differs from PyTorch by {distance:.1e} of the largest heat")
     card = GraphCard.of(
         spec,
-        model_hash=step.model.weights_hash,
+        model_hash=step.weights_hash,
         stream=stream,
         precision=precision,
         distance=distance,

@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from streamcam.models.model_card import ClassName, ClipCard, Line, Positive
-from streamcam.models.spec import ModelSpec
+from streamcam.models.spec import CONTROL, ModelSpec
 from streamcam.records import ClipFormat
 from streamcam.strict import Strict
 
@@ -39,7 +39,10 @@ class GraphCard(Strict):
     temporal_context: int = Field(ge=0, le=1024, description="frames of a clip that give no slice of their own")
     temporal_receptive_field: int | None = Field(None, ge=1, le=4096, description="frames that a slice depends on")
     lookahead_s: float = Field(ge=0, allow_inf_nan=False, description="seconds from a slice's moment to its last frame")
-    about: str = Field("", max_length=10_000)
+    summary: str = Field(
+        "", max_length=10_000, pattern=rf"^[^{CONTROL}]*$", description="which classes it knows, and how"
+    )
+    weights_source: str = Field("", max_length=1000, pattern=rf"^[^{CONTROL}]*$")
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -77,7 +80,8 @@ class GraphCard(Strict):
             temporal_context=spec.temporal_context,
             temporal_receptive_field=spec.temporal_receptive_field,
             lookahead_s=lookahead_s or 0.0,
-            about=f"{spec.summary}; weights: {spec.weights_source}"[:10_000],
+            summary=spec.summary,
+            weights_source=spec.weights_source,
         )
 
     def spec(self) -> ModelSpec:
@@ -85,7 +89,7 @@ class GraphCard(Strict):
         scale = self.heat_scale
         return ModelSpec(
             name=self.name,
-            summary=self.about.partition("\n")[0],
+            summary=self.summary,
             classes=tuple(self.classes),
             clip_format=ClipFormat(**self.clip.model_dump()),
             framewise=self.framewise,
@@ -96,4 +100,5 @@ class GraphCard(Strict):
             multi_label=self.multi_label,
             heat_scale=tuple(scale) if isinstance(scale, list) else scale,
             temperature=self.temperature,
+            weights_source=self.weights_source,
         )

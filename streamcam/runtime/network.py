@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from streamcam.config.run import RunConfig
 from streamcam.engines.base import Engine
-from streamcam.engines.exported.graph import is_graph, packaged_graph
+from streamcam.engines.exported.graph import PACKAGED, is_graph, packaged_graph
 from streamcam.errors import StreamcamError
 from streamcam.models.spec import ModelSpec
 from streamcam.sources.pixels.decoder import Decoder
@@ -69,8 +69,8 @@ def find_network(config: RunConfig, model: "CamModel | None" = None) -> Network:
         )
     if find_package("torch") is None:
         raise StreamcamError(
-            f"{config.model} needs PyTorch as it is asked for here: pip install 'streamcam[torch]', or export it to an "
-            ".onnx file where that is installed (docs/export.md)"
+            f"without PyTorch there are {' and '.join(PACKAGED)} as they come, on the CPU, and exported .onnx files: "
+            f"for {config.model} as it is asked for here, pip install 'streamcam[torch]'"
         )
     from streamcam.runtime.torch_network import TorchNetwork
 

@@ -53,7 +53,7 @@ def require_quantizing(path: Path, *, force: bool) -> None:
     """
     require_openvino()
     if find_spec("nncf") is None:
-        raise StreamcamError("streamcam quantize needs NNCF: pip install 'streamcam[openvino]'")
+        raise StreamcamError("streamcam quantize needs NNCF: pip install 'streamcam[quantize]'")
     if path.suffix != SUFFIX:
         raise StreamcamError(f"cannot write {path}: give a name that ends in {SUFFIX}")
     if not path.parent.is_dir():

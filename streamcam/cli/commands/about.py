@@ -1,5 +1,6 @@
 """Commands that describe the models and this machine: models, doctor."""
 
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -23,6 +24,14 @@ def models(
     if weights is not None:
         raise StreamcamError("--weights is for --analyze NAME")
     from streamcam.cli.output.about import print_models
+
+    if find_spec("torch") is None:
+        from streamcam.engines.exported.backends import read_graph
+        from streamcam.engines.exported.graph import packaged_graphs
+
+        print_models({name: read_graph(path, backend="auto")[1].card.spec() for name, path in packaged_graphs()})
+        print("There are more with PyTorch: pip install 'streamcam[torch]'")
+        return
     from streamcam.models.registry import MODELS
 
     print_models({name: entry.spec for name, entry in MODELS.items()})

@@ -27,7 +27,10 @@ STATE, NEXT = "state_", "next_"
 """What names of states begin with, as inputs and as outputs."""
 
 DATA = Path(__file__).parents[2] / "data"
-PACKAGED = {"motion": {"fp32": "motion.onnx", "bf16": "motion.onnx", "int8": "motion-int8.onnx"}}
+PACKAGED = {
+    "motion": {"fp32": "motion.onnx", "bf16": "motion.onnx", "int8": "motion-int8.onnx"},
+    "imagenet-fast": {"fp32": "imagenet-fast.onnx", "bf16": "imagenet-fast.onnx"},
+}
 """The graphs that come along, by model and precision."""
 
 
@@ -100,6 +103,11 @@ def packaged_graph(name: str, *, precision: str) -> Path | None:
     """Return the graph that comes along for a model in a precision; None where there is none."""
     file = PACKAGED.get(name, {}).get("fp32" if precision == "auto" else precision)
     return None if file is None else DATA / file
+
+
+def packaged_graphs() -> list[tuple[str, Path]]:
+    """Return the graphs that come along, in float32, by model."""
+    return [(name, DATA / files["fp32"]) for name, files in PACKAGED.items()]
 
 
 def parse_card(path: Path, text: str | None, *, inputs: Sequence[str], outputs: dict[str, Sequence[Any]]) -> GraphCard:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from streamcam.engines.exported.graph import CARD, COMMON, CUBE, FRAMES, LOGITS, NEXT, STATE, Slices, parse_card
-from streamcam.engines.openvino.library import call_without_signals, import_openvino, shared_core
+from streamcam.engines.openvino.library import call_without_signals, has_bf16, import_openvino, shared_core
 from streamcam.errors import StreamcamError, first_line
 from streamcam.records import Image
 
@@ -40,7 +40,7 @@ class OpenVinoGraph:
         """
         own = self.card.precision
         if precision == "auto":
-            return "bf16" if own == "fp32" and _has_bf16() else own
+            return "bf16" if own == "fp32" and has_bf16() else own
         if precision == own or (precision == "bf16" and own == "fp32"):
             return precision
         raise StreamcamError(f"{self._path} is in {own}: leave out --precision {precision}, or export it in that")
@@ -114,11 +114,6 @@ class OpenVinoRequest:
         """Set the states to zero."""
         for state in self._states:
             state.reset()
-
-
-def _has_bf16() -> bool:
-    """Return whether OpenVINO multiplies bfloat16 natively on this CPU."""
-    return "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _shape(port: Any) -> list[int]:

@@ -65,3 +65,8 @@ def shared_core() -> Any:
     core = import_openvino().Core()
     call_without_signals(lambda: core.get_property("CPU", "FULL_DEVICE_NAME"))  # the first question loads the plugin
     return core
+
+
+def has_bf16() -> bool:
+    """Return whether this CPU multiplies bfloat16 natively, and OpenVINO makes use of that."""
+    return "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
