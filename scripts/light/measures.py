@@ -87,7 +87,7 @@ def missing(version: Version, video: Path, cameras: int, *, seconds: float) -> f
         counts = json.loads(summary.read_text())
     expected = cameras * seconds * 15
     unread = (expected - counts["frames"] - 2 * cameras) / expected
-    return max(0.0, unread, sum(counts["drops"].values()) / max(1, counts["windows"]))
+    return float(max(0.0, unread, sum(counts["drops"].values()) / max(1, counts["windows"])))
 
 
 def sustained_cameras(version: Version, video: Path, *, seconds: float, most: int = 64) -> float:
