@@ -57,7 +57,19 @@ TorchRunner.normalise = lost
 def test_a_device_that_is_lost_is_worth_another_start_and_one_that_is_too_small_is_not(
     error: str, code: int, told: str
 ) -> None:
-    watching = ("run", "sample", "--model", "motion", "--device", "cpu", "--bind", "none", "--loop")
+    watching = (
+        "run",
+        "sample",
+        "--model",
+        "motion",
+        "--backend",
+        "torch",
+        "--device",
+        "cpu",
+        "--bind",
+        "none",
+        "--loop",
+    )
     done = streamcam(*watching, first=LOSES_ITS_DEVICE.format(error=error))
     assert done.returncode == code, done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"streamcam: {told}")

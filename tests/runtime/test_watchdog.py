@@ -220,18 +220,18 @@ import sys, threading, time
 from streamcam.runtime import pipeline, watchdog
 from streamcam.cli import exit_process
 from streamcam.cli.main import main
-from streamcam.engines.stream_engine import StreamEngine
+from streamcam.engines.exported.stream_engine import GraphStreamEngine
 from streamcam.sinks.video_file import VideoRecorder
 
 watchdog.STUCK_S = exit_process.CLOSE_S = watchdog.SLOWER = pipeline.JOIN_S = 1.0
-submit, calls = StreamEngine.submit, iter(range(10_000))
+submit, calls = GraphStreamEngine.submit, iter(range(10_000))
 
 def hang(self, clips):
     if next(calls) > 14:
         threading.Event().wait()
     return submit(self, clips)
 
-StreamEngine.submit = hang
+GraphStreamEngine.submit = hang
 if sys.argv[1] == "closing hangs too":
     VideoRecorder.finish = lambda self: threading.Event().wait()
 options = ["--loop", "--as-fast-as-possible", "--model", "imagenet-fast", "--bind", "none", "--record", sys.argv[2]]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from streamcam.engines.base import BatchFuture
 from streamcam.engines.exported.choice import Choice
 from streamcam.engines.exported.graph import Compiled, Graph, Slices
+from streamcam.errors import LostError, first_line
 from streamcam.heat.results import HeatContext, HeatTimes, to_heats
 from streamcam.models.spec import ModelSpec
 from streamcam.records import Clip, Heat
@@ -64,8 +65,17 @@ class GraphEngine(ABC):
         return 1
 
     def submit(self, clips: Sequence[Clip]) -> BatchFuture:
-        """Compute clips. Batches are computed in the order in which they are submitted."""
-        heats = self.infer(clips)
+        """Compute clips. Batches are computed in the order in which they are submitted.
+
+        Raises:
+            LostError: the runtime has failed.
+        """
+        try:
+            heats = self.infer(clips)
+        except RuntimeError as e:
+            name = self.runner.device_name
+            reason = first_line(e, limit=None)
+            raise LostError(f"{name} has failed, and computes nothing more for this process ({reason})") from e
         return BatchFuture(done=lambda: True, wait=lambda: heats)
 
     @abstractmethod
