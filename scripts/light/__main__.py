@@ -13,6 +13,7 @@
 import argparse
 import statistics
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -104,7 +105,7 @@ def write_full_hd(path: Path) -> None:
             if i == 300:
                 break
             scaled = frame.reformat(*FULL_HD, format="yuv420p")
-            scaled.pts, scaled.time_base = None, None
+            scaled.pts, scaled.time_base = i, Fraction(1, 30)
             container.mux(stream.encode(scaled))
         container.mux(stream.encode(None))
 

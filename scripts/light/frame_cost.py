@@ -1,6 +1,6 @@
 """Measures what a frame of a stream costs in `motion`, with the version of streamcam that Python finds.
 
-python -m scripts.light.frame_cost SOURCES SECONDS: prints the median of milliseconds a frame. It runs with this version
+python scripts/light/frame_cost.py SOURCES SECONDS: prints the median of milliseconds a frame. It runs with this version
 and with earlier ones, so it looks for what there is.
 """
 
@@ -50,16 +50,16 @@ def main() -> None:
     sources, seconds = int(sys.argv[1]), float(sys.argv[2])
     engine = engine_of(sources)
     frames = np.random.default_rng(0).integers(0, 255, (64, 3, 112, 144), dtype=np.uint8)
+    for index in range(2 * LENGTH):  # until it is warm
+        engine.infer(clips(sources, index, frames))
     times_ms: list[float] = []
     end_s = time.monotonic() + seconds
-    index = 0
     while time.monotonic() < end_s:
+        index += 1
         batch = clips(sources, index, frames)
         begin_s = time.perf_counter()
         engine.infer(batch)
-        if index > 2 * LENGTH:  # warm
-            times_ms.append((time.perf_counter() - begin_s) * 1e3 / sources)
-        index += 1
+        times_ms.append((time.perf_counter() - begin_s) * 1e3 / sources)
     print(statistics.median(times_ms))
 
 

@@ -61,10 +61,9 @@ def installed_mb(version: Version) -> float:
 
 def frame_ms(version: Version, sources: int, *, seconds: float) -> float:
     """Milliseconds a frame of a stream, with so many cameras in a batch."""
-    command = version.command("scripts.light.frame_cost", str(sources), str(seconds))
-    # The script is this tree's; what it measures is the version's.
-    environment = version.environment | {"PYTHONPATH": f"{version.tree}:{ROOT}"}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd="/")
+    script = ROOT / "scripts/light/frame_cost.py"  # this tree's; what it measures is the version's
+    command = [str(version.python), str(script), str(sources), str(seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=version.environment, cwd="/")
     return float(done.stdout.split()[-1])
 
 
