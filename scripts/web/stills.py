@@ -52,7 +52,7 @@ def repeat_sample(path: Path, *, times: int) -> None:
         copy = container.add_stream_from_template(stream)
         packets = [packet for packet in source.demux(stream) if packet.pts is not None]
         length = sum(packet.duration or 0 for packet in packets)
-        shifts = [(packet.pts, packet.dts) for packet in packets]
+        shifts = [(packet.pts or 0, packet.dts or 0) for packet in packets]
         for turn in range(times):
             for packet, (pts, dts) in zip(packets, shifts, strict=True):
                 packet.pts, packet.dts, packet.stream = pts + turn * length, dts + turn * length, copy
