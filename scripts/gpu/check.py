@@ -76,7 +76,7 @@ def main() -> int:
             say(f"{name} is not installed: {reason} will be left out")
     context = multiprocessing.get_context("forkserver")
     if arguments.device == "cpu":  # CUDA does not survive a fork, and who knows which import has a look at it
-        context.set_forkserver_preload(["gpu.common", "gpu.profiled"])
+        context.set_forkserver_preload(["scripts.gpu.common", "scripts.gpu.profiled"])
     end_s = time.monotonic() + LIMIT_S
     for name in arguments.only:
         left_s = min(POINTS[name] * (QUICK if arguments.quick else 1.0), end_s - time.monotonic())

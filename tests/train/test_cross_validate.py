@@ -16,6 +16,7 @@ from streamcam.train.metrics import EpochMetrics
 from tests.support.train_small import SMALL, build_small
 from tests.support.write_clip import write_clip
 
+Whole = tuple[Path, "Recorded", list[str]]
 PERSONS = ("anna", "ben", "carl")
 COLOURS = {"red": (230, 30, 30), "blue": (30, 30, 230)}
 
@@ -69,25 +70,33 @@ def config_of(data: Path, out: Path, **options: object) -> TrainConfig:
     return TrainConfig.model_validate(plain | options)
 
 
-def test_each_person_is_left_out_once(data: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-    train(config_of(data, tmp_path / "x", cross_validate=True), show=Recorded(), say=said.append)
-    with (tmp_path / "x" / "folds.csv").open() as file:
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """A run that nobody interrupts: its folder, what it showed, and its lines."""
+    out, show, said = tmp_path_factory.mktemp("runs") / "whole", Recorded(), list[str]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(MODELS, "small", ModelEntry(SMALL, build_small))
+        train(config_of(data, out, cross_validate=True), show=show, say=said.append)
+    return out, show, said
+
+
+def test_each_person_is_left_out_once(whole: Whole) -> None:
+    out, _, said = whole
+    with (out / "folds.csv").open() as file:
         folds = list(csv.DictReader(file))
     assert [(fold["person"], fold["clips"]) for fold in folds] == [(person, "4") for person in PERSONS]
     assert all(float(fold["frozen"]) == 1.0 for fold in folds)  # random features tell two colours apart
     assert said[-1].startswith("people whom it has not seen, each of 3 left out once: score ")
 
 
-def test_one_that_was_killed_between_persons_goes_on(data: Path, tmp_path: Path) -> None:
-    whole, killed, rest = Recorded(), Recorded(dies_at_epoch=3), Recorded()
-    train(config_of(data, tmp_path / "whole", cross_validate=True), show=whole)
+def test_one_that_was_killed_between_persons_goes_on(data: Path, whole: Whole, tmp_path: Path) -> None:
+    out, uninterrupted, _ = whole
+    killed, rest = Recorded(dies_at_epoch=3), Recorded()
     with pytest.raises(KeyboardInterrupt):
         train(config_of(data, tmp_path / "parts", cross_validate=True), show=killed)
     train(config_of(data, tmp_path / "parts", cross_validate=True, resume=True), show=rest)
-    assert len(rest.epochs) < len(whole.epochs)
-    read = [(tmp_path / name / "folds.csv").read_text() for name in ("whole", "parts")]
-    assert read[0] == read[1]
+    assert len(rest.epochs) < len(uninterrupted.epochs)
+    assert (tmp_path / "parts" / "folds.csv").read_text() == (out / "folds.csv").read_text()
 
 
 def test_without_persons_nobody_can_be_left_out(data: Path, tmp_path: Path) -> None:
