@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from streamcam.web.rtsp.push import RtspOut
 
 PAGE = Path(__file__).parent / "page"
+SUBPROTOCOL = "streamcam.1"
 
 
 def make_app(config: WebConfig) -> Guard:
@@ -50,7 +51,8 @@ def make_app(config: WebConfig) -> Guard:
     }
 
     async def browser(socket: WebSocket) -> None:
-        await socket.accept("streamcam.1")
+        # A client gives up if it is told of a subprotocol that it has not offered.
+        await socket.accept(SUBPROTOCOL if SUBPROTOCOL in socket.scope["subprotocols"] else None)
         await serve_browser(socket, hub, greeting)
 
     @asynccontextmanager

@@ -125,7 +125,7 @@ async def _newest_results(hub: Hub) -> dict[str, CameraMessage]:
 
 
 def _describe(camera: Camera, result: CameraMessage | None) -> dict[str, object]:
-    """Describe a camera. No address is in it."""
+    """Describe a camera. An address is at most in the reason, without its login."""
     silent, status, path = _is_silent(camera), camera.status, quote(camera.id)
     header = None if result is None else result.raw.header
     return {

@@ -24,7 +24,7 @@ let shown = null, asked = 0;
 async function show(context, moved) {
   const number = ++asked;
   const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(unescaped);
-  const known = name in VIEWS ? name : "";
+  const known = Object.hasOwn(VIEWS, name) && (name !== "camera" || rest[0]) ? name : "";
   let view;
   try {
     view = await VIEWS[known](rest);
