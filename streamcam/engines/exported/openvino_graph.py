@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from streamcam.engines.exported.graph import CARD, COMMON, CUBE, FRAMES, LOGITS, NEXT, STATE, Port, Slices, parse_card
-from streamcam.engines.openvino.library import call_without_signals, import_openvino, shared_core
 from streamcam.engines.exported.reasons import reason
+from streamcam.engines.openvino.library import call_without_signals, import_openvino, shared_core
 from streamcam.errors import StreamcamError
 from streamcam.records import Image
 
