@@ -95,7 +95,7 @@ def assert_same(given: Heat | None, expected: Heat | None) -> None:
     np.testing.assert_allclose(given.pts_s, expected.pts_s)
 
 
-@pytest.fixture(scope="module", params=["motion", "r3d_18", "mc3_18", "resnet18", "mobilenet_v2", "imagenet-fast"])
+@pytest.fixture(scope="module", params=["motion", "resnet18"])
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[CamModel, Path]:
     """A model of small pictures, exported for whole clips."""
     model = load_model(request.param, weights="none")
