@@ -1,7 +1,9 @@
 """Quantises an exported graph to int8: its convolutions, with ranges of values that clips give."""
 
+import copy
 import logging
 from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +16,8 @@ from streamcam.records import Image
 
 RUNS_PER_CLIP = 4
 """Of a stream, so many frames of each clip are learnt from: the last ones, which see no zeros."""
+SMALL = 1024
+"""A convolution with fewer weights is small."""
 
 
 def quantize(graph: Any, clips: Sequence[Image], *, stream: bool) -> Any:
@@ -44,7 +48,8 @@ def quantize(graph: Any, clips: Sequence[Image], *, stream: bool) -> Any:
     logging.getLogger().setLevel(logging.ERROR)
     with TemporaryDirectory() as folder:
         given, made = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
-        onnx.save(graph, given)
+        left = left_in_float32(graph)
+        onnx.save(_apart(graph, left), given)
         quantize_static(
             given,
             made,
@@ -55,18 +60,57 @@ def quantize(graph: Any, clips: Sequence[Image], *, stream: bool) -> Any:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=["Conv"],
-            nodes_to_exclude=left_in_float32(graph),
-            # Each convolution rounds its own inputs, so that states stay in float32.
-            extra_options={"DedicatedQDQPair": True},
+            nodes_to_exclude=left,
+            # Each convolution rounds its own inputs, and no outputs, so that states and sums stay in float32.
+            extra_options={"DedicatedQDQPair": True, "OpTypesToExcludeOutputQuantization": ["Conv"]},
         )
         return onnx.load(made)
+
+
+def _apart(graph: Any, left: Sequence[str]) -> Any:
+    """Copy a graph, and give the convolutions that are quantised inputs and weights that no other node reads.
+
+    `motion` uses the same weights at each scale. Where a value is shared, all who read it would get it rounded.
+    """
+    from onnx import helper
+
+    apart = copy.deepcopy(graph)
+    weights = {weight.name: weight for weight in graph.graph.initializer}
+    copied: set[str] = set()
+    nodes = []
+    for node in apart.graph.node:
+        if node.op_type == "Conv" and node.name not in left:
+            for i, name in enumerate(node.input):
+                node.input[i] = f"{name}.int8"
+                if name not in weights:
+                    node.input[i] = f"{name}.{node.name}"
+                    nodes.append(helper.make_node("Identity", [name], [node.input[i]]))
+                elif name not in copied:
+                    copied.add(name)
+                    apart.graph.initializer.add().CopyFrom(weights[name])
+                    apart.graph.initializer[-1].name = node.input[i]
+        nodes.append(node)
+    _replace_nodes(apart, nodes)
+    return apart
+
+
+def _replace_nodes(graph: Any, nodes: Sequence[Any]) -> None:
+    """Give a graph other nodes, and drop the weights that none of them reads any more."""
+    kept = copy.deepcopy(nodes)
+    del graph.graph.node[:]
+    graph.graph.node.extend(kept)
+    read = {name for node in kept for name in node.input} | {output.name for output in graph.graph.output}
+    weights = [weight for weight in graph.graph.initializer if weight.name in read]
+    del graph.graph.initializer[:]
+    graph.graph.initializer.extend(weights)
 
 
 def left_in_float32(graph: Any) -> list[str]:
     """Return the names of the convolutions that are not quantised.
 
     One is the first, which sees the frames themselves. In a network that enlarges maps and joins them, others are those
-    behind the join: `motion` has powers and a softmax there, which amplify int8's steps.
+    behind the join: `motion` has powers and a softmax there, which amplify int8's steps. So are small ones
+    before it: they cost little, and see the changes from frame to frame. Steps in these would show in all that follows.
     """
     nodes = list(graph.graph.node)
     convolutions = [node.name for node in nodes if node.op_type == "Conv"]
@@ -78,7 +122,13 @@ def left_in_float32(graph: Any) -> list[str]:
         if behind & set(node.input):
             behind |= set(node.output)
     before = _leading_to(nodes, enlarged)
-    return [n.name for n in nodes if n.op_type == "Conv" and (n.output[0] in behind or n.output[0] not in before)]
+    small = {weight.name for weight in graph.graph.initializer if prod(weight.dims) < SMALL}
+    return [
+        node.name
+        for node in nodes
+        if node.op_type == "Conv"
+        and (node.output[0] in behind or node.output[0] not in before or node.input[1] in small)
+    ]
 
 
 def _leading_to(nodes: Sequence[Any], values: set[str]) -> set[str]:

@@ -58,7 +58,10 @@ class StreamStep(nn.Module):
         """
         super().__init__()
         self.model, self.weights_hash = _folded(model), model.weights_hash
-        network = streaming(self.model)
+        try:
+            network = streaming(self.model)
+        except StreamcamError as e:
+            raise StreamcamError(str(e).replace("use --engine window", "leave out --stream")) from e
         name = model.spec.name
         if network.pads_time:
             raise StreamcamError(

@@ -52,6 +52,8 @@ class GraphCard(Strict):
             raise ValueError(f"expected {len(self.classes)} heat scales, one a class, got {len(self.heat_scale)}")
         if self.stream and self.temporal_receptive_field is None:
             raise ValueError("a graph for streams says how many frames a slice depends on")
+        if self.stream and self.temporal_stride != 1:
+            raise ValueError("a graph for streams gives a slice for every frame")
         self.spec()  # checks the numbers together
         return self
 

@@ -45,6 +45,11 @@ def find_spec(name: str) -> ModelSpec:
         return checkpoint.spec_of(Path(name), card, _architecture(card))
     if name in torchvision.REFUSED:
         raise StreamcamError(torchvision.REFUSED[name])
+    if Path(name).suffix == ".onnx":
+        raise StreamcamError(
+            f"{name} is an exported graph, which only streamcam run computes: name the model or the checkpoint that it "
+            "was exported from"
+        )
     if name not in MODELS:
         close = get_close_matches(name, MODELS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(MODELS)}"

@@ -8,9 +8,9 @@ receptive field in frames, see these zeros and are left out. From then on, the m
 is the logits of the clip that they make up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from pydantic import ValidationError
 
@@ -110,14 +110,26 @@ def packaged_graphs() -> list[tuple[str, Path]]:
     return [(name, DATA / files["fp32"]) for name, files in PACKAGED.items()]
 
 
-def parse_card(path: Path, text: str | None, *, inputs: Sequence[str], outputs: dict[str, Sequence[Any]]) -> GraphCard:
+class Port(NamedTuple):
+    """An input or an output of a graph."""
+
+    shape: tuple[int, ...]
+    """−1 for what is not fixed."""
+    dtype: str
+    """`uint8`, `float32` or another name of NumPy's."""
+
+
+Ports = Mapping[str, Port]
+
+
+def parse_card(path: Path, text: str | None, *, inputs: Ports, outputs: Ports) -> GraphCard:
     """Read the card of a graph, and check that it speaks of this graph.
 
     Args:
         path: the file, for errors.
         text: the card, JSON; None if the graph has none.
-        inputs: the names of its inputs.
-        outputs: the shapes of its outputs, by name; what is no number is not known.
+        inputs: of the graph, by name.
+        outputs: of the graph, by name.
 
     Raises:
         StreamcamError: it has no card, or one that is not valid, or one of another graph.
@@ -128,15 +140,50 @@ def parse_card(path: Path, text: str | None, *, inputs: Sequence[str], outputs: 
         card = GraphCard.model_validate_json(text)
     except ValidationError as e:
         raise StreamcamError(f"the card in {path}: {describe(e.errors()[0])}") from None
-    states = [name for name in inputs if name.startswith(STATE)]
-    kept = [name for name in outputs if name.startswith(NEXT)]
-    fits = (
-        FRAMES in inputs
-        and {LOGITS, CUBE, COMMON} <= outputs.keys()
-        and len(states) == len(kept) == len(inputs) - 1
-        and (card.stream or not states)
-        and outputs[LOGITS][-1] == outputs[CUBE][1] == len(card.classes)
-    )
-    if not fits:
-        raise StreamcamError(f"the card in {path} speaks of another graph: export it again")
+    if wrong := _mismatch(card, inputs, outputs):
+        raise StreamcamError(f"the card in {path} speaks of another graph: {wrong}; export it again")
     return card
+
+
+def _mismatch(card: GraphCard, inputs: Ports, outputs: Ports) -> str | None:
+    """Return in what a graph differs from what its card says; None if it is the same."""
+    lacking = [*({FRAMES} - inputs.keys()), *sorted({LOGITS, CUBE, COMMON} - outputs.keys())]
+    if lacking:
+        return f"it has no {lacking[0]}"
+    states = inputs.keys() - {FRAMES}
+    if {NEXT + name.removeprefix(STATE) for name in states} != outputs.keys() - {LOGITS, CUBE, COMMON}:
+        return "not every state goes in and comes out"
+    if states and not card.stream:
+        return "it has states, and is no stream"
+    spec = card.spec()
+    frames, slices = (-1, 1) if card.stream else (spec.clip_format.length, spec.slices)
+    size = (-1, -1) if spec.clip_format.shapes else spec.clip_format.crop
+    classes = len(card.classes)
+    expected = {
+        FRAMES: Port((-1, frames, 3, *size), "uint8"),
+        LOGITS: Port((-1, classes), "float32"),
+        CUBE: Port((-1, classes, slices, -1, -1), "float32"),
+        COMMON: Port((-1, slices, -1, -1), "float32"),
+    }
+    for name, port in expected.items():
+        given = inputs[name] if name == FRAMES else outputs[name]
+        if not _fits(given, port):
+            return f"expected {name} {_shown(port)}, got {_shown(given)}"
+    for name in states:
+        given, after = inputs[name], outputs[NEXT + name.removeprefix(STATE)]
+        if given.dtype != "float32" or min(given.shape[1:], default=-1) < 1 or not _fits(after, given):
+            return f"{name} is {_shown(given)}, and comes out as {_shown(after)}"
+    return None
+
+
+def _fits(given: Port, expected: Port) -> bool:
+    """Return whether two ports are the same, where both are known."""
+    return (
+        given.dtype == expected.dtype
+        and len(given.shape) == len(expected.shape)
+        and all(a == b for a, b in zip(given.shape, expected.shape, strict=True) if min(a, b) >= 0)
+    )
+
+
+def _shown(port: Port) -> str:
+    return f"{port.dtype} [{','.join('?' if axis < 0 else str(axis) for axis in port.shape)}]"

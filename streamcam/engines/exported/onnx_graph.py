@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from streamcam.engines.exported.graph import CARD, COMMON, CUBE, FRAMES, LOGITS, NEXT, STATE, Slices, parse_card
-from streamcam.errors import StreamcamError, first_line
+from streamcam.engines.exported.graph import CARD, COMMON, CUBE, FRAMES, LOGITS, NEXT, STATE, Port, Slices, parse_card
+from streamcam.engines.exported.reasons import reason
+from streamcam.errors import StreamcamError
 from streamcam.records import Image
 
 CPU = ["CPUExecutionProvider"]
@@ -38,9 +39,8 @@ class OnnxGraph:
         require_onnxruntime()
         self._path = path
         session = self._session(threads=1)
-        outputs = {output.name: output.shape for output in session.get_outputs()}
         text = session.get_modelmeta().custom_metadata_map.get(CARD)
-        self.card = parse_card(path, text, inputs=[i.name for i in session.get_inputs()], outputs=outputs)
+        self.card = parse_card(path, text, inputs=_ports(session.get_inputs()), outputs=_ports(session.get_outputs()))
 
     def require(self, precision: str) -> str:
         """Return the precision to compute in: that of the graph.
@@ -66,7 +66,7 @@ class OnnxGraph:
         try:
             return onnxruntime.InferenceSession(str(self._path), options, providers=CPU)
         except Exception as e:  # its errors have no common class
-            raise StreamcamError(f"cannot read the graph {self._path}: {first_line(e)}") from e
+            raise StreamcamError(f"cannot read the graph {self._path}: {reason(e)} (export it again)") from e
 
 
 class CompiledOnnx:
@@ -116,3 +116,17 @@ class OnnxRequest:
         """Set the states to zero."""
         for name, state in self._states.items():
             state.update_inplace(np.zeros(self._shapes[name], np.float32))
+
+
+DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
+
+
+def _ports(nodes: Sequence[Any]) -> dict[str, Port]:
+    """Return the inputs, or the outputs, of a session by name."""
+    return {
+        node.name: Port(
+            tuple(axis if isinstance(axis, int) else -1 for axis in node.shape),
+            DTYPES.get(node.type, node.type),
+        )
+        for node in nodes
+    }

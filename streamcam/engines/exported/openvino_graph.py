@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from streamcam.engines.exported.graph import CARD, COMMON, CUBE, FRAMES, LOGITS, NEXT, STATE, Slices, parse_card
+from streamcam.engines.exported.graph import CARD, COMMON, CUBE, FRAMES, LOGITS, NEXT, STATE, Port, Slices, parse_card
+from streamcam.engines.exported.reasons import reason
 from streamcam.engines.openvino.library import call_without_signals, has_bf16, import_openvino, shared_core
-from streamcam.errors import StreamcamError, first_line
+from streamcam.errors import StreamcamError
 from streamcam.records import Image
 
 HINTS = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}
@@ -26,11 +27,9 @@ class OpenVinoGraph:
         """
         self._openvino, self._path = import_openvino(), path
         model = self._read()
-        inputs = [port.any_name for port in model.inputs]
-        outputs: dict[str, Sequence[Any]] = {port.any_name: _shape(port) for port in model.outputs}
         has_card = model.has_rt_info(["framework", CARD])
         text = str(model.get_rt_info(["framework", CARD]).value) if has_card else None
-        self.card = parse_card(path, text, inputs=inputs, outputs=outputs)
+        self.card = parse_card(path, text, inputs=_ports(model.inputs), outputs=_ports(model.outputs))
 
     def require(self, precision: str) -> str:
         """Return the precision to compute in.
@@ -70,14 +69,18 @@ class OpenVinoGraph:
             }
             compiled = call_without_signals(lambda: shared_core().compile_model(model, "CPU", options))
         except RuntimeError as e:
-            raise StreamcamError(f"OpenVINO cannot compute {self._path}: {first_line(e)}") from e
+            raise StreamcamError(f"OpenVINO cannot compute {self._path}: {reason(e)}") from e
         return CompiledOpenVino(compiled)
 
     def _read(self) -> Any:
+        # The core would try one reader after the other, and that of TensorFlow prints what it thinks of the file.
+        from openvino.frontend import FrontEndManager
+
         try:
-            return shared_core().read_model(str(self._path))
-        except RuntimeError as e:
-            raise StreamcamError(f"cannot read the graph {self._path}: {first_line(e)}") from e
+            reader = FrontEndManager().load_by_framework("onnx")
+            return reader.convert(reader.load(str(self._path)))
+        except Exception as e:  # its errors have no common class
+            raise StreamcamError(f"cannot read the graph {self._path}: {reason(e)} (export it again)") from e
 
 
 class CompiledOpenVino:
@@ -114,6 +117,16 @@ class OpenVinoRequest:
         """Set the states to zero."""
         for state in self._states:
             state.reset()
+
+
+def _ports(ports: Sequence[Any]) -> dict[str, Port]:
+    """Return the inputs, or the outputs, of a model by name."""
+    return {
+        port.any_name: Port(
+            tuple(_shape(port)), "dynamic" if port.element_type.is_dynamic() else port.element_type.to_dtype().name
+        )
+        for port in ports
+    }
 
 
 def _shape(port: Any) -> list[int]:
