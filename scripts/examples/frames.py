@@ -69,6 +69,7 @@ def streamcam_answers(graph: Path, prepared: Prepared, source: str = "sample") -
     ) as results:
         for result in results:
             heat = result.heat
+            assert heat is not None, "`stream` gives results of windows only"
             number = int(np.searchsorted(prepared.pts_s, heat.clip_pts_s[1], side="right")) - 1
             answers[number] = Answer(heat.labels[0], float(heat.scores[0]))
     return answers
