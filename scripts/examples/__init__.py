@@ -1,0 +1,1 @@
+"""Programs that use an exported graph without streamcam, and a check that all of them answer as streamcam does."""
