@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from streamcam.web.guard.guard import MAX_WEBSOCKETS
 from streamcam.web.http_protocol import MAX_CONNECTIONS
@@ -197,3 +199,12 @@ def test_there_are_so_many_websockets_and_no_more() -> None:
             server.browse()
         assert server.ask("/healthz").status == 200
         assert server.errors == []
+
+
+def test_a_websocket_has_no_subprotocol_that_was_not_offered() -> None:
+    with page_server() as server:
+        for offered, chosen in ((None, None), (["other.1"], None), (["other.1", "streamcam.1"], "streamcam.1")):
+            names = [Subprotocol(name) for name in offered] if offered else None
+            with connect(f"ws://127.0.0.1:{server.port}/ws", subprotocols=names, proxy=None) as browser:
+                assert browser.subprotocol == chosen
+                assert "hello" in str(browser.recv(timeout=10))

@@ -12,7 +12,7 @@ import { NONE_OF_THESE, classToPaint } from "./picture.js";
 import { Player } from "./player.js";
 import { ClassColours, THRESHOLD, Timeline } from "./timeline.js";
 import { Transport } from "./transport.js";
-import { fileTime } from "./words.js";
+import { byName, fileTime } from "./words.js";
 
 const UPDATE_MS = 250, UPDATE_CALMLY_MS = 1000; // the second where people want little motion
 const SAY_MS = 5000;
@@ -155,7 +155,7 @@ class CameraView {
 
   /** The ids of the cameras before and after this one, by name; null where it is the only one. */
   #neighbours() {
-    const ids = [...this.#context.cameras.byId.keys()].sort((a, b) => a.localeCompare(b));
+    const ids = [...this.#context.cameras.byId.keys()].sort(byName);
     const place = ids.indexOf(this.camera.id), count = ids.length;
     return count < 2 ? [null, null] : [ids[(place + count - 1) % count], ids[(place + 1) % count]];
   }

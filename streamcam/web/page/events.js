@@ -3,6 +3,7 @@
 import { ago, make, say } from "./dom.js";
 import { open as openEvent } from "./event.js";
 import { absolute, ask, extent, fileOf, goesOn, sentence, startMs, viewOf } from "./event-words.js";
+import { byName } from "./words.js";
 
 const AGE_MS = 5000;
 const FILTERS = [
@@ -114,7 +115,7 @@ class EventList {
     const live = [...this.#context.cameras.byId.values()].flatMap((camera) => [...camera.events.values()]);
     for (const { name } of FILTERS) {
       const all = new Set([...(values[name] ?? []), ...live.map((event) => event[name]), chosen[name]].filter(Boolean));
-      const options = [...all].sort((a, b) => a.localeCompare(b)).map((value) => make("option", { value }, value));
+      const options = [...all].sort(byName).map((value) => make("option", { value }, value));
       const select = this.#selects.get(name);
       select.replaceChildren(make("option", { value: "" }, "All"), ...options);
       select.value = chosen[name];

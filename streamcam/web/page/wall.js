@@ -3,6 +3,7 @@
 import { make, say } from "./dom.js";
 import { settings } from "./settings.js";
 import { Tile } from "./tile.js";
+import { byName } from "./words.js";
 
 const LOOK_MS = 100; // a camera that dies says so within 2 s: this comes on top of SILENT_MS
 const DRAW_MS = 500;
@@ -13,13 +14,13 @@ const PHONE_REM = 39;
 const WIDEST = 16 / 9; // width / height of a tile's picture; wider ones get bars
 const NO_CAMERAS_AFTER_MS = 1500; // publishers say what they have within a second
 
-const SORTS = {
-  name: (a, b) => byName(a, b),
-  activity: (a, b) => b.activity - a.activity || byName(a, b),
-  event: (a, b) => (b.newestEvent?.start_ns ?? 0) - (a.newestEvent?.start_ns ?? 0) || byName(a, b),
-};
+const byCamera = (a, b) => byName(a.camera.id, b.camera.id);
 
-const byName = (a, b) => a.camera.id.localeCompare(b.camera.id, undefined, { numeric: true });
+const SORTS = {
+  name: byCamera,
+  activity: (a, b) => b.activity - a.activity || byCamera(a, b),
+  event: (a, b) => (b.newestEvent?.start_ns ?? 0) - (a.newestEvent?.start_ns ?? 0) || byCamera(a, b),
+};
 
 let leftFor = null; // the camera that was opened last: coming back, the keyboard is where it was
 

@@ -11,6 +11,9 @@ export const timeOf = (atMs) => TIME.format(atMs);
 /** A time of day with tenths of a second, of Unix milliseconds. */
 export const exactTimeOf = (atMs) => EXACT.format(atMs);
 
+/** For `sort`: names in the order in which people expect them, cam2 before cam10. */
+export const byName = (a, b) => a.localeCompare(b, undefined, { numeric: true });
+
 /** A number with three digits that count, from 0.01 up. */
 export function short(value) {
   const size = Math.abs(value);

@@ -53,7 +53,8 @@ def parse_rtsp_url(url: str) -> RtspUrl:
         host, port = parts.hostname, parts.port or PORTS.get(parts.scheme, 0)
     except ValueError:
         host, port, parts = None, 0, urlsplit("")
-    if not host or parts.scheme not in PORTS or parts.path in ("", "/") or not url.isprintable() or " " in url:
+    is_malformed = not url.isprintable() or " " in url or bool(set("{}") & set(parts.path + parts.query))
+    if not host or parts.scheme not in PORTS or parts.path in ("", "/") or is_malformed:
         raise StreamcamError("expected --rtsp-out rtsp://HOST/{camera} or rtsps://HOST/{camera}, without spaces")
     shown_host = f"[{host}]" if ":" in host else host
     path = quote(parts.path, safe="/%:@!$&'()*+,;=~") + (

@@ -140,6 +140,13 @@ def test_a_keyboard_is_enough(page: Page, web: Web) -> None:
     expect(tile(page, "door")).to_be_focused()
 
 
+@pytest.mark.parametrize("address", ["nothing", "constructor", "__proto__", "camera", "camera/"])
+def test_an_address_that_names_no_view_shows_the_wall(page: Page, web: Web, address: str) -> None:
+    page.goto(f"{web.url}#/{address}")
+    expect(page.locator(".tile")).to_have_count(3)
+    expect(page.get_by_role("link", name="Cameras")).to_have_attribute("aria-current", "page")
+
+
 def test_only_what_can_be_seen_is_asked_for(page: Page) -> None:
     with puppets(*(f"cam{number}" for number in range(24))) as cameras, serving(cameras.endpoint) as web:
         sent: list[str] = []
@@ -152,6 +159,11 @@ def test_only_what_can_be_seen_is_asked_for(page: Page) -> None:
         assert '"cam23":["event","status"]' in asked
         tile(page, "cam23").scroll_into_view_if_needed()
         wait_for_picture(page, "cam23")
+        assert order(page)[1:3] == ["cam1", "cam2"]
+        tile(page, "cam1").click()
+        page.get_by_role("heading", name="cam1").wait_for()
+        page.keyboard.press("]")
+        page.get_by_role("heading", name="cam2", exact=True).wait_for()
 
 
 def test_pictures_wait_for_their_heat_but_the_first_does_not(page: Page, web: Web, cameras: Puppets) -> None:

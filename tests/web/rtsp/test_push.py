@@ -232,6 +232,8 @@ def test_a_certificate_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             "rtsp://host/li\r\nve",
             "rtsp://[::1/live",
             "rtsp://a:b@/live",
+            "rtsp://host/{cam}",
+            "rtsp://host/live?name={camera",
         ),
     ],
 )
