@@ -215,6 +215,7 @@ def test_what_cannot_be_streamed_says_why(name: str, expected: str) -> None:
 
 def test_a_stride_in_time_is_named() -> None:
     model = valid()
+    assert isinstance(model.features, nn.Sequential)
     model.features[2] = nn.Conv3d(4, 5, (3, 1, 1), (2, 1, 1))
     with pytest.raises(StreamcamError, match="a slice for every 2 frames"):
         StreamStep(model)
