@@ -224,8 +224,11 @@ class CamModel(nn.Module):
         """
         n, _, length, *_ = x.shape
         if self.spec.framewise:
-            parts = [as_tuple(self.features(part)) for part in self.inputs(x).split(FRAMES_AT_ONCE)]
-            whole = [torch.cat(pieces) for pieces in zip(*parts, strict=True)]  # for each map, all N·L frames
+            frames = self.inputs(x)
+            # An exported graph with a loop would be one of a fixed number of clips.
+            pieces = [frames] if torch.compiler.is_exporting() else frames.split(FRAMES_AT_ONCE)
+            parts = [as_tuple(self.features(piece)) for piece in pieces]
+            whole = [torch.cat(of_map) for of_map in zip(*parts, strict=True)]  # for each map, all N·L frames
             maps = tuple(m.reshape(n, length, *m.shape[1:]).transpose(1, 2) for m in whole)
         else:
             maps = as_tuple(self.features(x))

@@ -98,7 +98,7 @@ def with_a_state_less(graph: Any) -> None:
         (carded(stream=False), "it has states, and is no stream"),
         (carded(temporal_stride=2), "a slice for every frame"),
         (carded(temporal_receptive_field=None), "says how many frames a slice depends on"),
-        (carded(about="x" * 1_000_000), "about: String should have at most"),
+        (carded(summary="x" * 1_000_000), "summary: String should have at most"),
         (carded(unheard_of=1), "unheard_of: Extra inputs"),
         (with_an_unknown_operator, r"com.example.Wonder"),
         (with_another_state, "not every state goes in and comes out"),
