@@ -1,7 +1,6 @@
 """Quantises an exported graph to int8: its convolutions, with ranges of values that clips give."""
 
 import copy
-import logging
 from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streamcam.export.quiet import quiet
 from streamcam.export.running import runs
 from streamcam.records import Image
 
@@ -45,8 +45,7 @@ def quantize(graph: Any, clips: Sequence[Image], *, stream: bool) -> Any:
         def get_next(self) -> dict[str, npt.NDArray[Any]] | None:
             return next(self._inputs, None)
 
-    logging.getLogger().setLevel(logging.ERROR)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, quiet(""):  # it logs to the root logger
         given, made = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         left = left_in_float32(graph)
         onnx.save(_apart(graph, left), given)

@@ -1,9 +1,7 @@
 """Writes a model as one graph: exports it, compares it with PyTorch, and puts its card into the file."""
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import torch
 from streamcam.engines.exported.graph import CARD, COMMON, CUBE, FRAMES, LOGITS, NEXT, STATE
 from streamcam.errors import StreamcamError, first_line
 from streamcam.export.quantized import quantize
+from streamcam.export.quiet import quiet
 from streamcam.export.running import cube_of
 from streamcam.export.steps import ClipStep, StreamStep
 from streamcam.files import complete_or_absent
@@ -115,7 +114,7 @@ def _converted(step: ClipStep | StreamStep) -> Any:
     batch = torch.export.Dim("batch")
     shapes = ({0: batch}, tuple({0: batch} for _ in states)) if states else ({0: batch},)
     try:
-        with _silence():
+        with quiet("torch.onnx", "onnxscript", "onnx_ir"):
             program = torch.onnx.export(
                 step.eval(),
                 inputs,
@@ -145,22 +144,6 @@ def _take_any_size(graph: Any) -> None:
     for value in (*graph.graph.input, *graph.graph.output):
         for axis, name in zip(value.type.tensor_type.shape.dim[-2:], names.get(value.name, ()), strict=False):
             axis.dim_param = name
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keep warnings and log lines of the exporter to itself."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            for logger in loggers:
-                logger.setLevel(logging.CRITICAL)
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
 
 
 def _halve(graph: Any) -> None:
