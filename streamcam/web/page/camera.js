@@ -119,7 +119,7 @@ class CameraView {
         make("a", { className: "button", href: `${addressOf(camera.id)}/zone` }, "Draw a zone"),
         make("nav", { "aria-label": "Other cameras" }, ...linksTo(this.#neighbours()), keys)),
       this.#notice,
-      make("div", { className: "camera-body" }, main, side, below, about),
+      make("div", { className: "camera-body" }, main, make("div", { className: "camera-beside" }, side, about), below),
       this.#said,
     );
     const timeline = section("timeline", "Scores over the last minute");
