@@ -97,7 +97,8 @@ def test_every_engine_gives_sums_of_scores_and_heat_that_pools_to_its_logit(
         pytest.importorskip("openvino")
     groups = read_groups("auto", model.classes)
     assert groups is not None
-    plain, heat = last_heat(model, engine, backend), last_heat(model.grouped(groups), engine, backend)
+    # Converting for OpenVINO takes half a minute, so what is not added up is PyTorch's in any case.
+    plain, heat = last_heat(model, engine), last_heat(model.grouped(groups), engine, backend)
     context = model.heat_context
     scores = context.link.scores(plain.logits)
     tolerance = 1e-2 if backend == "openvino" else 1e-5

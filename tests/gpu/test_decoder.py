@@ -216,7 +216,7 @@ def alike(a: Seen, b: Seen) -> None:
 def test_a_run_is_the_same_but_for_rounding(tmp_path: Path, tiny: CamModel, monkeypatch: pytest.MonkeyPatch) -> None:
     _, host = run(tiny, tmp_path, "host", decode="cpu")
     decoder = OnCpu()
-    monkeypatch.setattr("streamcam.runtime.app.decoders_on", lambda _: [decoder])
+    monkeypatch.setattr("streamcam.runtime.torch_network.decoders_on", lambda _: [decoder])
     _, there = run(tiny, tmp_path, "there", decode="cuda")
     assert decoder.count >= 40
     assert all(isinstance(painted, TorchImage) for painted in there.overlays)
@@ -234,7 +234,7 @@ def test_what_is_watched_but_not_recorded_is_never_fetched(
         raise AssertionError("a picture of full size crossed the bus")
 
     monkeypatch.setattr(TorchImage, "fetch", fetched)
-    monkeypatch.setattr("streamcam.runtime.app.decoders_on", lambda _: [OnCpu()])
+    monkeypatch.setattr("streamcam.runtime.torch_network.decoders_on", lambda _: [OnCpu()])
     _, seen = run(tiny, tmp_path, "unrecorded", decode="cuda")
     assert len(seen.frames) == 40
 

@@ -325,7 +325,7 @@ def test_a_name_that_will_not_do_is_found_at_once(tmp_path: Path, name: str, mes
 
 def test_without_nncf_one_line_names_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("streamcam.train.quantize.find_spec", lambda name: None)
-    with pytest.raises(StreamcamError, match=r"pip install 'streamcam\[openvino\]'"):
+    with pytest.raises(StreamcamError, match=r"pip install 'streamcam\[quantize\]'"):
         require_quantizing(tmp_path / "a.safetensors", force=False)
 
 
