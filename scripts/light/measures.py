@@ -54,7 +54,7 @@ def memory_mb(version: Version) -> float:
 
 def installed_mb(version: Version) -> float:
     """The bytes of the virtual environment, in MB."""
-    folder = version.python.parents[1]
+    folder = version.python.parents[1].resolve()
     done = subprocess.run(["du", "-sm", folder], capture_output=True, text=True, check=True)
     return float(done.stdout.split()[0])
 
